@@ -230,7 +230,7 @@ catalogue! {
     Rejected "HC3003" "the server rejected an object"
         "The object fails the API server's validation or admission. The message is the server's own."
     Locked "HC3004" "another run changes the set"
-        "A Lease named after the set is the lock. It expires if its holder does not renew it. A holder on this computer whose process has ended is replaced at once."
+        "A Lease named after the set is the lock. It expires if its holder does not renew it. A holder on this computer whose process has ended is replaced at once. `--lock-wait 10m` waits for the other run to end."
     LockLost "HC3005" "the lock was lost"
         "Another run acquired the Lease, or it was deleted. handsctl sends no more changes, because another run may be changing the set. An outage of the API server alone does not cost the lock."
     ForeignObject "HC3006" "an object of that name belongs to someone else"

@@ -315,7 +315,7 @@ fn error_output(command: &Command) -> Output {
         Command::Image(ImageCommand::Pull(arguments)) => arguments.images.output,
         Command::Open(arguments) => arguments.output,
         Command::Rbac(arguments) => arguments.output,
-        Command::History(arguments) => Some(arguments.output),
+        Command::History(arguments) => Some(arguments.output()),
         Command::List(arguments) => Some(arguments.output),
         Command::Status(arguments) => Some(arguments.output),
         Command::Cluster(ClusterCommand::Status(arguments)) => Some(arguments.output),

@@ -119,6 +119,7 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("open", READ),
     ("rollback", CHANGE),
     ("history", READ),
+    ("history diff", READ),
     (
         "list",
         &[

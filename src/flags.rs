@@ -84,12 +84,23 @@ pub struct RolloutArgs {
     /// Time limit of the whole command [default: 15m, up 30m]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub lock: LockArgs,
     /// When to probe the application after the rollout
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub probe: Probe,
     /// Output format of the summary on stdout
     #[arg(short, long, value_name = "FORMAT")]
     pub output: Option<Format>,
+}
+
+/// The flag of every command that changes the installation under its lock.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LockArgs {
+    /// Wait this long if another run is changing the installation [default: exit 13 at once]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub lock_wait: Option<Duration>,
 }
 
 /// Flags of every command that applies the set.
@@ -101,6 +112,9 @@ pub struct ApplyArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the flags of the command")]
     pub ownership: OwnershipArgs,
+    /// Text for the history, kept with the revision that this run makes; at most 300 characters
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
 }
 
 /// Flags of every command that applies: how it treats fields and objects that belong to others.

@@ -69,19 +69,22 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
             goal: Goal::Configuration,
             policy,
             dry_run: arguments.dry_run,
+            note: arguments.apply.note.clone(),
             probe: rollout.probe,
             restarts_replaced: false,
             accepts_rights: false,
             auto_rollback: !arguments.no_rollback,
         };
-        deploy(run, &request).await
+        // A dry run needs no lock.
+        let limit = rollout.lock.lock_wait.filter(|_| arguments.dry_run.is_none());
+        run.waiting_for_lock(limit, async || deploy(run, &request).await).await
     };
     invocation.change_cluster(Secrets::Needed, work).await
 }
 
 /// Returns the policy for changes to the set, from the configuration and the flags.
 pub(super) fn change_policy(settings: &Settings, arguments: &ApplyArgs) -> ChangePolicy {
-    let ApplyArgs { rollout, ownership } = arguments;
+    let ApplyArgs { rollout, ownership, note: _ } = arguments;
     let rules = &settings.deploy.ownership;
     ChangePolicy {
         ownership: Ownership::new(rules, ownership.force_conflicts, ownership.adopt),

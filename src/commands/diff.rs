@@ -8,20 +8,22 @@ use clap::Args;
 use crate::catalogue::Id;
 use crate::cluster::diff::{self, DiffInput, ListedSet};
 use crate::cluster::inspect::{self, ClusterState, SecretRights};
-use crate::deploy::replaced_images;
+use crate::deploy::{prepare, replaced_images};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::flags::{Format, Global, parse_duration};
 use crate::object::ObjectId;
-use crate::object::kind::SECRET;
+use crate::object::kind::{KindInfo, SECRET};
 use crate::plan::changes::{ChangePolicy, Changes, Live};
 use crate::plan::checks::secret_refs;
 use crate::plan::diff::{self as plan_diff, Compared, DiffOutcome};
+use crate::plan::goal::{Desired, Goal};
+use crate::plan::inventory::restorable::RestoreTarget;
 use crate::plan::manifests::extra_manifests;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{self, Plan, SecretNaming};
-use crate::report::{DiffReport, Streams, Written};
+use crate::report::{DiffBasis, DiffReport, Streams, Written};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
@@ -31,6 +33,9 @@ use crate::settings::secrets::value::SecretSource;
 
 /// Show what deploy would change: exit 0 no differences, 1 differences, above 1 an error
 ///
+/// With --revision: what `rollback` to that revision would change, so the cluster against the revision. `history diff`
+/// compares two revisions.
+///
 /// In order: read config.toml, inspect the cluster, send changed objects to the API server as a dry run, print the
 /// differences. Nothing is changed. Each field names its cause: you, another manager (drift), or the server. Fields
 /// that others added are listed, and are not a difference: deploy keeps them. Secret values are never shown. A new
@@ -38,9 +43,12 @@ use crate::settings::secrets::value::SecretSource;
 /// without the value of a secret, the rest is compared, and the output lists what was not.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl diff\n  handsctl diff --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'\n  handsctl diff -o json | jq '.objects[] | select(.effects[].type == \"restarts\")'"
+    after_help = "Examples:\n  handsctl diff\n  handsctl diff --revision 5\n  handsctl diff --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'\n  handsctl diff -o json | jq '.objects[] | select(.effects[].type == \"restarts\")'"
 )]
 pub struct DiffArgs {
+    /// Compare the cluster with this revision instead of config.toml: what `rollback` to it would change
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<u64>,
     /// As with deploy: also delete volume claims that are no longer configured
     #[arg(long)]
     pub delete_data: bool,
@@ -64,7 +72,9 @@ const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Runs `diff`.
 pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::IfAvailable, streams).await?;
+    // A rollback needs no value of the configuration.
+    let secrets = if arguments.revision.is_some() { Secrets::Unneeded } else { Secrets::IfAvailable };
+    let loaded = cluster_session::load_until(deadline, global, secrets, streams).await?;
     for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         streams.diagnostic(warning);
     }
@@ -89,6 +99,7 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
         context: &session.connection.choice.context,
         namespace: session.settings.deploy.namespace.as_str(),
         name: session.settings.deploy.name.as_str(),
+        basis: DiffBasis::Cluster,
         compared: &compared,
         now: session.connection.api.clock().now(),
     };
@@ -139,16 +150,22 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     let api = &session.connection.api;
     let settings = &session.settings;
     session.server_version().await?;
-    session.warn_of_cluster_differences(events).await?;
+    let goal = match arguments.revision {
+        Some(number) => Goal::Revision(Some(number)),
+        None => Goal::Configuration,
+    };
+    if goal == Goal::Configuration {
+        session.warn_of_cluster_differences(events).await?;
+    }
     let secrets = secret_refs::secret_refs(settings);
     let kinds = extra_manifests::unknown_kinds(settings);
-    let rights = SecretRights::Optional;
+    // A revision is a Secret.
+    let rights = if goal == Goal::Configuration { SecretRights::Optional } else { SecretRights::Needed };
     let mut state = inspect::inspect_with(api, &session.set(), &secrets, &kinds, rights, events).await?;
-    let naming = SecretNaming::Keyed { key: &state.key.key, versions: &state.secret_versions };
-    let plan = plan::build(settings, naming, &state.kinds)?;
-    state.set.extra_kinds.extend(&plan.set.extra_kinds);
+    let desired = prepare::desired(settings, goal, &state)?;
+    state.set.extra_kinds.extend(extra_kinds(&desired));
     let listed = diff::list_set(api, &state.set).await?;
-    let (plan, not_compared) = without_unknown_secrets(plan, settings, &state, &listed)?;
+    let (plan, not_compared) = planned(desired, session, &state, &listed)?;
     warn_of_unlisted(&listed, &plan, events).await;
     let policy = change_policy(settings, arguments);
     let referenced = if state.secrets_listed {
@@ -178,6 +195,36 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
         ownership: &policy.ownership,
     };
     diff::compare(api, input, events).await
+}
+
+/// Returns the kinds of the desired objects that not every installation has.
+fn extra_kinds(desired: &Desired) -> BTreeSet<KindInfo> {
+    match desired {
+        Desired::Configuration(plan) => plan.set.extra_kinds.clone(),
+        Desired::Revision { .. } => desired.extra_kinds(),
+    }
+}
+
+/// Returns the plan, and the members that cannot be compared, with the reasons.
+///
+/// # Errors
+/// The revision cannot be restored.
+fn planned(
+    desired: Desired,
+    session: &Session,
+    state: &ClusterState,
+    listed: &ListedSet,
+) -> Result<(Plan, BTreeMap<ObjectId, String>)> {
+    match desired {
+        Desired::Configuration(plan) => without_unknown_secrets(plan, &session.settings, state, listed),
+        Desired::Revision { number, .. } => {
+            let configured = session.set();
+            let target = RestoreTarget { set: &state.set, configured: &configured, live: &listed.live };
+            let plan = desired.into_plan(target);
+            let plan = plan.map_err(|error| prepare::restore_error(number, error, &state.set))?;
+            Ok((plan, BTreeMap::new()))
+        }
+    }
 }
 
 /// Returns the plan with the names and versions of the live Deployment in place of those that depend on unknown

@@ -51,11 +51,15 @@ pub(crate) async fn run(global: &Global, arguments: &RestartArgs, streams: &Stre
     invocation.change_cluster(Secrets::Unneeded, async |run| restart(run, rollout).await).await
 }
 
-/// Replaces the pods of the set's Deployments and follows the rollout.
+/// Replaces the pods of the set's Deployments and follows the rollout. With `--lock-wait`, waits for another run first.
 ///
 /// # Errors
 /// Exit 12 if nothing is deployed; exit 2 if a conversation would lose its volume; those of a rollout.
 pub(super) async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished> {
+    run.waiting_for_lock(arguments.lock.lock_wait, async || restart_now(run, arguments).await).await
+}
+
+async fn restart_now(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished> {
     run.events().target("restart", run.session.target()).await;
     let set = run.session.set();
     let mut observed = step(run.events(), Phase::Preflight, "preflight", observe(run)).await?;

@@ -53,12 +53,15 @@ pub(crate) async fn run(global: &Global, arguments: &RollbackArgs, streams: &Str
             goal: Goal::Revision(arguments.revision.or(arguments.to)),
             policy: change_policy(run.settings(), &arguments.apply),
             dry_run: arguments.dry_run,
+            note: arguments.apply.note.clone(),
             probe: rollout.probe,
             restarts_replaced: false,
             accepts_rights: global.yes,
             auto_rollback: false,
         };
-        deploy(run, &request).await
+        // A dry run needs no lock.
+        let limit = rollout.lock.lock_wait.filter(|_| arguments.dry_run.is_none());
+        run.waiting_for_lock(limit, async || deploy(run, &request).await).await
     };
     invocation.change_cluster(Secrets::Unneeded, work).await
 }

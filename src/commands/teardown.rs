@@ -18,7 +18,7 @@ use crate::deploy::claim_guard::{self, CheckTime};
 use crate::deploy::conversation_guard;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Finished, Phase};
-use crate::flags::{Format, Global, parse_duration};
+use crate::flags::{Format, Global, LockArgs, parse_duration};
 use crate::object::kind::CLAIM;
 use crate::object::{ObjectId, deletion, labels};
 use crate::plan::deletions::HeldClaim;
@@ -48,6 +48,9 @@ pub struct TeardownArgs {
     /// With --delete-namespace, also delete the objects of others in these namespaces
     #[arg(long, requires = "delete_namespace")]
     pub delete_foreign: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub lock: LockArgs,
     /// Time limit of the whole command [default: 5m]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
@@ -76,17 +79,18 @@ pub(crate) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Str
             let action = format!("deleting the data of {}", run.settings().deploy.name);
             confirm::ensure_answerable(global, streams, &action)?;
         }
-        let mut target = read_target(run, arguments).await?;
-        if asks {
+        if asks && !global.yes {
             // Ask before the first progress output, which would overwrite the question.
+            let target = read_target(run, arguments).await?;
             confirm(global, arguments, run, &target, streams).await?;
-            if !global.yes {
-                // The answer may have taken minutes.
-                target = read_target(run, arguments).await?;
-            }
         }
-        run.events().target("teardown", run.session.target()).await;
-        teardown(run, arguments, target).await
+        run.waiting_for_lock(arguments.lock.lock_wait, async || {
+            // The answer may have taken minutes, and so may the wait for the lock.
+            let target = read_target(run, arguments).await?;
+            run.events().target("teardown", run.session.target()).await;
+            teardown(run, arguments, target).await
+        })
+        .await
     };
     invocation.change_cluster(Secrets::Unneeded, work).await
 }

@@ -264,6 +264,7 @@ impl<'a> Cluster<'a> {
             goal,
             policy,
             dry_run: None,
+            note: None,
             probe: Probe::Auto,
             accepts_rights: false,
             auto_rollback,

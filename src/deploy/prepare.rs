@@ -110,7 +110,11 @@ async fn inspect(run: &Run<'_>) -> Result<ClusterState> {
     inspect::inspect(run.api(), &run.session.set(), &secrets, &kinds, run.events()).await
 }
 
-fn desired(settings: &Settings, goal: Goal, state: &ClusterState) -> Result<Desired> {
+/// Returns the state that a goal stands for.
+///
+/// # Errors
+/// Exit 2 or 7 if the revision of the goal is not kept or is not one; exit 3 if a manifest of the configuration is wrong.
+pub(crate) fn desired(settings: &Settings, goal: Goal, state: &ClusterState) -> Result<Desired> {
     match goal {
         Goal::Configuration => {
             let naming = SecretNaming::Keyed { key: &state.key.key, versions: &state.secret_versions };
@@ -263,7 +267,8 @@ fn foreign_revision(foreign: &ForeignRevision, settings: &Settings) -> Error {
         .hint(format!("to delete it: kubectl delete secret {name} -n {}", deploy.namespace))
 }
 
-fn restore_error(number: u64, error: RestoreError, set: &ApplySet) -> Error {
+/// Returns the error for a revision that cannot be restored.
+pub(crate) fn restore_error(number: u64, error: RestoreError, set: &ApplySet) -> Error {
     match error {
         RestoreError::Missing(ids) => {
             let names: Vec<String> = ids.iter().map(ToString::to_string).collect();

@@ -18,6 +18,7 @@ pub use reporter::{EventsTarget, Output, Reporter};
 pub use streams::{Streams, Written};
 pub use summary::{ReportedWarning, RunSummary, Summary};
 pub use text::color::ColorChoice;
-pub use text::diff::DiffReport;
+pub use text::diff::{DiffBasis, DiffReport};
 pub use text::messages::Answer;
+pub use text::recorded_diff::RecordedDiff;
 pub use text::table::table;

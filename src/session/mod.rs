@@ -11,6 +11,7 @@
 //!   result; also converts foreign errors.
 //! - `set_lock`: acquires the set's lock for a command and releases it however the command ends. `revision_slot`: marks
 //!   an unfinished revision as interrupted before that.
+//! - `provenance`: who started this run, as its CI system says.
 //! - `exposure`: computes the URL of the application.
 
 pub(crate) mod cluster_session;
@@ -20,6 +21,7 @@ pub(crate) mod exposure;
 mod local_state;
 pub(crate) mod long_calls;
 pub(crate) mod output;
+mod provenance;
 pub(crate) mod revision_slot;
 pub(crate) mod runner;
 pub(crate) mod set_lock;

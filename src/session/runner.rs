@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::cluster_session::{self, Secrets, Session};
 use super::long_calls::LongCalls;
 use super::output::output_form;
+use super::provenance;
 use super::revision_slot::RevisionSlot;
 use super::set_lock::{self, LockSlot};
 use super::signals::Signals;
@@ -19,6 +20,7 @@ use crate::event::{Event, Events, Finished, Phase};
 use crate::flags::{Format, Global};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::lease::Holder;
+use crate::plan::inventory::provenance::Provenance;
 use crate::provider::Environment;
 use crate::report::{EventsTarget, Output, Reporter, RunSummary, Streams};
 use crate::settings::Settings;
@@ -48,6 +50,8 @@ pub(crate) struct Context {
     words: Vec<String>,
     /// This process, as it holds the lock and creates revisions.
     process: Holder,
+    /// Who started this run.
+    provenance: Provenance,
     /// The requests that wait for the API server.
     calls: LongCalls,
     /// The set's lock, after the command has requested it.
@@ -71,6 +75,7 @@ impl Context {
             deadline,
             words,
             process,
+            provenance: provenance::of_this_run(),
             calls: LongCalls::default(),
             lock: LockSlot::default(),
             revision: RevisionSlot::default(),
@@ -285,6 +290,26 @@ impl<'a> Run<'a> {
     /// Returns `ana@laptop`, the creator of this run's revisions.
     pub(crate) fn user_host(&self) -> String {
         self.context.process.user_host()
+    }
+
+    /// Returns who started this run, which its revisions record.
+    pub(crate) fn provenance(&self) -> Provenance {
+        self.context.provenance.clone()
+    }
+
+    /// Runs `work`, which acquires the set's lock. With a limit, waits first until no other run holds it.
+    ///
+    /// # Errors
+    /// Those of [`set_lock::waiting_for_lock`].
+    pub(crate) async fn waiting_for_lock<T>(
+        &self,
+        limit: Option<Duration>,
+        work: impl AsyncFn() -> Result<T>,
+    ) -> Result<T> {
+        let Some(limit) = limit else { return Box::pin(work()).await };
+        let Context { process, events, deadline, .. } = self.context;
+        let set = self.session.set();
+        set_lock::waiting_for_lock(self.api(), &set, process, limit, *deadline, events, work).await
     }
 
     /// Acquires the set's lock and runs `work` under it.

@@ -21,7 +21,8 @@
 //! - `left_out`: the keys that its config.toml does not get.
 //!
 //! For people:
-//! - `docs`: the reference of every key, and the file that `config init` writes.
+//! - `docs`: the reference of every key, and the file that `config init` writes. `key_changes`: the keys in which two
+//!   texts of config.toml differ.
 
 mod app_env;
 mod app_version;
@@ -29,6 +30,7 @@ mod docs;
 pub mod extra_manifests;
 pub mod format;
 pub mod handsctl;
+pub mod key_changes;
 mod left_out;
 mod load;
 pub mod openhands;
@@ -39,6 +41,7 @@ mod sandbox_tolerations;
 pub mod secrets;
 
 pub use app_version::AppVersion;
+pub use docs::field_keys::FieldKeys;
 pub use docs::reference::{KeyDoc, KeyReference, UnknownKeys, ValueForm};
 pub use load::read::{
     Flags, Loaded, Request, masked_set, read, read_unapplied, read_with_available_secrets,

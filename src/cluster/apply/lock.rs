@@ -165,7 +165,11 @@ pub async fn release_unconfirmed(api: &Api, set: &ApplySet, holder: &Holder) -> 
 }
 
 /// Returns why the lock may be taken over; None while its holder must be respected.
-fn takeover_reason(info: &LeaseInfo, request: &LockRequest<'_>, now: Timestamp) -> Option<&'static str> {
+pub(super) fn takeover_reason(
+    info: &LeaseInfo,
+    request: &LockRequest<'_>,
+    now: Timestamp,
+) -> Option<&'static str> {
     let has_exited = Holder::parse(&info.identity).is_some_and(|holder| (request.has_exited)(&holder));
     if has_exited {
         Some("which has exited")
@@ -402,7 +406,8 @@ fn write_error(error: ApiError, id: &ObjectId, set: &ApplySet) -> Error {
     error.state("the set was not changed")
 }
 
-fn locked_error(set: &ApplySet, info: &LeaseInfo, until: Timestamp, now: Timestamp) -> Error {
+/// Returns the error of a run that does not get the lock: it names the holder and the time at which the lock expires.
+pub(super) fn locked_error(set: &ApplySet, info: &LeaseInfo, until: Timestamp, now: Timestamp) -> Error {
     let holder = match info.since {
         Some(since) => format!("{}, for {}", info.holder(), phrase::span(phrase::elapsed(since, now))),
         None => info.holder(),
@@ -424,7 +429,7 @@ fn locked_error(set: &ApplySet, info: &LeaseInfo, until: Timestamp, now: Timesta
             phrase::span(phrase::elapsed(now, until))
         ),
     )
-    .hint("wait for that run to end, then run the command again")
+    .hint("--lock-wait 10m waits for that run to end; or run the command again then")
     .hint(format!(
         "if that run no longer exists: kubectl delete lease {} -n {}",
         set.parent_name(),

@@ -9,6 +9,7 @@ use super::read::StatusReport;
 use crate::cluster::app::probe::ProbeResult;
 use crate::diagnostic::Severity;
 use crate::phrase;
+use crate::plan::inventory::provenance::Provenance;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
 use crate::report::Streams;
 use crate::session::cluster_session::Session;
@@ -66,7 +67,7 @@ fn joined(items: impl IntoIterator<Item = impl Display>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns ` · revision 4, 2 h ago by ana@laptop`, with the revision's result unless it is good.
+/// Returns ` · revision 4, 2 h ago by octocat, commit 1a2b3c4`, with the revision's result unless it is good.
 fn revision_text(revision: &Revision, now: Timestamp) -> String {
     let age =
         revision.created.map_or_else(String::new, |created| format!(", {} ago", phrase::age(created, now)));
@@ -74,7 +75,9 @@ fn revision_text(revision: &Revision, now: Timestamp) -> String {
         RevisionResult::Good => String::new(),
         other => format!(" ({})", other.as_str()),
     };
-    format!(" · revision {}{result}{age} by {}", revision.number, revision.by)
+    let commit = revision.provenance().and_then(Provenance::short_commit);
+    let commit = commit.map_or_else(String::new, |commit| format!(", commit {commit}"));
+    format!(" · revision {}{result}{age} by {}{commit}", revision.number, revision.author())
 }
 
 /// Returns the line about the sandboxes; None if there is none.
@@ -249,6 +252,7 @@ pub(super) fn value(session: &Session, report: &StatusReport) -> Value {
         "revision": report.revision.as_ref().map(|revision| json!({
             "number": revision.number, "result": revision.result.as_str(), "by": revision.by,
             "created": revision.created.map(|created| created.to_string()),
+            "provenance": revision.provenance().map(Provenance::value),
         })),
         "gauges": report.metrics.iter().map(metric_value).collect::<Vec<_>>(),
         "volumes": volumes, "endpoints": endpoints, "alive": alive,

@@ -56,6 +56,15 @@ const CONTEXT: usize = 2;
 /// The maximum width in columns of a line with both values.
 const MAX_LINE_WIDTH: usize = 100;
 
+/// What was compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiffBasis {
+    /// The cluster and the objects after a run: each difference has a cause.
+    Cluster,
+    /// Two recorded revisions.
+    Revisions,
+}
+
 /// A comparison of a set, ready to print.
 #[derive(Debug, Clone, Copy)]
 pub struct DiffReport<'a> {
@@ -65,6 +74,8 @@ pub struct DiffReport<'a> {
     pub namespace: &'a str,
     /// The set's name.
     pub name: &'a str,
+    /// What was compared.
+    pub basis: DiffBasis,
     /// All objects.
     pub compared: &'a [Compared],
     /// The current time on the server's clock.
@@ -114,10 +125,10 @@ fn equal_summary(report: &DiffReport<'_>) -> String {
 
 /// The number of objects of each outcome.
 #[derive(Debug, Default, Serialize)]
-struct DiffCounts {
-    created: usize,
-    changed: usize,
-    deleted: usize,
+pub(super) struct DiffCounts {
+    pub(super) created: usize,
+    pub(super) changed: usize,
+    pub(super) deleted: usize,
     kept: usize,
     reused: usize,
     unchanged: usize,
@@ -125,7 +136,7 @@ struct DiffCounts {
     unknown: usize,
 }
 
-fn counts(report: &DiffReport<'_>) -> DiffCounts {
+pub(super) fn counts(report: &DiffReport<'_>) -> DiffCounts {
     let mut counts = DiffCounts::default();
     for compared in report.compared {
         *match compared.difference.outcome {
@@ -142,7 +153,7 @@ fn counts(report: &DiffReport<'_>) -> DiffCounts {
     counts
 }
 
-fn text(report: &DiffReport<'_>, style: Style) -> Result<String> {
+pub(super) fn text(report: &DiffReport<'_>, style: Style) -> Result<String> {
     let is_listed = |it: &&Compared| {
         !matches!(it.difference.outcome, DiffOutcome::Unchanged | DiffOutcome::NotCompared(_))
     };
@@ -153,12 +164,22 @@ fn text(report: &DiffReport<'_>, style: Style) -> Result<String> {
     text += &additions(report, style)?;
     text += &unverified(report);
     text += &not_compared(report);
+    Ok(text + &summary(report))
+}
+
+/// Returns the last line: the number of objects per outcome.
+fn summary(report: &DiffReport<'_>) -> String {
     let DiffCounts { created, changed, deleted, unknown, .. } = counts(report);
-    if created + changed + deleted + unknown > 0 {
-        let unknown = if unknown == 0 { String::new() } else { format!(", {unknown} unknown") };
-        text += &format!("{changed} to change, {created} to create, {deleted} to delete{unknown}\n");
+    if created + changed + deleted + unknown == 0 {
+        return String::new();
     }
-    Ok(text)
+    let unknown = if unknown == 0 { String::new() } else { format!(", {unknown} unknown") };
+    match report.basis {
+        DiffBasis::Cluster => {
+            format!("{changed} to change, {created} to create, {deleted} to delete{unknown}\n")
+        }
+        DiffBasis::Revisions => format!("{changed} changed, {created} added, {deleted} removed\n"),
+    }
 }
 
 /// Lists the reasons why objects were not verified by the server, each reason once.
@@ -235,17 +256,19 @@ fn addition(addition: &Addition, now: Timestamp, style: Style) -> Result<String>
 
 fn object(report: &DiffReport<'_>, compared: &Compared, style: Style) -> Result<String> {
     let difference = &compared.difference;
-    let causes = causes(difference);
+    let causes = causes(report.basis, difference);
     let mut effects = difference.effects.iter().map(ToString::to_string);
     let action = match &difference.outcome {
         DiffOutcome::Created if difference.unverified.is_some() => {
             style.palette.success("created, not verified")
         }
-        DiffOutcome::Created => style.palette.success("created"),
+        DiffOutcome::Created => style.palette.success(word(report.basis, "created", "added")),
         DiffOutcome::Changed => {
             style.palette.warning(&effects.next().map_or("changed".to_owned(), |it| one_line(&it)))
         }
-        DiffOutcome::Deleted { data_loss: false } => style.palette.failure("deleted, no longer configured"),
+        DiffOutcome::Deleted { data_loss: false } => {
+            style.palette.failure(word(report.basis, "deleted, no longer configured", "removed"))
+        }
         DiffOutcome::Deleted { data_loss: true } => style.palette.failure("deleted, including its data"),
         DiffOutcome::Kept(why) => format!("kept: {}", one_line(why)),
         DiffOutcome::Reused(predecessor) => {
@@ -273,8 +296,18 @@ fn object(report: &DiffReport<'_>, compared: &Compared, style: Style) -> Result<
     Ok(text)
 }
 
-/// Returns the causes of a difference, each once.
-fn causes(difference: &Difference) -> Vec<&ChangeCause> {
+const fn word<'a>(basis: DiffBasis, in_cluster: &'a str, between_revisions: &'a str) -> &'a str {
+    match basis {
+        DiffBasis::Cluster => in_cluster,
+        DiffBasis::Revisions => between_revisions,
+    }
+}
+
+/// Returns the causes of a difference, each once; none between two revisions.
+fn causes(basis: DiffBasis, difference: &Difference) -> Vec<&ChangeCause> {
+    if basis == DiffBasis::Revisions {
+        return Vec::new();
+    }
     let is_ours = matches!(difference.outcome, DiffOutcome::Created | DiffOutcome::Deleted { .. });
     let mut causes: Vec<&ChangeCause> = is_ours.then_some(&ChangeCause::You).into_iter().collect();
     for cause in difference.fields.iter().map(|hunk| &hunk.cause) {
@@ -424,7 +457,7 @@ fn line_diff(before: &str, after: &str, style: Style) -> String {
     text
 }
 
-fn value(report: &DiffReport<'_>) -> Value {
+pub(super) fn value(report: &DiffReport<'_>) -> Value {
     let is_listed = |it: &&Compared| {
         it.difference.outcome != DiffOutcome::Unchanged || !it.difference.additions.is_empty()
     };
@@ -619,7 +652,14 @@ mod tests {
     }
 
     fn report(compared: &[Compared]) -> DiffReport<'_> {
-        DiffReport { context: "kind-local-hands", namespace: "hands", name: "oh", compared, now: NOW }
+        DiffReport {
+            context: "kind-local-hands",
+            namespace: "hands",
+            name: "oh",
+            basis: DiffBasis::Cluster,
+            compared,
+            now: NOW,
+        }
     }
 
     #[test]

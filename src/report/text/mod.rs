@@ -1,7 +1,7 @@
 //! Values → text, for people and for programs.
 //!
 //! - `error`: an error or a finding. `diagnostic`: a location in config.toml, in rustc's form.
-//! - `diff`: the differences that a deploy would apply. `table`: rows and columns.
+//! - `diff`: the differences that a deploy would apply. `recorded_diff`: those between two revisions. `table`: rows and columns.
 //! - `github`: annotations, groups and the step summary of GitHub Actions.
 //! - `json_text`: JSON without secrets, and without what a terminal or GitHub's runner would execute.
 //! - `json_objects`: objects and findings in the form that all JSON outputs share.
@@ -21,6 +21,7 @@ pub(super) mod github;
 pub(super) mod json_objects;
 pub(super) mod json_text;
 pub(super) mod messages;
+pub(super) mod recorded_diff;
 pub(super) mod sanitize;
 pub(super) mod style;
 pub(super) mod table;
