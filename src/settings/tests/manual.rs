@@ -23,6 +23,48 @@ fn article_matches_the_types() {
     assert_eq!(reference.closest_key("deploy.replica").as_deref(), Some("deploy.replicas"));
 }
 
+/// Every description in a schema, also of values and of tables in lists.
+fn descriptions<'a>(schema: &'a serde_json::Value, all: &mut Vec<&'a str>) {
+    match schema {
+        serde_json::Value::Object(keys) => {
+            all.extend(keys.get("description").and_then(serde_json::Value::as_str));
+            keys.values().for_each(|inner| descriptions(inner, all));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| descriptions(item, all)),
+        _ => {}
+    }
+}
+
+/// Whether a description needs its neighbour: `Its port.`, `Those headers.`, `Name.`
+fn needs_its_neighbour(description: &str) -> bool {
+    const POINTING: &[&str] =
+        &["Its", "Their", "It", "They", "This", "That", "These", "Those", "Same", "Such", "Likewise", "Also"];
+    let words: Vec<&str> = description.split_whitespace().collect();
+    let first = match words[..] {
+        ["The", second, ..] => second,
+        [first, ..] => first,
+        [] => "",
+    };
+    let is_pointing =
+        POINTING.iter().any(|word| word.eq_ignore_ascii_case(first.trim_end_matches([',', ':', ';', '.'])));
+    is_pointing || words.len() < 2
+}
+
+#[test]
+fn every_description_stands_alone() {
+    let schema = crate::settings::json_schema();
+    let mut all = Vec::new();
+    descriptions(&schema, &mut all);
+    assert!(all.len() > 300, "only {} descriptions", all.len());
+    all.retain(|description| needs_its_neighbour(description));
+    assert_eq!(all, Vec::<&str>::new());
+    for wrong in ["Its port.", "Those file types.", "The same for the sandbox.", "Port.", "That volume.", ""]
+    {
+        assert!(needs_its_neighbour(wrong), "{wrong}");
+    }
+    assert!(!needs_its_neighbour("Port of the `PostgreSQL` server."));
+}
+
 #[test]
 fn every_key_has_description_and_value_form() {
     let reference = KeyReference::default();
