@@ -49,7 +49,16 @@ fn config_explain_describes_key_and_suggests_similar_one() {
     explain("llm.fast.model").exits(0).prints("llm.NAME.model");
     explain("agent.enable_stuck_detection").exits(0).prints("OpenHands 1.0");
     explain("deploy.storage_sice").exits(2).says("has no key").says("config explain deploy.storage_size");
-    explain("pvc_storage_size").exits(2).says("config explain kubernetes.pvc_storage_size");
+    explain("pvc_storage_size").exits(0).prints("kubernetes.pvc_storage_size\n").prints("\"2Gi\"");
+    explain("pvc_storage_sise").exits(2).says("config explain kubernetes.pvc_storage_size");
+    let memory = explain("memory").exits(0).prints("KEY").prints("deploy.resources.limits.memory");
+    let first = memory.stdout.lines().nth(1).unwrap();
+    assert!(
+        first.starts_with("kubernetes.resource_memory_limit ") && first.contains("Most memory"),
+        "{first}"
+    );
+    let keys = run_in_home(home.path(), &["config", "explain", "host", "-o", "json"]).exits(0).json();
+    assert_eq!(keys[0]["key"], "deploy.host");
     run_in_home(home.path(), &["config", "explain"]).exits(0).prints("deploy").prints("model_routing");
     let run = run_in_home(home.path(), &["config", "explain", "deploy.expose", "-o", "json"]).exits(0);
     let article: Value = serde_json::from_str(&run.stdout).unwrap();
