@@ -41,8 +41,8 @@ pub mod secrets;
 pub use app_version::AppVersion;
 pub use docs::reference::{KeyDoc, KeyReference, UnknownKeys, ValueForm};
 pub use load::read::{
-    Flags, Loaded, Request, masked_set, read, read_unapplied, read_with_available_secrets,
-    read_without_secrets,
+    Flags, Loaded, Request, config_files, masked_set, read, read_checking_secrets, read_unapplied,
+    read_with_available_secrets, read_without_secrets,
 };
 pub use load::schema::json_schema;
 pub use resolved::{KeyOrigin, KeyValue, Settings};
