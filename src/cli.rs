@@ -257,7 +257,7 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::Rbac(arguments) => rbac::run(global, arguments, streams),
         Command::Render(arguments) => render::run(global, arguments, streams),
         Command::Config(command) => match command {
-            ConfigCommand::Init(arguments) => init::run(arguments, streams),
+            ConfigCommand::Init(arguments) => init::run(global, arguments, streams).await,
             ConfigCommand::Check(arguments) => check::run(global, arguments, streams),
             ConfigCommand::Show(arguments) => show::run(global, arguments, streams),
             ConfigCommand::Explain(arguments) => config_explain::run(arguments, streams),

@@ -137,7 +137,7 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("render", FOR_CLUSTER),
     ("rbac", SETTINGS),
     ("dev", READ),
-    ("config init", NONE),
+    ("config init", &[GlobalFlag::Yes]),
     ("config check", SETTINGS),
     ("config show", FOR_CLUSTER),
     ("config explain", NONE),

@@ -40,6 +40,7 @@ pub mod secrets;
 
 pub use app_version::AppVersion;
 pub use docs::reference::{KeyDoc, KeyReference, UnknownKeys, ValueForm};
+pub use docs::template::FirstValues;
 pub use load::read::{
     Flags, Loaded, Request, config_files, masked_set, read, read_checking_secrets, read_unapplied,
     read_with_available_secrets, read_without_secrets,

@@ -436,3 +436,35 @@ fn control_characters_of_logs_are_removed() {
     ended.says(&format!("{} beforeafter", namespace.name));
     assert!(!ended.raw.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{:?}", ended.raw);
 }
+
+#[test]
+fn config_init_asks_for_model_and_key_name() {
+    let home = tempfile::tempdir().unwrap();
+    let init = |arguments: &[&str]| {
+        let all = [&["config", "init"], arguments].concat();
+        Terminal::start(in_home(home.path(), &all), 120)
+    };
+    let mut asked = init(&[]);
+    asked.wait_for_text("Model [claude-sonnet-4-20250514]: ");
+    asked.type_keys("openai/gpt-5\r");
+    asked.wait_for_text("Environment variable with its API key [LLM_API_KEY]: ");
+    asked.type_keys("sk-planted\r");
+    asked.wait_for_text("the key itself does not belong into the file");
+    asked.type_keys("OPENAI_API_KEY\r");
+    asked.wait_for_end().exits(0).says("next: export OPENAI_API_KEY=…, then handsctl config check");
+    let file = home.path().join("config.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let expected = "model = \"openai/gpt-5\"\n";
+    assert!(text.contains(expected) && text.contains("api_key = { env = \"OPENAI_API_KEY\" }\n"), "{text}");
+
+    let mut defaults = init(&["--force"]);
+    defaults.wait_for_text("Model [");
+    defaults.type_keys("\r");
+    defaults.wait_for_text("API key [");
+    defaults.type_keys("\r");
+    defaults.wait_for_end().exits(0);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("{ env = \"LLM_API_KEY\" }"), "{text}");
+    init(&["--yes", "--force"]).wait_for_end().exits(0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+}

@@ -4,12 +4,44 @@ use handsctl::plan::{self, SecretNaming};
 use handsctl::settings::{KeyReference, Request, read_without_secrets};
 use serde_json::Value;
 
-use crate::bed::run_in_home;
+use crate::bed::{in_home, run_in_home};
 
 #[test]
-fn config_init_writes_neutral_file_and_overwrites_none() {
+fn config_init_writes_the_keys_that_people_need() {
     let home = tempfile::tempdir().unwrap();
-    run_in_home(home.path(), &["config", "init"]).exits(0).says("config.toml  written");
+    run_in_home(home.path(), &["config", "init"])
+        .exits(0)
+        .says("config.toml  written")
+        .says("export LLM_API_KEY=…, then handsctl config check");
+    let text = std::fs::read_to_string(home.path().join("config.toml")).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).collect();
+    let expected = [
+        "[llm]",
+        "model = \"claude-sonnet-4-20250514\"",
+        "api_key = { env = \"LLM_API_KEY\" }",
+        "[deploy]",
+        "#host = \"localhost\"",
+        "#storage_size = \"5Gi\"",
+        "[kubernetes]",
+        "#resource_memory_limit = \"2Gi\"",
+    ];
+    assert_eq!(lines, expected);
+    assert!(text.lines().count() <= 24, "{text}");
+    let key = in_home(home.path(), &["config", "check"]).env("LLM_API_KEY", "sk-planted").run().exits(0);
+    key.prints("config.toml  (2 keys set)  ok").hides("sk-planted");
+    run_in_home(home.path(), &["config", "check"])
+        .exits(0)
+        .says("warning[HC0330]")
+        .says("`handsctl deploy` would fail")
+        .says("the environment variable LLM_API_KEY is not set");
+    let google = run_in_home(home.path(), &["config", "init", "-", "--profile", "gke", "--yes"]).exits(0);
+    assert!(google.stdout.contains("\nprofile = \"gke\"\n"), "{}", google.stdout);
+}
+
+#[test]
+fn config_init_all_writes_neutral_file_and_overwrites_none() {
+    let home = tempfile::tempdir().unwrap();
+    run_in_home(home.path(), &["config", "init", "--all"]).exits(0).says("config.toml  written");
     let file = home.path().join("config.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains("\n[deploy]\n") && text.contains("\n#storage_size = \"5Gi\"\n"), "{text}");
@@ -17,17 +49,41 @@ fn config_init_writes_neutral_file_and_overwrites_none() {
     run_in_home(home.path(), &["config", "check"]).exits(0).prints("config.toml  (0 keys set)  ok");
     run_in_home(home.path(), &["config", "init"]).exits(2).says("it already exists").says("--force");
     std::fs::write(&file, "").unwrap();
-    run_in_home(home.path(), &["config", "init", "--force"]).exits(0);
+    run_in_home(home.path(), &["config", "init", "--all", "--force"]).exits(0);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
 
-    let google = run_in_home(home.path(), &["config", "init", "-", "--profile", "gke"]).exits(0);
+    let google = run_in_home(home.path(), &["config", "init", "--all", "-", "--profile", "gke"]).exits(0);
     assert!(google.stdout.contains("\nprofile = \"gke\"\n"), "{}", google.stdout);
     assert!(google.stdout.contains("\n#exposure = \"rejected\"\n"), "{}", google.stdout);
-    let printed = run_in_home(home.path(), &["config", "init", "-"]).exits(0);
+    let printed = run_in_home(home.path(), &["config", "init", "--all", "-"]).exits(0);
     assert_eq!(printed.stdout, text);
+    let example = "stopped. No default; for example:\n#max_budget_per_task = 5.0\n";
+    assert!(text.contains(example) && text.contains("\n[mcp]\n"), "{text}");
     run_in_home(home.path(), &["config", "init", "no/such/folder.toml"])
         .exits(3)
         .says("cannot write no/such/folder.toml");
+}
+
+/// A key that is uncommented below the commented header of its table.
+#[test]
+fn key_below_commented_table_names_the_line() {
+    let home = tempfile::tempdir().unwrap();
+    run_in_home(home.path(), &["config", "init", "--all"]).exits(0);
+    let file = home.path().join("config.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    for (commented, key, header) in [
+        ("\n#max = 3\n", "max", "#[deploy.autoscaling]"),
+        ("\n#max_size = 100\n", "max_size", "#[condenser]"),
+        ("\n#router_name = \"noop_router\"\n", "router_name", "#[model_routing]"),
+    ] {
+        assert!(text.contains(commented), "{commented}");
+        let line = text.lines().position(|line| line == header).unwrap() + 1;
+        std::fs::write(&file, text.replace(commented, &commented.replace("\n#", "\n"))).unwrap();
+        run_in_home(home.path(), &["config", "check"])
+            .exits(3)
+            .says(&format!("unknown key `{key}`"))
+            .says(&format!("remove the `#` of its header in line {line}, `{header}`"));
+    }
 }
 
 #[test]
