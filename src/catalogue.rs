@@ -386,6 +386,8 @@ catalogue! {
         "An object is being deleted but still exists, because a finalizer holds it. The message names the finalizer and its manager."
 
     // 90: everything else
+    EditorFailed "HC0331" "the editor failed"
+        "`config edit` starts the editor of VISUAL, else of EDITOR, else vi, with a copy of the config file. The editor could not be started or ended with an error. Export EDITOR with the name of another one; for an editor with a window add the flag that makes it wait, such as `code --wait`."
     Usage "HC9001" "invalid usage"
         "The command line is invalid, or a confirmation is needed and there is no terminal to ask on."
     Interrupted "HC9002" "interrupted"

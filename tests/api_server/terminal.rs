@@ -79,6 +79,12 @@ impl Terminal {
         }
     }
 
+    /// Waits for a further output.
+    fn wait_for_bytes(&mut self) {
+        let bytes = self.output.recv_timeout(WAIT_LIMIT).unwrap_or_else(|error| panic!("no output: {error}"));
+        self.on_bytes(&bytes);
+    }
+
     fn on_bytes(&mut self, bytes: &[u8]) {
         self.screen.process(bytes);
         self.raw += &String::from_utf8_lossy(bytes);
@@ -467,4 +473,28 @@ fn config_init_asks_for_model_and_key_name() {
     assert!(text.contains("{ env = \"LLM_API_KEY\" }"), "{text}");
     init(&["--yes", "--force"]).wait_for_end().exits(0);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+}
+
+/// An editor that makes the same mistake twice: the first answer opens it again, the second keeps the copy.
+#[test]
+fn config_edit_offers_to_open_the_editor_again() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    std::fs::write(&file, "[deploy]\nhost = \"localhost\"\n").unwrap();
+    let command = in_home(home.path(), &["config", "edit"]).env("EDITOR", "echo opened; sed -i s/host/hots/");
+    let mut terminal = Terminal::start(command, 120);
+    terminal.wait_for_text("would have 1 error. Open the editor again? [y/N]");
+    terminal.type_keys("y\r");
+    let until = Instant::now() + WAIT_LIMIT;
+    while terminal.screen.screen().contents().matches("editor again?").count() < 2 {
+        assert!(Instant::now() < until, "the editor is not opened again");
+        terminal.wait_for_bytes();
+    }
+    terminal.type_keys("n\r");
+    let ended = terminal.wait_for_end().exits(3);
+    let screen = ended.text();
+    assert_eq!(screen.matches("opened").count(), 2, "{screen}");
+    let (_, copy) = screen.split_once("your edited copy is ").unwrap();
+    std::fs::remove_file(copy.split_whitespace().next().unwrap()).unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "[deploy]\nhost = \"localhost\"\n");
 }

@@ -86,6 +86,111 @@ fn key_below_commented_table_names_the_line() {
     }
 }
 
+const SETTINGS: &str =
+    "# Ours.\n[llm]\nmodel = 'm'  # the model\n\n[deploy]\n# Public.\n#host = \"localhost\"\n";
+
+#[test]
+fn config_set_changes_keys_and_keeps_comments() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    run_in_home(home.path(), &["config", "set", "llm.model=x"])
+        .exits(3)
+        .says("handsctl config init writes one");
+    std::fs::write(&file, SETTINGS).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let set = |arguments: &[&str]| run_in_home(home.path(), &[&["config", "set"], arguments].concat());
+    set(&["llm.model=openai/gpt-5", "deploy.host=a.localhost"]).exits(0).says("set llm.model, deploy.host");
+    let expected = SETTINGS
+        .replace("'m'", "\"openai/gpt-5\"")
+        .replace("#host = \"localhost\"", "host = \"a.localhost\"");
+    let read = || std::fs::read_to_string(&file).unwrap();
+    assert_eq!(read(), expected);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    set(&["llm.model=openai/gpt-5"]).exits(0).says("config.toml  unchanged");
+    set(&["llm.api_key=sk-planted"])
+        .exits(0)
+        .says("warning[HC0213]")
+        .says("set llm.api_key")
+        .hides("sk-planted");
+    assert!(read().contains("api_key = \"sk-planted\""), "{}", read());
+}
+
+#[test]
+fn config_set_writes_nothing_after_a_mistake() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    std::fs::write(&file, SETTINGS).unwrap();
+    let set = |arguments: &[&str]| run_in_home(home.path(), &[&["config", "set"], arguments].concat());
+    set(&["deploy.replcas=1"])
+        .exits(3)
+        .says("--> argument:1:1")
+        .says("did you mean `replicas`?")
+        .says("config.toml was not changed: 1 error");
+    set(&["deploy.host=a.localhost", "deploy.storage_size=10GB"]).exits(3).says("is not a quantity");
+    set(&["llm.api_kye=sk-planted"]).exits(3).hides("sk-planted");
+    set(&["deploy.host"]).exits(3).says("KEY=VALUE");
+    set(&[]).exits(2);
+    set(&["--config", "a.toml", "--config", "b.toml", "deploy.host=x"]).exits(2).says("2 config files");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), SETTINGS);
+    // A mistake that was there before does not stop a change.
+    std::fs::write(&file, "[deploy]\nreplcas = 1\n").unwrap();
+    set(&["deploy.host=a.localhost"]).exits(0).says("it still has 1 error: handsctl config check");
+    std::fs::write(&file, "[deploy\n").unwrap();
+    set(&["deploy.host=a.localhost"]).exits(3).says("not TOML");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "[deploy\n");
+}
+
+#[test]
+fn config_get_prints_the_effective_value() {
+    let home = tempfile::tempdir().unwrap();
+    let text =
+        "[llm]\nmodel = \"m\"\napi_key = \"sk-planted\"\n[deploy]\nnode_selector = { \"a.b/c\" = \"d\" }\n";
+    std::fs::write(home.path().join("config.toml"), text).unwrap();
+    let get =
+        |arguments: &[&str]| run_in_home(home.path(), &[&["config", "get"], arguments].concat()).exits(0);
+    assert_eq!(get(&["llm.model"]).stdout, "m\n");
+    assert_eq!(get(&["deploy.host"]).stdout, "localhost\n");
+    assert_eq!(get(&["deploy.host", "--set", "deploy.host=b.localhost"]).stdout, "b.localhost\n");
+    assert_eq!(get(&["core.max_iterations"]).stdout, "500\n", "OpenHands' default");
+    assert_eq!(get(&["llm.base_url"]).stdout, "", "not set");
+    assert_eq!(get(&["llm.api_key"]).hides("sk-planted").stdout, "(redacted)\n");
+    assert_eq!(get(&["deploy.node_selector.\"a.b/c\""]).stdout, "d\n");
+    let table = get(&["kubernetes"]);
+    table.prints("kubernetes.resource_memory_limit = \"2Gi\"\n");
+    assert_eq!(get(&["deploy.replicas", "-o", "json"]).json(), 1);
+    run_in_home(home.path(), &["config", "get", "deploy.hots"])
+        .exits(2)
+        .says("handsctl config get deploy.host");
+}
+
+#[test]
+fn config_edit_checks_the_copy_before_it_is_written() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    std::fs::write(&file, SETTINGS).unwrap();
+    let edit = |editor: &str| in_home(home.path(), &["config", "edit"]).env("EDITOR", editor).run();
+    edit("true").exits(0).says("config.toml  unchanged");
+    edit("sed -i s/Ours/Mine/").exits(0).says("config.toml  changed");
+    let edited = SETTINGS.replace("Ours", "Mine");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), edited);
+    let wrong = edit("sed -i s/#host/hots/").exits(3);
+    let wrong = wrong.says("did you mean `host`?").says("config.toml was not changed: 1 error");
+    let (_, copy) = wrong.stderr.split_once("your edited copy is ").unwrap();
+    let copy = copy.lines().next().unwrap();
+    assert!(std::fs::read_to_string(copy).unwrap().contains("\nhots = "));
+    std::fs::remove_file(copy).unwrap();
+    edit("false").exits(14).says("error[HC0331]").says("the editor `false` failed");
+    edit("no-such-editor-of-test").exits(14).says("export EDITOR=");
+    // VISUAL wins. Another program changes the file meanwhile.
+    let both = in_home(home.path(), &["config", "edit"]).env("EDITOR", "false");
+    let change = format!("echo '# theirs' >> {}; sed -i s/Mine/Yours/", file.display());
+    let changed = both.env("VISUAL", change).run().exits(3).says("another program changed it meanwhile");
+    let (_, copy) = changed.stderr.split_once("your edited copy is ").unwrap();
+    std::fs::remove_file(copy.lines().next().unwrap()).unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{edited}# theirs\n"));
+}
+
 #[test]
 fn config_explain_describes_key_and_suggests_similar_one() {
     let home = tempfile::tempdir().unwrap();

@@ -10,11 +10,12 @@
 //! - `redaction`: masks secrets in the text that diagnostics show.
 //! - `diagnose`: all diagnostics → one error, or warnings.
 //!
-//! - `toml_writer`: a tree → text. `toml_key`: one key or text in quotes.
+//! - `toml_writer`: a tree → text. `toml_key`: one key or text in quotes. `edit`: changes keys in the text of a file.
 
 pub(super) mod check;
 mod commented_table;
 pub(super) mod diagnose;
+pub(super) mod edit;
 pub(super) mod layer;
 pub(super) mod read;
 pub(super) mod redaction;
