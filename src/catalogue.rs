@@ -1,6 +1,6 @@
 //! All ids that handsctl can print, in one table. An id is never renumbered or reused.
 //!
-//! The ranges: 01 configuration error, 02 configuration warning, 10 connection and authentication,
+//! The ranges: 01 configuration error, 02 and 03 configuration warning, 10 connection and authentication,
 //! 20 local cluster and preflight, 30 apply and ownership, 40 rollout, 41 image, 42 crash, 43 scheduling,
 //! 44 storage, 45 quota, policy and admission, 46 probe and network, 50 the application's responses,
 //! 60 teardown, 90 internal.
@@ -102,6 +102,8 @@ catalogue! {
     // 02: configuration warnings
     LiteralSecret "HC0213" "a secret is written in the config file"
         "The value was moved to a Secret and is in no rendered manifest, but it is still in the config file. Use { env = \"NAME\" } or { file = \"path\" }."
+    SecretNotReadable "HC0330" "a secret that a deploy needs cannot be read"
+        "`config check` read the variables and files of the secret references, as a deploy does. The named variable is not set, or the file cannot be read or is empty: `handsctl deploy` would fail with HC0140 before it changes anything. Export the variable, or write the file."
     IgnoredByApp "HC0220" "the application ignores this key"
         "OpenHands' Kubernetes runtime does not use this key, or ignores the whole section because of it. The key has no effect."
     LeftOut "HC0285" "a key is left out of the application's config.toml"
@@ -384,6 +386,8 @@ catalogue! {
         "An object is being deleted but still exists, because a finalizer holds it. The message names the finalizer and its manager."
 
     // 90: everything else
+    EditorFailed "HC0331" "the editor failed"
+        "`config edit` starts the editor of VISUAL, else of EDITOR, else vi, with a copy of the config file. The editor could not be started or ended with an error. Export EDITOR with the name of another one; for an editor with a window add the flag that makes it wait, such as `code --wait`."
     Usage "HC9001" "invalid usage"
         "The command line is invalid, or a confirmation is needed and there is no terminal to ask on."
     Interrupted "HC9002" "interrupted"

@@ -11,7 +11,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 use crate::catalogue::Id;
 use crate::command_line::{self, GlobalFlag, RepeatedFlags};
 use crate::commands::cluster::{down, status as cluster_status, up as cluster_up};
-use crate::commands::config::{check, explain as config_explain, init, schema, show};
+use crate::commands::config::{check, edit, explain as config_explain, get, init, schema, set, show};
 use crate::commands::image::{load, pull};
 use crate::commands::{
     completion, deploy, dev, diff, explain, history, list, logs, open, rbac, render, restart, rollback,
@@ -83,7 +83,7 @@ pub enum Command {
     Render(render::RenderArgs),
     Rbac(rbac::RbacArgs),
     Dev(dev::DevArgs),
-    /// Write, check and explain the config file: init, check, show, explain, schema
+    /// Write, change, check and explain the config file: init, set, get, edit, check, show, explain, schema
     #[command(subcommand)]
     Config(ConfigCommand),
     Explain(explain::ExplainArgs),
@@ -113,6 +113,9 @@ pub enum ImageCommand {
 #[expect(missing_docs, reason = "each command is documented in its own file")]
 pub enum ConfigCommand {
     Init(init::ConfigInitArgs),
+    Set(set::ConfigSetArgs),
+    Get(get::ConfigGetArgs),
+    Edit(edit::ConfigEditArgs),
     Check(check::ConfigCheckArgs),
     Show(show::ConfigShowArgs),
     Explain(config_explain::ConfigExplainArgs),
@@ -257,7 +260,10 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::Rbac(arguments) => rbac::run(global, arguments, streams),
         Command::Render(arguments) => render::run(global, arguments, streams),
         Command::Config(command) => match command {
-            ConfigCommand::Init(arguments) => init::run(arguments, streams),
+            ConfigCommand::Init(arguments) => init::run(global, arguments, streams).await,
+            ConfigCommand::Set(arguments) => set::run(global, arguments, streams),
+            ConfigCommand::Get(arguments) => get::run(global, arguments, streams),
+            ConfigCommand::Edit(_) => edit::run(global, streams).await,
             ConfigCommand::Check(arguments) => check::run(global, arguments, streams),
             ConfigCommand::Show(arguments) => show::run(global, arguments, streams),
             ConfigCommand::Explain(arguments) => config_explain::run(arguments, streams),
@@ -323,13 +329,19 @@ fn error_output(command: &Command) -> Output {
         Command::Config(ConfigCommand::Check(arguments)) => Some(arguments.output),
         Command::Config(ConfigCommand::Show(arguments)) => Some(arguments.output),
         Command::Config(ConfigCommand::Explain(arguments)) => Some(arguments.output),
+        Command::Config(ConfigCommand::Get(arguments)) => Some(arguments.output),
         Command::Version(arguments) => Some(arguments.output),
         // These commands have no flag -o. Move a command to the lines above when it gets one.
         Command::Cluster(ClusterCommand::Up(_) | ClusterCommand::Down(_))
         | Command::Logs(_)
         | Command::Render(_)
         | Command::Dev(_)
-        | Command::Config(ConfigCommand::Init(_) | ConfigCommand::Schema(_))
+        | Command::Config(
+            ConfigCommand::Init(_)
+            | ConfigCommand::Set(_)
+            | ConfigCommand::Edit(_)
+            | ConfigCommand::Schema(_),
+        )
         | Command::Explain(_)
         | Command::Completion(_) => None,
     };
@@ -360,6 +372,8 @@ mod tests {
             Some("explain") if path.len() == 1 => &["HC9001"],
             Some("completion") => &["bash"],
             Some("dev") => &["--", "true"],
+            Some("set") => &["deploy.replicas=1"],
+            Some("get") => &["deploy.replicas"],
             _ => &[],
         };
         let path = path.iter().map(String::as_str);
@@ -433,8 +447,7 @@ mod tests {
         collect_paths(&Cli::command(), &[], &mut with_output);
         assert!(with_output.len() >= 17, "{with_output:?}");
         for path in with_output {
-            let words = ["handsctl".to_owned()].into_iter().chain(path.clone());
-            let cli = Cli::try_parse_from(words.chain(["-o".to_owned(), "json".to_owned()])).unwrap();
+            let cli = Cli::try_parse_from(complete_words(&path, &["-o", "json"])).unwrap();
             assert_eq!(error_output(&cli.command), Output::Json, "{path:?}");
         }
     }

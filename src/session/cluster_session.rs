@@ -29,8 +29,10 @@ pub(crate) enum Secrets {
     Needed,
     /// The command uses the values that are available.
     IfAvailable,
-    /// The command shows or checks the configuration without the values.
+    /// The command shows the configuration without the values.
     Unread,
+    /// The command checks the configuration and warns of values that are not available.
+    Checked,
     /// The configuration only names the set.
     Unneeded,
 }
@@ -70,6 +72,9 @@ pub(crate) fn load(global: &Global, secrets: Secrets, streams: &Streams) -> Resu
         Secrets::Unread => {
             crate::settings::read_without_secrets(&request(global), &variables(), Path::new("."))
         }
+        Secrets::Checked => {
+            crate::settings::read_checking_secrets(&request(global), &variables(), Path::new("."))
+        }
         Secrets::Unneeded => crate::settings::read_unapplied(&request(global), &variables(), Path::new(".")),
     }?;
     streams.hide(loaded.settings.known_secrets());
@@ -102,7 +107,7 @@ fn is_local_choice(global: &Global, settings: &Settings) -> Result<bool> {
     })
 }
 
-fn request(global: &Global) -> Request {
+pub(super) fn request(global: &Global) -> Request {
     Request {
         files: global.config.clone(),
         set: global.set.clone(),
@@ -111,6 +116,7 @@ fn request(global: &Global) -> Request {
             namespace: global.namespace.clone(),
             cluster: global.cluster.clone(),
         },
+        edited: None,
     }
 }
 
@@ -119,7 +125,7 @@ pub(crate) fn read_environment() -> Environment {
     Environment::read()
 }
 
-fn variables() -> Vec<(String, String)> {
+pub(super) fn variables() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()

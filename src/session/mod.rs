@@ -4,6 +4,7 @@
 //! - `local_state`: explains a failed connection by the state of the local cluster. `desired_cluster`: the local cluster
 //!   of the configuration.
 //! - `confirm`: asks before data is deleted.
+//! - `config_file`: the config file that a command changes. `editor`: the user's editor.
 //! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event. `signals`: the first
 //!   one ends a command in order, the second one at once.
 //! - `long_calls`: what a command says about requests that wait long: while it waits, and when it times out.
@@ -15,8 +16,10 @@
 //! - `exposure`: computes the URL of the application.
 
 pub(crate) mod cluster_session;
+pub(crate) mod config_file;
 pub(crate) mod confirm;
 pub(crate) mod desired_cluster;
+pub(crate) mod editor;
 pub(crate) mod exposure;
 mod local_state;
 pub(crate) mod long_calls;

@@ -23,7 +23,7 @@ pub struct ConfigCheckArgs {
 /// Runs `config check`.
 pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Streams) -> anyhow::Result<u8> {
     let output = output_form(Some(arguments.output));
-    let loaded = match cluster_session::load(global, Secrets::Unread, streams) {
+    let loaded = match cluster_session::load(global, Secrets::Checked, streams) {
         Ok(loaded) => loaded,
         Err(error) if output != Output::Human && !error.diagnostics().is_empty() => {
             let _written = streams.value(&check_result(error.message(), error.diagnostics()), output)?;

@@ -100,10 +100,31 @@ impl Streams {
     /// # Errors
     /// stdin cannot be read.
     pub async fn prompt(&self, question: &str) -> Result<Answer> {
+        Ok(match self.read_answer(&format!("{question} [y/N] ")).await? {
+            Some(line) => parse_answer(&line),
+            None => Answer::NotAsked,
+        })
+    }
+
+    /// Asks for a text on the terminal and waits for the answer. An empty answer, or the end of the input, is the default.
+    /// None: no question was asked.
+    ///
+    /// # Errors
+    /// stdin cannot be read.
+    pub async fn ask(&self, question: &str, default: &str) -> Result<Option<String>> {
+        let line = self.read_answer(&format!("{question} [{default}]: ")).await?;
+        Ok(line.map(|line| match line.trim() {
+            "" => default.to_owned(),
+            answer => answer.to_owned(),
+        }))
+    }
+
+    /// Writes a question and reads a line. None: there is no terminal, or a CI service runs the command.
+    async fn read_answer(&self, question: &str) -> Result<Option<String>> {
         if !self.can_ask() {
-            return Ok(Answer::NotAsked);
+            return Ok(None);
         }
-        self.err(&format!("{} [y/N] ", super::sanitize::sanitize(question)));
+        self.err(&super::sanitize::sanitize(question));
         let newline_on_drop = NewlineOnDrop(self);
         let read = tokio::task::spawn_blocking(|| {
             let mut line = String::new();
@@ -112,8 +133,7 @@ impl Streams {
         let line =
             read.await.map_err(|error| Error::internal("the question was aborted").caused_by(error))?;
         std::mem::forget(newline_on_drop);
-        line.map(|line| parse_answer(&line))
-            .map_err(|error| Error::io("cannot read the answer from standard input", error))
+        line.map(Some).map_err(|error| Error::io("cannot read the answer from standard input", error))
     }
 }
 

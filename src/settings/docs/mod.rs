@@ -2,8 +2,8 @@
 //!
 //! - `reference`: every key with its meaning, default, allowed values, and the field of an object that it sets.
 //! - `field_keys`: the key that sets a field, a variable or an object.
-//! - `template`: the file that `config init` writes.
+//! - `template`: the files that `config init` writes.
 
 pub(super) mod field_keys;
 pub(super) mod reference;
-mod template;
+pub(super) mod template;
