@@ -145,6 +145,7 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("explain", NONE),
     ("version", READ),
     ("completion", NONE),
+    ("options", NONE),
 ];
 
 /// Returns the global flags that a command uses; None: there is no command of these words.

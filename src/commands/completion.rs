@@ -5,6 +5,8 @@ use clap::Args;
 use crate::report::Streams;
 
 /// Print the completion script for a shell
+///
+/// The script completes commands, options and their fixed values.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  source <(handsctl completion bash)")]
 pub struct CompletionArgs {

@@ -29,7 +29,9 @@ use crate::session::step::Deadline;
 use crate::settings::Settings;
 use crate::settings::secrets::value::SecretSource;
 
-/// Show what deploy would change: exit 0 no differences, 1 differences, above 1 an error
+/// Show what deploy would change
+///
+/// Exit code 0: no differences; 1: differences; above 1: an error.
 ///
 /// In order: read config.toml, inspect the cluster, send changed objects to the API server as a dry run, print the
 /// differences. Nothing is changed. Each field names its cause: you, another manager (drift), or the server. Fields
@@ -38,7 +40,7 @@ use crate::settings::secrets::value::SecretSource;
 /// without the value of a secret, the rest is compared, and the output lists what was not.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl diff\n  handsctl diff --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'\n  handsctl diff -o json | jq '.objects[] | select(.effects[].type == \"restarts\")'"
+    after_help = "Examples:\n  handsctl diff\n  handsctl diff --set kubernetes.resource_memory_limit=4Gi\n  handsctl diff -o json | jq '.objects[].effects'"
 )]
 pub struct DiffArgs {
     /// As with deploy: also delete volume claims that are no longer configured

@@ -18,7 +18,9 @@ use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
 use crate::session::step::Deadline;
 
-/// List the kept revisions of the set, newest first
+/// List what was deployed when, newest first
+///
+/// Lists the revisions that are kept in the cluster, each with its result. With a number: the objects of that revision.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl history\n  handsctl history 3 -o yaml")]
 pub struct HistoryArgs {

@@ -77,8 +77,11 @@ fn help_of_every_command_shows_examples() {
             assert!(run.stdout.contains("Usage: handsctl"), "{arguments:?}: {}", run.stdout);
             let wants_examples = !is_group || path.is_empty();
             assert!(!wants_examples || run.stdout.contains("Examples:\n"), "{arguments:?}: {}", run.stdout);
-            for line in run.stdout.lines() {
-                assert!(line.chars().count() <= 120, "{arguments:?}: {line}");
+            for (columns, widest) in [("80", 80), ("300", 100)] {
+                let run = in_home(home.path(), &arguments).env("COLUMNS", columns).run().exits(0);
+                for line in run.stdout.lines() {
+                    assert!(line.chars().count() <= widest, "{columns} columns: {arguments:?}: {line}");
+                }
             }
         }
     }
@@ -338,6 +341,20 @@ fn every_shell_has_a_completion_script() {
     let output =
         Command::new("bash").args(["-c", &format!("{script}\ncomplete -p handsctl")]).output().unwrap();
     assert!(output.status.success(), "bash rejects the script: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn options_are_listed_in_one_place() {
+    let home = home();
+    let run = run_in_home(home.path(), &["options"]).exits(0);
+    assert_eq!(run.stderr, "");
+    for flag in
+        ["--config <FILE>", "--set <KEY=VALUE>", "-n, --namespace", "--context", "-y, --yes", "-h, --help"]
+    {
+        assert!(run.stdout.contains(flag), "{flag}: {}", run.stdout);
+    }
+    let help = run_in_home(home.path(), &["help", "--help"]).exits(0);
+    assert!(help.stdout.contains("Usage: handsctl help"), "{}", help.stdout);
 }
 
 #[test]

@@ -11,7 +11,10 @@ use crate::report::Streams;
 use crate::settings::KeyReference;
 use crate::settings::handsctl::Profile;
 
-/// Write a config.toml with every key, its meaning and its default, all commented out
+/// Write a config.toml with every key, its meaning and its default
+///
+/// All keys are commented out: the file changes nothing until you take a `#` away. An existing file is kept, unless
+/// --force is given.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl config init\n  handsctl config init - | less")]
 pub struct ConfigInitArgs {
