@@ -14,7 +14,7 @@ use crate::commands::cluster::{down, status as cluster_status, up as cluster_up}
 use crate::commands::config::{check, explain as config_explain, init, schema, show};
 use crate::commands::image::{load, pull};
 use crate::commands::{
-    completion, deploy, dev, diff, explain, history, list, logs, open, options, rbac, render, restart,
+    completion, deploy, dev, diff, explain, history, list, logs, man, open, options, rbac, render, restart,
     rollback, status, teardown, up, version,
 };
 use crate::error::{Error, Kind};
@@ -93,6 +93,7 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     Version(version::VersionArgs),
     Completion(completion::CompletionArgs),
+    Man(man::ManArgs),
     Options(options::OptionsArgs),
 }
 
@@ -283,6 +284,7 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::Explain(arguments) => explain::run(arguments, streams),
         Command::Version(arguments) => version::run(global, arguments, streams).await,
         Command::Completion(arguments) => completion::run(arguments, definition(), streams),
+        Command::Man(arguments) => man::run(arguments, help::manual(definition()), streams),
         Command::Options(_) => options::run(&help::options(&definition()), streams),
     }
 }
@@ -350,6 +352,7 @@ fn error_output(command: &Command) -> Output {
         | Command::Config(ConfigCommand::Init(_) | ConfigCommand::Schema(_))
         | Command::Explain(_)
         | Command::Completion(_)
+        | Command::Man(_)
         | Command::Options(_) => None,
     };
     output_form(format)
@@ -378,6 +381,7 @@ mod tests {
         let needed: &[&str] = match path.last().map(String::as_str) {
             Some("explain") if path.len() == 1 => &["HC9001"],
             Some("completion") => &["bash"],
+            Some("man") => &["pages"],
             Some("dev") => &["--", "true"],
             _ => &[],
         };

@@ -145,6 +145,7 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("explain", NONE),
     ("version", READ),
     ("completion", NONE),
+    ("man", NONE),
     ("options", NONE),
 ];
 

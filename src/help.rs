@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, Command};
 /// The groups of `handsctl --help` with their commands, in the order in which people need them. `options` is named below
 /// them, as kubectl does.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Commands to start", &["up", "deploy", "open", "teardown", "completion"]),
+    ("Commands to start", &["up", "deploy", "open", "teardown", "completion", "man"]),
     (
         "Commands for every day",
         &["status", "logs", "diff", "restart", "history", "rollback", "list", "dev", "explain"],
@@ -51,6 +51,17 @@ pub(crate) fn options(root: &Command) -> String {
         "Options of every command. A command rejects an option that it does not use.\n\n{}\n",
         list.trim_end()
     )
+}
+
+/// Returns the commands as the manual pages describe them: as `--help` does, and the page of `options` has the options.
+pub(crate) fn manual(root: Command) -> Command {
+    let global: Vec<Arg> = root.get_arguments().filter(|flag| flag.is_global_set()).cloned().collect();
+    arranged(root).mut_subcommand("options", |page| {
+        let missing =
+            global.iter().filter(|flag| page.get_arguments().all(|own| own.get_id() != flag.get_id()));
+        let missing: Vec<Arg> = missing.cloned().collect();
+        page.args(missing).mut_args(|flag| flag.hide(false))
+    })
 }
 
 /// clap's own flag has one description per command, and cannot be hidden.

@@ -34,6 +34,7 @@ fn is_offline(command: &Command) -> bool {
                 | Command::Config(_)
                 | Command::Explain(_)
                 | Command::Completion(_)
+                | Command::Man(_)
                 | Command::Options(_)
         ),
     }

@@ -344,6 +344,30 @@ fn every_shell_has_a_completion_script() {
 }
 
 #[test]
+fn every_command_has_a_manual_page() {
+    let home = home();
+    let run = run_in_home(home.path(), &["man", "pages/man1"]).exits(0);
+    assert_eq!(run.stdout, "");
+    let (paths, folder) = (commands(), home.path().join("pages/man1"));
+    let run = run.says(&format!("{} pages written to pages/man1", paths.len()));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), paths.len(), "{}", run.stderr);
+    for (path, _) in paths {
+        let name =
+            ["handsctl"].into_iter().chain(path.iter().map(String::as_str)).collect::<Vec<_>>().join("-");
+        let page = std::fs::read_to_string(folder.join(format!("{name}.1"))).unwrap();
+        assert!(page.contains(&format!(".TH {name} 1")), "{page}");
+        assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{page}");
+        let describes_context = page.contains("\\fB\\-\\-context\\fR");
+        assert_eq!(describes_context, path == ["options"], "{page}");
+    }
+    let again = run_in_home(home.path(), &["man", "pages/man1"]).exits(0);
+    assert_eq!(again.stdout, "");
+    run_in_home(home.path(), &["man", "pages/man1/handsctl.1"])
+        .exits(70)
+        .says("cannot write pages/man1/handsctl.1");
+}
+
+#[test]
 fn options_are_listed_in_one_place() {
     let home = home();
     let run = run_in_home(home.path(), &["options"]).exits(0);
