@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::builder::styling::Styles;
 use clap::error::{ContextKind, ContextValue};
@@ -14,12 +15,13 @@ use crate::commands::cluster::{down, status as cluster_status, up as cluster_up}
 use crate::commands::config::{check, edit, explain as config_explain, get, init, schema, set, show};
 use crate::commands::image::{load, pull};
 use crate::commands::{
-    completion, deploy, dev, diff, explain, history, list, logs, open, rbac, render, restart, rollback,
-    status, teardown, up, version,
+    completion, deploy, dev, diff, explain, history, list, logs, man, open, options, rbac, render, restart,
+    rollback, status, teardown, up, version,
 };
 use crate::error::{Error, Kind};
 use crate::flags::{Color, Global};
 use crate::foreign_commands;
+use crate::help;
 use crate::report::{ColorChoice, Output, Streams};
 use crate::session::output::{into_error, output_form};
 
@@ -50,14 +52,17 @@ struct UnusedFlags {
 
 const TOP_EXAMPLES: &str = "\
 Examples:
-  handsctl up                          create a local cluster, deploy OpenHands, print its URL
-  handsctl deploy --context prod       apply config.toml to an existing cluster
-  handsctl render --split manifests    write the manifests to files, without a cluster
-  handsctl status && echo healthy      use the exit code as the verdict
+  handsctl up                        create a local cluster, deploy OpenHands
+  handsctl deploy --context prod     apply config.toml to an existing cluster
+  handsctl render --split manifests  write the manifests to files
+  handsctl status && echo healthy    use the exit code as the verdict
 
-Exit codes: 0 done or healthy, 1 differences, 2 usage, 3 configuration, 4 unreachable, 5 not authenticated,
-6 forbidden, 7 owned by someone else, 8 rejected, 9 rollout failed, 10 timed out, 11 degraded, 12 down,
-13 locked, 14 prerequisite missing, 70 internal, 130 interrupted, 143 terminated";
+Exit codes: 0 done or healthy, 1 differences, 2 usage, 3 configuration,
+4 unreachable, 5 not authenticated, 6 forbidden, 7 owned by someone else,
+8 rejected, 9 rollout failed, 10 timed out, 11 degraded, 12 down, 13 locked,
+14 prerequisite missing, 70 internal, 130 interrupted, 143 terminated
+
+handsctl COMMAND --help explains a command";
 
 /// A command of handsctl.
 #[derive(Debug, Subcommand)]
@@ -83,12 +88,14 @@ pub enum Command {
     Render(render::RenderArgs),
     Rbac(rbac::RbacArgs),
     Dev(dev::DevArgs),
-    /// Write, change, check and explain the config file: init, set, get, edit, check, show, explain, schema
+    /// Write, change, check and explain config.toml
     #[command(subcommand)]
     Config(ConfigCommand),
     Explain(explain::ExplainArgs),
     Version(version::VersionArgs),
     Completion(completion::CompletionArgs),
+    Man(man::ManArgs),
+    Options(options::OptionsArgs),
 }
 
 /// A command of the group `cluster`.
@@ -122,7 +129,7 @@ pub enum ConfigCommand {
     Schema(schema::ConfigSchemaArgs),
 }
 
-/// Returns clap's definition of the command line. The help of a command hides the global flags that it does not use.
+/// Returns clap's definition of the command line. A command hides the global flags that it does not use.
 #[must_use]
 pub fn definition() -> clap::Command {
     let root = Cli::command();
@@ -150,12 +157,24 @@ fn with_hidden_flags(mut command: clap::Command, path: &str, global: &[clap::Arg
 /// clap's usage errors, help and version.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let words: Vec<OsString> = words.into_iter().collect();
-    let matches = definition().try_get_matches_from(&words)?;
+    let matches = help::arranged(definition()).try_get_matches_from(with_help_of_help(&words))?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     cli.unused = unused_flags(&matches);
     cli.global.cluster = cluster_argument(&cli.command).cloned();
     cli.global.words = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     Ok(cli)
+}
+
+/// clap's own command `help` takes no flags: `help --help` becomes `help help`.
+fn with_help_of_help(words: &[OsString]) -> Vec<OsString> {
+    let mut words = words.to_vec();
+    if let [_, command, flag] = words.as_mut_slice()
+        && command == "help"
+        && (flag == "--help" || flag == "-h")
+    {
+        flag.clone_from(command);
+    }
+    words
 }
 
 /// Returns the cluster that the command line names, instead of `cluster.name`.
@@ -202,6 +221,22 @@ fn ensure_flags_are_used(unused: &UnusedFlags) -> crate::error::Result<()> {
         error = error.hint(format!("handsctl {command} NAME names a local cluster that handsctl created"));
     }
     Err(error)
+}
+
+/// The first word of the requests of the completion scripts.
+const COMPLETE: &str = "__complete";
+
+/// Answers a completion script; `started` is the start of the process. Returns the exit code of the process, or None if
+/// the words are a command line.
+#[must_use]
+pub fn complete(words: &[OsString], started: Instant) -> Option<ExitCode> {
+    let [_, request, rest @ ..] = words else { return None };
+    if request != COMPLETE {
+        return None;
+    }
+    let streams = Streams::from_environment(ColorChoice::Never, true, 0);
+    completion::complete(definition(), rest, started, &streams);
+    Some(ExitCode::SUCCESS)
 }
 
 /// Runs the command, prints its error and returns the exit code of the process.
@@ -272,6 +307,8 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::Explain(arguments) => explain::run(arguments, streams),
         Command::Version(arguments) => version::run(global, arguments, streams).await,
         Command::Completion(arguments) => completion::run(arguments, definition(), streams),
+        Command::Man(arguments) => man::run(arguments, help::manual(definition()), streams),
+        Command::Options(_) => options::run(&help::options(&definition()), streams),
     }
 }
 
@@ -343,7 +380,9 @@ fn error_output(command: &Command) -> Output {
             | ConfigCommand::Schema(_),
         )
         | Command::Explain(_)
-        | Command::Completion(_) => None,
+        | Command::Completion(_)
+        | Command::Man(_)
+        | Command::Options(_) => None,
     };
     output_form(format)
 }
@@ -371,6 +410,7 @@ mod tests {
         let needed: &[&str] = match path.last().map(String::as_str) {
             Some("explain") if path.len() == 1 => &["HC9001"],
             Some("completion") => &["bash"],
+            Some("man") => &["pages"],
             Some("dev") => &["--", "true"],
             Some("set") => &["deploy.replicas=1"],
             Some("get") => &["deploy.replicas"],
@@ -424,12 +464,30 @@ mod tests {
     }
 
     #[test]
-    fn help_of_a_command_hides_flags_that_it_rejects() {
-        let help = |words: &[&str]| parse(words.iter().map(OsString::from)).unwrap_err().render().to_string();
-        let down = help(&["handsctl", "cluster", "down", "--help"]);
-        assert!(down.contains("--kubeconfig <FILE>") && !down.contains("--context <CONTEXT>"), "{down}");
-        let deploy = help(&["handsctl", "deploy", "--help"]);
-        assert!(deploy.contains("--context <CONTEXT>") && deploy.contains("--namespace"), "{deploy}");
+    fn command_hides_global_flags_that_it_rejects() {
+        let mut root = definition();
+        root.build();
+        let is_hidden = |path: &[&str], flag: &str| {
+            let mut command = &root;
+            for word in path {
+                command = command.find_subcommand(word).unwrap();
+            }
+            command.get_arguments().find(|argument| argument.get_id() == flag).unwrap().is_hide_set()
+        };
+        assert!(!is_hidden(&["cluster", "down"], "kubeconfig") && is_hidden(&["cluster", "down"], "context"));
+        assert!(!is_hidden(&["deploy"], "context") && !is_hidden(&["deploy"], "namespace"));
+    }
+
+    #[test]
+    fn help_of_help_is_help() {
+        for words in [&["help", "--help"][..], &["help", "-h"], &["help", "help"]] {
+            let words = ["handsctl"].iter().chain(words).map(OsString::from);
+            let error = parse(words).unwrap_err();
+            assert!(!error.use_stderr(), "{error}");
+            assert!(error.to_string().contains("Usage: handsctl help [COMMAND]"), "{error}");
+        }
+        let deploy = parse(["handsctl", "help", "deploy"].map(OsString::from)).unwrap_err().to_string();
+        assert!(deploy.contains("Usage: handsctl deploy"), "{deploy}");
     }
 
     #[test]

@@ -149,6 +149,8 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("explain", NONE),
     ("version", READ),
     ("completion", NONE),
+    ("man", NONE),
+    ("options", NONE),
 ];
 
 /// Returns the global flags that a command uses; None: there is no command of these words.

@@ -16,14 +16,14 @@ use crate::session::confirm;
 use crate::session::runner::{Invocation, Run};
 use crate::settings::Settings;
 
-/// Apply config.toml to the cluster and wait until the application works
+/// Apply config.toml and wait until the application works
 ///
 /// In order: read config.toml, inspect the cluster, check the account's rights, create the namespace if it is missing,
 /// pull a changed image, apply changed objects (server-side), watch the rollout, probe the application, delete objects
 /// that are no longer configured. Objects that belong to others are not changed; unchanged objects are not sent.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl deploy\n  handsctl deploy --dry-run=server\n  handsctl deploy --force-conflicts\n  handsctl deploy --context prod --timeout 10m --events deploy.ndjson\n  handsctl deploy --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'"
+    after_help = "Examples:\n  handsctl deploy\n  handsctl deploy --dry-run=server\n  handsctl deploy --force-conflicts\n  handsctl deploy --context prod --timeout 10m --events deploy.ndjson\n  handsctl deploy --set kubernetes.resource_memory_limit=4Gi"
 )]
 pub struct DeployArgs {
     /// Change nothing: `client` shows the planned changes, `server` lets the API server check them

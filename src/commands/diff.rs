@@ -31,7 +31,9 @@ use crate::session::step::Deadline;
 use crate::settings::Settings;
 use crate::settings::secrets::value::SecretSource;
 
-/// Show what deploy would change: exit 0 no differences, 1 differences, above 1 an error
+/// Show what deploy would change
+///
+/// Exit code 0: no differences; 1: differences; above 1: an error.
 ///
 /// With --revision: what `rollback` to that revision would change, so the cluster against the revision. `history diff`
 /// compares two revisions.
@@ -43,7 +45,7 @@ use crate::settings::secrets::value::SecretSource;
 /// without the value of a secret, the rest is compared, and the output lists what was not.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl diff\n  handsctl diff --revision 5\n  handsctl diff --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'\n  handsctl diff -o json | jq '.objects[] | select(.effects[].type == \"restarts\")'"
+    after_help = "Examples:\n  handsctl diff\n  handsctl diff --revision 5\n  handsctl diff --set kubernetes.resource_memory_limit=4Gi\n  handsctl diff -o json | jq '.objects[].effects'"
 )]
 pub struct DiffArgs {
     /// Compare the cluster with this revision instead of config.toml: what `rollback` to it would change

@@ -15,9 +15,9 @@ use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
 use crate::session::step::Deadline;
 
-/// List the installations of OpenHands that handsctl has deployed to the cluster
+/// List the installations of OpenHands in the cluster
 ///
-/// Lists all namespaces; with -n, one. Without the right to list all namespaces: the namespace of the configuration,
+/// Lists what handsctl has deployed, in all namespaces; with -n, one. Without the right to list all namespaces: the namespace of the configuration,
 /// unless -A is given.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl list\n  handsctl list -n team-a -o json")]

@@ -13,10 +13,11 @@ use crate::report::Streams;
 use crate::session::cluster_session::Secrets;
 use crate::session::runner::{Invocation, Run};
 
-/// Restore an earlier revision of the whole set, with its configuration
+/// Restore an earlier revision, with its configuration
 ///
-/// Takes the same steps as deploy, with the objects of that revision. Without a number: the last good revision before the
-/// current one. The result is recorded as a new revision; config.toml is not changed, so the next deploy applies it
+/// In order: read the revisions, choose one, inspect the cluster, check the account's rights, pull a changed image, apply
+/// the changed objects of that revision, watch the rollout, probe the application, delete objects that the revision does
+/// not have. Without a number: the last good revision that differs from the deployed one. The result is recorded as a new revision; config.toml is not changed, so the next deploy applies it
 /// again.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl rollback\n  handsctl history && handsctl rollback 3")]

@@ -31,7 +31,7 @@ use crate::session::runner::{Invocation, Run};
 use crate::session::step::step;
 use crate::status::sandbox;
 
-/// Delete the set that deploy created; keep its volume unless --delete-data
+/// Delete the application; keep its volume unless --delete-data
 ///
 /// In order: delete the Ingress, delete the Deployment and wait until its pods are gone, delete the other objects,
 /// delete the set's inventory. It keeps and lists the volume claim, the namespace, and sandboxes with their claims.

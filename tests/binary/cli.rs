@@ -77,8 +77,11 @@ fn help_of_every_command_shows_examples() {
             assert!(run.stdout.contains("Usage: handsctl"), "{arguments:?}: {}", run.stdout);
             let wants_examples = !is_group || path.is_empty();
             assert!(!wants_examples || run.stdout.contains("Examples:\n"), "{arguments:?}: {}", run.stdout);
-            for line in run.stdout.lines() {
-                assert!(line.chars().count() <= 120, "{arguments:?}: {line}");
+            for (columns, widest) in [("80", 80), ("300", 100)] {
+                let run = in_home(home.path(), &arguments).env("COLUMNS", columns).run().exits(0);
+                for line in run.stdout.lines() {
+                    assert!(line.chars().count() <= widest, "{columns} columns: {arguments:?}: {line}");
+                }
             }
         }
     }
@@ -329,15 +332,53 @@ fn commands_of_other_tools_lead_to_ours() {
 #[test]
 fn every_shell_has_a_completion_script() {
     let home = home();
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+    for shell in ["bash", "zsh", "fish", "kubectl", "elvish", "powershell"] {
         let run = run_in_home(home.path(), &["completion", shell]).exits(0);
         assert_eq!(run.stderr, "", "{shell}");
-        assert!(run.stdout.contains("handsctl") && run.stdout.contains("teardown"), "{shell}");
+        assert!(run.stdout.contains("hands"), "{shell}");
     }
-    let script = run_in_home(home.path(), &["completion", "bash"]).stdout;
-    let output =
-        Command::new("bash").args(["-c", &format!("{script}\ncomplete -p handsctl")]).output().unwrap();
-    assert!(output.status.success(), "bash rejects the script: {}", String::from_utf8_lossy(&output.stderr));
+    for shell in ["elvish", "powershell"] {
+        let script = run_in_home(home.path(), &["completion", shell]).stdout;
+        assert!(script.contains("teardown"), "it lists the commands: {script}");
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let home = home();
+    let run = run_in_home(home.path(), &["man", "pages/man1"]).exits(0);
+    assert_eq!(run.stdout, "");
+    let (paths, folder) = (commands(), home.path().join("pages/man1"));
+    let run = run.says(&format!("{} pages written to pages/man1", paths.len()));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), paths.len(), "{}", run.stderr);
+    for (path, _) in paths {
+        let name =
+            ["handsctl"].into_iter().chain(path.iter().map(String::as_str)).collect::<Vec<_>>().join("-");
+        let page = std::fs::read_to_string(folder.join(format!("{name}.1"))).unwrap();
+        assert!(page.contains(&format!(".TH {name} 1")), "{page}");
+        assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{page}");
+        let describes_context = page.contains("\\fB\\-\\-context\\fR");
+        assert_eq!(describes_context, path == ["options"], "{page}");
+    }
+    let again = run_in_home(home.path(), &["man", "pages/man1"]).exits(0);
+    assert_eq!(again.stdout, "");
+    run_in_home(home.path(), &["man", "pages/man1/handsctl.1"])
+        .exits(70)
+        .says("cannot write pages/man1/handsctl.1");
+}
+
+#[test]
+fn options_are_listed_in_one_place() {
+    let home = home();
+    let run = run_in_home(home.path(), &["options"]).exits(0);
+    assert_eq!(run.stderr, "");
+    for flag in
+        ["--config <FILE>", "--set <KEY=VALUE>", "-n, --namespace", "--context", "-y, --yes", "-h, --help"]
+    {
+        assert!(run.stdout.contains(flag), "{flag}: {}", run.stdout);
+    }
+    let help = run_in_home(home.path(), &["help", "--help"]).exits(0);
+    assert!(help.stdout.contains("Usage: handsctl help"), "{}", help.stdout);
 }
 
 #[test]

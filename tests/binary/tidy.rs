@@ -82,9 +82,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("foreign_commands", &[]),
+    ("help", &[]),
     (
         "cli",
-        &["flags", "command_line", "foreign_commands", "commands", "session", "report", "error", "catalogue"],
+        &[
+            "flags",
+            "command_line",
+            "foreign_commands",
+            "help",
+            "commands",
+            "session",
+            "report",
+            "error",
+            "catalogue",
+        ],
     ),
 ];
 /// What every module may import.

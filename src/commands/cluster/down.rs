@@ -16,6 +16,9 @@ use crate::session::runner::{Context, Invocation};
 use crate::settings::handsctl::Provider;
 
 /// Delete the local cluster with everything in it
+///
+/// In order: find the cluster on this computer, ask for a confirmation unless --yes is given, delete its containers or
+/// processes with all data, remove its context from the kubeconfig. A cluster that handsctl did not create is not deleted.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl cluster down --yes\n  handsctl cluster down trial")]
 pub struct ClusterDownArgs {

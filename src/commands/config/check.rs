@@ -9,7 +9,10 @@ use crate::report::{Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 
-/// Report every error of the config file: exit 3 if there is one
+/// Report every error of the config file
+///
+/// In order: read the files, the environment and --set, check each key and value, check that they fit together, print
+/// every error and warning with its line. Exit code 3: there is an error. The values of secrets are not read.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl config check\n  handsctl config check --config base.toml --config prod.toml -o json"

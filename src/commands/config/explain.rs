@@ -11,6 +11,8 @@ use crate::session::output::output_form;
 use crate::settings::{KeyDoc, KeyReference, UnknownKeys, ValueForm};
 
 /// Explain a key: its form, its default, and the object field that it sets
+///
+/// A table lists its keys. The explanation is that of this version of handsctl; no cluster is contacted.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl config explain deploy.storage_size\n  handsctl config explain kubernetes\n  handsctl config explain memory      the keys that have this word in their name\n  handsctl config explain"

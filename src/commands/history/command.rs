@@ -18,7 +18,7 @@ use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
 use crate::session::step::Deadline;
 
-/// List the kept revisions, newest first: what each one changed, who made it, what came of it
+/// List what was deployed when and by whom, newest first
 ///
 /// CHANGED has the keys of config.toml in which a revision differs from the kept one before it, and objects where no
 /// key is known to set the difference. BY is the user of the CI system, if one made the revision. NOTE has the id of

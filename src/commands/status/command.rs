@@ -15,7 +15,9 @@ use crate::session::output::output_form;
 use crate::session::step::Deadline;
 use crate::status::{HealthVerdict, Metric};
 
-/// Show whether the application is healthy: exit 0 healthy, 11 degraded, 12 down or nothing deployed
+/// Show whether the application is healthy
+///
+/// Exit code 0: healthy; 11: degraded; 12: down, or nothing is deployed.
 ///
 /// In order: read the set's record and objects, compare them, probe the application, measure the metrics of
 /// [deploy.thresholds], print the verdict with its reasons.
