@@ -221,7 +221,7 @@ pub async fn main(cli: Cli) -> ExitCode {
             let code = ExitCode::from(error.kind().exit_code());
             let (output, own) = (error_output(&cli.command), streams.clone());
             tokio::select! {
-                _it_never_panics = tokio::task::spawn_blocking(move || own.error(&error, output)) => {}
+                _it_never_panics = tokio::task::spawn_blocking(move || own.failure(&error, output)) => {}
                 // Nobody reads it: a command that timed out must end.
                 () = streams.blocked() => {}
             }
@@ -269,16 +269,22 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
     }
 }
 
-/// Prints clap's output: help on stdout with exit code 0, a usage error on stderr with exit code 2.
+/// Prints clap's output: help on stdout with exit code 0, a usage error on stderr with exit code 2. If the words have
+/// `-o json` or `-o yaml`, the error is also the value on stdout.
 #[must_use]
-pub fn print_clap_error(error: &clap::Error) -> ExitCode {
+pub fn print_clap_error(error: &clap::Error, words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let streams = Streams::from_environment(ColorChoice::Auto, false, 0);
+    let output = typed_output(words);
     let text = error.render().to_string();
     if let Some(error) = foreign_command_error(error) {
-        streams.error(&error, Output::Human);
+        streams.failure(&error, output);
         return ExitCode::from(error.kind().exit_code());
     }
     if error.use_stderr() {
+        if output != Output::Human {
+            // Of a value that cannot be written only the exit code is left.
+            let _unwritten = streams.failure_value(&usage_error(&text), output);
+        }
         streams.err(&text);
         return ExitCode::from(Kind::Usage.exit_code());
     }
@@ -286,6 +292,42 @@ pub fn print_clap_error(error: &clap::Error) -> ExitCode {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => ExitCode::from(error.kind().exit_code()),
     }
+}
+
+/// Returns the format after `-o` or `--output` in a command line that cannot be parsed.
+fn typed_output(words: impl IntoIterator<Item = OsString>) -> Output {
+    let mut is_next = false;
+    for word in words {
+        let word = word.to_string_lossy();
+        let value = if std::mem::take(&mut is_next) {
+            Some(&*word)
+        } else if word == "--" {
+            break;
+        } else {
+            is_next = matches!(&*word, "-o" | "--output");
+            let attached = word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o"));
+            attached.map(|value| value.trim_start_matches('='))
+        };
+        match value {
+            Some("json") => return Output::Json,
+            Some("yaml") => return Output::Yaml,
+            _ => {}
+        }
+    }
+    Output::Human
+}
+
+/// Returns clap's usage error for programs: the first paragraph is the message, tips are hints.
+fn usage_error(text: &str) -> Error {
+    let mut paragraphs = text.split("\n\n").map(str::trim);
+    let message = paragraphs.next().unwrap_or_default().trim_start_matches("error: ");
+    let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let error = Error::new(Id::Usage, Kind::Usage, message);
+    paragraphs.flat_map(str::lines).map(str::trim).fold(error, |error, line| match line.split_once(": ") {
+        Some(("tip", tip)) => error.hint(tip),
+        Some(("Usage", usage)) => error.fact("usage", usage),
+        _ => error,
+    })
 }
 
 /// Returns the error for a command of another tool, with the one of handsctl that does the same.
@@ -297,9 +339,9 @@ fn foreign_command_error(error: &clap::Error) -> Option<Error> {
 
 /// Prints the error of the async runtime, which could not get threads or file descriptors.
 #[must_use]
-pub fn print_runtime_error(error: std::io::Error) -> ExitCode {
+pub fn print_runtime_error(error: std::io::Error, words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let error = Error::io("cannot start", error);
-    Streams::from_environment(ColorChoice::Auto, false, 0).error(&error, Output::Human);
+    Streams::from_environment(ColorChoice::Auto, false, 0).failure(&error, typed_output(words));
     ExitCode::from(error.kind().exit_code())
 }
 
@@ -416,6 +458,33 @@ mod tests {
         assert!(down.contains("--kubeconfig <FILE>") && !down.contains("--context <CONTEXT>"), "{down}");
         let deploy = help(&["handsctl", "deploy", "--help"]);
         assert!(deploy.contains("--context <CONTEXT>") && deploy.contains("--namespace"), "{deploy}");
+    }
+
+    #[test]
+    fn output_is_read_from_words_that_clap_rejects() {
+        let output = |line: &str| typed_output(line.split(' ').map(OsString::from));
+        for line in
+            ["deploy --bad -o json", "status -ojson", "diff -o=json x", "--output json", "up --output=json"]
+        {
+            assert_eq!(output(line), Output::Json, "{line}");
+        }
+        assert_eq!(output("history -o yaml"), Output::Yaml);
+        for line in ["deploy", "deploy -o", "deploy -o table", "dev -- kubectl get -o json", "explain json"] {
+            assert_eq!(output(line), Output::Human, "{line}");
+        }
+    }
+
+    #[test]
+    fn usage_error_for_programs_has_message_tip_and_usage() {
+        let text = |words: &[&str]| {
+            let words = ["handsctl"].iter().chain(words).map(OsString::from);
+            usage_error(&parse(words).unwrap_err().render().to_string())
+        };
+        let error = text(&["deploy", "--forse-conflicts"]);
+        assert_eq!(error.message(), "unexpected argument '--forse-conflicts' found");
+        assert_eq!(error.hints(), ["a similar argument exists: '--force-conflicts'"]);
+        assert!(error.facts()[0].text.starts_with("handsctl deploy"), "{error:?}");
+        assert!(text(&["status", "-o", "jsn"]).message().starts_with("invalid value 'jsn' for"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 fn main() -> ExitCode {
     let cli = match handsctl::cli::parse(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(error) => return handsctl::cli::print_clap_error(&error),
+        Err(error) => return handsctl::cli::print_clap_error(&error, std::env::args_os()),
     };
     // Starting the threads takes a fifth of the run time of `handsctl version --client`.
     let mut builder =
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
             runtime.shutdown_background();
             code
         }
-        Err(error) => handsctl::cli::print_runtime_error(error),
+        Err(error) => handsctl::cli::print_runtime_error(error, std::env::args_os()),
     }
 }
 

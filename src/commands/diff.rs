@@ -96,7 +96,7 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
         return Ok(0);
     }
     let rejections = compared.iter().filter_map(|compared| compared.deploy_error.as_ref());
-    rejections.clone().for_each(|error| streams.error(error, output));
+    rejections.clone().for_each(|error| streams.error(error));
     let differs = compared.iter().any(|compared| compared.difference.outcome.is_difference());
     Ok(match rejections.clone().next() {
         Some(error) => error.kind().exit_code(),

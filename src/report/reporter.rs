@@ -17,7 +17,8 @@ use super::streams::{Streams, Written};
 use super::summary::RunSummary;
 use super::text::diagnostic::Style;
 use super::text::github;
-use crate::error::{Error, Result};
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Receiver};
 
 /// The target of the machine-readable stream.
@@ -225,7 +226,8 @@ impl EventsPipe {
             EventsTarget::Stdout => Ok(Self::Stdout(streams.clone())),
             EventsTarget::File(path) => {
                 let file = File::create(path).map_err(|error| {
-                    Error::io(format!("cannot create the events file {}", path.display()), error)
+                    let action = format!("cannot create the events file {}", path.display());
+                    Error::io(action, error).replace_kind(Id::Usage, Kind::Usage)
                 })?;
                 Ok(Self::File { path: path.clone(), file })
             }
@@ -364,6 +366,8 @@ mod tests {
     fn events_file_in_missing_folder_is_error() {
         let target = EventsTarget::File("/no/such/folder/events".into());
         let reporter = Reporter::new(captured(settings()).0, Some(&target), Output::Human, || timestamp(0));
-        assert_eq!(reporter.err().unwrap().message(), "cannot create the events file /no/such/folder/events");
+        let error = reporter.err().unwrap();
+        assert_eq!(error.message(), "cannot create the events file /no/such/folder/events");
+        assert_eq!(error.kind(), Kind::Usage);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::text::error::Position;
+use super::text::error::{ErrorObject, Position};
 use super::text::json_objects::{FindingObject, ObjectRef};
 use crate::catalogue::Id;
 use crate::diagnostic::Location;
@@ -98,6 +98,7 @@ impl RunSummary {
             objects: self.objects.iter().map(ObjectOutcome::new).collect(),
             findings: self.findings.iter().map(FindingObject::new).collect(),
             warnings: self.warnings.iter().map(WarningObject::new).collect(),
+            error: finished.error.as_deref().map(ErrorObject::new),
         })
     }
 }
@@ -137,6 +138,7 @@ pub struct Summary<'a> {
     objects: Vec<ObjectOutcome<'a>>,
     findings: Vec<FindingObject<'a>>,
     warnings: Vec<WarningObject<'a>>,
+    error: Option<ErrorObject<'a>>,
 }
 
 #[derive(Debug, Serialize)]

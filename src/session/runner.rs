@@ -1,5 +1,6 @@
 //! Runs a command beside its reporter and handles signals, the deadline and the last event.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use super::revision_slot::RevisionSlot;
 use super::set_lock::{self, LockSlot};
 use super::signals::Signals;
 use super::step::Deadline;
+use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::cluster::client::connect::Connection;
 use crate::command_line::RepeatedFlags;
@@ -154,6 +156,7 @@ impl Invocation<'_> {
         // Installed before the first request: from here on a signal ends the command in order, with its last event.
         let mut signals = Signals::listen();
         let output = output_form(output);
+        ensure_one_form_on_stdout(global, output)?;
         let reporter = tokio::select! {
             reporter = start_reporter(global, output, streams) => reporter?,
             error = signals.interrupted() => return Err(error.into()),
@@ -178,6 +181,7 @@ impl Invocation<'_> {
                 exit: error.kind().exit_code(),
                 id: Some(error.id()),
                 message: error.message().to_owned(),
+                error: Some(Arc::new(error.map_texts(str::to_owned))),
                 ..Finished::default()
             },
         };
@@ -192,7 +196,7 @@ impl Invocation<'_> {
             drop(events);
             let summary = reporting.await?;
             let streams = streams.clone();
-            tokio::task::spawn_blocking(move || write_result(&streams, output, outcome, &summary)).await?
+            tokio::task::spawn_blocking(move || write_result(&streams, output, outcome, summary)).await?
         };
         let stopped = async {
             if !is_ended {
@@ -212,6 +216,19 @@ impl Invocation<'_> {
     }
 }
 
+/// Checks that events and the result do not both go to stdout: a program could read neither.
+///
+/// # Errors
+/// Exit 2 with the flags.
+fn ensure_one_form_on_stdout(global: &Global, output: Output) -> Result<()> {
+    let writes_events = global.events.as_ref().is_some_and(|path| path.to_str() == Some("-"));
+    if output == Output::Human || !writes_events {
+        return Ok(());
+    }
+    let message = "--events - and -o both write to standard output";
+    Err(Error::new(Id::Usage, Kind::Usage, message).hint("--events FILE writes the events to a file"))
+}
+
 /// Opens the events file and starts the reporter. On a thread of its own: the file may be a named pipe.
 async fn start_reporter(global: &Global, output: Output, streams: &Streams) -> anyhow::Result<Reporter> {
     let target = global.events.as_ref().map(|path| match path.to_str() {
@@ -229,20 +246,24 @@ fn events_not_read(deadline: Deadline) -> Error {
     deadline.passed(Some("the file of --events is a pipe without a reader"))
 }
 
-/// Writes the result or the error.
+/// Writes the result, with the error if there is one, as the one value on stdout, and the error as text.
 fn write_result(
     streams: &Streams,
     output: Output,
     outcome: Result<Finished>,
-    summary: &RunSummary,
+    mut summary: RunSummary,
 ) -> anyhow::Result<()> {
+    let error = outcome.err().map(|error| Arc::new(with_progress(error, &summary)));
+    if let (Some(finished), Some(error)) = (&mut summary.finished, &error) {
+        finished.error = Some(Arc::clone(error));
+    }
     if output != Output::Human
         && let Some(value) = summary.summary()
     {
         let _written = streams.value(&value, output)?;
     }
-    if let Err(error) = outcome {
-        streams.error(&with_progress(error, summary), output);
+    if let Some(error) = error {
+        streams.error(&error);
     }
     Ok(())
 }

@@ -367,8 +367,7 @@ fn unreachable_server_exits_4() {
     let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status"]).exits(4).says(&address.to_string());
     assert_eq!(run.stdout, "");
     let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status", "-o", "json"]).exits(4);
-    let error: Value = serde_json::from_str(run.stderr.trim()).unwrap();
-    assert_eq!(error["exit"], 4);
+    assert_eq!(run.json()["error"]["exit"], 4);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::event::{Event, Phase};
-use crate::report::text::error::Position;
+use crate::report::text::error::{ErrorObject, Position};
 use crate::report::text::json_objects::{FindingObject, ObjectRef};
 
 /// The version of the schema.
@@ -118,6 +118,7 @@ enum Body<'a> {
         model: Option<&'a str>,
         message: &'a str,
         notes: &'a [String],
+        error: Option<ErrorObject<'a>>,
     },
 }
 
@@ -172,6 +173,7 @@ fn bodies(event: &Event) -> Vec<Body<'_>> {
             model: finished.model.as_deref(),
             message: &finished.message,
             notes: &finished.notes,
+            error: finished.error.as_deref().map(ErrorObject::new),
         },
     };
     vec![body]

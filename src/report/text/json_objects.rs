@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::error::ConflictingField;
 use crate::object::ObjectId;
 use crate::status::Finding;
 
@@ -21,6 +22,15 @@ impl<'a> ObjectRef<'a> {
             kind: &object.kind,
             namespace: object.namespace.as_deref(),
             name: &object.name,
+        }
+    }
+
+    pub(crate) fn of_conflict(conflict: &'a ConflictingField) -> Self {
+        Self {
+            group: &conflict.group,
+            kind: &conflict.kind,
+            namespace: conflict.namespace.as_deref(),
+            name: &conflict.name,
         }
     }
 }
