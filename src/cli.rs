@@ -361,7 +361,7 @@ fn error_output(command: &Command) -> Output {
         Command::List(arguments) => Some(arguments.output),
         Command::Status(arguments) => Some(arguments.output),
         Command::Cluster(ClusterCommand::Status(arguments)) => Some(arguments.output),
-        Command::Diff(arguments) => Some(arguments.output),
+        Command::Diff(arguments) => arguments.output.format(),
         Command::Config(ConfigCommand::Check(arguments)) => Some(arguments.output),
         Command::Config(ConfigCommand::Show(arguments)) => Some(arguments.output),
         Command::Config(ConfigCommand::Explain(arguments)) => Some(arguments.output),

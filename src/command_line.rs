@@ -100,6 +100,17 @@ const READ: &[GlobalFlag] = &[
     GlobalFlag::Kubeconfig,
     GlobalFlag::InCluster,
 ];
+/// The flags of a command that reads from a cluster and reports events.
+const READ_WITH_EVENTS: &[GlobalFlag] = &[
+    GlobalFlag::Config,
+    GlobalFlag::Set,
+    GlobalFlag::Namespace,
+    GlobalFlag::Name,
+    GlobalFlag::Context,
+    GlobalFlag::Kubeconfig,
+    GlobalFlag::InCluster,
+    GlobalFlag::Events,
+];
 /// The flags of a command that changes a cluster.
 const CHANGE: &[GlobalFlag] = GlobalFlag::ALL;
 /// The flags of a command that changes the local cluster: its configuration names it.
@@ -113,8 +124,8 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("cluster down", LOCAL),
     ("cluster status", &[GlobalFlag::Config, GlobalFlag::Set]),
     ("deploy", CHANGE),
-    ("diff", READ),
-    ("status", READ),
+    ("diff", READ_WITH_EVENTS),
+    ("status", READ_WITH_EVENTS),
     ("logs", READ),
     ("open", READ),
     ("rollback", CHANGE),

@@ -14,7 +14,7 @@ mod streams;
 mod summary;
 mod text;
 
-pub use reporter::{EventsTarget, Output, Reporter};
+pub use reporter::{EventsTarget, Output, ReadingProgress, Reporter};
 pub use streams::{Streams, Written};
 pub use summary::{ReportedWarning, RunSummary, Summary};
 pub use text::color::ColorChoice;

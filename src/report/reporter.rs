@@ -17,7 +17,9 @@ use super::streams::{Streams, Written};
 use super::summary::RunSummary;
 use super::text::diagnostic::Style;
 use super::text::github;
+use super::text::gitlab::Sections;
 use crate::catalogue::Id;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Receiver};
 
@@ -42,6 +44,15 @@ pub enum Output {
     Yaml,
 }
 
+/// What the reporter shows to people while a command only reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadingProgress {
+    /// Progress as in a command that changes something: the command waits.
+    Shown,
+    /// Only the warnings.
+    EventsOnly,
+}
+
 /// Writes the events of a running command.
 pub struct Reporter {
     streams: Streams,
@@ -49,12 +60,15 @@ pub struct Reporter {
     json: Option<(EventsJson, EventsPipe)>,
     heartbeat: Heartbeat,
     run_summary: RunSummary,
+    /// Whether the run's summary is written for a GitHub workflow. A command that only reads writes its own.
+    writes_github_files: bool,
     now: Box<dyn Fn() -> Timestamp + Send>,
 }
 
 enum Sink {
     Bars { progress: Box<TerminalProgress>, bars: Box<Bars> },
-    Lines(Box<LineProgress>),
+    Lines { lines: Box<LineProgress>, sections: Option<Sections> },
+    Warnings,
     Silent,
 }
 
@@ -96,11 +110,32 @@ impl Reporter {
                 bars: Box::new(Bars::on_stderr()),
             }
         } else {
-            let options = LineOptions { verbose, github: settings.github.is_some(), style };
-            Sink::Lines(Box::new(LineProgress::new(options)))
+            let github = settings.github.as_ref().map(|files| files.checkout.clone());
+            let lines = Box::new(LineProgress::new(LineOptions { verbose, github, style }));
+            Sink::Lines { lines, sections: settings.gitlab.then(Sections::default) }
         };
         let (heartbeat, run_summary) = (Heartbeat::default(), RunSummary::default());
-        Ok(Self { streams, sink, json, heartbeat, run_summary, now: Box::new(now) })
+        let writes_github_files = true;
+        Ok(Self { streams, sink, json, heartbeat, run_summary, writes_github_files, now: Box::new(now) })
+    }
+
+    /// Creates the reporter of a command that only reads and writes its result itself.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn for_reading(
+        streams: Streams,
+        events: Option<&EventsTarget>,
+        output: Output,
+        progress: ReadingProgress,
+        now: impl Fn() -> Timestamp + Send + 'static,
+    ) -> Result<Self> {
+        let mut reporter = Self::new(streams, events, output, now)?;
+        reporter.writes_github_files = false;
+        if progress == ReadingProgress::EventsOnly && !reporter.streams.settings.quiet {
+            reporter.sink = Sink::Warnings;
+        }
+        Ok(reporter)
     }
 
     /// Writes every event until [`Event::Finished`], or until all senders are dropped.
@@ -143,7 +178,17 @@ impl Reporter {
         self.write_json(event, now);
         match &mut self.sink {
             Sink::Silent => {}
-            Sink::Lines(lines) => self.streams.err(&lines.event(event, now)),
+            Sink::Warnings => {
+                if let Event::Warning { id, message, diagnostic } = event {
+                    self.streams.diagnostic(&warning(*id, message, diagnostic.as_deref()));
+                }
+            }
+            Sink::Lines { lines, sections } => {
+                if let Some(sections) = sections {
+                    self.streams.section(&sections.before(event, now));
+                }
+                self.streams.err(&lines.event(event, now));
+            }
             Sink::Bars { progress, bars } => {
                 let text = progress.event(event, now);
                 if !text.is_empty() {
@@ -192,22 +237,21 @@ impl Reporter {
             let text = progress.abandon((self.now)());
             self.streams.err(&text);
         }
-        if let Err(error) = self.write_github_files() {
+        if self.writes_github_files
+            && let Err(error) = self.write_github_files()
+        {
             self.warn(&error);
         }
         self.run_summary
     }
 
     fn write_github_files(&self) -> Result<()> {
-        let Some(files) = &self.streams.settings.github else { return Ok(()) };
+        if self.streams.settings.github.is_none() {
+            return Ok(());
+        }
         let Some(summary) = self.run_summary.summary() else { return Ok(()) };
-        if let Some(path) = &files.step_summary {
-            append(path, &github::step_summary(&self.run_summary, &summary))?;
-        }
-        if let Some(path) = &files.output {
-            append(path, &github::outputs(&summary))?;
-        }
-        Ok(())
+        self.streams.step_summary(&github::step_summary(&self.run_summary, &summary))?;
+        self.streams.step_output(&github::outputs(&summary))
     }
 
     /// Writes a warning about an error of the reporter itself. It does not affect the command's result.
@@ -215,9 +259,21 @@ impl Reporter {
         let text = self.streams.warning_text(error);
         match &self.sink {
             Sink::Bars { bars, .. } => bars.write_above(|| self.streams.err(&text)),
-            Sink::Lines(_) | Sink::Silent => self.streams.err(&text),
+            Sink::Lines { .. } | Sink::Warnings | Sink::Silent => self.streams.err(&text),
         }
     }
+}
+
+/// Returns the diagnostic of a warning; one without a location has none.
+fn warning(id: Id, message: &str, diagnostic: Option<&Diagnostic>) -> Diagnostic {
+    diagnostic.cloned().unwrap_or_else(|| Diagnostic {
+        id,
+        severity: Severity::Warning,
+        message: message.to_owned(),
+        location: None,
+        label: String::new(),
+        masked: false,
+    })
 }
 
 impl EventsPipe {
@@ -250,11 +306,6 @@ impl EventsPipe {
             },
         }
     }
-}
-
-fn append(path: &std::path::Path, text: &str) -> Result<()> {
-    let write = || File::options().append(true).create(true).open(path)?.write_all(text.as_bytes());
-    write().map_err(|error| Error::io(format!("cannot append to {}", path.display()), error))
 }
 
 #[cfg(test)]
@@ -309,11 +360,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (summary, output) = (folder.path().join("summary"), folder.path().join("output"));
         let mut github = settings();
-        let files = GithubFiles { step_summary: Some(summary.clone()), output: Some(output.clone()) };
+        let files = GithubFiles {
+            step_summary: Some(summary.clone()),
+            output: Some(output.clone()),
+            ..GithubFiles::default()
+        };
         github.github = Some(files);
         run(captured(github).0, None, events()).await;
         assert_eq!(std::fs::read_to_string(output).unwrap(), "url=http://localhost/\nrevision=4\n");
         assert_recorded!("step-summary.md", std::fs::read_to_string(summary).unwrap());
+    }
+
+    #[tokio::test]
+    async fn gitlab_job_has_a_section_for_each_phase() {
+        let mut gitlab = settings();
+        gitlab.gitlab = true;
+        let (streams, _, err) = captured(gitlab);
+        run(streams, None, events()).await;
+        let text = err.text();
+        let marks = |mark: &str| text.matches(&format!("\u{1b}[0Ksection_{mark}:")).count();
+        assert!(marks("start") >= 4 && marks("start") == marks("end"), "{text}");
+        let last_end = text.rfind("section_end:").unwrap();
+        assert!(text[last_end..].contains("done      OpenHands is ready"), "the result is outside: {text}");
     }
 
     #[test]

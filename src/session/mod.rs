@@ -6,6 +6,7 @@
 //! - `confirm`: asks before data is deleted.
 //! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event. `signals`: the first
 //!   one ends a command in order, the second one at once.
+//! - `reading`: runs a command that only reads beside its reporter.
 //! - `long_calls`: what a command says about requests that wait long: while it waits, and when it times out.
 //! - `step`: runs one named part of a command; also has the command's `Deadline`. `output`: the output format of its
 //!   result; also converts foreign errors.
@@ -20,6 +21,7 @@ pub(crate) mod exposure;
 mod local_state;
 pub(crate) mod long_calls;
 pub(crate) mod output;
+pub(crate) mod reading;
 pub(crate) mod revision_slot;
 pub(crate) mod runner;
 pub(crate) mod set_lock;

@@ -231,18 +231,23 @@ fn ensure_one_form_on_stdout(global: &Global, output: Output) -> Result<()> {
 
 /// Opens the events file and starts the reporter. On a thread of its own: the file may be a named pipe.
 async fn start_reporter(global: &Global, output: Output, streams: &Streams) -> anyhow::Result<Reporter> {
-    let target = global.events.as_ref().map(|path| match path.to_str() {
-        Some("-") => EventsTarget::Stdout,
-        _ => EventsTarget::File(path.clone()),
-    });
+    let target = events_target(global);
     let streams = streams.clone();
     let starting =
         tokio::task::spawn_blocking(move || Reporter::new(streams, target.as_ref(), output, Timestamp::now));
     Ok(starting.await??)
 }
 
+/// Returns the target of `--events`.
+pub(super) fn events_target(global: &Global) -> Option<EventsTarget> {
+    global.events.as_ref().map(|path| match path.to_str() {
+        Some("-") => EventsTarget::Stdout,
+        _ => EventsTarget::File(path.clone()),
+    })
+}
+
 /// Returns the error for an events file that cannot be opened until the deadline.
-fn events_not_read(deadline: Deadline) -> Error {
+pub(super) fn events_not_read(deadline: Deadline) -> Error {
     deadline.passed(Some("the file of --events is a pipe without a reader"))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - `command`: its arguments and its steps.
 //! - `read`: reads the cluster and probes the application. `assess`: compares the set with its record.
+//! - `wait`: reads again after each change, until the application is healthy.
 //! - `thresholds`: measures the running application and compares it with `[deploy.thresholds]`.
 //! - `print`: the report as text and as a value.
 
@@ -10,6 +11,7 @@ mod command;
 mod print;
 mod read;
 mod thresholds;
+mod wait;
 
 pub use command::StatusArgs;
 pub(crate) use command::run;

@@ -14,7 +14,8 @@ use crate::report::Streams;
 use crate::session::cluster_session::Session;
 use crate::status::{ComponentHealth, Finding, HealthVerdict, Metric, Reading, SandboxHealth};
 
-fn describe_verdict(verdict: &HealthVerdict) -> (&'static str, &[String]) {
+/// Returns the verdict in one word or two, and its reasons.
+pub(super) fn describe_verdict(verdict: &HealthVerdict) -> (&'static str, &[String]) {
     match verdict {
         HealthVerdict::Healthy => ("healthy", &[]),
         HealthVerdict::Degraded(reasons) => ("degraded", reasons),
@@ -60,6 +61,29 @@ fn next_command(report: &StatusReport) -> Option<&'static str> {
         HealthVerdict::Degraded(_) if report.findings.is_empty() => Some("handsctl logs shows what it says"),
         _ => None,
     }
+}
+
+/// Returns the rows of the report for the summary of a GitHub workflow's step.
+pub(super) fn rows(report: &StatusReport, exit: u8) -> Vec<(String, String)> {
+    let (word, reasons) = describe_verdict(&report.health.verdict);
+    let mut rows = vec![
+        ("verdict".to_owned(), format!("{word} (exit {exit})")),
+        ("reasons".to_owned(), reasons.join(", ")),
+    ];
+    rows.extend(report.revision.iter().map(|revision| {
+        let text = format!("{} ({}) by {}", revision.number, revision.result.as_str(), revision.by);
+        ("revision".to_owned(), text)
+    }));
+    rows.extend(report.health.components.iter().map(|component| {
+        (component.name.clone(), format!("{}, image {}", component.message, component.image))
+    }));
+    for finding in report.findings.iter().chain(&report.notes) {
+        let text = format!("{}: {}: {}", finding.object, finding.id.title(), finding.message);
+        rows.push((finding.id.code().to_owned(), text));
+        rows.extend(finding.hints.iter().map(|hint| ("next".to_owned(), hint.clone())));
+    }
+    rows.extend(next_command(report).map(|command| ("next".to_owned(), command.to_owned())));
+    rows
 }
 
 fn joined(items: impl IntoIterator<Item = impl Display>) -> String {

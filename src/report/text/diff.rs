@@ -1,4 +1,4 @@
-//! The differences that a deploy would apply, for people and for programs.
+//! The differences that a deploy would apply, for people, for programs and for a comment on a pull request.
 //!
 //! # Schema
 //!
@@ -40,7 +40,9 @@ use similar::{ChangeTag, TextDiff};
 use super::diagnostic::Style;
 use super::format;
 use super::json_objects::ObjectRef;
+use super::markdown::{self, Block, Document};
 use super::sanitize::{one_line, sanitize};
+use super::style::Palette;
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, yaml};
 use crate::phrase;
@@ -51,6 +53,8 @@ use crate::plan::diff::{
 use crate::report::reporter::Output;
 use crate::report::streams::{Streams, Written};
 
+/// Markdown has no colour, and no width.
+const PLAIN: Style = Style { palette: Palette::NONE, width: usize::MAX };
 /// Number of lines of context around a changed line.
 const CONTEXT: usize = 2;
 /// The maximum width in columns of a line with both values.
@@ -89,6 +93,28 @@ impl Streams {
             self.err(&format!("no differences: {}\n", equal_summary(report)));
         }
         Ok(written)
+    }
+}
+
+impl Streams {
+    /// Writes a comparison to stdout as Markdown, for a comment on a pull request.
+    ///
+    /// # Errors
+    /// Writing fails.
+    pub fn diff_markdown(&self, report: &DiffReport<'_>) -> Result<Written> {
+        let masked = document(report)?.map_texts(|text| self.hidden(text));
+        self.out(&markdown::render(&masked, markdown::MAX_COMMENT))
+    }
+
+    /// Appends a comparison to the summary of a GitHub workflow's step.
+    pub fn diff_step_summary(&self, report: &DiffReport<'_>) {
+        let write = || {
+            let masked = document(report)?.map_texts(|text| self.hidden(text));
+            self.step_summary(&markdown::render(&masked, markdown::MAX_SUMMARY))
+        };
+        if let Err(error) = write() {
+            self.err(&self.warning_text(&error));
+        }
     }
 }
 
@@ -159,6 +185,77 @@ fn text(report: &DiffReport<'_>, style: Style) -> Result<String> {
         text += &format!("{changed} to change, {created} to create, {deleted} to delete{unknown}\n");
     }
     Ok(text)
+}
+
+/// Returns the comparison for Markdown: a summary, and a block for each object.
+fn document(report: &DiffReport<'_>) -> Result<Document> {
+    let is_listed = |it: &&Compared| {
+        !matches!(it.difference.outcome, DiffOutcome::Unchanged | DiffOutcome::NotCompared(_))
+    };
+    let listed: Vec<&Compared> = report.compared.iter().filter(is_listed).collect();
+    let DiffCounts { created, changed, deleted, unknown, .. } = counts(report);
+    let refused = report.compared.iter().filter(|it| it.deploy_error.is_some()).count();
+    let summary = match created + changed + deleted + unknown {
+        0 => format!("no differences: {}", equal_summary(report)),
+        _ => format!("{changed} to change, {created} to create, {deleted} to delete"),
+    };
+    let extra = [(unknown, "unknown"), (refused, "refused by the server")];
+    let extra = extra.iter().filter(|(count, _)| *count > 0);
+    let summary = extra.fold(summary, |text, (count, what)| format!("{text}, {count} {what}"));
+    let notes = unverified(report) + &not_compared(report);
+    Ok(Document {
+        title: format!("handsctl diff: {summary}"),
+        target: format!("{} in {} / {}", report.name, report.context, report.namespace),
+        notes: notes.lines().map(str::to_owned).collect(),
+        blocks: listed.into_iter().map(|compared| block(report, compared)).collect::<Result<_>>()?,
+    })
+}
+
+/// Returns an object for Markdown. Its lines have the form of a unified diff, which GitHub and GitLab colour.
+fn block(report: &DiffReport<'_>, compared: &Compared) -> Result<Block> {
+    let difference = &compared.difference;
+    let causes = causes(difference);
+    let mut lines = String::new();
+    for effect in &difference.effects {
+        lines += &format!("! {}\n", one_line(&effect.to_string()));
+    }
+    if let Some(error) = &compared.deploy_error {
+        lines += &format!("! would fail: {}\n", one_line(&first_cause(error)));
+    }
+    for field in &difference.fields {
+        let cause = (causes.len() > 1).then(|| cause_text(&field.cause, difference, report.now));
+        lines += &unified(field, cause.as_deref())?;
+    }
+    let action = match &difference.outcome {
+        DiffOutcome::Deleted { data_loss: true } => "deleted, including its data".to_owned(),
+        DiffOutcome::Kept(why) => format!("kept: {}", one_line(why)),
+        DiffOutcome::Reused(predecessor) => format!("exists already, replaces {}", one_line(predecessor)),
+        outcome => outcome.as_str().to_owned(),
+    };
+    let causes = causes_text(&causes, difference, report.now);
+    Ok(Block {
+        name: one_line(&display_name(&difference.id, report.namespace)),
+        remarks: [action, causes].into_iter().filter(|text| !text.is_empty()).collect(),
+        lines,
+    })
+}
+
+/// Formats a field as in a unified diff.
+fn unified(field: &FieldChange, cause: Option<&str>) -> Result<String> {
+    let path = one_line(&field.path.to_string());
+    let head = |what: &str| match cause {
+        Some(cause) => format!("@@ {path}{what} @@ {cause}\n"),
+        None => format!("@@ {path}{what} @@\n"),
+    };
+    let text = |value: &Option<Value>| value.as_ref().map_or(Ok(String::new()), multi_line);
+    Ok(match &field.change {
+        ValueChange::Hidden(hidden) => head("") + &format!("! {}\n", hidden_text(*hidden)),
+        ValueChange::Order { before, after } => {
+            let names = |names: &[String]| one_line(&names.join(", "));
+            head(" (order)") + &line_diff(&names(before), &names(after), PLAIN)
+        }
+        ValueChange::Values { before, after } => head("") + &line_diff(&text(before)?, &text(after)?, PLAIN),
+    })
 }
 
 /// Lists the reasons why objects were not verified by the server, each reason once.

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::diagnostic::{self, Style};
 use super::error::{self, FailureObject};
-use super::{github, json_text};
+use super::github::{self, Checkout};
+use super::json_text;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
 use crate::report::reporter::Output;
@@ -48,22 +49,41 @@ impl Streams {
     pub fn error(&self, error: &Error) {
         let error = &error.map_texts(|text| self.hidden(text));
         let text = error::render(error, style_of(self.settings.err));
-        self.err(&self.annotated(&text, || github::error(error)));
+        self.err(&self.annotated(&text, |checkout| github::error(error, checkout)));
     }
 
     /// Writes a diagnostic about the configuration to stderr, outside of the event stream: `config check`.
     pub fn diagnostic(&self, diagnostic: &Diagnostic) {
         let diagnostic = &diagnostic.map_texts(|text| self.hidden(text));
         let text = diagnostic::render(diagnostic, style_of(self.settings.err));
-        self.err(&self.annotated(&text, || github::diagnostic(diagnostic)));
+        self.err(&self.annotated(&text, |checkout| github::diagnostic(diagnostic, checkout)));
     }
 
-    fn annotated(&self, text: &str, annotation: impl FnOnce() -> String) -> String {
-        if self.settings.github.is_some() {
-            github::escape_commands(text) + &annotation()
-        } else {
-            text.to_owned()
+    fn annotated(&self, text: &str, annotation: impl FnOnce(&Checkout) -> String) -> String {
+        match &self.settings.github {
+            Some(files) => github::escape_commands(text) + &annotation(&files.checkout),
+            None => text.to_owned(),
         }
+    }
+
+    /// Writes a table to the summary of a GitHub workflow's step: the result of a command that only reads. A failure is
+    /// a warning.
+    pub fn summary_table(&self, command: &str, target: &str, rows: &[(String, String)]) {
+        let hidden: Vec<(String, String)> =
+            rows.iter().map(|(label, value)| (label.clone(), self.hidden(value))).collect();
+        if let Err(error) = self.step_summary(&github::table(command, &self.hidden(target), &hidden)) {
+            self.err(&self.warning_text(&error));
+        }
+    }
+
+    /// Writes an error of a command that only reads to the summary of a GitHub workflow's step.
+    pub fn summary_of_error(&self, command: &str, error: &Error) {
+        let mut rows = vec![
+            ("result".to_owned(), format!("exit {}, {}", error.kind().exit_code(), error.id())),
+            ("message".to_owned(), error.message().to_owned()),
+        ];
+        rows.extend(github::error_rows(error));
+        self.summary_table(command, "", &rows);
     }
 
     /// Renders an error that does not stop the command as a warning.
