@@ -11,11 +11,11 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 use crate::catalogue::Id;
 use crate::command_line::{self, GlobalFlag, RepeatedFlags};
 use crate::commands::cluster::{down, status as cluster_status, up as cluster_up};
-use crate::commands::config::{check, explain as config_explain, init, schema, show};
+use crate::commands::config::{check, explain as config_explain, init, schema as config_schema, show};
 use crate::commands::image::{load, pull};
 use crate::commands::{
     completion, deploy, dev, diff, explain, history, list, logs, open, rbac, render, restart, rollback,
-    status, teardown, up, version,
+    schema, status, teardown, up, version,
 };
 use crate::error::{Error, Kind};
 use crate::flags::{Color, Global};
@@ -87,6 +87,7 @@ pub enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     Explain(explain::ExplainArgs),
+    Schema(schema::SchemaArgs),
     Version(version::VersionArgs),
     Completion(completion::CompletionArgs),
 }
@@ -116,7 +117,7 @@ pub enum ConfigCommand {
     Check(check::ConfigCheckArgs),
     Show(show::ConfigShowArgs),
     Explain(config_explain::ConfigExplainArgs),
-    Schema(schema::ConfigSchemaArgs),
+    Schema(config_schema::ConfigSchemaArgs),
 }
 
 /// Returns clap's definition of the command line. The help of a command hides the global flags that it does not use.
@@ -261,9 +262,10 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
             ConfigCommand::Check(arguments) => check::run(global, arguments, streams),
             ConfigCommand::Show(arguments) => show::run(global, arguments, streams),
             ConfigCommand::Explain(arguments) => config_explain::run(arguments, streams),
-            ConfigCommand::Schema(_) => schema::run(streams),
+            ConfigCommand::Schema(_) => config_schema::run(streams),
         },
         Command::Explain(arguments) => explain::run(arguments, streams),
+        Command::Schema(arguments) => schema::run(arguments, streams),
         Command::Version(arguments) => version::run(global, arguments, streams).await,
         Command::Completion(arguments) => completion::run(arguments, definition(), streams),
     }
@@ -373,6 +375,7 @@ fn error_output(command: &Command) -> Output {
         | Command::Dev(_)
         | Command::Config(ConfigCommand::Init(_) | ConfigCommand::Schema(_))
         | Command::Explain(_)
+        | Command::Schema(_)
         | Command::Completion(_) => None,
     };
     output_form(format)
@@ -401,6 +404,7 @@ mod tests {
         let needed: &[&str] = match path.last().map(String::as_str) {
             Some("explain") if path.len() == 1 => &["HC9001"],
             Some("completion") => &["bash"],
+            Some("schema") if path.len() == 1 => &["events"],
             Some("dev") => &["--", "true"],
             _ => &[],
         };

@@ -303,29 +303,6 @@ pub struct Finished {
 }
 
 impl Event {
-    /// Returns the name in the event stream.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Event::Started { .. } => "started",
-            Event::Target { .. } => "target",
-            Event::Config { .. } => "config",
-            Event::Step { .. } => "step",
-            Event::Planned { .. } => "planned",
-            Event::Object { action: Action::Pruned, .. } => "pruned",
-            Event::Object { .. } => "object",
-            Event::Rollout { .. } => "rollout",
-            Event::Finding(_) => "finding",
-            Event::Probe { .. } => "probe",
-            Event::Waiting { .. } => "waiting",
-            Event::Warning { .. } => "warning",
-            Event::Wire { .. } => "wire",
-            Event::Finished(_) => "finished",
-        }
-    }
-}
-
-impl Event {
     /// Returns the event with each of its texts changed, such as to mask secrets. Names of objects and of steps stay.
     #[must_use]
     pub fn map_texts(&self, change: impl Fn(&str) -> String) -> Self {

@@ -30,7 +30,11 @@ fn is_offline(command: &Command) -> bool {
         Command::Version(arguments) => arguments.client,
         other => matches!(
             other,
-            Command::Render(_) | Command::Config(_) | Command::Explain(_) | Command::Completion(_)
+            Command::Render(_)
+                | Command::Config(_)
+                | Command::Explain(_)
+                | Command::Schema(_)
+                | Command::Completion(_)
         ),
     }
 }

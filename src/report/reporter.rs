@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
+use super::junit::{self, ConfigCheck, Junit};
 use super::progress::bars::Bars;
 use super::progress::events_json::EventsJson;
 use super::progress::heartbeat::Heartbeat;
@@ -58,6 +59,7 @@ pub struct Reporter {
     streams: Streams,
     sink: Sink,
     json: Option<(EventsJson, EventsPipe)>,
+    junit: Option<(Junit, JunitFile)>,
     heartbeat: Heartbeat,
     run_summary: RunSummary,
     /// Whether the run's summary is written for a GitHub workflow. A command that only reads writes its own.
@@ -116,7 +118,16 @@ impl Reporter {
         };
         let (heartbeat, run_summary) = (Heartbeat::default(), RunSummary::default());
         let writes_github_files = true;
-        Ok(Self { streams, sink, json, heartbeat, run_summary, writes_github_files, now: Box::new(now) })
+        let now = Box::new(now);
+        let junit = None;
+        Ok(Self { streams, sink, json, junit, heartbeat, run_summary, writes_github_files, now })
+    }
+
+    /// Writes the result as JUnit XML at the end.
+    #[must_use]
+    pub fn with_junit(mut self, file: Option<JunitFile>) -> Self {
+        self.junit = file.map(|file| (Junit::default(), file));
+        self
     }
 
     /// Creates the reporter of a command that only reads and writes its result itself.
@@ -176,6 +187,9 @@ impl Reporter {
         self.heartbeat.observe(event, now);
         self.run_summary.add(event);
         self.write_json(event, now);
+        if let Some((junit, _)) = &mut self.junit {
+            junit.observe(event, now);
+        }
         match &mut self.sink {
             Sink::Silent => {}
             Sink::Warnings => {
@@ -242,6 +256,11 @@ impl Reporter {
         {
             self.warn(&error);
         }
+        if let Some((junit, file)) = self.junit.take()
+            && let Err(error) = junit.xml().and_then(|xml| file.write(&xml))
+        {
+            self.warn(&error);
+        }
         self.run_summary
     }
 
@@ -274,6 +293,44 @@ fn warning(id: Id, message: &str, diagnostic: Option<&Diagnostic>) -> Diagnostic
         label: String::new(),
         masked: false,
     })
+}
+
+/// The file of `--junit`.
+pub struct JunitFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl JunitFile {
+    /// Creates the file, before the command has changed anything. An existing file is truncated.
+    ///
+    /// # Errors
+    /// Exit 2 if the file cannot be created.
+    pub fn create(path: PathBuf) -> Result<Self> {
+        let action = || format!("cannot create the JUnit file {}", path.display());
+        let file = File::create(&path)
+            .map_err(|error| Error::io(action(), error).replace_kind(Id::Usage, Kind::Usage))?;
+        Ok(Self { path, file })
+    }
+
+    fn write(mut self, xml: &str) -> Result<()> {
+        let written = self.file.write_all(xml.as_bytes());
+        written.map_err(|error| Error::io(format!("cannot write {}", self.path.display()), error))
+    }
+}
+
+impl Streams {
+    /// Writes the diagnostics of a configuration as JUnit XML.
+    ///
+    /// # Errors
+    /// Writing fails.
+    pub fn junit_of_configuration(&self, file: JunitFile, check: &ConfigCheck<'_>) -> Result<()> {
+        let diagnostics: Vec<Diagnostic> =
+            check.diagnostics.iter().map(|it| it.map_texts(|text| self.hidden(text))).collect();
+        let summary = self.hidden(check.summary);
+        let check = ConfigCheck { summary: &summary, diagnostics: &diagnostics, ..*check };
+        file.write(&junit::of_configuration(&check)?)
+    }
 }
 
 impl EventsPipe {
@@ -313,6 +370,8 @@ mod tests {
     use super::*;
     use crate::event::{Action, Events, Finished, Phase, Progress};
     use crate::report::scenario::{self, assert_recorded, timestamp};
+    use crate::report::schemas::summary_schema;
+    use crate::report::schemas::tests::assert_matches;
     use crate::report::streams::GithubFiles;
     use crate::report::streams::tests::{captured, settings};
 
@@ -340,6 +399,8 @@ mod tests {
         let run_summary = run(streams, Some(EventsTarget::Stdout), events).await;
         assert!(out.text().lines().last().unwrap().contains(r#""type":"finished""#), "{}", out.text());
         assert_eq!((run_summary.count(Action::Created), run_summary.count(Action::Unchanged)), (1, 1));
+        let value = serde_json::to_value(run_summary.summary()).unwrap();
+        assert_matches(&summary_schema(), &value);
         assert_recorded!("summary.json", serde_json::to_string_pretty(&run_summary.summary()).unwrap());
     }
 

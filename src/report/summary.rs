@@ -1,5 +1,6 @@
 //! The result of a command, as one object: `deploy -o json`. Pure.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::text::error::{ErrorObject, Position};
@@ -123,7 +124,7 @@ impl ReportedWarning {
 }
 
 /// The object for `-o json`. Its fields are documented with the event stream's fields of the same names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Summary<'a> {
     pub(super) command: &'a str,
     pub(super) target: &'a str,
@@ -141,7 +142,7 @@ pub struct Summary<'a> {
     error: Option<ErrorObject<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ObjectOutcome<'a> {
     object: ObjectRef<'a>,
     action: &'static str,
@@ -154,7 +155,7 @@ impl<'a> ObjectOutcome<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct WarningObject<'a> {
     id: &'static str,
     message: &'a str,

@@ -12,7 +12,7 @@ use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished};
 use crate::flags::Global;
-use crate::report::{Output, ReadingProgress, Reporter, Streams};
+use crate::report::{JunitFile, Output, ReadingProgress, Reporter, Streams};
 
 /// A command that only reads. It writes its result itself.
 pub(crate) struct ReadInvocation<'a> {
@@ -38,9 +38,10 @@ impl ReadInvocation<'_> {
         let Self { global, command, progress, deadline, output, streams } = self;
         ensure_stdout_is_free(global)?;
         let mut signals = Signals::listen();
-        let (target, own) = (events_target(global), streams.clone());
+        let (target, junit, own) = (events_target(global), global.junit.clone(), streams.clone());
         let starting = tokio::task::spawn_blocking(move || {
-            Reporter::for_reading(own, target.as_ref(), output, progress, Timestamp::now)
+            let reporter = Reporter::for_reading(own, target.as_ref(), output, progress, Timestamp::now)?;
+            Ok::<_, Error>(reporter.with_junit(junit.map(JunitFile::create).transpose()?))
         });
         let reporter = tokio::select! {
             reporter = starting => reporter??,

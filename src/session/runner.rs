@@ -22,7 +22,7 @@ use crate::flags::{Format, Global};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::lease::Holder;
 use crate::provider::Environment;
-use crate::report::{EventsTarget, Output, Reporter, RunSummary, Streams};
+use crate::report::{EventsTarget, JunitFile, Output, Reporter, RunSummary, Streams};
 use crate::settings::Settings;
 
 /// Longer than the release of the lock takes at most; its warning may wait for a reader that has stopped.
@@ -232,9 +232,11 @@ fn ensure_one_form_on_stdout(global: &Global, output: Output) -> Result<()> {
 /// Opens the events file and starts the reporter. On a thread of its own: the file may be a named pipe.
 async fn start_reporter(global: &Global, output: Output, streams: &Streams) -> anyhow::Result<Reporter> {
     let target = events_target(global);
-    let streams = streams.clone();
-    let starting =
-        tokio::task::spawn_blocking(move || Reporter::new(streams, target.as_ref(), output, Timestamp::now));
+    let (streams, junit) = (streams.clone(), global.junit.clone());
+    let starting = tokio::task::spawn_blocking(move || {
+        let reporter = Reporter::new(streams, target.as_ref(), output, Timestamp::now)?;
+        Ok::<_, Error>(reporter.with_junit(junit.map(JunitFile::create).transpose()?))
+    });
     Ok(starting.await??)
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::print::{describe_verdict, rows, text, value};
+use super::output::value;
+use super::print::{describe_verdict, rows, text};
 use super::read::{StatusReport, read_status};
 use super::wait;
 use crate::cluster::app::probe::ProbeResult;

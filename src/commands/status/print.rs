@@ -1,9 +1,8 @@
-//! The state of the set as text and as a value.
+//! The state of the set as text.
 
 use std::fmt::Display;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use super::read::StatusReport;
 use crate::cluster::app::probe::ProbeResult;
@@ -12,7 +11,7 @@ use crate::phrase;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
 use crate::report::Streams;
 use crate::session::cluster_session::Session;
-use crate::status::{ComponentHealth, Finding, HealthVerdict, Metric, Reading, SandboxHealth};
+use crate::status::{ComponentHealth, HealthVerdict, Metric, Reading, SandboxHealth};
 
 /// Returns the verdict in one word or two, and its reasons.
 pub(super) fn describe_verdict(verdict: &HealthVerdict) -> (&'static str, &[String]) {
@@ -49,7 +48,7 @@ pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) 
 }
 
 /// Returns the next command of a set without a finding, whose findings would have one.
-fn next_command(report: &StatusReport) -> Option<&'static str> {
+pub(super) fn next_command(report: &StatusReport) -> Option<&'static str> {
     match report.health.verdict {
         HealthVerdict::Absent if report.running.is_some() => {
             Some("handsctl status shows it once it is deployed")
@@ -199,89 +198,4 @@ fn alive_text(report: &StatusReport) -> String {
         Some(ProbeResult::Forbidden(why)) => format!("   /alive not probed: {why}"),
         None => String::new(),
     }
-}
-
-fn metric_value(metric: &Metric) -> Value {
-    let (value, unit, why) = match &metric.reading {
-        Reading::Percent(percent) => (json!(percent), "percent", None),
-        Reading::Milliseconds(milliseconds) => (json!(milliseconds), "milliseconds", None),
-        Reading::Unknown(why) => (Value::Null, "unknown", Some(why)),
-    };
-    json!({ "name": metric.name, "value": value, "unit": unit, "why": why, "bad": metric.is_exceeded() })
-}
-
-fn finding_value(finding: &Finding) -> Value {
-    json!({
-        "id": finding.id.code(), "title": finding.id.title(), "object": finding.object.to_string(),
-        "container": finding.container, "message": finding.message, "evidence": finding.evidence, "log": finding.log,
-        "hints": finding.hints,
-    })
-}
-
-/// Returns the time and the cause of the last restart; null without one.
-fn last_exit(component: &ComponentHealth) -> Value {
-    component
-        .last_exit
-        .as_ref()
-        .map_or(Value::Null, |end| json!({ "time": end.time.to_string(), "cause": end.cause }))
-}
-
-/// Returns the report as a value for JSON and YAML.
-pub(super) fn value(session: &Session, report: &StatusReport) -> Value {
-    let deploy = &session.settings.deploy;
-    let (word, reasons) = describe_verdict(&report.health.verdict);
-    let components: Vec<Value> = report
-        .health
-        .components
-        .iter()
-        .map(|component| {
-            json!({
-                "name": component.name, "object": component.id.to_string(), "desired": component.desired,
-                "ready": component.ready, "image": component.image, "digest": component.digest,
-                "restarts": component.restarts, "last_exit": last_exit(component), "message": component.message,
-            })
-        })
-        .collect();
-    let volumes: Vec<Value> = report
-        .health
-        .claims
-        .iter()
-        .map(|claim| {
-            json!({
-                "name": claim.id.name, "phase": claim.phase, "capacity": claim.capacity, "class": claim.class,
-                "message": claim.message,
-            })
-        })
-        .collect();
-    let endpoints: Vec<Value> = report
-        .health
-        .endpoints
-        .iter()
-        .map(|endpoints| json!({ "service": endpoints.service, "ready": endpoints.ready, "all": endpoints.all }))
-        .collect();
-    let alive = match &report.alive {
-        Some(ProbeResult::Alive { duration: took, .. }) => {
-            json!({ "answers": true, "milliseconds": took.as_millis() })
-        }
-        Some(ProbeResult::Unreachable(why)) => json!({ "answers": false, "why": why }),
-        Some(ProbeResult::Forbidden(why)) => json!({ "answers": null, "why": why }),
-        None => Value::Null,
-    };
-    json!({
-        "verdict": word, "reasons": reasons, "name": deploy.name.as_str(), "namespace": deploy.namespace.as_str(),
-        "context": session.connection.choice.context, "simulated": report.simulated, "components": components,
-        "revision": report.revision.as_ref().map(|revision| json!({
-            "number": revision.number, "result": revision.result.as_str(), "by": revision.by,
-            "created": revision.created.map(|created| created.to_string()),
-        })),
-        "gauges": report.metrics.iter().map(metric_value).collect::<Vec<_>>(),
-        "volumes": volumes, "endpoints": endpoints, "alive": alive,
-        "findings": report.findings.iter().map(finding_value).collect::<Vec<_>>(),
-        "notes": report.notes.iter().map(finding_value).collect::<Vec<_>>(),
-        "sandboxes": report.sandboxes.as_ref().map(|sandboxes| json!({
-            "running": sandboxes.running, "ended": sandboxes.ended,
-        })),
-        "installer": report.installer, "running": report.running, "next": next_command(report),
-        "unwatched": report.unwatched.iter().map(ToString::to_string).collect::<Vec<_>>(), "unknown": report.unknown,
-    })
 }

@@ -1,6 +1,7 @@
 //! Errors and findings as text: the message, the evidence, the location in the configuration, the causes and the hints.
 //! Pure.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -101,7 +102,7 @@ fn causes_and_hints(causes: &[String], hints: &[String], style: Style) -> String
 }
 
 /// The result of a command that failed before it had one, for programs: `{"error": {…}}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FailureObject<'a> {
     error: ErrorObject<'a>,
 }
@@ -113,7 +114,7 @@ impl<'a> FailureObject<'a> {
 }
 
 /// An error for programs: in the result of `-o json`, and in the event `finished`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ErrorObject<'a> {
     id: &'static str,
     exit: u8,
@@ -126,13 +127,13 @@ pub(crate) struct ErrorObject<'a> {
     conflicts: Vec<ConflictObject<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct FactObject<'a> {
     label: &'a str,
     text: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct DiagnosticObject<'a> {
     id: &'static str,
     severity: &'static str,
@@ -142,7 +143,7 @@ struct DiagnosticObject<'a> {
 }
 
 /// A field of the plan that other managers own. The data of a Secret is hidden.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ConflictObject<'a> {
     object: ObjectRef<'a>,
     field: &'a str,
@@ -152,7 +153,7 @@ struct ConflictObject<'a> {
     hidden: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ManagerObject<'a> {
     name: &'a str,
     subresource: Option<&'a str>,
@@ -182,7 +183,7 @@ impl<'a> ConflictObject<'a> {
 }
 
 /// A location: the file's name, line and column counted from 1.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Position<'a> {
     file: &'a str,
     line: usize,

@@ -1,5 +1,6 @@
 //! Objects and findings in the form that all JSON outputs share.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::ConflictingField;
@@ -7,7 +8,7 @@ use crate::object::ObjectId;
 use crate::status::Finding;
 
 /// An object's id for programs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ObjectRef<'a> {
     group: &'a str,
     kind: &'a str,
@@ -36,7 +37,7 @@ impl<'a> ObjectRef<'a> {
 }
 
 /// A finding for programs, in the result and in the event stream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FindingObject<'a> {
     id: &'static str,
     object: ObjectRef<'a>,
