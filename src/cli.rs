@@ -12,11 +12,13 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 use crate::catalogue::Id;
 use crate::command_line::{self, GlobalFlag, RepeatedFlags};
 use crate::commands::cluster::{down, status as cluster_status, up as cluster_up};
-use crate::commands::config::{check, edit, explain as config_explain, get, init, schema, set, show};
+use crate::commands::config::{
+    check, edit, explain as config_explain, get, init, schema as config_schema, set, show,
+};
 use crate::commands::image::{load, pull};
 use crate::commands::{
     completion, deploy, dev, diff, explain, history, list, logs, man, open, options, rbac, render, restart,
-    rollback, status, teardown, up, version,
+    rollback, schema, status, teardown, up, version,
 };
 use crate::error::{Error, Kind};
 use crate::flags::{Color, Global};
@@ -92,6 +94,7 @@ pub enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     Explain(explain::ExplainArgs),
+    Schema(schema::SchemaArgs),
     Version(version::VersionArgs),
     Completion(completion::CompletionArgs),
     Man(man::ManArgs),
@@ -126,7 +129,7 @@ pub enum ConfigCommand {
     Check(check::ConfigCheckArgs),
     Show(show::ConfigShowArgs),
     Explain(config_explain::ConfigExplainArgs),
-    Schema(schema::ConfigSchemaArgs),
+    Schema(config_schema::ConfigSchemaArgs),
 }
 
 /// Returns clap's definition of the command line. A command hides the global flags that it does not use.
@@ -259,7 +262,7 @@ pub async fn main(cli: Cli) -> ExitCode {
             let code = ExitCode::from(error.kind().exit_code());
             let (output, own) = (error_output(&cli.command), streams.clone());
             tokio::select! {
-                _it_never_panics = tokio::task::spawn_blocking(move || own.error(&error, output)) => {}
+                _it_never_panics = tokio::task::spawn_blocking(move || own.failure(&error, output)) => {}
                 // Nobody reads it: a command that timed out must end.
                 () = streams.blocked() => {}
             }
@@ -302,9 +305,10 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
             ConfigCommand::Check(arguments) => check::run(global, arguments, streams),
             ConfigCommand::Show(arguments) => show::run(global, arguments, streams),
             ConfigCommand::Explain(arguments) => config_explain::run(arguments, streams),
-            ConfigCommand::Schema(_) => schema::run(streams),
+            ConfigCommand::Schema(_) => config_schema::run(streams),
         },
         Command::Explain(arguments) => explain::run(arguments, streams),
+        Command::Schema(arguments) => schema::run(arguments, streams),
         Command::Version(arguments) => version::run(global, arguments, streams).await,
         Command::Completion(arguments) => completion::run(arguments, definition(), streams),
         Command::Man(arguments) => man::run(arguments, help::manual(definition()), streams),
@@ -312,16 +316,22 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
     }
 }
 
-/// Prints clap's output: help on stdout with exit code 0, a usage error on stderr with exit code 2.
+/// Prints clap's output: help on stdout with exit code 0, a usage error on stderr with exit code 2. If the words have
+/// `-o json` or `-o yaml`, the error is also the value on stdout.
 #[must_use]
-pub fn print_clap_error(error: &clap::Error) -> ExitCode {
+pub fn print_clap_error(error: &clap::Error, words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let streams = Streams::from_environment(ColorChoice::Auto, false, 0);
+    let output = typed_output(words);
     let text = error.render().to_string();
     if let Some(error) = foreign_command_error(error) {
-        streams.error(&error, Output::Human);
+        streams.failure(&error, output);
         return ExitCode::from(error.kind().exit_code());
     }
     if error.use_stderr() {
+        if output != Output::Human {
+            // Of a value that cannot be written only the exit code is left.
+            let _unwritten = streams.failure_value(&usage_error(&text), output);
+        }
         streams.err(&text);
         return ExitCode::from(Kind::Usage.exit_code());
     }
@@ -329,6 +339,42 @@ pub fn print_clap_error(error: &clap::Error) -> ExitCode {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => ExitCode::from(error.kind().exit_code()),
     }
+}
+
+/// Returns the format after `-o` or `--output` in a command line that cannot be parsed.
+fn typed_output(words: impl IntoIterator<Item = OsString>) -> Output {
+    let mut is_next = false;
+    for word in words {
+        let word = word.to_string_lossy();
+        let value = if std::mem::take(&mut is_next) {
+            Some(&*word)
+        } else if word == "--" {
+            break;
+        } else {
+            is_next = matches!(&*word, "-o" | "--output");
+            let attached = word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o"));
+            attached.map(|value| value.trim_start_matches('='))
+        };
+        match value {
+            Some("json") => return Output::Json,
+            Some("yaml") => return Output::Yaml,
+            _ => {}
+        }
+    }
+    Output::Human
+}
+
+/// Returns clap's usage error for programs: the first paragraph is the message, tips are hints.
+fn usage_error(text: &str) -> Error {
+    let mut paragraphs = text.split("\n\n").map(str::trim);
+    let message = paragraphs.next().unwrap_or_default().trim_start_matches("error: ");
+    let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let error = Error::new(Id::Usage, Kind::Usage, message);
+    paragraphs.flat_map(str::lines).map(str::trim).fold(error, |error, line| match line.split_once(": ") {
+        Some(("tip", tip)) => error.hint(tip),
+        Some(("Usage", usage)) => error.fact("usage", usage),
+        _ => error,
+    })
 }
 
 /// Returns the error for a command of another tool, with the one of handsctl that does the same.
@@ -340,9 +386,9 @@ fn foreign_command_error(error: &clap::Error) -> Option<Error> {
 
 /// Prints the error of the async runtime, which could not get threads or file descriptors.
 #[must_use]
-pub fn print_runtime_error(error: std::io::Error) -> ExitCode {
+pub fn print_runtime_error(error: std::io::Error, words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let error = Error::io("cannot start", error);
-    Streams::from_environment(ColorChoice::Auto, false, 0).error(&error, Output::Human);
+    Streams::from_environment(ColorChoice::Auto, false, 0).failure(&error, typed_output(words));
     ExitCode::from(error.kind().exit_code())
 }
 
@@ -362,7 +408,7 @@ fn error_output(command: &Command) -> Output {
         Command::List(arguments) => Some(arguments.output),
         Command::Status(arguments) => Some(arguments.output),
         Command::Cluster(ClusterCommand::Status(arguments)) => Some(arguments.output),
-        Command::Diff(arguments) => Some(arguments.output),
+        Command::Diff(arguments) => arguments.output.format(),
         Command::Config(ConfigCommand::Check(arguments)) => Some(arguments.output),
         Command::Config(ConfigCommand::Show(arguments)) => Some(arguments.output),
         Command::Config(ConfigCommand::Explain(arguments)) => Some(arguments.output),
@@ -380,6 +426,7 @@ fn error_output(command: &Command) -> Output {
             | ConfigCommand::Schema(_),
         )
         | Command::Explain(_)
+        | Command::Schema(_)
         | Command::Completion(_)
         | Command::Man(_)
         | Command::Options(_) => None,
@@ -411,6 +458,7 @@ mod tests {
             Some("explain") if path.len() == 1 => &["HC9001"],
             Some("completion") => &["bash"],
             Some("man") => &["pages"],
+            Some("schema") if path.len() == 1 => &["events"],
             Some("dev") => &["--", "true"],
             Some("set") => &["deploy.replicas=1"],
             Some("get") => &["deploy.replicas"],
@@ -488,6 +536,33 @@ mod tests {
         }
         let deploy = parse(["handsctl", "help", "deploy"].map(OsString::from)).unwrap_err().to_string();
         assert!(deploy.contains("Usage: handsctl deploy"), "{deploy}");
+    }
+
+    #[test]
+    fn output_is_read_from_words_that_clap_rejects() {
+        let output = |line: &str| typed_output(line.split(' ').map(OsString::from));
+        for line in
+            ["deploy --bad -o json", "status -ojson", "diff -o=json x", "--output json", "up --output=json"]
+        {
+            assert_eq!(output(line), Output::Json, "{line}");
+        }
+        assert_eq!(output("history -o yaml"), Output::Yaml);
+        for line in ["deploy", "deploy -o", "deploy -o table", "dev -- kubectl get -o json", "explain json"] {
+            assert_eq!(output(line), Output::Human, "{line}");
+        }
+    }
+
+    #[test]
+    fn usage_error_for_programs_has_message_tip_and_usage() {
+        let text = |words: &[&str]| {
+            let words = ["handsctl"].iter().chain(words).map(OsString::from);
+            usage_error(&parse(words).unwrap_err().render().to_string())
+        };
+        let error = text(&["deploy", "--forse-conflicts"]);
+        assert_eq!(error.message(), "unexpected argument '--forse-conflicts' found");
+        assert_eq!(error.hints(), ["a similar argument exists: '--force-conflicts'"]);
+        assert!(error.facts()[0].text.starts_with("handsctl deploy"), "{error:?}");
+        assert!(text(&["status", "-o", "jsn"]).message().starts_with("invalid value 'jsn' for"));
     }
 
     #[test]

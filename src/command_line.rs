@@ -21,6 +21,8 @@ pub(crate) enum GlobalFlag {
     InCluster,
     /// `--events`.
     Events,
+    /// `--junit`.
+    Junit,
     /// `--yes`.
     Yes,
 }
@@ -36,6 +38,7 @@ impl GlobalFlag {
         Self::Kubeconfig,
         Self::InCluster,
         Self::Events,
+        Self::Junit,
         Self::Yes,
     ];
 
@@ -50,6 +53,7 @@ impl GlobalFlag {
             Self::Kubeconfig => "kubeconfig",
             Self::InCluster => "in_cluster",
             Self::Events => "events",
+            Self::Junit => "junit",
             Self::Yes => "yes",
         }
     }
@@ -65,6 +69,7 @@ impl GlobalFlag {
             Self::Kubeconfig => &["--kubeconfig"],
             Self::InCluster => &["--in-cluster"],
             Self::Events => &["--events"],
+            Self::Junit => &["--junit"],
             Self::Yes => &["-y", "--yes"],
         }
     }
@@ -100,11 +105,32 @@ const READ: &[GlobalFlag] = &[
     GlobalFlag::Kubeconfig,
     GlobalFlag::InCluster,
 ];
+/// The flags of a command that reads from a cluster and reports events.
+const OBSERVE: &[GlobalFlag] = &[
+    GlobalFlag::Config,
+    GlobalFlag::Set,
+    GlobalFlag::Namespace,
+    GlobalFlag::Name,
+    GlobalFlag::Context,
+    GlobalFlag::Kubeconfig,
+    GlobalFlag::InCluster,
+    GlobalFlag::Events,
+    GlobalFlag::Junit,
+];
 /// The flags of a command that changes a cluster.
 const CHANGE: &[GlobalFlag] = GlobalFlag::ALL;
 /// The flags of a command that changes the local cluster: its configuration names it.
-const LOCAL: &[GlobalFlag] =
-    &[GlobalFlag::Config, GlobalFlag::Set, GlobalFlag::Kubeconfig, GlobalFlag::Events, GlobalFlag::Yes];
+const LOCAL: &[GlobalFlag] = &[
+    GlobalFlag::Config,
+    GlobalFlag::Set,
+    GlobalFlag::Kubeconfig,
+    GlobalFlag::Events,
+    GlobalFlag::Junit,
+    GlobalFlag::Yes,
+];
+/// The flags of a command that checks the configuration.
+const CHECK: &[GlobalFlag] =
+    &[GlobalFlag::Config, GlobalFlag::Set, GlobalFlag::Namespace, GlobalFlag::Name, GlobalFlag::Junit];
 
 /// The global flags that each command uses. The first word, or the first two, are the command.
 const USES: &[(&str, &[GlobalFlag])] = &[
@@ -113,8 +139,8 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("cluster down", LOCAL),
     ("cluster status", &[GlobalFlag::Config, GlobalFlag::Set]),
     ("deploy", CHANGE),
-    ("diff", READ),
-    ("status", READ),
+    ("diff", OBSERVE),
+    ("status", OBSERVE),
     ("logs", READ),
     ("open", READ),
     ("rollback", CHANGE),
@@ -142,11 +168,12 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("config set", &[GlobalFlag::Config]),
     ("config get", FOR_CLUSTER),
     ("config edit", &[GlobalFlag::Config]),
-    ("config check", SETTINGS),
+    ("config check", CHECK),
     ("config show", FOR_CLUSTER),
     ("config explain", NONE),
     ("config schema", NONE),
     ("explain", NONE),
+    ("schema", NONE),
     ("version", READ),
     ("completion", NONE),
     ("man", NONE),

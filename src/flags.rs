@@ -36,6 +36,9 @@ pub struct Global {
     /// Write every event as NDJSON to a file, or to stdout with `-`
     #[arg(long, value_name = "FILE|-", global = true)]
     pub events: Option<PathBuf>,
+    /// Write the result as JUnit XML to a file
+    #[arg(long, value_name = "FILE", global = true)]
+    pub junit: Option<PathBuf>,
     /// Print only errors and the result
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,

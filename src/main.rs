@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     }
     let cli = match handsctl::cli::parse(words) {
         Ok(cli) => cli,
-        Err(error) => return handsctl::cli::print_clap_error(&error),
+        Err(error) => return handsctl::cli::print_clap_error(&error, std::env::args_os()),
     };
     // Starting the threads takes a fifth of the run time of `handsctl version --client`.
     let mut builder =
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
             runtime.shutdown_background();
             code
         }
-        Err(error) => handsctl::cli::print_runtime_error(error),
+        Err(error) => handsctl::cli::print_runtime_error(error, std::env::args_os()),
     }
 }
 
@@ -40,6 +40,7 @@ fn is_offline(command: &Command) -> bool {
             Command::Render(_)
                 | Command::Config(_)
                 | Command::Explain(_)
+                | Command::Schema(_)
                 | Command::Completion(_)
                 | Command::Man(_)
                 | Command::Options(_)

@@ -22,6 +22,7 @@ mod binary {
     mod config;
     mod engines;
     mod hidden;
+    pub(crate) mod pipelines;
     mod provider;
     mod render;
     mod stopping;
@@ -47,6 +48,7 @@ mod api_server {
     mod locking;
     mod logs;
     mod ownership;
+    mod pipelines;
     mod profiles;
     mod pruning;
     mod rbac;

@@ -2,7 +2,7 @@
 //!
 //! - The application: `up`, `deploy`, `diff`, `status`, `logs`, `open`, `restart`, `rollback`, `history`, `list`, `teardown`.
 //! - The local cluster: `cluster`. Images on its nodes: `image`.
-//! - Without a cluster: `config`, `render`, `rbac`, `explain`, `completion`, `man`, `options`.
+//! - Without a cluster: `config`, `render`, `rbac`, `explain`, `schema`, `completion`, `man`, `options`.
 //! - A command of this computer run as if in the pod: `dev`. Versions of handsctl and the cluster: `version`.
 
 pub mod cluster;
@@ -23,6 +23,7 @@ pub mod rbac;
 pub mod render;
 pub mod restart;
 pub mod rollback;
+pub mod schema;
 pub mod status;
 pub mod teardown;
 pub mod up;

@@ -7,6 +7,7 @@
 //! - `config_file`: the config file that a command changes. `editor`: the user's editor.
 //! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event. `signals`: the first
 //!   one ends a command in order, the second one at once.
+//! - `reading`: runs a command that only reads beside its reporter.
 //! - `long_calls`: what a command says about requests that wait long: while it waits, and when it times out.
 //! - `step`: runs one named part of a command; also has the command's `Deadline`. `output`: the output format of its
 //!   result; also converts foreign errors.
@@ -25,6 +26,7 @@ mod local_state;
 pub(crate) mod long_calls;
 pub(crate) mod output;
 mod provenance;
+pub(crate) mod reading;
 pub(crate) mod revision_slot;
 pub(crate) mod runner;
 pub(crate) mod set_lock;

@@ -144,6 +144,24 @@ fn conflicting_fields_are_listed_and_stay_unchanged() {
     let summary =
         namespace.handsctl(&["deploy", "-o", "json", "--events", file.to_str().unwrap()]).exits(7).json();
     assert_eq!(summary["id"], "HC3007");
+    // The conflict table for programs, in the summary and in the last event.
+    let events = std::fs::read_to_string(&file).unwrap();
+    let finished: Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    for error in [&summary["error"], &finished["error"]] {
+        let conflicts = error["conflicts"].as_array().unwrap();
+        let conflict = |field: &str| {
+            let is_of_field = |it: &&Value| it["field"] == field;
+            conflicts.iter().find(is_of_field).unwrap_or_else(|| panic!("no {field} in {error}"))
+        };
+        let replicas = conflict(".spec.replicas");
+        assert_eq!(replicas["object"]["kind"], "Deployment");
+        assert_eq!((&replicas["live"], &replicas["planned"]), (&json!(3), &json!(1)));
+        assert_eq!(replicas["managers"][0]["name"], "kubectl");
+        assert_eq!(replicas["managers"][0]["subresource"], "scale");
+        assert!(conflict(&image)["live"].as_str().unwrap().ends_with(":0.58"), "the whole value: {error}");
+        assert_eq!(conflict(".spec.rules")["object"]["kind"], "Ingress", "of each object");
+        assert!(!error["hints"].as_array().unwrap().is_empty(), "{error}");
+    }
 }
 
 #[test]

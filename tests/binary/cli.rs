@@ -243,7 +243,7 @@ fn config_show_names_origin_of_every_value() {
 }
 
 #[test]
-fn json_error_is_one_line_on_stderr() {
+fn json_failure_is_one_value_on_stdout_and_text_on_stderr() {
     let home = with_config(MISTAKES);
     for command in [
         &["deploy", "-o", "json"][..],
@@ -252,27 +252,72 @@ fn json_error_is_one_line_on_stderr() {
         &["config", "show", "-o", "json"],
         &["up", "-q", "-o", "json"],
     ] {
-        let run = run_in_home(home.path(), command).exits(3);
-        let json: Vec<Value> =
-            run.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        assert_eq!(json.len(), 1, "{command:?}: {}", run.stderr);
-        assert!(run.stderr.lines().last().unwrap().starts_with("{\"id\""), "the last line: {}", run.stderr);
-        assert_eq!(
-            (json[0]["id"].as_str(), json[0]["exit"].as_u64()),
-            (Some("HC0105"), Some(3)),
-            "{command:?}"
-        );
-        assert_eq!(json[0]["diagnostics"].as_array().unwrap().len(), 4, "{command:?}");
-        assert!(run.stdout.is_empty() || run.json()["exit"] == 3, "{command:?}: {}", run.stdout);
+        let run = run_in_home(home.path(), command).exits(3).says("error[HC0105]");
+        let value = run.json();
+        let error = &value["error"];
+        assert_eq!((error["id"].as_str(), error["exit"].as_u64()), (Some("HC0105"), Some(3)), "{command:?}");
+        let diagnostics = error["diagnostics"].as_array().unwrap();
+        assert_eq!(diagnostics.len(), 4, "{command:?}");
+        let position = &diagnostics[0]["location"];
+        assert_eq!(position["file"], "config.toml", "{command:?}");
+        assert!(position["line"].as_u64() >= Some(1) && position["column"].as_u64() >= Some(1), "{position}");
+        assert!(!run.stderr.contains("{\"id\""), "people read text: {}", run.stderr);
     }
     let home = with_config("");
     for command in
         [&["config", "explain", "no.such.key", "-o", "json"][..], &["rbac", "nobody", "-o", "json"]]
     {
         let run = run_in_home(home.path(), command).exits(2);
-        let error: Value = serde_json::from_str(&run.stderr).unwrap();
-        assert_eq!(error["id"], "HC9001", "{command:?}");
+        assert_eq!(run.json()["error"]["id"], "HC9001", "{command:?}");
     }
+}
+
+/// The words of every command that has `-o`.
+fn commands_with_output(command: &clap::Command, path: &[String], all: &mut Vec<Vec<String>>) {
+    for child in command.get_subcommands() {
+        let path = [path, &[child.get_name().to_owned()]].concat();
+        if child.get_arguments().any(|argument| argument.get_id() == "output") {
+            all.push(path.clone());
+        }
+        commands_with_output(child, &path, all);
+    }
+}
+
+#[test]
+fn usage_error_of_every_command_is_a_json_value() {
+    let home = with_config("");
+    let mut commands = Vec::new();
+    commands_with_output(&handsctl::cli::definition(), &[], &mut commands);
+    assert!(commands.len() >= 17, "{commands:?}");
+    for command in commands {
+        let mut words: Vec<&str> = command.iter().map(String::as_str).collect();
+        words.extend(["-o", "json", "--no-such-flag"]);
+        let run = run_in_home(home.path(), &words).exits(2).says("error: unexpected argument");
+        let error = &run.json()["error"];
+        assert_eq!((&error["id"], &error["exit"]), (&"HC9001".into(), &2.into()), "{command:?}");
+        assert_eq!(error["message"], "unexpected argument '--no-such-flag' found", "{command:?}");
+    }
+    let run = run_in_home(home.path(), &["ps", "-o", "json"]).exits(2);
+    assert!(run.json()["error"]["hints"][0].as_str().unwrap().contains("handsctl status"), "{}", run.stdout);
+}
+
+#[test]
+fn events_and_result_do_not_share_stdout() {
+    let home = with_config("");
+    let run = run_in_home(home.path(), &["deploy", "-o", "json", "--events", "-"]).exits(2);
+    assert_eq!(run.json()["error"]["id"], "HC9001");
+    let run = run_in_home(home.path(), &["deploy", "-o", "json", "--events", "/no/such/events"]).exits(2);
+    assert!(run.json()["error"]["message"].as_str().unwrap().contains("/no/such/events"), "{}", run.stdout);
+}
+
+#[test]
+fn finished_event_has_the_whole_error() {
+    let home = with_config(MISTAKES);
+    let run = run_in_home(home.path(), &["deploy", "--events", "-"]).exits(3);
+    let last: Value = serde_json::from_str(run.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["type"], &last["exit"]), (&"finished".into(), &3.into()));
+    assert_eq!(last["error"]["id"], last["id"]);
+    assert_eq!(last["error"]["diagnostics"].as_array().unwrap().len(), 4);
 }
 
 #[test]

@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("settings", &["object", "error", "catalogue", "diagnostic"]),
     ("plan", &["object", "settings", "error"]),
     ("status", &["object", "catalogue"]),
-    ("event", &["object", "status", "catalogue", "diagnostic"]),
+    ("event", &["object", "status", "error", "catalogue", "diagnostic"]),
     ("cluster", &["object", "settings", "plan", "status", "event", "error", "catalogue", "diagnostic"]),
     ("provider", &["object", "settings", "event", "error", "catalogue"]),
     ("report", &["object", "plan", "status", "event", "error", "catalogue", "diagnostic"]),

@@ -226,7 +226,7 @@ fn combined_failure(mut failures: Vec<(ObjectId, Error)>, plan: &Plan) -> Option
         let causes = other.causes();
         let lines: Vec<String> =
             std::iter::once(other.message().to_owned()).chain(causes).chain(facts).collect();
-        let first = first.fact("also", lines.join("\n"));
+        let first = first.fact("also", lines.join("\n")).conflicting(other.conflicts().iter().cloned());
         other.hints().iter().fold(first, Error::hint)
     }))
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::diagnostic::Style;
 use super::diff::{self, DiffReport};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::reporter::Output;
 use crate::report::streams::{Streams, Written};
 
@@ -36,7 +36,7 @@ impl Streams {
     pub fn recorded_diff(&self, diff: &RecordedDiff<'_>, output: Output) -> Result<Written> {
         let written = match output {
             Output::Human => self.text(&self.recorded_diff_text(diff)?)?,
-            output => self.value(&value(diff), output)?,
+            output => self.value(&value(diff)?, output)?,
         };
         if diff.report.compared.is_empty() && !self.settings.quiet {
             self.err(&format!("no differences between revisions {} and {}\n", diff.from, diff.to));
@@ -54,8 +54,10 @@ impl Streams {
     }
 }
 
-fn value(diff: &RecordedDiff<'_>) -> Value {
-    let mut value = diff::value(&diff.report);
+fn value(diff: &RecordedDiff<'_>) -> Result<Value> {
+    let written = serde_json::to_value(diff::value(&diff.report));
+    let mut value =
+        written.map_err(|error| Error::internal("cannot write the differences").caused_by(error))?;
     value["from"] = json!(diff.from);
     value["to"] = json!(diff.to);
     value["changed"] = json!(diff.changed);
@@ -64,7 +66,7 @@ fn value(diff: &RecordedDiff<'_>) -> Value {
             hunk["cause"] = Value::Null;
         }
     }
-    value
+    Ok(value)
 }
 
 #[cfg(test)]
