@@ -18,7 +18,7 @@ pub struct Global {
     /// Namespace of the application [default: deploy.namespace, else openhands]
     #[arg(short, long, global = true)]
     pub namespace: Option<String>,
-    /// Name of the set [default: deploy.name, else openhands]
+    /// Name of the installation [default: deploy.name, else openhands]
     #[arg(long, global = true)]
     pub name: Option<String>,
     /// Context of the kubeconfig
@@ -106,7 +106,7 @@ pub struct LockArgs {
     pub lock_wait: Option<Duration>,
 }
 
-/// Flags of every command that applies the set.
+/// Flags of every command that applies the installation.
 #[derive(Debug, Clone, Args)]
 pub struct ApplyArgs {
     #[command(flatten)]

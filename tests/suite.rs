@@ -27,6 +27,7 @@ mod binary {
     mod render;
     mod stopping;
     mod tidy;
+    mod words;
 }
 
 mod api_server {

@@ -29,7 +29,7 @@ pub struct DeployArgs {
     /// Change nothing: `client` shows the planned changes, `server` lets the API server check them
     #[arg(long, value_name = "WHO", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     pub dry_run: Option<DryRun>,
-    /// Also delete volume claims of the set that are no longer configured, with their data; and stop an application
+    /// Also delete volume claims of the installation that are no longer configured, with their data; and stop an application
     /// even if `on_stop = "clean"` makes it delete a conversation's volume
     #[arg(long)]
     pub delete_data: bool,

@@ -184,7 +184,7 @@ fn ensure_any_compared(compared: &[Compared]) -> Result<()> {
     if reasons.is_empty() {
         return Ok(());
     }
-    let error = Error::new(Id::Forbidden, Kind::Forbidden, "cannot compare any object of the set");
+    let error = Error::new(Id::Forbidden, Kind::Forbidden, "cannot compare any object of the installation");
     Err(error.caused_by(reasons.join(", ")).hint("the ClusterRole view has the rights for most objects"))
 }
 

@@ -228,7 +228,7 @@ fn documents(
         };
         let mut metadata = json!({ "name": name });
         if namespace.is_empty() {
-            // The namespace keeps the ClusterRoles of several sets apart.
+            // The namespace keeps the ClusterRoles of several installations apart.
             metadata["name"] = json!(format!("{set_namespace}-{name}"));
         } else {
             metadata["namespace"] = json!(namespace);

@@ -27,7 +27,7 @@ use crate::session::step::step;
 /// Replace the application's pods without changing the configuration
 ///
 /// Use it after a referenced Secret has changed, or when the application is stuck. In order: inspect the cluster, check
-/// the account's rights, restart each Deployment of the set, watch the rollout, probe the application.
+/// the account's rights, restart each Deployment of the installation, watch the rollout, probe the application.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl restart\n  handsctl restart --no-wait")]
 pub struct RestartArgs {
@@ -128,6 +128,6 @@ async fn observe(run: &Run<'_>) -> Result<(ObservedSet, String)> {
         return Err(Error::new(Id::Forbidden, Kind::Forbidden, message));
     }
     let message =
-        format!("nothing to restart: there is no set `{}` in namespace {}", set.name, set.namespace);
+        format!("nothing to restart: there is no installation `{}` in namespace {}", set.name, set.namespace);
     Err(Error::new(Id::NothingDeployed, Kind::Down, message).hint("handsctl deploy creates it"))
 }

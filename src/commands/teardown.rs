@@ -34,15 +34,15 @@ use crate::status::sandbox;
 /// Delete the application; keep its volume unless --delete-data
 ///
 /// In order: delete the Ingress, delete the Deployment and wait until its pods are gone, delete the other objects,
-/// delete the set's inventory. It keeps and lists the volume claim, the namespace, and sandboxes with their claims.
-/// It succeeds if the set is already deleted.
+/// delete the installation's inventory. It keeps and lists the volume claim, the namespace, and sandboxes with their claims.
+/// It succeeds if the installation is already deleted.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl teardown\n  handsctl teardown --delete-data --yes")]
 pub struct TeardownArgs {
     /// Also delete the volume claim, with all settings and conversations
     #[arg(long)]
     pub delete_data: bool,
-    /// Also delete the set's namespaces that handsctl created, with every volume in them; needs --delete-data
+    /// Also delete the installation's namespaces that handsctl created, with every volume in them; needs --delete-data
     #[arg(long, requires = "delete_data")]
     pub delete_namespace: bool,
     /// With --delete-namespace, also delete the objects of others in these namespaces
@@ -175,10 +175,10 @@ fn ensure_no_foreign(arguments: &TeardownArgs, foreign: &[ObjectId], state: &str
     }
     let namespaces: BTreeSet<&str> = foreign.iter().filter_map(|id| id.namespace.as_deref()).collect();
     let namespaces = namespaces.into_iter().collect::<Vec<_>>().join(" and ");
-    let message = format!("namespace {namespaces} has objects that are not of this set; {state}");
+    let message = format!("namespace {namespaces} has objects that are not of this installation; {state}");
     Err(Error::new(Id::ForeignObject, Kind::Ownership, message)
         .fact("objects", named(foreign))
-        .hint("without --delete-namespace the set is deleted and the namespace is kept")
+        .hint("without --delete-namespace the installation is deleted and the namespace is kept")
         .hint("--delete-foreign deletes these objects too"))
 }
 
@@ -251,11 +251,11 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs, target: Target) -> Re
         if lockable { run.under_lock(&set, work).await? } else { work.await? }
     };
     let foreign = foreign_objects(run, arguments, &namespaces).await?;
-    ensure_no_foreign(arguments, &foreign, "the set was deleted, and the namespace was kept")?;
+    ensure_no_foreign(arguments, &foreign, "the installation was deleted, and the namespace was kept")?;
     finish_namespaces(run, arguments, &namespaces, options).await?;
     let message = match result.deleted.len() {
         0 if namespaces.is_empty() => format!("nothing to delete: there is no namespace {}", set.namespace),
-        0 => format!("nothing to delete: no set `{}` in namespace {}", set.name, set.namespace),
+        0 => format!("nothing to delete: no installation `{}` in namespace {}", set.name, set.namespace),
         1 => "1 object deleted".to_owned(),
         count => format!("{count} objects deleted"),
     };
@@ -355,7 +355,7 @@ fn ensure_own_namespace(set: &ApplySet, namespaces: &[(String, NamespaceState)])
         Kind::Ownership,
         format!("namespace {} was not created by handsctl; nothing was deleted", set.namespace),
     )
-    .hint("without --delete-namespace the set is deleted and the namespace is kept")
+    .hint("without --delete-namespace the installation is deleted and the namespace is kept")
     .hint(format!("kubectl delete namespace {} deletes it with everything in it", set.namespace)))
 }
 

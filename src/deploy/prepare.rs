@@ -236,7 +236,7 @@ fn chosen_revision<'a>(
             return Err(foreign_revision(foreign, settings));
         }
         let message = format!(
-            "there is no set `{}` with a history in namespace {}",
+            "there is no installation `{}` with a history in namespace {}",
             settings.deploy.name, settings.deploy.namespace
         );
         return Err(Error::new(Id::NoSuchRevision, Kind::Usage, message).hint("handsctl deploy creates it"));
@@ -260,10 +260,12 @@ fn chosen_revision<'a>(
 fn foreign_revision(foreign: &ForeignRevision, settings: &Settings) -> Error {
     let ForeignRevision { name, reason, .. } = foreign;
     let deploy = &settings.deploy;
-    let message =
-        format!("secret/{name} is not a revision of set `{}`: {reason}; nothing was changed", deploy.name);
+    let message = format!(
+        "secret/{name} is not a revision of installation `{}`: {reason}; nothing was changed",
+        deploy.name
+    );
     Error::new(Id::ForeignRevision, Kind::Ownership, message)
-        .hint("handsctl history lists the set's revisions")
+        .hint("handsctl history lists the installation's revisions")
         .hint(format!("to delete it: kubectl delete secret {name} -n {}", deploy.namespace))
 }
 
@@ -277,7 +279,7 @@ pub(crate) fn restore_error(number: u64, error: RestoreError, set: &ApplySet) ->
         RestoreError::Rejected(objects) => {
             let secret = revision::name(set, number);
             let message = format!(
-                "revision {number} (secret/{secret}) has objects that cannot be members of set `{}`; nothing was changed",
+                "revision {number} (secret/{secret}) has objects that cannot be members of installation `{}`; nothing was changed",
                 set.name
             );
             let error = Error::new(Id::RevisionRejected, Kind::Ownership, message);

@@ -456,7 +456,7 @@ fn dry_run_changes_nothing() {
         );
         assert_eq!(summary_objects(&run, "created").len(), 1, "{flag}");
         assert_eq!(summary_objects(&run, "unchanged").len(), 9, "{flag}");
-        assert_eq!(versions(&namespace), before, "{flag} on a set");
+        assert_eq!(versions(&namespace), before, "{flag} on an installation");
     }
 }
 

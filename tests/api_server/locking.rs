@@ -118,7 +118,7 @@ fn second_concurrent_deploy_exits_13_and_names_holder() {
     namespace
         .handsctl(&["deploy"])
         .exits(13)
-        .says("error[HC3004]: another run is changing the set `oh`")
+        .says("error[HC3004]: another run is changing the installation `oh`")
         .says(&format!("holder    ana@{}, process {}, for ", host(), first.id()))
         .says("expires   ")
         .says("nothing was changed");

@@ -117,7 +117,7 @@ fn conflicting_fields_are_listed_and_stay_unchanged() {
             "error[HC3007]: deployment.apps/oh in namespace {} has fields that others changed; it was not changed",
             namespace.name
         ))
-        .says("the set was not changed")
+        .says("the installation was not changed")
         .says(&format!("hint: to overwrite their change: {}", namespace.suggested("deploy", "--force-conflicts")))
         .says("      \"deployment/oh:spec.replicas\" = \"yield\"\n")
         .says(&format!("      'deployment/oh:{IMAGE}' = \"yield\"\n"))
@@ -284,7 +284,7 @@ fn ownership_rule_without_matching_field_warns() {
     let run = namespace
         .handsctl(&["deploy", "--dry-run"])
         .exits(0)
-        .says("HC0230 [deploy.ownership] `deployment/oh:spec.replica` matches no field of the set");
+        .says("HC0230 [deploy.ownership] `deployment/oh:spec.replica` matches no field of the installation");
     assert_eq!(run.stderr.matches("HC0230").count(), 1, "{}", run.stderr);
 }
 
@@ -403,7 +403,7 @@ fn object_that_cannot_be_adopted_is_unchanged() {
     assert_rejected(7, "serviceaccount", "configmap/kube-root-ca.crt owns it");
     namespace.kubectl(&["delete", "serviceaccount", "oh"]);
     account(json!({ "labels": { "applyset.kubernetes.io/part-of": "applyset-x-v1" } }));
-    assert_rejected(7, "serviceaccount", "it is part of another set, applyset-x-v1");
+    assert_rejected(7, "serviceaccount", "it is part of another installation, applyset-x-v1");
     namespace.kubectl(&["delete", "serviceaccount", "oh"]);
     account(json!({ "finalizers": ["example.io/hold"] }));
     namespace.kubectl(&["delete", "serviceaccount", "oh", "--wait=false"]);
@@ -509,7 +509,7 @@ fn runtime_namespace_of_another_set_names_that_set() {
     second
         .handsctl(&["deploy"])
         .exits(7)
-        .says(&format!("belongs to the handsctl set oh of namespace {}", first.name))
+        .says(&format!("belongs to the handsctl installation oh of namespace {}", first.name))
         .never_says("another owner");
 }
 

@@ -133,7 +133,7 @@ fn own_account_is_pruned_once_another_is_named() {
     namespace
         .handsctl(&["deploy"])
         .exits(14)
-        .says("serviceaccount/oh is the set's own")
+        .says("serviceaccount/oh is the installation's own")
         .says("nothing was changed");
     create_application_account(&namespace);
     namespace.config("[deploy]\nservice_account = \"app\"\n");

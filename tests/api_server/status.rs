@@ -276,7 +276,7 @@ fn running_deploy_is_named_with_its_holder() {
     namespace
         .handsctl(&["status"])
         .exits(0)
-        .prints("another run changes the set: ana@laptop, process 4711, for");
+        .prints("another run changes the installation: ana@laptop, process 4711, for");
 }
 
 #[test]
@@ -346,7 +346,11 @@ fn unreadable_deployment_exits_6_without_verdict() {
     let pods = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"] }]);
     let kubeconfig = account(&namespace, &pods);
     let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status"]).exits(6);
-    assert!(!run.stdout.contains("not deployed"), "a set that cannot be read is not missing: {}", run.stdout);
+    assert!(
+        !run.stdout.contains("not deployed"),
+        "an installation that cannot be read is not missing: {}",
+        run.stdout
+    );
     run.says("deployments");
 }
 

@@ -12,6 +12,7 @@ use handsctl::error::Kind;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::words;
 use crate::bed::{Run, finish, in_home, run_in_home};
 
 /// Three errors in two tables and a warning. The masked secret and the multi-byte letters before them must not shift
@@ -62,6 +63,18 @@ fn watched_kubeconfig(home: &Path) -> TcpListener {
     std::fs::create_dir_all(home.join(".kube")).unwrap();
     std::fs::write(home.join(".kube/config"), kubeconfig.to_string()).unwrap();
     listener
+}
+
+#[test]
+fn help_and_descriptions_use_no_banned_words() {
+    let home = home();
+    let helps = commands().into_iter().map(|(path, _)| [path, vec!["--help".to_owned()]].concat());
+    let words = |line: &[&str]| line.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
+    for arguments in helps.chain([words(&["config", "schema"]), words(&["explain"])]) {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let run = run_in_home(home.path(), &arguments).exits(0);
+        assert_eq!(words::offences(&run.stdout), Vec::<String>::new(), "{arguments:?}");
+    }
 }
 
 #[test]

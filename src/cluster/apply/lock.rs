@@ -346,7 +346,7 @@ impl LockObserver {
         let message = format!("lost the lock {}; no further changes are sent", self.id);
         Error::new(Id::LockLost, Kind::Locked, message)
             .fact("evidence", reason)
-            .hint("handsctl status shows the state of the set; running the command again continues from here")
+            .hint("handsctl status shows the state of the installation; running the command again continues from here")
     }
 }
 
@@ -403,7 +403,7 @@ fn write_error(error: ApiError, id: &ObjectId, set: &ApplySet) -> Error {
         }
         error => error.into_error(&format!("cannot acquire the lock {id} in namespace {}", set.namespace)),
     };
-    error.state("the set was not changed")
+    error.state("the installation was not changed")
 }
 
 /// Returns the error of a run that does not get the lock: it names the holder and the time at which the lock expires.
@@ -416,7 +416,7 @@ pub(super) fn locked_error(set: &ApplySet, info: &LeaseInfo, until: Timestamp, n
         Id::Locked,
         Kind::Locked,
         format!(
-            "another run is changing the set `{}` in namespace {}; nothing was changed",
+            "another run is changing the installation `{}` in namespace {}; nothing was changed",
             set.name, set.namespace
         ),
     )
@@ -544,7 +544,11 @@ mod tests {
                 panic!("taken after {age} s");
             };
             assert_eq!(error.id(), Id::Locked);
-            assert!(error.message().contains("another run is changing the set `oh`"), "{}", error.message());
+            assert!(
+                error.message().contains("another run is changing the installation `oh`"),
+                "{}",
+                error.message()
+            );
         }
         for age in [61, 3600] {
             assert!(acquire_from_bob(age, &never_exited).await.is_ok(), "not taken after {age} s");

@@ -72,12 +72,12 @@ pub async fn record(
         Err(error) if error.code() == Some(409) => Err(Error::new(
             Id::ForeignObject,
             Kind::Ownership,
-            format!("{id} in namespace {} exists and is not a revision of this set", set.namespace),
+            format!("{id} in namespace {} exists and is not a revision of this installation", set.namespace),
         )
         .hint(format!("to delete it: kubectl delete {id} -n {}", set.namespace))),
         Err(error) => Err(error
             .into_error(&format!("cannot create {id} in namespace {}", set.namespace))
-            .state("the set was not changed")),
+            .state("the installation was not changed")),
     }
 }
 

@@ -239,7 +239,7 @@ fn with_state(error: Error, applied: &[Applied]) -> Error {
         .map(|applied| format!("{} {}", applied.id, applied.action.as_str()))
         .collect();
     if changed.is_empty() {
-        return error.state("the set was not changed");
+        return error.state("the installation was not changed");
     }
     let rest = format!(
         "{} not sent; running the command again continues from here",

@@ -57,7 +57,7 @@ async fn down(global: &Global, streams: &Streams, context: &Context) -> Result<F
     if cluster.provider == Provider::Existing && global.cluster.is_none() {
         let message = "provider = \"existing\": handsctl did not create this cluster and does not delete it";
         return Err(Error::new(Id::ClusterDownRejected, Kind::Config, message)
-            .hint("handsctl teardown deletes the set that was deployed to it")
+            .hint("handsctl teardown deletes the installation that was deployed to it")
             .hint("handsctl cluster down NAME deletes a local cluster that handsctl created"));
     }
     let kubeconfig = global.kubeconfig.as_deref();

@@ -26,7 +26,7 @@ use crate::status::{HealthVerdict, Metric};
 ///
 /// Exit code 0: healthy; 11: degraded; 12: down, or nothing is deployed.
 ///
-/// In order: read the set's record and objects, compare them, probe the application, measure the metrics of
+/// In order: read the installation's record and objects, compare them, probe the application, measure the metrics of
 /// [deploy.thresholds], print the verdict with its reasons. With --wait-for=healthy these steps are taken again after each
 /// change in the cluster, until the application is healthy or --timeout (5m by default) is over.
 #[derive(Debug, Clone, Args)]

@@ -173,7 +173,7 @@ fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String
         lines.push("simulated  nodes are simulated: every object is real, no container runs".to_owned());
     }
     if let Some(holder) = &report.running {
-        lines.push(format!("{:<9}  another run changes the set: {holder}", "running"));
+        lines.push(format!("{:<9}  another run changes the installation: {holder}", "running"));
     }
     if let Some(manager) = &report.installer {
         lines

@@ -151,7 +151,7 @@ fn sandbox_cleanup(session: &Session) -> SandboxCleanup {
 
 /// Returns the note about a Secret that only looks like a revision.
 fn foreign_revision(foreign: &ForeignRevision, set: &ApplySet) -> Finding {
-    let message = format!("it is not a revision of the set and is ignored: {}", foreign.reason);
+    let message = format!("it is not a revision of the installation and is ignored: {}", foreign.reason);
     Finding::new(Id::ForeignRevision, SECRET.id(&set.namespace, &foreign.name), message)
 }
 

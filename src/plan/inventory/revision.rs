@@ -190,8 +190,8 @@ impl std::fmt::Display for ForeignReason {
             Self::Name => "it does not have the name of a revision",
             Self::Number => "its annotation does not have the number of its name",
             Self::Mutable => "it is not immutable",
-            Self::Mac => "its content was not recorded with the set's key",
-            Self::KeyMissing => "the set's key is missing, so its origin cannot be checked",
+            Self::Mac => "its content was not recorded with the installation's key",
+            Self::KeyMissing => "the installation's key is missing, so its origin cannot be checked",
         })
     }
 }
@@ -209,10 +209,10 @@ impl ForeignRevision {
     }
 }
 
-/// The Secrets of a set that are, or pretend to be, revisions.
+/// The Secrets of an installation that are, or pretend to be, revisions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RevisionSecrets {
-    /// The set's revisions, oldest first.
+    /// The installation's revisions, oldest first.
     pub revisions: Vec<Revision>,
     /// The other Secrets of a revision's type.
     pub foreign: Vec<ForeignRevision>,
@@ -283,7 +283,7 @@ fn compress_bytes(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Reads the revisions among the Secrets of a set, which contain its key. A Secret is a revision only if its name, its
+/// Reads the revisions among the Secrets of an installation, which contain its key. A Secret is a revision only if its name, its
 /// annotation and its MAC agree and it is immutable. Everybody who may create Secrets can give one any type and label.
 #[must_use]
 pub fn read_all(set: &ApplySet, secrets: &[Value]) -> RevisionSecrets {
@@ -361,7 +361,7 @@ pub(super) mod tests {
         compress_bytes(bytes).unwrap()
     }
 
-    /// Reads these Secrets together with the set's key.
+    /// Reads these Secrets together with the installation's key.
     pub(in crate::plan) fn read_with_key(secrets: &[Value]) -> RevisionSecrets {
         read_all(&set(), &[secrets, &[set_key::manifest(&set(), &key())]].concat())
     }

@@ -316,9 +316,9 @@ pub(super) mod tests {
             (object(NAMESPACE, Value::Null, "n"), "it is cluster-scoped"),
             (
                 object(CONFIG_MAP, json!("kube-system"), "a"),
-                "the set has no members in namespace kube-system",
+                "the installation has no members in namespace kube-system",
             ),
-            (object(CONFIG_MAP, json!(""), "a"), "the set has no members in namespace "),
+            (object(CONFIG_MAP, json!(""), "a"), "the installation has no members in namespace "),
             (object(CONFIG_MAP, Value::Null, "a"), "it has no namespace"),
             (own(CONFIG_MAP, "handsctl-oh"), "it is a record of handsctl"),
             (own(SECRET, "handsctl-oh"), "it is a record of handsctl"),
@@ -349,6 +349,6 @@ pub(super) mod tests {
         assert!(!restored(&set(), &Members::new()));
         assert!(restored(&listed, &Members::new()), "the configuration has the namespace");
         let live = Members::from([(SERVICE.id("boxes", "b"), json!({}))]);
-        assert!(restored(&set(), &live), "the set still has a member there");
+        assert!(restored(&set(), &live), "the installation still has a member there");
     }
 }

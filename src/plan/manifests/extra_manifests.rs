@@ -67,14 +67,14 @@ fn member(settings: &Settings, extra: &ExtraObject, kinds: &[KindInfo]) -> Resul
     if !kind.namespaced {
         let message = format!("{} is a {kind_name}, which is cluster-scoped", extra.source);
         return Err(extra_manifest_error(extra, message)
-            .hint("a set has only namespaced members: apply this object with kubectl"));
+            .hint("an installation has only namespaced members: apply this object with kubectl"));
     }
     let (own, runtime) = (settings.deploy.namespace.as_str(), settings.runtime_namespace());
     let namespace = manifest["metadata"]["namespace"].as_str().unwrap_or(own).to_owned();
     if namespace != own && namespace != runtime {
         let message = format!("{} is for namespace {namespace}", extra.source);
         return Err(extra_manifest_error(extra, message)
-            .hint(format!("the set's namespaces are {own} and {runtime}")));
+            .hint(format!("the installation's namespaces are {own} and {runtime}")));
     }
     manifest["metadata"]["namespace"] = json!(namespace);
     // Only these labels: with the labels of the application's selector, an extra pod would receive its traffic.
@@ -111,7 +111,7 @@ pub(crate) fn reject_duplicates(members: &[Member], settings: &Settings) -> Resu
     };
     let extra = settings.extra_objects.iter().rev().find(is_duplicate);
     let source = extra.map_or("an extra manifest", |extra| &extra.source);
-    let message = format!("{source} is {}, which the set already has", duplicate.id);
+    let message = format!("{source} is {}, which the installation already has", duplicate.id);
     Err(Error::extra_manifest(message)
         .at_config(extra.and_then(|extra| extra.listed_at.clone()))
         .hint("give it another name"))

@@ -30,7 +30,7 @@ pub fn blocker(object: &Value, set: &ApplySet) -> Option<String> {
         ));
     }
     if let Some(other) = metadata["labels"][PART_OF].as_str().filter(|id| *id != set.id()) {
-        let set = other_set(object, &[]).unwrap_or_else(|| format!("another set, {other}"));
+        let set = other_set(object, &[]).unwrap_or_else(|| format!("another installation, {other}"));
         return Some(format!("it is part of {set}"));
     }
     let since = metadata["deletionTimestamp"].as_str()?;
