@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::builder::styling::Styles;
 use clap::error::{ContextKind, ContextValue};
@@ -217,6 +218,22 @@ fn ensure_flags_are_used(unused: &UnusedFlags) -> crate::error::Result<()> {
         error = error.hint(format!("handsctl {command} NAME names a local cluster that handsctl created"));
     }
     Err(error)
+}
+
+/// The first word of the requests of the completion scripts.
+const COMPLETE: &str = "__complete";
+
+/// Answers a completion script; `started` is the start of the process. Returns the exit code of the process, or None if
+/// the words are a command line.
+#[must_use]
+pub fn complete(words: &[OsString], started: Instant) -> Option<ExitCode> {
+    let [_, request, rest @ ..] = words else { return None };
+    if request != COMPLETE {
+        return None;
+    }
+    let streams = Streams::from_environment(ColorChoice::Never, true, 0);
+    completion::complete(definition(), rest, started, &streams);
+    Some(ExitCode::SUCCESS)
 }
 
 /// Runs the command, prints its error and returns the exit code of the process.

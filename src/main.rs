@@ -1,12 +1,19 @@
 //! Parses the command line, runs the command and exits with its code.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use handsctl::cli::Command;
 use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
-    let cli = match handsctl::cli::parse(std::env::args_os()) {
+    let started = Instant::now();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = handsctl::cli::complete(&words, started) {
+        return code;
+    }
+    let cli = match handsctl::cli::parse(words) {
         Ok(cli) => cli,
         Err(error) => return handsctl::cli::print_clap_error(&error),
     };

@@ -18,6 +18,7 @@ mod yaml_traps;
 
 mod binary {
     mod cli;
+    mod completion;
     mod config;
     mod engines;
     mod hidden;
@@ -29,6 +30,7 @@ mod binary {
 
 mod api_server {
     mod claims;
+    mod completion;
     mod conversations;
     mod deletions;
     mod deploy;

@@ -1,6 +1,7 @@
 //! The start of every command that uses a cluster: the configuration, the choice of the cluster, the connection.
 
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -15,7 +16,7 @@ use crate::cluster::client::proxy::ProxyVariables;
 use crate::cluster::client::version::{self, ServerVersion};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
-use crate::flags::Global;
+use crate::flags::{Global, parse_duration};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::provider::{self, Environment, Ports, RECREATE_HINT};
 use crate::report::{Answer, Streams};
@@ -174,6 +175,29 @@ impl Session {
         streams.hide(connection.secrets.clone());
         connection.api = connection.api.until(deadline.for_requests());
         Self::new(environment, loaded.settings, connection)
+    }
+
+    /// Connects to the cluster to complete a typed word. None: somebody would have to log in, and a credential plugin may
+    /// ask on the terminal, in the middle of the line.
+    ///
+    /// # Errors
+    /// Exit 3 if no cluster can be chosen, or the kubeconfig is invalid.
+    pub(crate) async fn to_complete(
+        global: &Global,
+        loaded: Loaded,
+        streams: &Streams,
+        deadline: Deadline,
+    ) -> Result<Option<Self>> {
+        let environment = read_environment();
+        let args = context_args(global, &loaded.settings, &environment, deadline)?;
+        let chosen = connect::choose(&args).await?;
+        if chosen.needs_login() {
+            return Ok(None);
+        }
+        let mut connection = chosen.open().await?;
+        streams.hide(connection.secrets.clone());
+        connection.api = connection.api.until(deadline.for_requests());
+        Self::new(environment, loaded.settings, connection).map(Some)
     }
 
     /// Connects to the cluster for a command that changes it, and asks for a confirmation if the choice is not
@@ -373,6 +397,22 @@ fn no_credentials(deadline: Deadline) -> Error {
         .hint("the plugin is the program under users[].user.exec: it may wait for a login")
         .hint("a tokenFile may be a named pipe that no program writes to")
         .hint(LONGER_LIMIT)
+}
+
+/// Lists the contexts of the kubeconfig.
+///
+/// # Errors
+/// Exit 4 without a usable kubeconfig.
+pub(crate) async fn context_names(global: &Global) -> Result<Vec<String>> {
+    let kubeconfigs = read_environment().kubeconfigs;
+    let args = ContextArgs { kubeconfig: global.kubeconfig.clone(), kubeconfigs, ..ContextArgs::default() };
+    connect::context_names(&args).await
+}
+
+/// Returns how long a completion may take: `HANDSCTL_COMPLETION_LIMIT`, such as `1s`. None: the variable is not set, or is
+/// no duration.
+pub(crate) fn completion_limit() -> Option<Duration> {
+    parse_duration(&variable(&["HANDSCTL_COMPLETION_LIMIT"])?).ok()
 }
 
 /// Collects the sources from which the context is chosen.

@@ -114,11 +114,7 @@ pub async fn choose(args: &ContextArgs) -> Result<ChosenCluster> {
         let proxy = proxy::from_variables(&args.proxies, &config.cluster_url);
         return Ok(ChosenCluster { config, choice, proxy, token_expiry: None, connect_limit });
     }
-    let files = match &args.kubeconfig {
-        Some(path) => KubeconfigFiles::Explicit(path.clone()),
-        None => KubeconfigFiles::Listed(args.kubeconfigs.clone()),
-    };
-    let kubeconfig = blocking(move || kubeconfig::read(&files)).await?;
+    let kubeconfig = read_kubeconfig(args).await?;
     let choice = context::choose_context(&ContextSources {
         flag: args.context.clone(),
         pin: args.pin.clone(),
@@ -130,6 +126,23 @@ pub async fn choose(args: &ContextArgs) -> Result<ChosenCluster> {
     let token_expiry = expiry_of(&kubeconfig, &choice.context);
     let (config, proxy) = config_of(kubeconfig, &choice.context, &args.proxies).await?;
     Ok(ChosenCluster { config, choice, proxy, token_expiry, connect_limit })
+}
+
+/// Lists the contexts of the kubeconfig.
+///
+/// # Errors
+/// Exit 4 without a usable kubeconfig.
+pub async fn context_names(args: &ContextArgs) -> Result<Vec<String>> {
+    let kubeconfig = read_kubeconfig(args).await?;
+    Ok(kubeconfig.contexts.into_iter().map(|context| context.name).collect())
+}
+
+async fn read_kubeconfig(args: &ContextArgs) -> Result<Kubeconfig> {
+    let files = match &args.kubeconfig {
+        Some(path) => KubeconfigFiles::Explicit(path.clone()),
+        None => KubeconfigFiles::Listed(args.kubeconfigs.clone()),
+    };
+    blocking(move || kubeconfig::read(&files)).await
 }
 
 /// Names the files of `KUBECONFIG` that do not exist, where no context can be chosen.
@@ -211,6 +224,14 @@ fn expiry_of(kubeconfig: &Kubeconfig, context: &str) -> Option<Timestamp> {
 }
 
 impl ChosenCluster {
+    /// Whether only another program or an identity provider can give the user's credentials. It may take long, or ask on
+    /// the terminal.
+    #[must_use]
+    pub fn needs_login(&self) -> bool {
+        let user = &self.config.auth_info;
+        user.exec.is_some() || user.auth_provider.is_some()
+    }
+
     /// Gets the user's credentials, which may run a credential plugin, and prepares the connection.
     ///
     /// # Errors

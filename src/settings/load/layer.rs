@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
 use crate::object::url_secret;
 
 /// Variables `HANDSCTL_…` that are not settings.
-const RESERVED: &[&str] = &["CONFIG", "ASSETS", "IN_CLUSTER"];
+const RESERVED: &[&str] = &["CONFIG", "ASSETS", "IN_CLUSTER", "COMPLETION_LIMIT"];
 const PREFIX: &str = "HANDSCTL_";
 /// Further syntax errors are only counted, because they mostly follow from earlier ones.
 const MOST_SYNTAX_ERRORS: usize = 10;
