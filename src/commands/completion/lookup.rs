@@ -13,9 +13,9 @@ use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::step::Deadline;
 
-/// How long a completion may take, from the start of the process, unless a variable names another limit. The rest of 100 ms is left for the shell: a person does
-/// not notice a pause of 0.1 s.
-const LIMIT: Duration = Duration::from_millis(80);
+/// How long a look-up may take, from the start of the process, unless a variable names another limit. The rest of 100 ms is
+/// for the answer and the shell: a person does not notice a pause of 0.1 s.
+const LIMIT: Duration = Duration::from_millis(70);
 
 /// What a look-up needs.
 #[derive(Clone)]
