@@ -130,7 +130,7 @@ catalogue! {
     ReachableByOthers "HC0270" "other computers reach the application, which has no login" key "deploy.exposure"
         "OpenHands has no login: every client of the load balancer or the ingress controller can use it. If a proxy with a login is before it, or its clients are trusted, set [deploy] exposure = \"acknowledged\"."
     SandboxesReachApp "HC0271" "sandboxes reach the application" key "deploy.sandbox_egress"
-        "With a node port or a load balancer the application's NetworkPolicy admits every address, and many network plugins match the address of a sandbox, too. A sandbox runs commands that a model wrote; the application has no login."
+        "With [deploy] sandbox_egress = \"all\" a sandbox reaches the ingress controller, a node port or a load balancer, which lead to the application. A sandbox runs commands that a model wrote; the application has no login."
     UrlSecret "HC0275" "a URL contains a secret"
         "A password or key in a URL stays where the URL is: in the application's config.toml, which is a ConfigMap, or in the specification of a container. Everyone who may read ConfigMaps or pods can read it. Use a URL without it, and the key or variable for the secret; variables of [deploy].env and [mcp] are moved to a Secret as a whole."
 

@@ -11,7 +11,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         "Commands for every day",
         &["status", "logs", "diff", "restart", "history", "rollback", "list", "dev", "explain"],
     ),
-    ("Configuration commands", &["config", "render", "rbac"]),
+    ("Configuration commands", &["config", "render", "rbac", "schema"]),
     ("Cluster commands", &["cluster", "image", "version"]),
 ];
 

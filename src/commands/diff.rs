@@ -137,7 +137,9 @@ pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams
         return Ok(0);
     }
     let rejections = compared.iter().filter_map(|compared| compared.deploy_error.as_ref());
-    rejections.for_each(|error| streams.error(error));
+    for error in rejections {
+        streams.error(error);
+    }
     Ok(exit_code(&compared))
 }
 

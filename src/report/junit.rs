@@ -74,7 +74,7 @@ impl Junit {
             }
             Event::Target { command, .. } => self.part.clone_from(command),
             Event::Step { phase, name, progress, message } => {
-                self.step(*phase, name, *progress, message, now)
+                self.step(*phase, name, *progress, message, now);
             }
             Event::Object { object, action, message, .. } => self.object(object, *action, message.as_deref()),
             Event::Rollout { object, ready, message } => {
@@ -244,7 +244,9 @@ mod tests {
 
     fn xml(scenario: &Scenario) -> String {
         let mut junit = Junit::default();
-        scenario.iter().for_each(|(at, event)| junit.observe(event, timestamp(*at)));
+        for (at, event) in scenario {
+            junit.observe(event, timestamp(*at));
+        }
         junit.xml().unwrap()
     }
 

@@ -14,7 +14,7 @@ use super::progress::events_json::EventsJson;
 use super::progress::heartbeat::Heartbeat;
 use super::progress::lines::{LineOptions, LineProgress};
 use super::progress::terminal::TerminalProgress;
-use super::streams::{Streams, Written};
+use super::streams::{JobLog, Streams, Written};
 use super::summary::RunSummary;
 use super::text::diagnostic::Style;
 use super::text::github;
@@ -114,7 +114,7 @@ impl Reporter {
         } else {
             let github = settings.github.as_ref().map(|files| files.checkout.clone());
             let lines = Box::new(LineProgress::new(LineOptions { verbose, github, style }));
-            Sink::Lines { lines, sections: settings.gitlab.then(Sections::default) }
+            Sink::Lines { lines, sections: (settings.log == JobLog::Gitlab).then(Sections::default) }
         };
         let (heartbeat, run_summary) = (Heartbeat::default(), RunSummary::default());
         let writes_github_files = true;
@@ -435,7 +435,7 @@ mod tests {
     #[tokio::test]
     async fn gitlab_job_has_a_section_for_each_phase() {
         let mut gitlab = settings();
-        gitlab.gitlab = true;
+        gitlab.log = JobLog::Gitlab;
         let (streams, _, err) = captured(gitlab);
         run(streams, None, events()).await;
         let text = err.text();

@@ -60,8 +60,17 @@ pub(super) struct TerminalSettings {
     pub(super) ci: bool,
     /// The result files of a GitHub workflow step. None outside of GitHub Actions.
     pub(super) github: Option<GithubFiles>,
-    /// Whether a GitLab job runs the command: its log has sections.
-    pub(super) gitlab: bool,
+    /// The log that stderr goes to.
+    pub(super) log: JobLog,
+}
+
+/// The log of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JobLog {
+    /// Lines.
+    Plain,
+    /// GitLab's: it has sections that fold.
+    Gitlab,
 }
 
 /// The properties of one stream.
@@ -104,7 +113,10 @@ impl Streams {
             // `CI=false` disables the detection.
             ci: env_variable("CI").is_some_and(|value| !value.is_empty() && value != "false"),
             github: github_files(),
-            gitlab: env_variable("GITLAB_CI").as_deref() == Some("true"),
+            log: match env_variable("GITLAB_CI").as_deref() {
+                Some("true") => JobLog::Gitlab,
+                _ => JobLog::Plain,
+            },
         };
         Self::with_writers(Box::new(std::io::stdout()), Box::new(std::io::stderr()), settings)
     }
@@ -347,7 +359,7 @@ pub(crate) mod tests {
             stdin_terminal: false,
             ci: false,
             github: None,
-            gitlab: false,
+            log: JobLog::Plain,
         }
     }
 

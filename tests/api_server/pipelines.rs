@@ -35,7 +35,9 @@ fn outputs_match_their_schemas() {
     assert_matches(&schema("deploy"), &deploy);
     let line = schema("events");
     assert!(events(&path).len() > 20);
-    events(&path).iter().for_each(|event| assert_matches(&line, event));
+    for event in events(&path) {
+        assert_matches(&line, &event);
+    }
     assert_matches(&schema("status"), &namespace.handsctl(&["status", "-o", "json"]).exits(0).json());
     namespace.config("[deploy]\nhost = \"other.example\"\n");
     let diff = namespace.handsctl(&["diff", "-o", "json", "--events", file]).exits(1).json();

@@ -34,10 +34,12 @@ pub(super) fn source_of(command: &str, argument: &Arg) -> Option<ValueSource> {
         (_, "context") => ValueSource::Contexts,
         (_, "namespace") => ValueSource::Namespaces,
         (_, "name") => ValueSource::Installations,
-        (_, "set") => ValueSource::Assignments,
-        ("history" | "rollback", "revision" | "to") => ValueSource::Revisions,
+        (_, "set") | ("config set", "assignments") => ValueSource::Assignments,
+        ("history" | "history diff" | "rollback" | "diff", "revision" | "from" | "to") => {
+            ValueSource::Revisions
+        }
         ("logs", "container") => ValueSource::Containers,
-        ("config explain", "key") => ValueSource::Keys,
+        ("config explain" | "config get", "key") => ValueSource::Keys,
         ("explain", "subject") => ValueSource::Subjects,
         ("explain", "number") => ValueSource::ExitCodes,
         // That of every path, such as --config.

@@ -61,7 +61,7 @@ pub(super) async fn until_healthy(
 /// Waits for a change of a watched object; pending if no watch runs.
 async fn changed(watches: &mut Watches) {
     if watches.next().await.is_none() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

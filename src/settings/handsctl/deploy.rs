@@ -309,7 +309,7 @@ pub enum SandboxEgress {
     Internet,
     /// Nowhere, not even to DNS.
     None,
-    /// Everywhere, except to the application.
+    /// Everywhere, so also to the application through an ingress controller, a node port or a load balancer.
     All,
 }
 

@@ -137,10 +137,19 @@ impl RuleChecker<'_> {
             let message = "`deploy.sandbox_egress` needs `network_policy = true`";
             self.contradiction(&["deploy", "sandbox_egress"], message, "nothing would enforce it");
         }
-        let by_address = matches!(deploy.expose, Expose::NodePort | Expose::LoadBalancer);
-        if deploy.network_policy && deploy.sandbox_egress == SandboxEgress::All && by_address {
-            let message = "unrestricted sandboxes reach the application, which has no login, by its address";
-            let label = "the default \"internet\" keeps them from it; so does expose = \"ingress\"";
+        if deploy.network_policy
+            && deploy.sandbox_egress == SandboxEgress::All
+            && deploy.expose != Expose::None
+        {
+            let message = match deploy.expose {
+                Expose::NodePort | Expose::LoadBalancer => {
+                    "unrestricted sandboxes reach the application, which has no login, by its address"
+                }
+                _ => {
+                    "unrestricted sandboxes reach the application, which has no login, through the ingress controller"
+                }
+            };
+            let label = "the default \"internet\" keeps them from it; so does expose = \"none\"";
             let key = &["deploy", "sandbox_egress"];
             self.report(Id::SandboxesReachApp, Severity::Warning, key, message.to_owned(), label);
         }
@@ -266,6 +275,7 @@ mod tests {
         let by_address =
             "[deploy]\nexpose = \"nodeport\"\nexposure = \"acknowledged\"\nsandbox_egress = \"all\"\n";
         assert_eq!(ids(by_address), [Id::SandboxesReachApp]);
-        assert_eq!(ids("[deploy]\nsandbox_egress = \"all\"\n"), []);
+        assert_eq!(ids("[deploy]\nsandbox_egress = \"all\"\n"), [Id::SandboxesReachApp]);
+        assert_eq!(ids("[deploy]\nsandbox_egress = \"all\"\nexpose = \"none\"\n"), []);
     }
 }
