@@ -33,8 +33,9 @@ impl Editor {
     pub(crate) async fn open(&self, file: &Path) -> Result<()> {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{} \"$@\"", self.command)).arg(&self.command).arg(file);
-        let status =
-            self.foreground.run(command.status()).await.map_err(|error| self.failed(error.to_string()))?;
+        // `status` starts the program at once, so it is called only when Ctrl-C is for the program.
+        let ended = self.foreground.run(async { command.status().await }).await;
+        let status = ended.map_err(|error| self.failed(error.to_string()))?;
         if status.success() { Ok(()) } else { Err(self.failed(status.to_string())) }
     }
 
