@@ -591,7 +591,7 @@ fn foreign_deployment_exits_7_and_is_unchanged() {
     };
     rejected_deploy()
         .says("managers  kube-controller-manager, them")
-        .says("the set was not changed: the server rejected a dry run, before the first write")
+        .says("the installation was not changed: the server rejected a dry run, before the first write")
         .says("hint: choose another name with --name or [deploy].name, or another namespace with -n");
     assert_eq!(all_objects(&namespace), before, "no Secret, no parent, no revision");
 }

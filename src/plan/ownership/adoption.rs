@@ -166,7 +166,10 @@ mod tests {
         );
         for (metadata, expected) in [
             (json!({ "ownerReferences": [{ "kind": "ReplicaSet", "name": "x" }] }), "replicaset/x owns it"),
-            (json!({ "labels": { PART_OF: "applyset-x-v1" } }), "part of another installation, applyset-x-v1"),
+            (
+                json!({ "labels": { PART_OF: "applyset-x-v1" } }),
+                "part of another installation, applyset-x-v1",
+            ),
             (json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" }), "terminating since 2026"),
         ] {
             let reason = blocker(&object(metadata), &set()).unwrap();
