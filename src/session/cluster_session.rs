@@ -245,10 +245,29 @@ impl Session {
         let is_own = own_context.as_ref() == Some(&connection.choice.context);
         let local = if is_own { provider::recorded_ports(&environment, name) } else { None };
         let mut settings = settings.for_local_cluster(is_local);
-        if is_local && provider::is_recorded_simulation(&environment, &connection.choice.context)? {
+        if provider::is_recorded_simulation(&environment, &connection.server)? {
             settings = settings.with_placeholders();
         }
         Ok(Self { settings, connection, local, is_own, environment })
+    }
+
+    /// Checks who would reach the application on a cluster of others: the configuration may be one for a local cluster,
+    /// and `--context` chose another. Reports the warnings, except those with a reported id.
+    ///
+    /// # Errors
+    /// Exit 3 if everybody would, and the configuration does not acknowledge it.
+    pub(crate) async fn check_exposure(&self, reported: &[Id], events: &Events) -> Result<()> {
+        let Connection { choice, server, .. } = &self.connection;
+        if context::is_local(&choice.context, server) {
+            return Ok(());
+        }
+        for warning in crate::settings::check_exposure_elsewhere(&self.settings)? {
+            if !reported.contains(&warning.id) {
+                let (id, message) = (warning.id, warning.message.clone());
+                events.send(Event::Warning { id, message, diagnostic: Some(Box::new(warning)) }).await;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the set that the settings name.

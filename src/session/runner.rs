@@ -138,10 +138,14 @@ impl Invocation<'_> {
             let loaded =
                 cluster_session::load_until(context.deadline, self.global, secrets, self.streams).await?;
             cluster_session::report_config(&loaded, secrets, &context.events).await;
+            let reported: Vec<Id> = loaded.warnings.iter().map(|warning| warning.id).collect();
             let environment = context.environment.clone();
             let mut session =
                 Session::to_change(self.global, loaded, environment, self.streams, context.deadline).await?;
             context.limit(&mut session.connection);
+            if secrets == Secrets::Needed {
+                session.check_exposure(&reported, &context.events).await?;
+            }
             Box::pin(Run::new(&session, context).conclude(work)).await
         })
         .await

@@ -47,8 +47,8 @@ pub use docs::template::FirstValues;
 pub use load::diagnose::added_diagnostics;
 pub use load::edit::{assigned_key, key_path, with_keys_set};
 pub use load::read::{
-    Flags, Loaded, Request, config_files, masked_set, read, read_checking_secrets, read_unapplied,
-    read_with_available_secrets, read_without_secrets,
+    Flags, Loaded, Request, check_exposure_elsewhere, config_files, masked_set, read, read_checking_secrets,
+    read_unapplied, read_with_available_secrets, read_without_secrets,
 };
 pub use load::schema::json_schema;
 pub(crate) use load::toml_key::dotted as dotted_key;

@@ -127,6 +127,14 @@ pub fn read_with_available_secrets(
     load(request, environment, directory, SecretMode::ResolveIfAvailable)
 }
 
+/// Checks who would reach the application on a cluster that is not on this computer. Returns the warnings.
+///
+/// # Errors
+/// `Kind::Config` if everybody would, and the configuration does not acknowledge it.
+pub fn check_exposure_elsewhere(settings: &Settings) -> Result<Vec<Diagnostic>, Error> {
+    diagnose::into_result(checker::exposure_elsewhere(settings), &[])
+}
+
 /// Returns the text of a `--set` with its secrets masked, for messages.
 ///
 /// # Errors

@@ -57,9 +57,10 @@ impl RuleChecker<'_> {
 
     fn reach(&self) -> Reach {
         let (deploy, cluster) = (&self.settings.deploy, &self.settings.cluster);
-        let is_local =
-            matches!(cluster.provider, Provider::Kind | Provider::Kwok) && cluster.context.is_none();
-        let may_be_kind = matches!(cluster.provider, Provider::Kind | Provider::Auto);
+        let is_local = !self.is_elsewhere
+            && matches!(cluster.provider, Provider::Kind | Provider::Kwok)
+            && cluster.context.is_none();
+        let may_be_kind = !self.is_elsewhere && matches!(cluster.provider, Provider::Kind | Provider::Auto);
         let is_on_loopback = self.is_wrong("cluster.http_address") || cluster.http_address.ip().is_loopback();
         let key = self.expose_key();
         match deploy.expose {
@@ -172,7 +173,7 @@ fn is_contained(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::catalogue::Id;
-    use crate::settings::load::read::{Request, read, read_unapplied};
+    use crate::settings::load::read::{Request, check_exposure_elsewhere, read, read_unapplied};
 
     /// The ids of a configuration's errors, or of its warnings if it has no error.
     fn ids(text: &str) -> Vec<Id> {
@@ -227,6 +228,25 @@ mod tests {
             ids(&format!("{openshift}exposure = \"acknowledged\"\n")),
             [Id::SecurityContextConstraint]
         );
+    }
+
+    #[test]
+    fn local_provider_does_not_excuse_another_cluster() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = |text: &str| {
+            let text = format!("[cluster]\nprovider = \"kind\"\n[deploy]\n{text}");
+            std::fs::write(folder.path().join("config.toml"), text).unwrap();
+            let loaded = read(&Request::default(), &[], folder.path()).unwrap();
+            assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+            match check_exposure_elsewhere(&loaded.settings) {
+                Ok(warnings) => warnings.iter().map(|warning| warning.id).collect::<Vec<_>>(),
+                Err(error) => error.diagnostics().iter().map(|diagnostic| diagnostic.id).collect(),
+            }
+        };
+        assert_eq!(elsewhere("expose = \"nodeport\"\n"), [Id::Exposed]);
+        assert_eq!(elsewhere("host = \"hands.example.org\"\n"), [Id::ReachableByOthers]);
+        assert_eq!(elsewhere("expose = \"nodeport\"\nexposure = \"acknowledged\"\n"), []);
+        assert_eq!(elsewhere("expose = \"none\"\n"), []);
     }
 
     #[test]
