@@ -220,8 +220,9 @@ impl RepeatedFlags {
     /// Adds the flags to every command of handsctl in a text: `handsctl logs -f` becomes `handsctl logs -n two -f`.
     /// A flag that the command does not use, or has already, is not added.
     pub(crate) fn insert_into(&self, text: &str) -> String {
+        let text = self.with_cluster_of_kubectl(text);
         let mut result = String::with_capacity(text.len());
-        let mut rest = text;
+        let mut rest = text.as_str();
         while let Some(at) = rest.find(PROGRAM) {
             let (before, after) = rest.split_at(at + PROGRAM.len());
             result.push_str(before);
@@ -237,6 +238,17 @@ impl RepeatedFlags {
         result
     }
 
+    /// Adds the flags that choose the cluster to every command of kubectl in a text: `kubectl delete lease oh` becomes
+    /// `kubectl --context prod delete lease oh`.
+    fn with_cluster_of_kubectl(&self, text: &str) -> String {
+        let chooses = |flag: GlobalFlag| matches!(flag, GlobalFlag::Context | GlobalFlag::Kubeconfig);
+        let flags = self.flags.iter().filter(|(flag, _)| chooses(*flag));
+        let flags = flags.fold(String::new(), |all, (_, text)| all + text + " ");
+        KUBECTL_VERBS.iter().fold(text.to_owned(), |text, verb| {
+            text.replace(&format!("kubectl {verb} "), &format!("kubectl {flags}{verb} "))
+        })
+    }
+
     /// Returns the flags of one suggested command, each after a space.
     fn for_command(&self, command: &str, uses: &[GlobalFlag], following: &str) -> String {
         let has = |flag: GlobalFlag| following.split_whitespace().any(|word| flag.is_typed_as(word));
@@ -245,6 +257,12 @@ impl RepeatedFlags {
         cluster.chain(flags.map(|(_, text)| text.as_str())).fold(String::new(), |all, text| all + " " + text)
     }
 }
+
+/// The verbs of kubectl in suggested commands.
+const KUBECTL_VERBS: &[&str] = &[
+    "annotate", "apply", "auth", "cp", "create", "delete", "describe", "edit", "exec", "get", "label",
+    "logs", "patch", "rollout", "scale", "uncordon", "wait",
+];
 
 /// The program in a suggested command.
 const PROGRAM: &str = "handsctl ";
@@ -318,6 +336,17 @@ mod tests {
             flags.insert_into("`handsctl history` lists them; handsctl rollback --to 3 chooses one"),
             format!("`handsctl history {all}` lists them; handsctl rollback {all} --to 3 chooses one")
         );
+    }
+
+    #[test]
+    fn suggested_kubectl_command_names_the_cluster() {
+        let flags = repeated(&["-n", "two", "--context", "prod", "--kubeconfig", "k.yaml"], None);
+        assert_eq!(
+            flags.insert_into("hint: kubectl delete lease oh -n two, or kubectl-hands, kubectl"),
+            "hint: kubectl --context prod --kubeconfig k.yaml delete lease oh -n two, or kubectl-hands, kubectl"
+        );
+        let unnamed = repeated(&["-n", "two"], None);
+        assert_eq!(unnamed.insert_into("kubectl get pods -n two"), "kubectl get pods -n two");
     }
 
     #[test]

@@ -224,7 +224,11 @@ fn revision_forged_with_the_key_stays_within_the_set() {
         .says("error[HC3061]: revision 2 (secret/handsctl-oh-r2) has objects that cannot be members")
         .says(&cluster_scoped)
         .says("the installation has no members in namespace kube-system")
-        .says(&format!("kubectl delete secret handsctl-oh-r2 -n {}", namespace.name));
+        .says(&format!(
+            "{} delete secret handsctl-oh-r2 -n {}",
+            namespace.suggested_kubectl(),
+            namespace.name
+        ));
     namespace
         .handsctl(&["deploy", "--set", &memory("3Gi"), "--set", BROKEN])
         .exits(9)
@@ -246,7 +250,7 @@ fn key_planted_before_the_first_deploy_is_rejected() {
     intruder.plant(&key);
     let message =
         format!("secret/handsctl-oh in namespace {} is not the key of this installation", namespace.name);
-    let delete = format!("kubectl delete secret/handsctl-oh -n {}", namespace.name);
+    let delete = format!("{} delete secret/handsctl-oh -n {}", namespace.suggested_kubectl(), namespace.name);
     namespace.handsctl(&["deploy"]).exits(7).says(&message).says(&delete);
     assert!(!namespace.has("configmap/handsctl-oh") && !namespace.has("deployment/oh"));
     namespace.bed.kubectl(&["delete", "secret/handsctl-oh", "-n", &namespace.name]);

@@ -419,10 +419,8 @@ fn missing_namespace_without_create_right_exits_6() {
                 "error[HC3002]: namespace {} does not exist and this account is not allowed to create it",
                 namespace.name
             ))
-            .says(&format!(
-                "hint: an administrator can create it: kubectl create namespace {}",
-                namespace.name
-            ));
+            .says("hint: an administrator can create it: kubectl --context ")
+            .says(&format!(" create namespace {}", namespace.name));
         assert_absent(&namespace);
     }
 }
@@ -447,7 +445,7 @@ fn quota_refusal_leaves_no_object_of_first_deploy() {
         .says("exceeded quota: tight, requested: count/services=1, used: count/services=0, limited: count/services=0")
         .says(&format!("cannot apply deployment.apps/oh in namespace {}", namespace.name))
         .says("the installation was not changed: the server rejected a dry run, before the first write")
-        .says("hint: kubectl describe resourcequota");
+        .says(&format!("hint: {} describe resourcequota", namespace.suggested_kubectl()));
     assert_eq!(all_objects(&namespace), before);
     namespace.bed.kubectl(&["delete", "quota", "tight", "-n", &namespace.name]);
     namespace.handsctl(&["deploy"]).exits(0).says("deployment.apps/oh created");

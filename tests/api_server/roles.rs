@@ -98,7 +98,7 @@ fn edit_role_deploys_with_a_prepared_service_account() {
     run(&namespace, &edit, &["deploy"])
         .exits(14)
         .says("serviceaccount/app does not exist")
-        .says(&format!("kubectl create serviceaccount app -n {name}"))
+        .says(&format!(" create serviceaccount app -n {name}"))
         .says(&format!("--serviceaccount={name}:app"));
     assert_eq!(objects(&namespace), before);
 

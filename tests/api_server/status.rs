@@ -126,7 +126,8 @@ fn set_scaled_to_zero_is_down() {
     wait_for_ready(&namespace, "");
     let run = namespace.handsctl(&["status"]).exits(12);
     assert!(first_line(&run).contains("down: app 0/0, scaled to zero"), "{}", run.stdout);
-    let command = format!("kubectl scale deployment/oh -n {} --replicas=1", namespace.name);
+    let command =
+        format!("{} scale deployment/oh -n {} --replicas=1", namespace.suggested_kubectl(), namespace.name);
     run.prints("error[HC4022]").prints("scaled to 0").prints(&command);
 }
 
@@ -222,7 +223,8 @@ fn set_of_gitops_controller_is_judged_and_named() {
 fn paused_rollout_is_named_with_resume_command() {
     let namespace = deployed("status-paused");
     kubectl(&namespace, &["rollout", "pause", "deployment/oh"]);
-    let command = format!("kubectl rollout resume deployment/oh -n {}", namespace.name);
+    let command =
+        format!("{} rollout resume deployment/oh -n {}", namespace.suggested_kubectl(), namespace.name);
     namespace.handsctl(&["status"]).exits(0).prints("warning[HC4021]").prints(&command);
     let change = ["deploy", "--no-rollback", "--set", "deploy.env={A=\"1\"}"];
     namespace.handsctl(&change).exits(9).says("error[HC4021]: the rollout is paused").says(&command);
@@ -235,7 +237,8 @@ fn two_replicas_on_one_volume_are_degraded() {
     let namespace = deployed("status-replicas");
     kubectl(&namespace, &["scale", "deployment/oh", "--replicas=2"]);
     wait_for_ready(&namespace, "2");
-    let command = format!("kubectl scale deployment/oh -n {} --replicas=1", namespace.name);
+    let command =
+        format!("{} scale deployment/oh -n {} --replicas=1", namespace.suggested_kubectl(), namespace.name);
     namespace
         .handsctl(&["status"])
         .exits(11)
@@ -260,7 +263,9 @@ fn terminating_namespace_is_reported_with_its_blocker() {
     });
     let run = namespace.handsctl(&["status"]).exits(12);
     assert!(first_line(&run).contains(&reason), "{}", run.stdout);
-    run.prints("error[HC3001]").prints("example.io/hold").prints("kubectl wait --for=delete");
+    run.prints("error[HC3001]")
+        .prints("example.io/hold")
+        .prints(&format!("{} wait --for=delete", namespace.suggested_kubectl()));
 }
 
 #[test]
