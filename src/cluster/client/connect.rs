@@ -223,6 +223,22 @@ fn expiry_of(kubeconfig: &Kubeconfig, context: &str) -> Option<Timestamp> {
     token::expiry(info.token.as_ref()?.expose_secret())
 }
 
+/// Checks that the kubeconfig's token can be sent.
+///
+/// # Errors
+/// Exit 5 for a token with a line break or another character that no HTTP header can have.
+fn ensure_header_token(config: &Config, context: &str) -> Result<()> {
+    let token =
+        config.auth_info.token.as_ref().map(|token| http::HeaderValue::from_str(token.expose_secret()));
+    if matches!(token, None | Some(Ok(_))) {
+        return Ok(());
+    }
+    let message = format!("cannot use the token of context `{context}`");
+    Err(Error::new(Id::KubeconfigInvalid, Kind::Unauthenticated, message)
+        .caused_by("it has a line break or a character that no HTTP header can have")
+        .hint("users[].user.token of the kubeconfig ends with a line break: `|` in YAML adds one"))
+}
+
 impl ChosenCluster {
     /// Whether only another program or an identity provider can give the user's credentials. It may take long, or ask on
     /// the terminal.
@@ -240,6 +256,7 @@ impl ChosenCluster {
         let secrets = user_secrets(&self.config.auth_info);
         let bearer = self.bearer().await?;
         let Self { mut config, choice, proxy, token_expiry, connect_limit } = self;
+        ensure_header_token(&config, &choice.context)?;
         config.connect_timeout = Some(connect_limit);
         let agent = format!(
             "handsctl/{} ({}/{})",
