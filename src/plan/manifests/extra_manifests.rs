@@ -9,6 +9,7 @@ use crate::object::ObjectId;
 use crate::object::kind::{KindInfo, ROUTE};
 use crate::object::labels::MANAGER;
 use crate::plan::desired::Member;
+use crate::plan::inventory::apply_set::ApplySet;
 use crate::settings::Settings;
 use crate::settings::extra_manifests::ExtraObject;
 use crate::settings::handsctl::Expose;
@@ -87,6 +88,11 @@ fn member(settings: &Settings, extra: &ExtraObject, kinds: &[KindInfo]) -> Resul
     }
     let id = ObjectId::from_object(&manifest)
         .ok_or_else(|| extra_manifest_error(extra, format!("{} has no name", extra.source)))?;
+    let record = ApplySet { name: settings.deploy.name.to_string(), ..ApplySet::default() }.parent_name();
+    if id.name == record && matches!(id.kind.as_str(), "ConfigMap" | "Lease") {
+        let message = format!("{} is {id}, which handsctl keeps about the installation", extra.source);
+        return Err(extra_manifest_error(extra, message).hint("give it another name"));
+    }
     Ok(Member { id, kind, manifest })
 }
 
@@ -121,6 +127,18 @@ pub(crate) fn reject_duplicates(members: &[Member], settings: &Settings) -> Resu
 mod tests {
     use super::*;
     use crate::settings::{Request, read};
+
+    #[test]
+    fn record_of_the_installation_is_no_extra_manifest() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.toml"), "[deploy]\nextra_manifests = [\"x.yaml\"]\n")
+            .unwrap();
+        let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: handsctl-openhands}\n";
+        std::fs::write(folder.path().join("x.yaml"), text).unwrap();
+        let settings = read(&Request::default(), &[], folder.path()).unwrap().settings;
+        let error = members(&settings, &[]).unwrap_err();
+        assert!(error.message().contains("which handsctl keeps about the installation"), "{error:?}");
+    }
 
     #[test]
     fn every_extra_manifest_outside_the_set_is_reported() {
