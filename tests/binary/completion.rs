@@ -118,14 +118,14 @@ fn silent_cluster_gives_no_candidate() {
     for words in [
         &["status", "-n", ""][..],
         &["status", "--name", ""],
-        &["history", ""],
+        &["rollback", ""],
         &["rollback", "--to", ""],
         &["logs", "-c", ""],
     ] {
         assert_eq!(values(home.path(), words), [""; 0], "{words:?}");
     }
     drop(listener);
-    assert_eq!(values(home.path(), &["history", ""]), [""; 0], "nothing listens");
+    assert_eq!(values(home.path(), &["rollback", ""]), [""; 0], "nothing listens");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn broken_configuration_gives_no_candidate_of_the_cluster() {
     let (_listener, server) = silent_server();
     let home = home(&["c"], &server, &json!({ "token": "t" }));
     std::fs::write(home.path().join("config.toml"), "[deploy\nname = ").unwrap();
-    assert_eq!(values(home.path(), &["history", ""]), [""; 0]);
+    assert_eq!(values(home.path(), &["rollback", ""]), [""; 0]);
     assert_eq!(values(home.path(), &["history", "--config", "nowhere.toml", "-n", ""]), [""; 0]);
     assert_eq!(values(home.path(), &["history", "--color", "purple", "-n", ""]), [""; 0]);
     assert_eq!(values(home.path(), &["history", "--context", ""]), ["c"]);
@@ -150,7 +150,7 @@ fn completion_runs_no_credential_plugin() {
             "command": "sh", "args": ["-c", "touch plugin-ran; echo asking >&2; cat"],
         } });
         let home = home(&["c"], &server, &plugin);
-        for words in [&["history", ""][..], &["status", "-n", ""], &["status", "--context", ""]] {
+        for words in [&["rollback", ""][..], &["status", "-n", ""], &["status", "--context", ""]] {
             answer(home.path(), "bash", words);
         }
         assert!(!home.path().join("plugin-ran").exists(), "{mode}");
@@ -169,7 +169,7 @@ fn completion_shows_no_secret() {
         &["deploy", "--set", "llm."],
         &["config", "explain", "llm.api"],
         &["status", "--context", ""],
-        &["history", ""],
+        &["rollback", ""],
         &["deploy", "--set", "llm.api_key=x", "-n", ""],
     ] {
         for shell in ["bash", "zsh", "fish", "kubectl"] {

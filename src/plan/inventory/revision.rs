@@ -202,8 +202,8 @@ impl ForeignRevision {
     pub fn warning(&self, set: &ApplySet) -> String {
         let Self { name, reason, .. } = self;
         format!(
-            "secret/{name} is not a revision of set `{}`, so it is ignored: {reason}; to delete it: kubectl delete \
-             secret {name} -n {}",
+            "secret/{name} is not a revision of installation `{}`, so it is ignored: {reason}; to delete it: \
+             kubectl delete secret {name} -n {}",
             set.name, set.namespace
         )
     }
