@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::builder::styling::Styles;
 use clap::error::{ContextKind, ContextValue};
@@ -11,15 +12,18 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 use crate::catalogue::Id;
 use crate::command_line::{self, GlobalFlag, RepeatedFlags};
 use crate::commands::cluster::{down, status as cluster_status, up as cluster_up};
-use crate::commands::config::{check, explain as config_explain, init, schema, show};
+use crate::commands::config::{
+    check, edit, explain as config_explain, get, init, schema as config_schema, set, show,
+};
 use crate::commands::image::{load, pull};
 use crate::commands::{
-    completion, deploy, dev, diff, explain, history, list, logs, open, rbac, render, restart, rollback,
-    status, teardown, up, version,
+    completion, deploy, dev, diff, explain, history, list, logs, man, open, options, rbac, render, restart,
+    rollback, schema, status, teardown, up, version,
 };
 use crate::error::{Error, Kind};
 use crate::flags::{Color, Global};
 use crate::foreign_commands;
+use crate::help;
 use crate::report::{ColorChoice, Output, Streams};
 use crate::session::output::{into_error, output_form};
 
@@ -50,14 +54,17 @@ struct UnusedFlags {
 
 const TOP_EXAMPLES: &str = "\
 Examples:
-  handsctl up                          create a local cluster, deploy OpenHands, print its URL
-  handsctl deploy --context prod       apply config.toml to an existing cluster
-  handsctl render --split manifests    write the manifests to files, without a cluster
-  handsctl status && echo healthy      use the exit code as the verdict
+  handsctl up                        create a local cluster, deploy OpenHands
+  handsctl deploy --context prod     apply config.toml to an existing cluster
+  handsctl render --split manifests  write the manifests to files
+  handsctl status && echo healthy    use the exit code as the verdict
 
-Exit codes: 0 done or healthy, 1 differences, 2 usage, 3 configuration, 4 unreachable, 5 not authenticated,
-6 forbidden, 7 owned by someone else, 8 rejected, 9 rollout failed, 10 timed out, 11 degraded, 12 down,
-13 locked, 14 prerequisite missing, 70 internal, 130 interrupted, 143 terminated";
+Exit codes: 0 done or healthy, 1 differences, 2 usage, 3 configuration,
+4 unreachable, 5 not authenticated, 6 forbidden, 7 owned by someone else,
+8 rejected, 9 rollout failed, 10 timed out, 11 degraded, 12 down, 13 locked,
+14 prerequisite missing, 70 internal, 130 interrupted, 143 terminated
+
+handsctl COMMAND --help explains a command";
 
 /// A command of handsctl.
 #[derive(Debug, Subcommand)]
@@ -83,12 +90,15 @@ pub enum Command {
     Render(render::RenderArgs),
     Rbac(rbac::RbacArgs),
     Dev(dev::DevArgs),
-    /// Write, check and explain the config file: init, check, show, explain, schema
+    /// Write, change, check and explain config.toml
     #[command(subcommand)]
     Config(ConfigCommand),
     Explain(explain::ExplainArgs),
+    Schema(schema::SchemaArgs),
     Version(version::VersionArgs),
     Completion(completion::CompletionArgs),
+    Man(man::ManArgs),
+    Options(options::OptionsArgs),
 }
 
 /// A command of the group `cluster`.
@@ -113,13 +123,16 @@ pub enum ImageCommand {
 #[expect(missing_docs, reason = "each command is documented in its own file")]
 pub enum ConfigCommand {
     Init(init::ConfigInitArgs),
+    Set(set::ConfigSetArgs),
+    Get(get::ConfigGetArgs),
+    Edit(edit::ConfigEditArgs),
     Check(check::ConfigCheckArgs),
     Show(show::ConfigShowArgs),
     Explain(config_explain::ConfigExplainArgs),
-    Schema(schema::ConfigSchemaArgs),
+    Schema(config_schema::ConfigSchemaArgs),
 }
 
-/// Returns clap's definition of the command line. The help of a command hides the global flags that it does not use.
+/// Returns clap's definition of the command line. A command hides the global flags that it does not use.
 #[must_use]
 pub fn definition() -> clap::Command {
     let root = Cli::command();
@@ -147,12 +160,24 @@ fn with_hidden_flags(mut command: clap::Command, path: &str, global: &[clap::Arg
 /// clap's usage errors, help and version.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let words: Vec<OsString> = words.into_iter().collect();
-    let matches = definition().try_get_matches_from(&words)?;
+    let matches = help::arranged(definition()).try_get_matches_from(with_help_of_help(&words))?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     cli.unused = unused_flags(&matches);
     cli.global.cluster = cluster_argument(&cli.command).cloned();
     cli.global.words = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     Ok(cli)
+}
+
+/// clap's own command `help` takes no flags: `help --help` becomes `help help`.
+fn with_help_of_help(words: &[OsString]) -> Vec<OsString> {
+    let mut words = words.to_vec();
+    if let [_, command, flag] = words.as_mut_slice()
+        && command == "help"
+        && (flag == "--help" || flag == "-h")
+    {
+        flag.clone_from(command);
+    }
+    words
 }
 
 /// Returns the cluster that the command line names, instead of `cluster.name`.
@@ -201,6 +226,22 @@ fn ensure_flags_are_used(unused: &UnusedFlags) -> crate::error::Result<()> {
     Err(error)
 }
 
+/// The first word of the requests of the completion scripts.
+const COMPLETE: &str = "__complete";
+
+/// Answers a completion script; `started` is the start of the process. Returns the exit code of the process, or None if
+/// the words are a command line.
+#[must_use]
+pub fn complete(words: &[OsString], started: Instant) -> Option<ExitCode> {
+    let [_, request, rest @ ..] = words else { return None };
+    if request != COMPLETE {
+        return None;
+    }
+    let streams = Streams::from_environment(ColorChoice::Never, true, 0);
+    completion::complete(definition(), rest, started, &streams);
+    Some(ExitCode::SUCCESS)
+}
+
 /// Runs the command, prints its error and returns the exit code of the process.
 pub async fn main(cli: Cli) -> ExitCode {
     let color = match cli.global.color {
@@ -221,7 +262,7 @@ pub async fn main(cli: Cli) -> ExitCode {
             let code = ExitCode::from(error.kind().exit_code());
             let (output, own) = (error_output(&cli.command), streams.clone());
             tokio::select! {
-                _it_never_panics = tokio::task::spawn_blocking(move || own.error(&error, output)) => {}
+                _it_never_panics = tokio::task::spawn_blocking(move || own.failure(&error, output)) => {}
                 // Nobody reads it: a command that timed out must end.
                 () = streams.blocked() => {}
             }
@@ -257,28 +298,40 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::Rbac(arguments) => rbac::run(global, arguments, streams),
         Command::Render(arguments) => render::run(global, arguments, streams),
         Command::Config(command) => match command {
-            ConfigCommand::Init(arguments) => init::run(arguments, streams),
+            ConfigCommand::Init(arguments) => init::run(global, arguments, streams).await,
+            ConfigCommand::Set(arguments) => set::run(global, arguments, streams),
+            ConfigCommand::Get(arguments) => get::run(global, arguments, streams),
+            ConfigCommand::Edit(_) => edit::run(global, streams).await,
             ConfigCommand::Check(arguments) => check::run(global, arguments, streams),
             ConfigCommand::Show(arguments) => show::run(global, arguments, streams),
             ConfigCommand::Explain(arguments) => config_explain::run(arguments, streams),
-            ConfigCommand::Schema(_) => schema::run(streams),
+            ConfigCommand::Schema(_) => config_schema::run(streams),
         },
         Command::Explain(arguments) => explain::run(arguments, streams),
+        Command::Schema(arguments) => schema::run(arguments, streams),
         Command::Version(arguments) => version::run(global, arguments, streams).await,
         Command::Completion(arguments) => completion::run(arguments, definition(), streams),
+        Command::Man(arguments) => man::run(arguments, help::manual(definition()), streams),
+        Command::Options(_) => options::run(&help::options(&definition()), streams),
     }
 }
 
-/// Prints clap's output: help on stdout with exit code 0, a usage error on stderr with exit code 2.
+/// Prints clap's output: help on stdout with exit code 0, a usage error on stderr with exit code 2. If the words have
+/// `-o json` or `-o yaml`, the error is also the value on stdout.
 #[must_use]
-pub fn print_clap_error(error: &clap::Error) -> ExitCode {
+pub fn print_clap_error(error: &clap::Error, words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let streams = Streams::from_environment(ColorChoice::Auto, false, 0);
+    let output = typed_output(words);
     let text = error.render().to_string();
     if let Some(error) = foreign_command_error(error) {
-        streams.error(&error, Output::Human);
+        streams.failure(&error, output);
         return ExitCode::from(error.kind().exit_code());
     }
     if error.use_stderr() {
+        if output != Output::Human {
+            // Of a value that cannot be written only the exit code is left.
+            let _unwritten = streams.failure_value(&usage_error(&text), output);
+        }
         streams.err(&text);
         return ExitCode::from(Kind::Usage.exit_code());
     }
@@ -286,6 +339,42 @@ pub fn print_clap_error(error: &clap::Error) -> ExitCode {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => ExitCode::from(error.kind().exit_code()),
     }
+}
+
+/// Returns the format after `-o` or `--output` in a command line that cannot be parsed.
+fn typed_output(words: impl IntoIterator<Item = OsString>) -> Output {
+    let mut is_next = false;
+    for word in words {
+        let word = word.to_string_lossy();
+        let value = if std::mem::take(&mut is_next) {
+            Some(&*word)
+        } else if word == "--" {
+            break;
+        } else {
+            is_next = matches!(&*word, "-o" | "--output");
+            let attached = word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o"));
+            attached.map(|value| value.trim_start_matches('='))
+        };
+        match value {
+            Some("json") => return Output::Json,
+            Some("yaml") => return Output::Yaml,
+            _ => {}
+        }
+    }
+    Output::Human
+}
+
+/// Returns clap's usage error for programs: the first paragraph is the message, tips are hints.
+fn usage_error(text: &str) -> Error {
+    let mut paragraphs = text.split("\n\n").map(str::trim);
+    let message = paragraphs.next().unwrap_or_default().trim_start_matches("error: ");
+    let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let error = Error::new(Id::Usage, Kind::Usage, message);
+    paragraphs.flat_map(str::lines).map(str::trim).fold(error, |error, line| match line.split_once(": ") {
+        Some(("tip", tip)) => error.hint(tip),
+        Some(("Usage", usage)) => error.fact("usage", usage),
+        _ => error,
+    })
 }
 
 /// Returns the error for a command of another tool, with the one of handsctl that does the same.
@@ -297,9 +386,9 @@ fn foreign_command_error(error: &clap::Error) -> Option<Error> {
 
 /// Prints the error of the async runtime, which could not get threads or file descriptors.
 #[must_use]
-pub fn print_runtime_error(error: std::io::Error) -> ExitCode {
+pub fn print_runtime_error(error: std::io::Error, words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let error = Error::io("cannot start", error);
-    Streams::from_environment(ColorChoice::Auto, false, 0).error(&error, Output::Human);
+    Streams::from_environment(ColorChoice::Auto, false, 0).failure(&error, typed_output(words));
     ExitCode::from(error.kind().exit_code())
 }
 
@@ -315,23 +404,32 @@ fn error_output(command: &Command) -> Output {
         Command::Image(ImageCommand::Pull(arguments)) => arguments.images.output,
         Command::Open(arguments) => arguments.output,
         Command::Rbac(arguments) => arguments.output,
-        Command::History(arguments) => Some(arguments.output),
+        Command::History(arguments) => Some(arguments.output()),
         Command::List(arguments) => Some(arguments.output),
         Command::Status(arguments) => Some(arguments.output),
         Command::Cluster(ClusterCommand::Status(arguments)) => Some(arguments.output),
-        Command::Diff(arguments) => Some(arguments.output),
+        Command::Diff(arguments) => arguments.output.format(),
         Command::Config(ConfigCommand::Check(arguments)) => Some(arguments.output),
         Command::Config(ConfigCommand::Show(arguments)) => Some(arguments.output),
         Command::Config(ConfigCommand::Explain(arguments)) => Some(arguments.output),
+        Command::Config(ConfigCommand::Get(arguments)) => Some(arguments.output),
         Command::Version(arguments) => Some(arguments.output),
         // These commands have no flag -o. Move a command to the lines above when it gets one.
         Command::Cluster(ClusterCommand::Up(_) | ClusterCommand::Down(_))
         | Command::Logs(_)
         | Command::Render(_)
         | Command::Dev(_)
-        | Command::Config(ConfigCommand::Init(_) | ConfigCommand::Schema(_))
+        | Command::Config(
+            ConfigCommand::Init(_)
+            | ConfigCommand::Set(_)
+            | ConfigCommand::Edit(_)
+            | ConfigCommand::Schema(_),
+        )
         | Command::Explain(_)
-        | Command::Completion(_) => None,
+        | Command::Schema(_)
+        | Command::Completion(_)
+        | Command::Man(_)
+        | Command::Options(_) => None,
     };
     output_form(format)
 }
@@ -359,7 +457,11 @@ mod tests {
         let needed: &[&str] = match path.last().map(String::as_str) {
             Some("explain") if path.len() == 1 => &["HC9001"],
             Some("completion") => &["bash"],
+            Some("man") => &["pages"],
+            Some("schema") if path.len() == 1 => &["events"],
             Some("dev") => &["--", "true"],
+            Some("set") => &["deploy.replicas=1"],
+            Some("get") => &["deploy.replicas"],
             _ => &[],
         };
         let path = path.iter().map(String::as_str);
@@ -410,12 +512,57 @@ mod tests {
     }
 
     #[test]
-    fn help_of_a_command_hides_flags_that_it_rejects() {
-        let help = |words: &[&str]| parse(words.iter().map(OsString::from)).unwrap_err().render().to_string();
-        let down = help(&["handsctl", "cluster", "down", "--help"]);
-        assert!(down.contains("--kubeconfig <FILE>") && !down.contains("--context <CONTEXT>"), "{down}");
-        let deploy = help(&["handsctl", "deploy", "--help"]);
-        assert!(deploy.contains("--context <CONTEXT>") && deploy.contains("--namespace"), "{deploy}");
+    fn command_hides_global_flags_that_it_rejects() {
+        let mut root = definition();
+        root.build();
+        let is_hidden = |path: &[&str], flag: &str| {
+            let mut command = &root;
+            for word in path {
+                command = command.find_subcommand(word).unwrap();
+            }
+            command.get_arguments().find(|argument| argument.get_id() == flag).unwrap().is_hide_set()
+        };
+        assert!(!is_hidden(&["cluster", "down"], "kubeconfig") && is_hidden(&["cluster", "down"], "context"));
+        assert!(!is_hidden(&["deploy"], "context") && !is_hidden(&["deploy"], "namespace"));
+    }
+
+    #[test]
+    fn help_of_help_is_help() {
+        for words in [&["help", "--help"][..], &["help", "-h"], &["help", "help"]] {
+            let words = ["handsctl"].iter().chain(words).map(OsString::from);
+            let error = parse(words).unwrap_err();
+            assert!(!error.use_stderr(), "{error}");
+            assert!(error.to_string().contains("Usage: handsctl help [COMMAND]"), "{error}");
+        }
+        let deploy = parse(["handsctl", "help", "deploy"].map(OsString::from)).unwrap_err().to_string();
+        assert!(deploy.contains("Usage: handsctl deploy"), "{deploy}");
+    }
+
+    #[test]
+    fn output_is_read_from_words_that_clap_rejects() {
+        let output = |line: &str| typed_output(line.split(' ').map(OsString::from));
+        for line in
+            ["deploy --bad -o json", "status -ojson", "diff -o=json x", "--output json", "up --output=json"]
+        {
+            assert_eq!(output(line), Output::Json, "{line}");
+        }
+        assert_eq!(output("history -o yaml"), Output::Yaml);
+        for line in ["deploy", "deploy -o", "deploy -o table", "dev -- kubectl get -o json", "explain json"] {
+            assert_eq!(output(line), Output::Human, "{line}");
+        }
+    }
+
+    #[test]
+    fn usage_error_for_programs_has_message_tip_and_usage() {
+        let text = |words: &[&str]| {
+            let words = ["handsctl"].iter().chain(words).map(OsString::from);
+            usage_error(&parse(words).unwrap_err().render().to_string())
+        };
+        let error = text(&["deploy", "--forse-conflicts"]);
+        assert_eq!(error.message(), "unexpected argument '--forse-conflicts' found");
+        assert_eq!(error.hints(), ["a similar argument exists: '--force-conflicts'"]);
+        assert!(error.facts()[0].text.starts_with("handsctl deploy"), "{error:?}");
+        assert!(text(&["status", "-o", "jsn"]).message().starts_with("invalid value 'jsn' for"));
     }
 
     #[test]
@@ -433,8 +580,7 @@ mod tests {
         collect_paths(&Cli::command(), &[], &mut with_output);
         assert!(with_output.len() >= 17, "{with_output:?}");
         for path in with_output {
-            let words = ["handsctl".to_owned()].into_iter().chain(path.clone());
-            let cli = Cli::try_parse_from(words.chain(["-o".to_owned(), "json".to_owned()])).unwrap();
+            let cli = Cli::try_parse_from(complete_words(&path, &["-o", "json"])).unwrap();
             assert_eq!(error_output(&cli.command), Output::Json, "{path:?}");
         }
     }

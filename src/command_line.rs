@@ -21,6 +21,8 @@ pub(crate) enum GlobalFlag {
     InCluster,
     /// `--events`.
     Events,
+    /// `--junit`.
+    Junit,
     /// `--yes`.
     Yes,
 }
@@ -36,6 +38,7 @@ impl GlobalFlag {
         Self::Kubeconfig,
         Self::InCluster,
         Self::Events,
+        Self::Junit,
         Self::Yes,
     ];
 
@@ -50,6 +53,7 @@ impl GlobalFlag {
             Self::Kubeconfig => "kubeconfig",
             Self::InCluster => "in_cluster",
             Self::Events => "events",
+            Self::Junit => "junit",
             Self::Yes => "yes",
         }
     }
@@ -65,6 +69,7 @@ impl GlobalFlag {
             Self::Kubeconfig => &["--kubeconfig"],
             Self::InCluster => &["--in-cluster"],
             Self::Events => &["--events"],
+            Self::Junit => &["--junit"],
             Self::Yes => &["-y", "--yes"],
         }
     }
@@ -100,11 +105,32 @@ const READ: &[GlobalFlag] = &[
     GlobalFlag::Kubeconfig,
     GlobalFlag::InCluster,
 ];
+/// The flags of a command that reads from a cluster and reports events.
+const OBSERVE: &[GlobalFlag] = &[
+    GlobalFlag::Config,
+    GlobalFlag::Set,
+    GlobalFlag::Namespace,
+    GlobalFlag::Name,
+    GlobalFlag::Context,
+    GlobalFlag::Kubeconfig,
+    GlobalFlag::InCluster,
+    GlobalFlag::Events,
+    GlobalFlag::Junit,
+];
 /// The flags of a command that changes a cluster.
 const CHANGE: &[GlobalFlag] = GlobalFlag::ALL;
 /// The flags of a command that changes the local cluster: its configuration names it.
-const LOCAL: &[GlobalFlag] =
-    &[GlobalFlag::Config, GlobalFlag::Set, GlobalFlag::Kubeconfig, GlobalFlag::Events, GlobalFlag::Yes];
+const LOCAL: &[GlobalFlag] = &[
+    GlobalFlag::Config,
+    GlobalFlag::Set,
+    GlobalFlag::Kubeconfig,
+    GlobalFlag::Events,
+    GlobalFlag::Junit,
+    GlobalFlag::Yes,
+];
+/// The flags of a command that checks the configuration.
+const CHECK: &[GlobalFlag] =
+    &[GlobalFlag::Config, GlobalFlag::Set, GlobalFlag::Namespace, GlobalFlag::Name, GlobalFlag::Junit];
 
 /// The global flags that each command uses. The first word, or the first two, are the command.
 const USES: &[(&str, &[GlobalFlag])] = &[
@@ -113,12 +139,13 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("cluster down", LOCAL),
     ("cluster status", &[GlobalFlag::Config, GlobalFlag::Set]),
     ("deploy", CHANGE),
-    ("diff", READ),
-    ("status", READ),
+    ("diff", OBSERVE),
+    ("status", OBSERVE),
     ("logs", READ),
     ("open", READ),
     ("rollback", CHANGE),
     ("history", READ),
+    ("history diff", READ),
     (
         "list",
         &[
@@ -137,14 +164,20 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("render", FOR_CLUSTER),
     ("rbac", SETTINGS),
     ("dev", READ),
-    ("config init", NONE),
-    ("config check", SETTINGS),
+    ("config init", &[GlobalFlag::Yes]),
+    ("config set", &[GlobalFlag::Config]),
+    ("config get", FOR_CLUSTER),
+    ("config edit", &[GlobalFlag::Config]),
+    ("config check", CHECK),
     ("config show", FOR_CLUSTER),
     ("config explain", NONE),
     ("config schema", NONE),
     ("explain", NONE),
+    ("schema", NONE),
     ("version", READ),
     ("completion", NONE),
+    ("man", NONE),
+    ("options", NONE),
 ];
 
 /// Returns the global flags that a command uses; None: there is no command of these words.
@@ -187,8 +220,9 @@ impl RepeatedFlags {
     /// Adds the flags to every command of handsctl in a text: `handsctl logs -f` becomes `handsctl logs -n two -f`.
     /// A flag that the command does not use, or has already, is not added.
     pub(crate) fn insert_into(&self, text: &str) -> String {
+        let text = self.with_cluster_of_kubectl(text);
         let mut result = String::with_capacity(text.len());
-        let mut rest = text;
+        let mut rest = text.as_str();
         while let Some(at) = rest.find(PROGRAM) {
             let (before, after) = rest.split_at(at + PROGRAM.len());
             result.push_str(before);
@@ -204,6 +238,17 @@ impl RepeatedFlags {
         result
     }
 
+    /// Adds the flags that choose the cluster to every command of kubectl in a text: `kubectl delete lease oh` becomes
+    /// `kubectl --context prod delete lease oh`.
+    fn with_cluster_of_kubectl(&self, text: &str) -> String {
+        let chooses = |flag: GlobalFlag| matches!(flag, GlobalFlag::Context | GlobalFlag::Kubeconfig);
+        let flags = self.flags.iter().filter(|(flag, _)| chooses(*flag));
+        let flags = flags.fold(String::new(), |all, (_, text)| all + text + " ");
+        KUBECTL_VERBS.iter().fold(text.to_owned(), |text, verb| {
+            text.replace(&format!("kubectl {verb} "), &format!("kubectl {flags}{verb} "))
+        })
+    }
+
     /// Returns the flags of one suggested command, each after a space.
     fn for_command(&self, command: &str, uses: &[GlobalFlag], following: &str) -> String {
         let has = |flag: GlobalFlag| following.split_whitespace().any(|word| flag.is_typed_as(word));
@@ -212,6 +257,12 @@ impl RepeatedFlags {
         cluster.chain(flags.map(|(_, text)| text.as_str())).fold(String::new(), |all, text| all + " " + text)
     }
 }
+
+/// The verbs of kubectl in suggested commands.
+const KUBECTL_VERBS: &[&str] = &[
+    "annotate", "apply", "auth", "cp", "create", "delete", "describe", "edit", "exec", "get", "label",
+    "logs", "patch", "rollout", "scale", "uncordon", "wait",
+];
 
 /// The program in a suggested command.
 const PROGRAM: &str = "handsctl ";
@@ -285,6 +336,17 @@ mod tests {
             flags.insert_into("`handsctl history` lists them; handsctl rollback --to 3 chooses one"),
             format!("`handsctl history {all}` lists them; handsctl rollback {all} --to 3 chooses one")
         );
+    }
+
+    #[test]
+    fn suggested_kubectl_command_names_the_cluster() {
+        let flags = repeated(&["-n", "two", "--context", "prod", "--kubeconfig", "k.yaml"], None);
+        assert_eq!(
+            flags.insert_into("hint: kubectl delete lease oh -n two, or kubectl-hands, kubectl"),
+            "hint: kubectl --context prod --kubeconfig k.yaml delete lease oh -n two, or kubectl-hands, kubectl"
+        );
+        let unnamed = repeated(&["-n", "two"], None);
+        assert_eq!(unnamed.insert_into("kubectl get pods -n two"), "kubectl get pods -n two");
     }
 
     #[test]

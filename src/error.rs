@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+use serde_json::Value;
+
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location};
 
@@ -144,6 +147,75 @@ pub struct Fact {
     pub text: String,
 }
 
+/// A row of a conflict table, for programs: a field of the plan that other managers own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConflictingField {
+    /// API group of the object; empty for the core group.
+    pub group: String,
+    /// Kind of the object.
+    pub kind: String,
+    /// Namespace of the object; None if it is cluster-scoped.
+    pub namespace: Option<String>,
+    /// Name of the object.
+    pub name: String,
+    /// The field's path with a leading dot: `.spec.replicas`.
+    pub field: String,
+    /// The managers of the field; none if they released it after the conflict.
+    pub managers: Vec<ConflictingManager>,
+    /// The value in the cluster and the planned one.
+    pub values: ConflictingValues,
+}
+
+/// A manager of a conflicting field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConflictingManager {
+    /// The name, such as `kubectl-edit`.
+    pub name: String,
+    /// The subresource that it wrote through, such as `scale`.
+    pub subresource: Option<String>,
+    /// The time of its last change, if the server recorded one.
+    pub since: Option<Timestamp>,
+}
+
+/// The two values of a conflicting field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConflictingValues {
+    /// The data of a Secret: no output shows it.
+    Hidden,
+    /// The value in the cluster and the planned one; None without a value.
+    Shown {
+        /// The value in the cluster.
+        live: Option<Value>,
+        /// The planned value.
+        planned: Option<Value>,
+    },
+}
+
+impl ConflictingField {
+    fn map_texts(&self, change: &impl Fn(&str) -> String) -> Self {
+        let values = match &self.values {
+            ConflictingValues::Hidden => ConflictingValues::Hidden,
+            ConflictingValues::Shown { live, planned } => ConflictingValues::Shown {
+                live: live.as_ref().map(|value| mapped_value(value, change)),
+                planned: planned.as_ref().map(|value| mapped_value(value, change)),
+            },
+        };
+        Self { values, ..self.clone() }
+    }
+}
+
+/// Returns the value with each of its strings changed.
+fn mapped_value(value: &Value, change: &impl Fn(&str) -> String) -> Value {
+    match value {
+        Value::String(text) => Value::String(change(text)),
+        Value::Array(items) => items.iter().map(|item| mapped_value(item, change)).collect(),
+        Value::Object(map) => {
+            Value::Object(map.iter().map(|(key, value)| (key.clone(), mapped_value(value, change))).collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
 /// An error: the failed action with its cause, evidence and hints.
 pub struct Error(Box<Inner>);
 
@@ -153,6 +225,7 @@ struct Inner {
     message: String,
     facts: Vec<Fact>,
     hints: Vec<String>,
+    conflicts: Vec<ConflictingField>,
     diagnostics: Vec<Diagnostic>,
     location: Option<Location>,
     source: Option<Source>,
@@ -167,6 +240,7 @@ impl Error {
             message: message.into(),
             facts: Vec::new(),
             hints: Vec::new(),
+            conflicts: Vec::new(),
             diagnostics: Vec::new(),
             location: None,
             source: None,
@@ -248,6 +322,7 @@ impl Error {
                 .map(|fact| Fact { label: fact.label, text: change(&fact.text) })
                 .collect(),
             hints: self.0.hints.iter().map(|hint| change(hint)).collect(),
+            conflicts: self.0.conflicts.iter().map(|conflict| conflict.map_texts(&change)).collect(),
             diagnostics: self.0.diagnostics.iter().map(|diagnostic| diagnostic.map_texts(&change)).collect(),
             location: self.0.location.clone(),
             source: source.map(|source| source as Source),
@@ -258,6 +333,13 @@ impl Error {
     #[must_use]
     pub fn fact(mut self, label: &'static str, text: impl Into<String>) -> Self {
         self.0.facts.push(Fact { label, text: text.into() });
+        self
+    }
+
+    /// Adds rows of the conflict table, for programs. A labelled line shows the table to people.
+    #[must_use]
+    pub fn conflicting(mut self, fields: impl IntoIterator<Item = ConflictingField>) -> Self {
+        self.0.conflicts.extend(fields);
         self
     }
 
@@ -332,6 +414,12 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> &[String] {
         &self.0.hints
+    }
+
+    /// Returns the fields that other managers own.
+    #[must_use]
+    pub fn conflicts(&self) -> &[ConflictingField] {
+        &self.0.conflicts
     }
 
     /// Returns the diagnostics about the configuration.
@@ -457,7 +545,20 @@ mod tests {
     #[test]
     fn mapped_error_keeps_id_and_all_texts() {
         let source = Wrapped("outer", Some(Box::new(Wrapped("inner", None))));
+        let conflict = ConflictingField {
+            group: "apps".into(),
+            kind: "Deployment".into(),
+            namespace: None,
+            name: "oh".into(),
+            field: ".spec.x".into(),
+            managers: Vec::new(),
+            values: ConflictingValues::Shown {
+                live: Some(serde_json::json!(["live", { "key": "text" }, 1])),
+                planned: None,
+            },
+        };
         let error = Error::internal("message").fact("log", "fact").hint("hint").caused_by(source);
+        let error = error.conflicting([conflict]);
         let mapped = error.map_texts(|text| format!("<{text}>"));
         assert_eq!(
             (mapped.id(), mapped.kind(), mapped.message()),
@@ -465,6 +566,8 @@ mod tests {
         );
         assert_eq!(mapped.causes(), ["<outer>", "<inner>"]);
         assert_eq!((mapped.facts()[0].text.as_str(), mapped.hints()), ("<fact>", &["<hint>".to_owned()][..]));
+        let live = Some(serde_json::json!(["<live>", { "key": "<text>" }, 1]));
+        assert_eq!(mapped.conflicts()[0].values, ConflictingValues::Shown { live, planned: None });
     }
 
     #[test]

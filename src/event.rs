@@ -27,7 +27,7 @@
 //! | `waiting` | `object message left` | no other event for a while; what the command waits for |
 //! | `warning` | `id message location` | a problem that does not stop the command |
 //! | `wire` | `requests bytes_in bytes_out slowest` | the command's API traffic |
-//! | `finished` | `exit id revision url sandboxes model message notes` | always the last line, also after a signal |
+//! | `finished` | `exit id revision url sandboxes model message notes error` | always the last line, also after a signal |
 //!
 //! | field | values |
 //! |---|---|
@@ -41,6 +41,7 @@
 //! | `notes` | sentences for people |
 //! | `left` | seconds until the command's deadline |
 //! | `location` | `{file, line, column}`, counted from 1 |
+//! | `error` | `{id, exit, message, facts, causes, hints, location, diagnostics, conflicts}`; null if the command succeeded |
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -49,6 +50,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::catalogue::Id;
 use crate::diagnostic::Diagnostic;
+use crate::error::Error;
 use crate::object::ObjectId;
 use crate::status::Finding;
 
@@ -296,29 +298,8 @@ pub struct Finished {
     pub notes: Vec<String>,
     /// Commands to run next, with a label: `("undo", "handsctl teardown")`.
     pub next: Vec<(String, String)>,
-}
-
-impl Event {
-    /// Returns the name in the event stream.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Event::Started { .. } => "started",
-            Event::Target { .. } => "target",
-            Event::Config { .. } => "config",
-            Event::Step { .. } => "step",
-            Event::Planned { .. } => "planned",
-            Event::Object { action: Action::Pruned, .. } => "pruned",
-            Event::Object { .. } => "object",
-            Event::Rollout { .. } => "rollout",
-            Event::Finding(_) => "finding",
-            Event::Probe { .. } => "probe",
-            Event::Waiting { .. } => "waiting",
-            Event::Warning { .. } => "warning",
-            Event::Wire { .. } => "wire",
-            Event::Finished(_) => "finished",
-        }
-    }
+    /// The error, if the command failed.
+    pub error: Option<Arc<Error>>,
 }
 
 impl Event {
@@ -348,6 +329,7 @@ impl Event {
                 finished.notes = finished.notes.iter().map(|note| change(note)).collect();
                 let next = finished.next.drain(..).map(|(label, command)| (label, change(&command)));
                 finished.next = next.collect();
+                finished.error = finished.error.as_ref().map(|error| Arc::new(error.map_texts(&change)));
             }
             Event::Started { .. } | Event::Planned { .. } | Event::Wire { .. } => {}
         }

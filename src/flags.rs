@@ -18,7 +18,7 @@ pub struct Global {
     /// Namespace of the application [default: deploy.namespace, else openhands]
     #[arg(short, long, global = true)]
     pub namespace: Option<String>,
-    /// Name of the set [default: deploy.name, else openhands]
+    /// Name of the installation [default: deploy.name, else openhands]
     #[arg(long, global = true)]
     pub name: Option<String>,
     /// Context of the kubeconfig
@@ -36,6 +36,9 @@ pub struct Global {
     /// Write every event as NDJSON to a file, or to stdout with `-`
     #[arg(long, value_name = "FILE|-", global = true)]
     pub events: Option<PathBuf>,
+    /// Write the result as JUnit XML to a file
+    #[arg(long, value_name = "FILE", global = true)]
+    pub junit: Option<PathBuf>,
     /// Print only errors and the result
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -84,6 +87,9 @@ pub struct RolloutArgs {
     /// Time limit of the whole command [default: 15m, up 30m]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub lock: LockArgs,
     /// When to probe the application after the rollout
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub probe: Probe,
@@ -92,7 +98,15 @@ pub struct RolloutArgs {
     pub output: Option<Format>,
 }
 
-/// Flags of every command that applies the set.
+/// The flag of every command that changes the installation under its lock.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LockArgs {
+    /// Wait this long if another run is changing the installation [default: exit 13 at once]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub lock_wait: Option<Duration>,
+}
+
+/// Flags of every command that applies the installation.
 #[derive(Debug, Clone, Args)]
 pub struct ApplyArgs {
     #[command(flatten)]
@@ -101,6 +115,9 @@ pub struct ApplyArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the flags of the command")]
     pub ownership: OwnershipArgs,
+    /// Text for the history, kept with the revision that this run makes; at most 300 characters
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
 }
 
 /// Flags of every command that applies: how it treats fields and objects that belong to others.

@@ -12,6 +12,7 @@
 //! session/          shared by all commands that use a cluster: connection, runner, lock, confirmation
 //! command_line.rs   which command uses which global flag, and how a suggested command repeats them
 //! foreign_commands.rs  commands of other tools, and ours that do the same
+//! help.rs           the texts of --help: groups of commands, the options of every command
 //! flags.rs          flags that several commands share; a command's own flags are in its file
 //!
 //! report/           events, errors and results → streams
@@ -60,6 +61,7 @@ pub mod flags;
 mod foreign_commands;
 #[cfg(test)]
 mod golden;
+mod help;
 pub mod object;
 pub mod phrase;
 pub mod plan;

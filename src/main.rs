@@ -1,14 +1,21 @@
 //! Parses the command line, runs the command and exits with its code.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use handsctl::cli::Command;
 use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
-    let cli = match handsctl::cli::parse(std::env::args_os()) {
+    let started = Instant::now();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = handsctl::cli::complete(&words, started) {
+        return code;
+    }
+    let cli = match handsctl::cli::parse(words) {
         Ok(cli) => cli,
-        Err(error) => return handsctl::cli::print_clap_error(&error),
+        Err(error) => return handsctl::cli::print_clap_error(&error, std::env::args_os()),
     };
     // Starting the threads takes a fifth of the run time of `handsctl version --client`.
     let mut builder =
@@ -20,7 +27,7 @@ fn main() -> ExitCode {
             runtime.shutdown_background();
             code
         }
-        Err(error) => handsctl::cli::print_runtime_error(error),
+        Err(error) => handsctl::cli::print_runtime_error(error, std::env::args_os()),
     }
 }
 
@@ -30,7 +37,13 @@ fn is_offline(command: &Command) -> bool {
         Command::Version(arguments) => arguments.client,
         other => matches!(
             other,
-            Command::Render(_) | Command::Config(_) | Command::Explain(_) | Command::Completion(_)
+            Command::Render(_)
+                | Command::Config(_)
+                | Command::Explain(_)
+                | Command::Schema(_)
+                | Command::Completion(_)
+                | Command::Man(_)
+                | Command::Options(_)
         ),
     }
 }

@@ -283,6 +283,11 @@ impl Namespace {
         CommandLine(command)
     }
 
+    /// kubectl as messages suggest it: it names the cluster of [`Self::command`].
+    pub(crate) fn suggested_kubectl(&self) -> String {
+        format!("kubectl --context {}", self.bed.context)
+    }
+
     /// A command as messages suggest it: it repeats the flags of [`Self::command`].
     pub(crate) fn suggested(&self, command: &str, rest: &str) -> String {
         let (name, context) = (&self.name, &self.bed.context);

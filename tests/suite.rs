@@ -18,17 +18,21 @@ mod yaml_traps;
 
 mod binary {
     mod cli;
+    mod completion;
     mod config;
     mod engines;
     mod hidden;
+    pub(crate) mod pipelines;
     mod provider;
     mod render;
     mod stopping;
     mod tidy;
+    mod words;
 }
 
 mod api_server {
     mod claims;
+    mod completion;
     mod conversations;
     mod deletions;
     mod deploy;
@@ -45,6 +49,7 @@ mod api_server {
     mod locking;
     mod logs;
     mod ownership;
+    mod pipelines;
     mod profiles;
     mod pruning;
     mod rbac;

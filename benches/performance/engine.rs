@@ -34,7 +34,7 @@ use handsctl::plan::inventory::set_key;
 use handsctl::plan::inventory::snapshot::Snapshot;
 use handsctl::plan::ownership::policy::Ownership;
 use handsctl::provider::Process;
-use handsctl::report::{ColorChoice, DiffReport, Output, Reporter, Streams};
+use handsctl::report::{ColorChoice, DiffBasis, DiffReport, Output, Reporter, Streams};
 use handsctl::status::{self, GracePeriods};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -312,7 +312,8 @@ async fn diff(
     let compared = diff::compare(api, input, events).await?;
     let name = &changes.plan.set.name;
     let now = api.clock().now();
-    let report = DiffReport { context: CONTEXT, namespace, name, compared: &compared, now };
+    let basis = DiffBasis::Cluster;
+    let report = DiffReport { context: CONTEXT, namespace, name, basis, compared: &compared, now };
     let _written = streams.diff(&report, Output::Human)?;
     let differing = compared.iter().filter(|compared| compared.difference.outcome.is_difference()).count();
     let expected = set::changed(objects);

@@ -3,7 +3,7 @@
 //! - `client`: one connection: its context, requests and responses, and the meaning of errors.
 //! - `access`: which RBAC rules a command needs, and whether the account has them.
 //! - `inspect`: reads the state of a set, for the plan.
-//! - `installations`: lists the sets of a cluster.
+//! - `installations`: lists the sets of a cluster. `names`: names for the completion of a typed word.
 //! - `watch`: the objects of a set, kept up to date.
 //! - `apply`: namespaces, inventory, lock, revisions, members, prune.
 //! - `rollout`: follows the applied objects until they are ready or have failed.
@@ -22,6 +22,7 @@ pub mod diff;
 pub(crate) mod in_memory;
 pub mod inspect;
 pub mod installations;
+pub mod names;
 pub mod namespace_objects;
 pub mod nodes;
 pub mod rollout;

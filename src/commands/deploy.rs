@@ -16,20 +16,20 @@ use crate::session::confirm;
 use crate::session::runner::{Invocation, Run};
 use crate::settings::Settings;
 
-/// Apply config.toml to the cluster and wait until the application works
+/// Apply config.toml and wait until the application works
 ///
 /// In order: read config.toml, inspect the cluster, check the account's rights, create the namespace if it is missing,
 /// pull a changed image, apply changed objects (server-side), watch the rollout, probe the application, delete objects
 /// that are no longer configured. Objects that belong to others are not changed; unchanged objects are not sent.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl deploy\n  handsctl deploy --dry-run=server\n  handsctl deploy --force-conflicts\n  handsctl deploy --context prod --timeout 10m --events deploy.ndjson\n  handsctl deploy --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'"
+    after_help = "Examples:\n  handsctl deploy\n  handsctl deploy --dry-run=server\n  handsctl deploy --force-conflicts\n  handsctl deploy --context prod --timeout 10m --events deploy.ndjson\n  handsctl deploy --set kubernetes.resource_memory_limit=4Gi"
 )]
 pub struct DeployArgs {
     /// Change nothing: `client` shows the planned changes, `server` lets the API server check them
     #[arg(long, value_name = "WHO", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     pub dry_run: Option<DryRun>,
-    /// Also delete volume claims of the set that are no longer configured, with their data; and stop an application
+    /// Also delete volume claims of the installation that are no longer configured, with their data; and stop an application
     /// even if `on_stop = "clean"` makes it delete a conversation's volume
     #[arg(long)]
     pub delete_data: bool,
@@ -69,19 +69,22 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
             goal: Goal::Configuration,
             policy,
             dry_run: arguments.dry_run,
+            note: arguments.apply.note.clone(),
             probe: rollout.probe,
             restarts_replaced: false,
             accepts_rights: false,
             auto_rollback: !arguments.no_rollback,
         };
-        deploy(run, &request).await
+        // A dry run needs no lock.
+        let limit = rollout.lock.lock_wait.filter(|_| arguments.dry_run.is_none());
+        run.waiting_for_lock(limit, async || deploy(run, &request).await).await
     };
     invocation.change_cluster(Secrets::Needed, work).await
 }
 
 /// Returns the policy for changes to the set, from the configuration and the flags.
 pub(super) fn change_policy(settings: &Settings, arguments: &ApplyArgs) -> ChangePolicy {
-    let ApplyArgs { rollout, ownership } = arguments;
+    let ApplyArgs { rollout, ownership, note: _ } = arguments;
     let rules = &settings.deploy.ownership;
     ChangePolicy {
         ownership: Ownership::new(rules, ownership.force_conflicts, ownership.adopt),

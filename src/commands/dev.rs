@@ -15,9 +15,9 @@ use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::long_calls::read_until;
 use crate::session::step::Deadline;
 
-/// Run a command on this computer as if it ran in the pod `ubuntu-dev`, under mirrord
+/// Run a command on this computer as if it ran in the pod
 ///
-/// `handsctl deploy` with `profile = "dev"` creates the pod. The command uses this terminal, and handsctl exits with
+/// In order: check that the pod `ubuntu-dev` is deployed, start the command under mirrord, wait for its end. `handsctl deploy` with `profile = "dev"` creates the pod. The command uses this terminal, and handsctl exits with
 /// its exit code.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl dev -- make run\n  handsctl dev -- kubectl get pods")]

@@ -1,35 +1,44 @@
 //! `diff`: shows the changes that a deploy would make, object by object, and who caused each. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::catalogue::Id;
 use crate::cluster::diff::{self, DiffInput, ListedSet};
 use crate::cluster::inspect::{self, ClusterState, SecretRights};
-use crate::deploy::replaced_images;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::deploy::{prepare, replaced_images};
 use crate::error::{Error, Kind, Result};
-use crate::event::{Event, Events};
+use crate::event::{Events, Finished};
 use crate::flags::{Format, Global, parse_duration};
 use crate::object::ObjectId;
-use crate::object::kind::SECRET;
+use crate::object::kind::{KindInfo, SECRET};
+use crate::phrase;
 use crate::plan::changes::{ChangePolicy, Changes, Live};
 use crate::plan::checks::secret_refs;
 use crate::plan::diff::{self as plan_diff, Compared, DiffOutcome};
+use crate::plan::goal::{Desired, Goal};
+use crate::plan::inventory::restorable::RestoreTarget;
 use crate::plan::manifests::extra_manifests;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{self, Plan, SecretNaming};
-use crate::report::{DiffReport, Streams, Written};
+use crate::report::{DiffBasis, DiffReport, ReadingProgress, Streams, Written};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
+use crate::session::reading::ReadInvocation;
 use crate::session::step::Deadline;
 use crate::settings::Settings;
 use crate::settings::secrets::value::SecretSource;
 
-/// Show what deploy would change: exit 0 no differences, 1 differences, above 1 an error
+/// Show what deploy would change
+///
+/// Exit code 0: no differences; 1: differences; above 1: an error.
+///
+/// With --revision: what `rollback` to that revision would change, so the cluster against the revision. `history diff`
+/// compares two revisions.
 ///
 /// In order: read config.toml, inspect the cluster, send changed objects to the API server as a dry run, print the
 /// differences. Nothing is changed. Each field names its cause: you, another manager (drift), or the server. Fields
@@ -38,9 +47,12 @@ use crate::settings::secrets::value::SecretSource;
 /// without the value of a secret, the rest is compared, and the output lists what was not.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl diff\n  handsctl diff --set 'deploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.59\"'\n  handsctl diff -o json | jq '.objects[] | select(.effects[].type == \"restarts\")'"
+    after_help = "Examples:\n  handsctl diff\n  handsctl diff --revision 5\n  handsctl diff --set kubernetes.resource_memory_limit=4Gi\n  handsctl diff -o json | jq '.objects[].effects'\n  handsctl diff -o markdown | gh pr comment --body-file -"
 )]
 pub struct DiffArgs {
+    /// Compare the cluster with this revision instead of config.toml: what `rollback` to it would change
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<u64>,
     /// As with deploy: also delete volume claims that are no longer configured
     #[arg(long)]
     pub delete_data: bool,
@@ -55,7 +67,33 @@ pub struct DiffArgs {
     pub timeout: Option<Duration>,
     /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: Format,
+    pub output: DiffFormat,
+}
+
+/// The output format of `diff`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// Text for people.
+    Table,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+    /// Markdown for a comment on a pull request.
+    Markdown,
+}
+
+impl DiffFormat {
+    /// Returns the format that all commands share; None for one that only `diff` has.
+    #[must_use]
+    pub const fn format(self) -> Option<Format> {
+        match self {
+            Self::Table => Some(Format::Table),
+            Self::Json => Some(Format::Json),
+            Self::Yaml => Some(Format::Yaml),
+            Self::Markdown => None,
+        }
+    }
 }
 
 /// Longer than for other commands that read: a dry run of each changed object may wait for admission webhooks.
@@ -64,45 +102,73 @@ const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Runs `diff`.
 pub(crate) async fn run(global: &Global, arguments: &DiffArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::IfAvailable, streams).await?;
-    for warning in loaded.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
-        streams.diagnostic(warning);
-    }
-    let session = Session::to_read(global, loaded, streams, deadline).await?;
-    let (events, mut receiver) = Events::channel();
-    let warning_streams = streams.clone();
-    let reporting = tokio::spawn(async move {
-        while let Some(event) = receiver.recv().await {
-            if let Event::Warning { id, message, .. } = event {
-                warning_streams.diagnostic(&warning(id, message));
-            }
-        }
-    });
-    let comparison = compare(&session, arguments, &events);
-    let compared = read_until(deadline, &session, streams, comparison).await;
-    drop(events);
-    reporting.await?;
-    let compared = compared.map_err(|error| session.with_credentials_hint(error))?;
-    ensure_any_compared(&compared)?;
-    let output = output_form(Some(arguments.output));
+    // A rollback needs no value of the configuration.
+    let secrets = if arguments.revision.is_some() { Secrets::Unneeded } else { Secrets::IfAvailable };
+    let output = output_form(arguments.output.format());
+    let progress = ReadingProgress::EventsOnly;
+    let reading = ReadInvocation { global, command: "diff", progress, deadline, output, streams };
+    let work = async |events: &Events| {
+        let loaded = cluster_session::load_until(deadline, global, secrets, streams).await?;
+        cluster_session::report_config(&loaded, secrets, events).await;
+        let session = Session::to_read(global, loaded, streams, deadline).await?;
+        events.target("diff", session.target()).await;
+        let comparison = compare(&session, arguments, events);
+        let compared = read_until(deadline, &session, streams, comparison).await;
+        let compared = compared.map_err(|error| session.with_credentials_hint(error))?;
+        ensure_any_compared(&compared)?;
+        let finished = finished(&compared);
+        Ok(((session, compared), finished))
+    };
+    let (session, compared) = reading.run(work).await?;
     let report = DiffReport {
         context: &session.connection.choice.context,
         namespace: session.settings.deploy.namespace.as_str(),
         name: session.settings.deploy.name.as_str(),
+        basis: DiffBasis::Cluster,
         compared: &compared,
         now: session.connection.api.clock().now(),
     };
-    if streams.diff(&report, output)? == Written::Closed {
+    streams.diff_step_summary(&report);
+    let written = match arguments.output {
+        DiffFormat::Markdown => streams.diff_markdown(&report)?,
+        DiffFormat::Table | DiffFormat::Json | DiffFormat::Yaml => streams.diff(&report, output)?,
+    };
+    if written == Written::Closed {
         return Ok(0);
     }
     let rejections = compared.iter().filter_map(|compared| compared.deploy_error.as_ref());
-    rejections.clone().for_each(|error| streams.error(error, output));
+    for error in rejections {
+        streams.error(error);
+    }
+    Ok(exit_code(&compared))
+}
+
+/// Returns the exit code: that of the first error of a deploy, else 1 for differences.
+fn exit_code(compared: &[Compared]) -> u8 {
     let differs = compared.iter().any(|compared| compared.difference.outcome.is_difference());
-    Ok(match rejections.clone().next() {
+    match compared.iter().find_map(|compared| compared.deploy_error.as_ref()) {
         Some(error) => error.kind().exit_code(),
         None if differs => Kind::Differences.exit_code(),
         None => 0,
-    })
+    }
+}
+
+/// Returns the result for the last event.
+fn finished(compared: &[Compared]) -> Finished {
+    let rejection = compared.iter().find_map(|compared| compared.deploy_error.as_ref());
+    let differing = compared.iter().filter(|compared| compared.difference.outcome.is_difference()).count();
+    let message = match rejection {
+        Some(error) => error.message().to_owned(),
+        None if differing == 0 => "no differences".to_owned(),
+        None => phrase::count(differing, "difference"),
+    };
+    Finished {
+        exit: exit_code(compared),
+        id: rejection.map(Error::id),
+        message,
+        error: rejection.map(|error| Arc::new(error.map_texts(str::to_owned))),
+        ..Finished::default()
+    }
 }
 
 /// Without a right to list anything, "no differences" would be no answer.
@@ -120,35 +186,30 @@ fn ensure_any_compared(compared: &[Compared]) -> Result<()> {
     if reasons.is_empty() {
         return Ok(());
     }
-    let error = Error::new(Id::Forbidden, Kind::Forbidden, "cannot compare any object of the set");
+    let error = Error::new(Id::Forbidden, Kind::Forbidden, "cannot compare any object of the installation");
     Err(error.caused_by(reasons.join(", ")).hint("the ClusterRole view has the rights for most objects"))
-}
-
-fn warning(id: Id, message: String) -> Diagnostic {
-    Diagnostic {
-        id,
-        severity: Severity::Warning,
-        message,
-        location: None,
-        label: String::new(),
-        masked: false,
-    }
 }
 
 async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Result<Vec<Compared>> {
     let api = &session.connection.api;
     let settings = &session.settings;
     session.server_version().await?;
-    session.warn_of_cluster_differences(events).await?;
+    let goal = match arguments.revision {
+        Some(number) => Goal::Revision(Some(number)),
+        None => Goal::Configuration,
+    };
+    if goal == Goal::Configuration {
+        session.warn_of_cluster_differences(events).await?;
+    }
     let secrets = secret_refs::secret_refs(settings);
     let kinds = extra_manifests::unknown_kinds(settings);
-    let rights = SecretRights::Optional;
+    // A revision is a Secret.
+    let rights = if goal == Goal::Configuration { SecretRights::Optional } else { SecretRights::Needed };
     let mut state = inspect::inspect_with(api, &session.set(), &secrets, &kinds, rights, events).await?;
-    let naming = SecretNaming::Keyed { key: &state.key.key, versions: &state.secret_versions };
-    let plan = plan::build(settings, naming, &state.kinds)?;
-    state.set.extra_kinds.extend(&plan.set.extra_kinds);
+    let desired = prepare::desired(settings, goal, &state)?;
+    state.set.extra_kinds.extend(extra_kinds(&desired));
     let listed = diff::list_set(api, &state.set).await?;
-    let (plan, not_compared) = without_unknown_secrets(plan, settings, &state, &listed)?;
+    let (plan, not_compared) = planned(desired, session, &state, &listed)?;
     warn_of_unlisted(&listed, &plan, events).await;
     let policy = change_policy(settings, arguments);
     let referenced = if state.secrets_listed {
@@ -178,6 +239,36 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
         ownership: &policy.ownership,
     };
     diff::compare(api, input, events).await
+}
+
+/// Returns the kinds of the desired objects that not every installation has.
+fn extra_kinds(desired: &Desired) -> BTreeSet<KindInfo> {
+    match desired {
+        Desired::Configuration(plan) => plan.set.extra_kinds.clone(),
+        Desired::Revision { .. } => desired.extra_kinds(),
+    }
+}
+
+/// Returns the plan, and the members that cannot be compared, with the reasons.
+///
+/// # Errors
+/// The revision cannot be restored.
+fn planned(
+    desired: Desired,
+    session: &Session,
+    state: &ClusterState,
+    listed: &ListedSet,
+) -> Result<(Plan, BTreeMap<ObjectId, String>)> {
+    match desired {
+        Desired::Configuration(plan) => without_unknown_secrets(plan, &session.settings, state, listed),
+        Desired::Revision { number, .. } => {
+            let configured = session.set();
+            let target = RestoreTarget { set: &state.set, configured: &configured, live: &listed.live };
+            let plan = desired.into_plan(target);
+            let plan = plan.map_err(|error| prepare::restore_error(number, error, &state.set))?;
+            Ok((plan, BTreeMap::new()))
+        }
+    }
 }
 
 /// Returns the plan with the names and versions of the live Deployment in place of those that depend on unknown

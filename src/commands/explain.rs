@@ -10,7 +10,7 @@ use crate::report::Streams;
 
 /// Explain an id (HC4103) or an exit code
 ///
-/// Without an argument: list all ids and exit codes.
+/// Prints its meaning, and the config key that it belongs to. Without an argument: list all ids and exit codes.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl explain HC4103\n  handsctl explain exit-code 9\n  handsctl explain"

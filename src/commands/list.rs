@@ -2,7 +2,8 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::cluster::installations;
 use crate::error::{Kind, Result};
@@ -15,9 +16,9 @@ use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
 use crate::session::step::Deadline;
 
-/// List the installations of OpenHands that handsctl has deployed to the cluster
+/// List the installations of OpenHands in the cluster
 ///
-/// Lists all namespaces; with -n, one. Without the right to list all namespaces: the namespace of the configuration,
+/// Lists what handsctl has deployed, in all namespaces; with -n, one. Without the right to list all namespaces: the namespace of the configuration,
 /// unless -A is given.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl list\n  handsctl list -n team-a -o json")]
@@ -54,7 +55,7 @@ pub(crate) async fn run(global: &Global, arguments: &ListArgs, streams: &Streams
             let rows: Vec<Vec<String>> = found.iter().map(|installation| row(installation, now)).collect();
             streams.out(&table(&["namespace", "name", "ready", "age", "image"], &rows))?
         }
-        output => streams.value(&Value::Array(found.iter().map(value).collect()), output)?,
+        output => streams.value(&found.iter().map(value).collect::<Vec<_>>(), output)?,
     };
     Ok(0)
 }
@@ -89,15 +90,28 @@ fn row(installation: &Installation, now: Timestamp) -> Vec<String> {
     ]
 }
 
-fn value(installation: &Installation) -> Value {
+/// An item of the result.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct InstallationObject<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    /// The number of ready pods; null without a Deployment.
+    ready: Option<u64>,
+    desired: Option<u64>,
+    image: Option<&'a str>,
+    created: Option<String>,
+    tooling: &'a str,
+}
+
+fn value(installation: &Installation) -> InstallationObject<'_> {
     let workload = installation.workload.as_ref();
-    json!({
-        "namespace": installation.namespace,
-        "name": installation.name,
-        "ready": workload.map(|workload| workload.ready),
-        "desired": workload.map(|workload| workload.desired),
-        "image": workload.map(|workload| workload.image.as_str()),
-        "created": installation.created.map(|created| created.to_string()),
-        "tooling": installation.tooling,
-    })
+    InstallationObject {
+        namespace: &installation.namespace,
+        name: &installation.name,
+        ready: workload.map(|workload| workload.ready),
+        desired: workload.map(|workload| workload.desired),
+        image: workload.map(|workload| workload.image.as_str()),
+        created: installation.created.map(|created| created.to_string()),
+        tooling: &installation.tooling,
+    }
 }

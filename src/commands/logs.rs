@@ -24,7 +24,8 @@ use crate::session::step::Deadline;
 
 /// Print the logs of the application's pods
 ///
-/// Simulated nodes run no container: without a log the command ends with exit code 14, also with --follow.
+/// In order: list the pods, read the log of each container, print its lines; with several containers each line begins
+/// with the names of its pod and container. With -f: follow these logs and those of pods that start later. Simulated nodes run no container: without a log the command ends with exit code 14, also with --follow.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl logs -f\n  handsctl logs --since 10m --tail 100\n  handsctl logs --previous"

@@ -2,7 +2,7 @@
 //!
 //! - The application: `up`, `deploy`, `diff`, `status`, `logs`, `open`, `restart`, `rollback`, `history`, `list`, `teardown`.
 //! - The local cluster: `cluster`. Images on its nodes: `image`.
-//! - Without a cluster: `config`, `render`, `rbac`, `explain`, `completion`.
+//! - Without a cluster: `config`, `render`, `rbac`, `explain`, `schema`, `completion`, `man`, `options`.
 //! - A command of this computer run as if in the pod: `dev`. Versions of handsctl and the cluster: `version`.
 
 pub mod cluster;
@@ -16,11 +16,14 @@ pub mod history;
 pub mod image;
 pub mod list;
 pub mod logs;
+pub mod man;
 pub mod open;
+pub mod options;
 pub mod rbac;
 pub mod render;
 pub mod restart;
 pub mod rollback;
+pub mod schema;
 pub mod status;
 pub mod teardown;
 pub mod up;

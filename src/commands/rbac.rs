@@ -21,9 +21,9 @@ use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 use crate::settings::format::DnsLabel;
 
-/// Print the smallest roles for an account that deploys this configuration
+/// Print the roles that an account needs for this configuration
 ///
-/// The namespaces come first, because roles need them. A rule that can be left out has a comment that names the
+/// The printed roles are the smallest ones. The namespaces come first, because roles need them. A rule that can be left out has a comment that names the
 /// consequence. An account of a namespace in which OpenHands starts pods is rejected, because a pod can run under every
 /// account of its namespace. The cluster is not contacted.
 #[derive(Debug, Clone, Args)]
@@ -228,7 +228,7 @@ fn documents(
         };
         let mut metadata = json!({ "name": name });
         if namespace.is_empty() {
-            // The namespace keeps the ClusterRoles of several sets apart.
+            // The namespace keeps the ClusterRoles of several installations apart.
             metadata["name"] = json!(format!("{set_namespace}-{name}"));
         } else {
             metadata["namespace"] = json!(namespace);

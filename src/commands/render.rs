@@ -16,7 +16,10 @@ use crate::plan::{self, Plan, SecretNaming};
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets};
 
-/// Print the manifests without a cluster; the same input gives the same bytes
+/// Print the manifests without a cluster
+///
+/// In order: read config.toml, build the manifests, print them in the order of applying. The same input gives the same
+/// bytes. Secrets are not printed: the manifests name a Secret that you create.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl render | kubectl diff --server-side -f -\n  handsctl render --split manifests --include-namespace"

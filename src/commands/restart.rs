@@ -27,7 +27,7 @@ use crate::session::step::step;
 /// Replace the application's pods without changing the configuration
 ///
 /// Use it after a referenced Secret has changed, or when the application is stuck. In order: inspect the cluster, check
-/// the account's rights, restart each Deployment of the set, watch the rollout, probe the application.
+/// the account's rights, restart each Deployment of the installation, watch the rollout, probe the application.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl restart\n  handsctl restart --no-wait")]
 pub struct RestartArgs {
@@ -51,11 +51,15 @@ pub(crate) async fn run(global: &Global, arguments: &RestartArgs, streams: &Stre
     invocation.change_cluster(Secrets::Unneeded, async |run| restart(run, rollout).await).await
 }
 
-/// Replaces the pods of the set's Deployments and follows the rollout.
+/// Replaces the pods of the set's Deployments and follows the rollout. With `--lock-wait`, waits for another run first.
 ///
 /// # Errors
 /// Exit 12 if nothing is deployed; exit 2 if a conversation would lose its volume; those of a rollout.
 pub(super) async fn restart(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished> {
+    run.waiting_for_lock(arguments.lock.lock_wait, async || restart_now(run, arguments).await).await
+}
+
+async fn restart_now(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished> {
     run.events().target("restart", run.session.target()).await;
     let set = run.session.set();
     let mut observed = step(run.events(), Phase::Preflight, "preflight", observe(run)).await?;
@@ -124,6 +128,6 @@ async fn observe(run: &Run<'_>) -> Result<(ObservedSet, String)> {
         return Err(Error::new(Id::Forbidden, Kind::Forbidden, message));
     }
     let message =
-        format!("nothing to restart: there is no set `{}` in namespace {}", set.name, set.namespace);
+        format!("nothing to restart: there is no installation `{}` in namespace {}", set.name, set.namespace);
     Err(Error::new(Id::NothingDeployed, Kind::Down, message).hint("handsctl deploy creates it"))
 }

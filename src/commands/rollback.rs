@@ -13,10 +13,11 @@ use crate::report::Streams;
 use crate::session::cluster_session::Secrets;
 use crate::session::runner::{Invocation, Run};
 
-/// Restore an earlier revision of the whole set, with its configuration
+/// Restore an earlier revision, with its configuration
 ///
-/// Takes the same steps as deploy, with the objects of that revision. Without a number: the last good revision before the
-/// current one. The result is recorded as a new revision; config.toml is not changed, so the next deploy applies it
+/// In order: read the revisions, choose one, inspect the cluster, check the account's rights, pull a changed image, apply
+/// the changed objects of that revision, watch the rollout, probe the application, delete objects that the revision does
+/// not have. Without a number: the last good revision that differs from the deployed one. The result is recorded as a new revision; config.toml is not changed, so the next deploy applies it
 /// again.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl rollback\n  handsctl history && handsctl rollback 3")]
@@ -53,12 +54,15 @@ pub(crate) async fn run(global: &Global, arguments: &RollbackArgs, streams: &Str
             goal: Goal::Revision(arguments.revision.or(arguments.to)),
             policy: change_policy(run.settings(), &arguments.apply),
             dry_run: arguments.dry_run,
+            note: arguments.apply.note.clone(),
             probe: rollout.probe,
             restarts_replaced: false,
             accepts_rights: global.yes,
             auto_rollback: false,
         };
-        deploy(run, &request).await
+        // A dry run needs no lock.
+        let limit = rollout.lock.lock_wait.filter(|_| arguments.dry_run.is_none());
+        run.waiting_for_lock(limit, async || deploy(run, &request).await).await
     };
     invocation.change_cluster(Secrets::Unneeded, work).await
 }

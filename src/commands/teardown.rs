@@ -18,7 +18,7 @@ use crate::deploy::claim_guard::{self, CheckTime};
 use crate::deploy::conversation_guard;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Finished, Phase};
-use crate::flags::{Format, Global, parse_duration};
+use crate::flags::{Format, Global, LockArgs, parse_duration};
 use crate::object::kind::CLAIM;
 use crate::object::{ObjectId, deletion, labels};
 use crate::plan::deletions::HeldClaim;
@@ -31,23 +31,26 @@ use crate::session::runner::{Invocation, Run};
 use crate::session::step::step;
 use crate::status::sandbox;
 
-/// Delete the set that deploy created; keep its volume unless --delete-data
+/// Delete the application; keep its volume unless --delete-data
 ///
 /// In order: delete the Ingress, delete the Deployment and wait until its pods are gone, delete the other objects,
-/// delete the set's inventory. It keeps and lists the volume claim, the namespace, and sandboxes with their claims.
-/// It succeeds if the set is already deleted.
+/// delete the installation's inventory. It keeps and lists the volume claim, the namespace, and sandboxes with their claims.
+/// It succeeds if the installation is already deleted.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl teardown\n  handsctl teardown --delete-data --yes")]
 pub struct TeardownArgs {
     /// Also delete the volume claim, with all settings and conversations
     #[arg(long)]
     pub delete_data: bool,
-    /// Also delete the set's namespaces that handsctl created, with every volume in them; needs --delete-data
+    /// Also delete the installation's namespaces that handsctl created, with every volume in them; needs --delete-data
     #[arg(long, requires = "delete_data")]
     pub delete_namespace: bool,
     /// With --delete-namespace, also delete the objects of others in these namespaces
     #[arg(long, requires = "delete_namespace")]
     pub delete_foreign: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub lock: LockArgs,
     /// Time limit of the whole command [default: 5m]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
@@ -76,17 +79,18 @@ pub(crate) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Str
             let action = format!("deleting the data of {}", run.settings().deploy.name);
             confirm::ensure_answerable(global, streams, &action)?;
         }
-        let mut target = read_target(run, arguments).await?;
-        if asks {
+        if asks && !global.yes {
             // Ask before the first progress output, which would overwrite the question.
+            let target = read_target(run, arguments).await?;
             confirm(global, arguments, run, &target, streams).await?;
-            if !global.yes {
-                // The answer may have taken minutes.
-                target = read_target(run, arguments).await?;
-            }
         }
-        run.events().target("teardown", run.session.target()).await;
-        teardown(run, arguments, target).await
+        run.waiting_for_lock(arguments.lock.lock_wait, async || {
+            // The answer may have taken minutes, and so may the wait for the lock.
+            let target = read_target(run, arguments).await?;
+            run.events().target("teardown", run.session.target()).await;
+            teardown(run, arguments, target).await
+        })
+        .await
     };
     invocation.change_cluster(Secrets::Unneeded, work).await
 }
@@ -150,7 +154,7 @@ async fn foreign_objects(
         let objects = namespace_objects::list(run.api(), name).await?;
         let is_foreign = |id: &ObjectId, object: &Value| {
             // Conversations belong to the application; --delete-data deletes them.
-            let is_sandbox = id.name.starts_with(sandbox::NAME_PREFIX);
+            let is_sandbox = sandbox::is_of_conversation(&id.kind, object);
             ownership::is_foreign(id, object, &set) && !is_sandbox || prune::is_exempt(object)
         };
         foreign.extend(objects.into_iter().filter(|(id, object)| is_foreign(id, object)).map(|(id, _)| id));
@@ -171,10 +175,10 @@ fn ensure_no_foreign(arguments: &TeardownArgs, foreign: &[ObjectId], state: &str
     }
     let namespaces: BTreeSet<&str> = foreign.iter().filter_map(|id| id.namespace.as_deref()).collect();
     let namespaces = namespaces.into_iter().collect::<Vec<_>>().join(" and ");
-    let message = format!("namespace {namespaces} has objects that are not of this set; {state}");
+    let message = format!("namespace {namespaces} has objects that are not of this installation; {state}");
     Err(Error::new(Id::ForeignObject, Kind::Ownership, message)
         .fact("objects", named(foreign))
-        .hint("without --delete-namespace the set is deleted and the namespace is kept")
+        .hint("without --delete-namespace the installation is deleted and the namespace is kept")
         .hint("--delete-foreign deletes these objects too"))
 }
 
@@ -247,11 +251,11 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs, target: Target) -> Re
         if lockable { run.under_lock(&set, work).await? } else { work.await? }
     };
     let foreign = foreign_objects(run, arguments, &namespaces).await?;
-    ensure_no_foreign(arguments, &foreign, "the set was deleted, and the namespace was kept")?;
+    ensure_no_foreign(arguments, &foreign, "the installation was deleted, and the namespace was kept")?;
     finish_namespaces(run, arguments, &namespaces, options).await?;
     let message = match result.deleted.len() {
         0 if namespaces.is_empty() => format!("nothing to delete: there is no namespace {}", set.namespace),
-        0 => format!("nothing to delete: no set `{}` in namespace {}", set.name, set.namespace),
+        0 => format!("nothing to delete: no installation `{}` in namespace {}", set.name, set.namespace),
         1 => "1 object deleted".to_owned(),
         count => format!("{count} objects deleted"),
     };
@@ -351,7 +355,7 @@ fn ensure_own_namespace(set: &ApplySet, namespaces: &[(String, NamespaceState)])
         Kind::Ownership,
         format!("namespace {} was not created by handsctl; nothing was deleted", set.namespace),
     )
-    .hint("without --delete-namespace the set is deleted and the namespace is kept")
+    .hint("without --delete-namespace the installation is deleted and the namespace is kept")
     .hint(format!("kubectl delete namespace {} deletes it with everything in it", set.namespace)))
 }
 

@@ -53,12 +53,14 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
             goal: Goal::Configuration,
             policy: change_policy(run.settings(), &arguments.apply),
             dry_run: None,
+            note: arguments.apply.note.clone(),
             probe: rollout.probe,
             restarts_replaced: !rollout.no_wait,
             accepts_rights: false,
             auto_rollback: !arguments.no_rollback,
         };
-        let deployed = deploy(run, &request).await?;
+        let limit = rollout.lock.lock_wait;
+        let deployed = run.waiting_for_lock(limit, async || deploy(run, &request).await).await?;
         image::replaced::restart_outdated(run, rollout, deployed).await
     };
     invocation

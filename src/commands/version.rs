@@ -15,6 +15,8 @@ use crate::session::output::output_form;
 use crate::session::step::Deadline;
 
 /// Print the versions of handsctl and the cluster
+///
+/// An unreachable cluster is no error: the output has the reason instead of its version.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl version\n  handsctl version --client -o json")]
 pub struct VersionArgs {

@@ -27,8 +27,12 @@ pub(crate) async fn auto_rollback(
     let started = std::time::Instant::now();
     let target = format!("to revision {number}, because {}", failure.message());
     run.events().target("rollback", target).await;
-    let request =
-        DeployRequest { goal: Goal::Revision(Some(number)), auto_rollback: false, ..request.clone() };
+    let request = DeployRequest {
+        goal: Goal::Revision(Some(number)),
+        auto_rollback: false,
+        note: None,
+        ..request.clone()
+    };
     match roll_back(run, &request, prepared).await {
         Ok((failed, finished)) => {
             let duration = phrase::span(started.elapsed());

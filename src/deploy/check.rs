@@ -50,7 +50,7 @@ pub(super) async fn changes(run: &Run<'_>, request: &DeployRequest, prepared: &P
     new_volume::report(run, prepared).await?;
     shared_host::report(run, prepared).await;
     for rule in request.policy.ownership.rules_without_field(&changes.plan) {
-        let message = format!("[deploy.ownership] `{rule}` matches no field of the set");
+        let message = format!("[deploy.ownership] `{rule}` matches no field of the installation");
         run.events().warn(Id::RuleWithoutField, message).await;
     }
     if changes.is_empty() { Ok(()) } else { check_rights(run, prepared, changes).await }

@@ -75,7 +75,8 @@ pub(super) async fn warn_of_deletion(held: &[HeldClaim], events: &Events) {
 /// Exit 2 with the command that saves the data.
 pub(crate) fn ensure_teardown_keeps(held: &[HeldClaim], time: CheckTime) -> Result<()> {
     let outcome = refuse(held.iter(), None, time);
-    outcome.map_err(|error| error.hint("handsctl teardown --delete-data deletes the set with its data"))
+    outcome
+        .map_err(|error| error.hint("handsctl teardown --delete-data deletes the installation with its data"))
 }
 
 /// When a command checks the claims.

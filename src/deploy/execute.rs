@@ -173,10 +173,16 @@ async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparati
     match changes.revision {
         RevisionChange::Existing { number, result } => Ok(RevisionRef::existing(set, number, result)),
         RevisionChange::New(number) => {
-            let snapshot = Snapshot::from_plan(&changes.plan);
+            let provenance = run.provenance().with_note(redacted_note(run, request));
+            let snapshot = Snapshot::from_plan(&changes.plan).with_provenance(provenance);
             revisions::record(api, set, number, &snapshot, &run.user_host(), &state.key.key, events).await
         }
     }
+}
+
+/// Returns the text of `--note` without the configuration's secrets.
+fn redacted_note(run: &Run<'_>, request: &DeployRequest) -> Option<String> {
+    request.note.as_ref().map(|note| run.settings().redacted(note))
 }
 
 async fn apply(

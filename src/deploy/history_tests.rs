@@ -35,7 +35,7 @@ use crate::provider::Environment;
 use crate::session::cluster_session::Session;
 use crate::session::runner::{Context, Run};
 use crate::session::step::Deadline;
-use crate::settings::{self, Flags, Request, Settings};
+use crate::settings::{self, Request, Settings};
 
 const SEQUENCES: usize = 2_000;
 /// The trees of sequences, one thread each.
@@ -129,7 +129,7 @@ fn settings_of(content: char, folder: &TempDir) -> Settings {
         format!("deploy.revision_history={KEPT}"),
         format!("kubernetes.resource_memory_limit=\"{content}Gi\""),
     ];
-    let request = Request { files: Vec::new(), set: set.into(), flags: Flags::default() };
+    let request = Request { set: set.into(), ..Request::default() };
     settings::read(&request, &[], folder.path()).unwrap().settings
 }
 
@@ -264,6 +264,7 @@ impl<'a> Cluster<'a> {
             goal,
             policy,
             dry_run: None,
+            note: None,
             probe: Probe::Auto,
             accepts_rights: false,
             auto_rollback,

@@ -33,7 +33,7 @@ mod execute;
 mod history_tests;
 mod new_volume;
 mod pod_security;
-mod prepare;
+pub(crate) mod prepare;
 mod prepull;
 pub(crate) mod recipe;
 pub(crate) mod refusals;

@@ -110,7 +110,11 @@ async fn inspect(run: &Run<'_>) -> Result<ClusterState> {
     inspect::inspect(run.api(), &run.session.set(), &secrets, &kinds, run.events()).await
 }
 
-fn desired(settings: &Settings, goal: Goal, state: &ClusterState) -> Result<Desired> {
+/// Returns the state that a goal stands for.
+///
+/// # Errors
+/// Exit 2 or 7 if the revision of the goal is not kept or is not one; exit 3 if a manifest of the configuration is wrong.
+pub(crate) fn desired(settings: &Settings, goal: Goal, state: &ClusterState) -> Result<Desired> {
     match goal {
         Goal::Configuration => {
             let naming = SecretNaming::Keyed { key: &state.key.key, versions: &state.secret_versions };
@@ -232,7 +236,7 @@ fn chosen_revision<'a>(
             return Err(foreign_revision(foreign, settings));
         }
         let message = format!(
-            "there is no set `{}` with a history in namespace {}",
+            "there is no installation `{}` with a history in namespace {}",
             settings.deploy.name, settings.deploy.namespace
         );
         return Err(Error::new(Id::NoSuchRevision, Kind::Usage, message).hint("handsctl deploy creates it"));
@@ -256,14 +260,17 @@ fn chosen_revision<'a>(
 fn foreign_revision(foreign: &ForeignRevision, settings: &Settings) -> Error {
     let ForeignRevision { name, reason, .. } = foreign;
     let deploy = &settings.deploy;
-    let message =
-        format!("secret/{name} is not a revision of set `{}`: {reason}; nothing was changed", deploy.name);
+    let message = format!(
+        "secret/{name} is not a revision of installation `{}`: {reason}; nothing was changed",
+        deploy.name
+    );
     Error::new(Id::ForeignRevision, Kind::Ownership, message)
-        .hint("handsctl history lists the set's revisions")
+        .hint("handsctl history lists the installation's revisions")
         .hint(format!("to delete it: kubectl delete secret {name} -n {}", deploy.namespace))
 }
 
-fn restore_error(number: u64, error: RestoreError, set: &ApplySet) -> Error {
+/// Returns the error for a revision that cannot be restored.
+pub(crate) fn restore_error(number: u64, error: RestoreError, set: &ApplySet) -> Error {
     match error {
         RestoreError::Missing(ids) => {
             let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
@@ -272,7 +279,7 @@ fn restore_error(number: u64, error: RestoreError, set: &ApplySet) -> Error {
         RestoreError::Rejected(objects) => {
             let secret = revision::name(set, number);
             let message = format!(
-                "revision {number} (secret/{secret}) has objects that cannot be members of set `{}`; nothing was changed",
+                "revision {number} (secret/{secret}) has objects that cannot be members of installation `{}`; nothing was changed",
                 set.name
             );
             let error = Error::new(Id::RevisionRejected, Kind::Ownership, message);

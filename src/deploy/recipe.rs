@@ -98,7 +98,7 @@ async fn report_restored(run: &Run<'_>, prepared: &Preparation, number: u64) {
     } else {
         format!("from revision {}: {}", latest.number, changes.join(", "))
     };
-    let message = format!("to revision {number}{age} by {}; {changes}{image}", target.by);
+    let message = format!("to revision {number}{age} by {}; {changes}{image}", target.author());
     run.events().done(Phase::Preflight, "rollback", message).await;
 }
 

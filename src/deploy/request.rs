@@ -15,6 +15,8 @@ pub(crate) struct DeployRequest {
     pub(crate) policy: ChangePolicy,
     /// Where a dry run is checked; None to execute the changes.
     pub(crate) dry_run: Option<DryRun>,
+    /// The text of `--note`, which the revision records.
+    pub(crate) note: Option<String>,
     /// When the application is probed.
     pub(crate) probe: Probe,
     /// True if the caller restarts pods whose image was rebuilt under the same name, so that none needs a warning.

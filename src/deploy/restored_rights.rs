@@ -33,7 +33,7 @@ pub(super) fn ensure_accepted(
         return Ok(());
     }
     let message = format!(
-        "revision {number} grants rights that neither the configuration nor the deployed set grants; nothing was changed"
+        "revision {number} grants rights that neither the configuration nor the deployed installation grants; nothing was changed"
     );
     let error = Error::new(Id::RightsNotAccepted, Kind::Ownership, message);
     Err(rights

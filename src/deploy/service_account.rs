@@ -55,8 +55,9 @@ fn fault(settings: &Settings, account: &ObjectId, state: AccountState) -> Option
             )
         }
         AccountState::Pruned => {
-            let own =
-                format!("{account} is the set's own, and is deleted once [deploy].service_account is set");
+            let own = format!(
+                "{account} is the installation's own, and is deleted once [deploy].service_account is set"
+            );
             Some(
                 error(format!("{own}; nothing was changed"))
                     .hint("name another one, which an administrator creates"),

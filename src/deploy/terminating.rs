@@ -104,7 +104,7 @@ pub(super) async fn wait_for_members(
     wait(run, deleted, |remaining| {
         let remaining: Vec<_> =
             remaining.iter().map(|object| (object.id.clone(), object.object.clone())).collect();
-        deletion_wait::still_deleted_error(&remaining).state("the set was not changed")
+        deletion_wait::still_deleted_error(&remaining).state("the installation was not changed")
     })
     .await?;
     prepared.refresh(run, request).await

@@ -17,6 +17,10 @@ pub const ENDINGS: &[&str] = &[
     "ACCESS_KEY_ID",
     "PRIVATE_KEY",
     "CREDENTIALS",
+    "CREDS",
+    "AUTH_HEADER",
+    "WEBHOOK",
+    "WEBHOOK_URL",
     "AUTHORIZATION",
     "DSN",
     "DATABASE_URL",
@@ -34,6 +38,10 @@ pub fn is_sensitive(name: &str) -> bool {
     let name = name.to_ascii_uppercase().replace('-', "_");
     if PUBLIC.iter().any(|public| name.ends_with(public)) {
         return false;
+    }
+    // PGPASSWORD
+    if name.ends_with("PASSWORD") {
+        return true;
     }
     let rest = |ending: &&str| name.strip_suffix(*ending);
     ENDINGS.iter().filter_map(rest).any(|rest| rest.is_empty() || rest.ends_with('_'))
@@ -61,6 +69,10 @@ mod tests {
             "SENTRY_DSN",
             "DSN",
             "SSH_PASSPHRASE",
+            "PGPASSWORD",
+            "LLM_CREDS",
+            "AUTH_HEADER",
+            "SLACK_WEBHOOK",
             "STORAGE_CONNECTION_STRING",
         ] {
             assert!(is_sensitive(name), "{name}");

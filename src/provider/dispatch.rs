@@ -203,13 +203,26 @@ pub fn recorded_context(environment: &Environment, name: &str) -> Result<Option<
     Ok(recorded_provider(environment, name)?.map(|provider| provider.context(name)))
 }
 
-/// Returns whether a context is that of a cluster of simulated nodes that handsctl created. Cheap: reads one file.
+/// Returns whether an API server is that of a cluster of simulated nodes that handsctl created, whatever its context is
+/// called. Cheap: reads two files for each cluster.
 ///
 /// # Errors
-/// `HC9003` if the record cannot be read.
-pub fn is_recorded_simulation(environment: &Environment, context: &str) -> Result<bool> {
-    let Some(name) = context.strip_prefix("kwok-") else { return Ok(false) };
-    Ok(recorded_provider(environment, name)? == Some(LocalProvider::Kwok))
+/// `HC9003` if the folder of the clusters or a cluster's kubeconfig cannot be read.
+pub fn is_recorded_simulation(environment: &Environment, server: &str) -> Result<bool> {
+    if environment.without_home.is_some() {
+        return Ok(false);
+    }
+    for name in state_file::names(&environment.state)? {
+        // An unreadable record is reported by the commands on its own cluster.
+        if !matches!(recorded_provider(environment, &name), Ok(Some(LocalProvider::Kwok))) {
+            continue;
+        }
+        let recorded = kubeconfig::server(&kwok::own_kubeconfig(environment, &name))?;
+        if recorded.is_some_and(|recorded| recorded.trim_end_matches('/') == server.trim_end_matches('/')) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Returns the address of the API server of the cluster that handsctl created with this name; None: there is no record,

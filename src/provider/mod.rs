@@ -12,12 +12,13 @@
 //! Shared by the providers:
 //! - `kubeconfig`: edits the user's kubeconfig line by line.
 //! - `state_file`: the record of a cluster that handsctl created. `file_lock`: admits one handsctl at a time.
-//! - `private_file`: files that only this user may read.
+//! - `private_file`: files that only this user may read. `atomic_file`: replaces a file atomically.
 //! - `environment`: the environment variables and folders of this computer.
 //! - `command`: child processes. `process_id`: identity of a process. `readyz`: waits for an API server.
 //! - `mirrord`: runs a local command as if it ran in a pod.
 
 mod assets;
+mod atomic_file;
 mod cluster_spec;
 mod cluster_status;
 mod command;
@@ -36,6 +37,7 @@ mod readyz;
 mod state_file;
 
 pub use assets::component::ControlPlaneComponent;
+pub use atomic_file::replace as replace_file;
 pub use cluster_spec::{ClusterSpec, Ports, ResourceAmount, Workload};
 pub use cluster_status::{ClusterStatus, Details};
 pub use dispatch::{

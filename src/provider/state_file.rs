@@ -181,6 +181,15 @@ pub(super) fn all_merged(state: &Path) -> Result<Vec<KubeconfigEntry>> {
     Ok(folders(state)?.into_iter().filter_map(merged).flatten().collect())
 }
 
+/// Returns the names of all clusters that have a folder.
+pub(super) fn names(state: &Path) -> Result<Vec<String>> {
+    if !clusters(state).exists() {
+        return Ok(Vec::new());
+    }
+    let name = |own: PathBuf| Some(own.file_name()?.to_str()?.to_owned());
+    Ok(folders(state)?.into_iter().filter_map(name).collect())
+}
+
 fn folders(state: &Path) -> Result<Vec<PathBuf>> {
     let folder = clusters(state);
     let failed = |error| Error::io(format!("cannot list {}", folder.display()), error);

@@ -3,21 +3,28 @@
 //! - `streams`: stdout and stderr: what they are (terminal, width), and the writes.
 //! - `reporter`: runs concurrently with the command and writes its events.
 //! - `progress`: the output while a command runs: on a terminal, as lines, as NDJSON.
+//! - `junit`: the result as JUnit XML.
 //! - `summary`: the result of a command, as one object.
+//! - `schemas`: JSON Schemas of the outputs for programs.
 //! - `text`: errors, diagnostics, diffs and tables as text.
 
+mod junit;
 mod progress;
 mod reporter;
 #[cfg(test)]
 mod scenario;
+mod schemas;
 mod streams;
 mod summary;
 mod text;
 
-pub use reporter::{EventsTarget, Output, Reporter};
+pub use junit::ConfigCheck;
+pub use reporter::{EventsTarget, JunitFile, Output, ReadingProgress, Reporter};
+pub use schemas::{diff_schema, events_schema, failure_schema, schema_of, summary_schema};
 pub use streams::{Streams, Written};
 pub use summary::{ReportedWarning, RunSummary, Summary};
 pub use text::color::ColorChoice;
-pub use text::diff::DiffReport;
+pub use text::diff::{DiffBasis, DiffReport};
 pub use text::messages::Answer;
+pub use text::recorded_diff::RecordedDiff;
 pub use text::table::table;

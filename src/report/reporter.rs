@@ -8,16 +8,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
+use super::junit::{self, ConfigCheck, Junit};
 use super::progress::bars::Bars;
 use super::progress::events_json::EventsJson;
 use super::progress::heartbeat::Heartbeat;
 use super::progress::lines::{LineOptions, LineProgress};
 use super::progress::terminal::TerminalProgress;
-use super::streams::{Streams, Written};
+use super::streams::{JobLog, Streams, Written};
 use super::summary::RunSummary;
 use super::text::diagnostic::Style;
 use super::text::github;
-use crate::error::{Error, Result};
+use super::text::gitlab::Sections;
+use crate::catalogue::Id;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Receiver};
 
 /// The target of the machine-readable stream.
@@ -41,19 +45,32 @@ pub enum Output {
     Yaml,
 }
 
+/// What the reporter shows to people while a command only reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadingProgress {
+    /// Progress as in a command that changes something: the command waits.
+    Shown,
+    /// Only the warnings.
+    EventsOnly,
+}
+
 /// Writes the events of a running command.
 pub struct Reporter {
     streams: Streams,
     sink: Sink,
     json: Option<(EventsJson, EventsPipe)>,
+    junit: Option<(Junit, JunitFile)>,
     heartbeat: Heartbeat,
     run_summary: RunSummary,
+    /// Whether the run's summary is written for a GitHub workflow. A command that only reads writes its own.
+    writes_github_files: bool,
     now: Box<dyn Fn() -> Timestamp + Send>,
 }
 
 enum Sink {
     Bars { progress: Box<TerminalProgress>, bars: Box<Bars> },
-    Lines(Box<LineProgress>),
+    Lines { lines: Box<LineProgress>, sections: Option<Sections> },
+    Warnings,
     Silent,
 }
 
@@ -95,11 +112,41 @@ impl Reporter {
                 bars: Box::new(Bars::on_stderr()),
             }
         } else {
-            let options = LineOptions { verbose, github: settings.github.is_some(), style };
-            Sink::Lines(Box::new(LineProgress::new(options)))
+            let github = settings.github.as_ref().map(|files| files.checkout.clone());
+            let lines = Box::new(LineProgress::new(LineOptions { verbose, github, style }));
+            Sink::Lines { lines, sections: (settings.log == JobLog::Gitlab).then(Sections::default) }
         };
         let (heartbeat, run_summary) = (Heartbeat::default(), RunSummary::default());
-        Ok(Self { streams, sink, json, heartbeat, run_summary, now: Box::new(now) })
+        let writes_github_files = true;
+        let now = Box::new(now);
+        let junit = None;
+        Ok(Self { streams, sink, json, junit, heartbeat, run_summary, writes_github_files, now })
+    }
+
+    /// Writes the result as JUnit XML at the end.
+    #[must_use]
+    pub fn with_junit(mut self, file: Option<JunitFile>) -> Self {
+        self.junit = file.map(|file| (Junit::default(), file));
+        self
+    }
+
+    /// Creates the reporter of a command that only reads and writes its result itself.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn for_reading(
+        streams: Streams,
+        events: Option<&EventsTarget>,
+        output: Output,
+        progress: ReadingProgress,
+        now: impl Fn() -> Timestamp + Send + 'static,
+    ) -> Result<Self> {
+        let mut reporter = Self::new(streams, events, output, now)?;
+        reporter.writes_github_files = false;
+        if progress == ReadingProgress::EventsOnly && !reporter.streams.settings.quiet {
+            reporter.sink = Sink::Warnings;
+        }
+        Ok(reporter)
     }
 
     /// Writes every event until [`Event::Finished`], or until all senders are dropped.
@@ -140,9 +187,22 @@ impl Reporter {
         self.heartbeat.observe(event, now);
         self.run_summary.add(event);
         self.write_json(event, now);
+        if let Some((junit, _)) = &mut self.junit {
+            junit.observe(event, now);
+        }
         match &mut self.sink {
             Sink::Silent => {}
-            Sink::Lines(lines) => self.streams.err(&lines.event(event, now)),
+            Sink::Warnings => {
+                if let Event::Warning { id, message, diagnostic } = event {
+                    self.streams.diagnostic(&warning(*id, message, diagnostic.as_deref()));
+                }
+            }
+            Sink::Lines { lines, sections } => {
+                if let Some(sections) = sections {
+                    self.streams.section(&sections.before(event, now));
+                }
+                self.streams.err(&lines.event(event, now));
+            }
             Sink::Bars { progress, bars } => {
                 let text = progress.event(event, now);
                 if !text.is_empty() {
@@ -191,22 +251,26 @@ impl Reporter {
             let text = progress.abandon((self.now)());
             self.streams.err(&text);
         }
-        if let Err(error) = self.write_github_files() {
+        if self.writes_github_files
+            && let Err(error) = self.write_github_files()
+        {
+            self.warn(&error);
+        }
+        if let Some((junit, file)) = self.junit.take()
+            && let Err(error) = junit.xml().and_then(|xml| file.write(&xml))
+        {
             self.warn(&error);
         }
         self.run_summary
     }
 
     fn write_github_files(&self) -> Result<()> {
-        let Some(files) = &self.streams.settings.github else { return Ok(()) };
+        if self.streams.settings.github.is_none() {
+            return Ok(());
+        }
         let Some(summary) = self.run_summary.summary() else { return Ok(()) };
-        if let Some(path) = &files.step_summary {
-            append(path, &github::step_summary(&self.run_summary, &summary))?;
-        }
-        if let Some(path) = &files.output {
-            append(path, &github::outputs(&summary))?;
-        }
-        Ok(())
+        self.streams.step_summary(&github::step_summary(&self.run_summary, &summary))?;
+        self.streams.step_output(&github::outputs(&summary))
     }
 
     /// Writes a warning about an error of the reporter itself. It does not affect the command's result.
@@ -214,8 +278,58 @@ impl Reporter {
         let text = self.streams.warning_text(error);
         match &self.sink {
             Sink::Bars { bars, .. } => bars.write_above(|| self.streams.err(&text)),
-            Sink::Lines(_) | Sink::Silent => self.streams.err(&text),
+            Sink::Lines { .. } | Sink::Warnings | Sink::Silent => self.streams.err(&text),
         }
+    }
+}
+
+/// Returns the diagnostic of a warning; one without a location has none.
+fn warning(id: Id, message: &str, diagnostic: Option<&Diagnostic>) -> Diagnostic {
+    diagnostic.cloned().unwrap_or_else(|| Diagnostic {
+        id,
+        severity: Severity::Warning,
+        message: message.to_owned(),
+        location: None,
+        label: String::new(),
+        masked: false,
+    })
+}
+
+/// The file of `--junit`.
+pub struct JunitFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl JunitFile {
+    /// Creates the file, before the command has changed anything. An existing file is truncated.
+    ///
+    /// # Errors
+    /// Exit 2 if the file cannot be created.
+    pub fn create(path: PathBuf) -> Result<Self> {
+        let action = || format!("cannot create the JUnit file {}", path.display());
+        let file = File::create(&path)
+            .map_err(|error| Error::io(action(), error).replace_kind(Id::Usage, Kind::Usage))?;
+        Ok(Self { path, file })
+    }
+
+    fn write(mut self, xml: &str) -> Result<()> {
+        let written = self.file.write_all(xml.as_bytes());
+        written.map_err(|error| Error::io(format!("cannot write {}", self.path.display()), error))
+    }
+}
+
+impl Streams {
+    /// Writes the diagnostics of a configuration as JUnit XML.
+    ///
+    /// # Errors
+    /// Writing fails.
+    pub fn junit_of_configuration(&self, file: JunitFile, check: &ConfigCheck<'_>) -> Result<()> {
+        let diagnostics: Vec<Diagnostic> =
+            check.diagnostics.iter().map(|it| it.map_texts(|text| self.hidden(text))).collect();
+        let summary = self.hidden(check.summary);
+        let check = ConfigCheck { summary: &summary, diagnostics: &diagnostics, ..*check };
+        file.write(&junit::of_configuration(&check)?)
     }
 }
 
@@ -225,7 +339,8 @@ impl EventsPipe {
             EventsTarget::Stdout => Ok(Self::Stdout(streams.clone())),
             EventsTarget::File(path) => {
                 let file = File::create(path).map_err(|error| {
-                    Error::io(format!("cannot create the events file {}", path.display()), error)
+                    let action = format!("cannot create the events file {}", path.display());
+                    Error::io(action, error).replace_kind(Id::Usage, Kind::Usage)
                 })?;
                 Ok(Self::File { path: path.clone(), file })
             }
@@ -250,16 +365,13 @@ impl EventsPipe {
     }
 }
 
-fn append(path: &std::path::Path, text: &str) -> Result<()> {
-    let write = || File::options().append(true).create(true).open(path)?.write_all(text.as_bytes());
-    write().map_err(|error| Error::io(format!("cannot append to {}", path.display()), error))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::{Action, Events, Finished, Phase, Progress};
     use crate::report::scenario::{self, assert_recorded, timestamp};
+    use crate::report::schemas::summary_schema;
+    use crate::report::schemas::tests::assert_matches;
     use crate::report::streams::GithubFiles;
     use crate::report::streams::tests::{captured, settings};
 
@@ -287,6 +399,8 @@ mod tests {
         let run_summary = run(streams, Some(EventsTarget::Stdout), events).await;
         assert!(out.text().lines().last().unwrap().contains(r#""type":"finished""#), "{}", out.text());
         assert_eq!((run_summary.count(Action::Created), run_summary.count(Action::Unchanged)), (1, 1));
+        let value = serde_json::to_value(run_summary.summary()).unwrap();
+        assert_matches(&summary_schema(), &value);
         assert_recorded!("summary.json", serde_json::to_string_pretty(&run_summary.summary()).unwrap());
     }
 
@@ -307,11 +421,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (summary, output) = (folder.path().join("summary"), folder.path().join("output"));
         let mut github = settings();
-        let files = GithubFiles { step_summary: Some(summary.clone()), output: Some(output.clone()) };
+        let files = GithubFiles {
+            step_summary: Some(summary.clone()),
+            output: Some(output.clone()),
+            ..GithubFiles::default()
+        };
         github.github = Some(files);
         run(captured(github).0, None, events()).await;
         assert_eq!(std::fs::read_to_string(output).unwrap(), "url=http://localhost/\nrevision=4\n");
         assert_recorded!("step-summary.md", std::fs::read_to_string(summary).unwrap());
+    }
+
+    #[tokio::test]
+    async fn gitlab_job_has_a_section_for_each_phase() {
+        let mut gitlab = settings();
+        gitlab.log = JobLog::Gitlab;
+        let (streams, _, err) = captured(gitlab);
+        run(streams, None, events()).await;
+        let text = err.text();
+        let marks = |mark: &str| text.matches(&format!("\u{1b}[0Ksection_{mark}:")).count();
+        assert!(marks("start") >= 4 && marks("start") == marks("end"), "{text}");
+        let last_end = text.rfind("section_end:").unwrap();
+        assert!(text[last_end..].contains("done      OpenHands is ready"), "the result is outside: {text}");
     }
 
     #[test]
@@ -364,6 +495,8 @@ mod tests {
     fn events_file_in_missing_folder_is_error() {
         let target = EventsTarget::File("/no/such/folder/events".into());
         let reporter = Reporter::new(captured(settings()).0, Some(&target), Output::Human, || timestamp(0));
-        assert_eq!(reporter.err().unwrap().message(), "cannot create the events file /no/such/folder/events");
+        let error = reporter.err().unwrap();
+        assert_eq!(error.message(), "cannot create the events file /no/such/folder/events");
+        assert_eq!(error.kind(), Kind::Usage);
     }
 }

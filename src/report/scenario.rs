@@ -147,6 +147,7 @@ fn finished() -> Finished {
             ("logs".into(), "handsctl logs -f".into()),
             ("undo".into(), "handsctl teardown            (keeps the 5Gi volume)".into()),
         ],
+        error: None,
     }
 }
 

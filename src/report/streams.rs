@@ -1,9 +1,10 @@
 //! The properties of the process' streams, detected once, and the only writes to them.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Write};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::text::color::{self, ColorChoice, ColorVariables};
-use super::text::github;
+use super::text::github::{self, Checkout};
 use super::text::sanitize::{sanitize, sanitize_colored};
 use super::text::style::Palette;
 use crate::error::{Error, Result};
@@ -31,6 +32,8 @@ pub enum Written {
 /// The files for results that GitHub's runner names in `GITHUB_STEP_SUMMARY` and `GITHUB_OUTPUT`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct GithubFiles {
+    /// The folders that annotations need.
+    pub(super) checkout: Checkout,
     pub(super) step_summary: Option<PathBuf>,
     pub(super) output: Option<PathBuf>,
 }
@@ -57,6 +60,17 @@ pub(super) struct TerminalSettings {
     pub(super) ci: bool,
     /// The result files of a GitHub workflow step. None outside of GitHub Actions.
     pub(super) github: Option<GithubFiles>,
+    /// The log that stderr goes to.
+    pub(super) log: JobLog,
+}
+
+/// The log of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JobLog {
+    /// Lines.
+    Plain,
+    /// GitLab's: it has sections that fold.
+    Gitlab,
 }
 
 /// The properties of one stream.
@@ -99,6 +113,10 @@ impl Streams {
             // `CI=false` disables the detection.
             ci: env_variable("CI").is_some_and(|value| !value.is_empty() && value != "false"),
             github: github_files(),
+            log: match env_variable("GITLAB_CI").as_deref() {
+                Some("true") => JobLog::Gitlab,
+                _ => JobLog::Plain,
+            },
         };
         Self::with_writers(Box::new(std::io::stdout()), Box::new(std::io::stderr()), settings)
     }
@@ -151,6 +169,29 @@ impl Streams {
     /// because it cannot be reported anywhere else.
     pub fn err(&self, text: &str) {
         let _cannot_be_reported = lock(&self.err).write(&sanitize_colored(&self.hidden(text)));
+    }
+
+    /// Writes the marks of a GitLab section to stderr. They have control characters, and no text of others.
+    pub(super) fn section(&self, marks: &str) {
+        let _cannot_be_reported = lock(&self.err).write(marks);
+    }
+
+    /// Appends text to the summary of a GitHub workflow's step, if there is one.
+    ///
+    /// # Errors
+    /// Writing fails.
+    pub(super) fn step_summary(&self, text: &str) -> Result<()> {
+        let path = self.settings.github.as_ref().and_then(|files| files.step_summary.as_ref());
+        path.map_or(Ok(()), |path| append(path, text))
+    }
+
+    /// Appends lines to the outputs of a GitHub workflow's step, if there are any.
+    ///
+    /// # Errors
+    /// Writing fails.
+    pub(super) fn step_output(&self, text: &str) -> Result<()> {
+        let path = self.settings.github.as_ref().and_then(|files| files.output.as_ref());
+        path.map_or(Ok(()), |path| append(path, text))
     }
 
     /// Writes a line about the progress of a command without a reporter to stderr, unless --quiet is set.
@@ -250,8 +291,27 @@ fn env_variable(name: &str) -> Option<String> {
 
 fn github_files() -> Option<GithubFiles> {
     let file = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    (env_variable("GITHUB_ACTIONS").as_deref() == Some("true"))
-        .then(|| GithubFiles { step_summary: file("GITHUB_STEP_SUMMARY"), output: file("GITHUB_OUTPUT") })
+    (env_variable("GITHUB_ACTIONS").as_deref() == Some("true")).then(|| GithubFiles {
+        checkout: checkout(),
+        step_summary: file("GITHUB_STEP_SUMMARY"),
+        output: file("GITHUB_OUTPUT"),
+    })
+}
+
+/// Returns the working directory, and the top folder of its repository: the nearest one with `.git` in the workspace,
+/// because a job may check out several repositories into it; else the workspace.
+fn checkout() -> Checkout {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let workspace = std::env::var_os("GITHUB_WORKSPACE").map(PathBuf::from).unwrap_or_default();
+    let workspace = workspace.canonicalize().unwrap_or(workspace);
+    let mut inside = folder.ancestors().take_while(|folder| folder.starts_with(&workspace));
+    let top = inside.find(|folder| folder.join(".git").exists()).map(Path::to_path_buf);
+    Checkout { top: top.unwrap_or(workspace), folder }
+}
+
+fn append(path: &Path, text: &str) -> Result<()> {
+    let write = || File::options().append(true).create(true).open(path)?.write_all(text.as_bytes());
+    write().map_err(|error| Error::io(format!("cannot append to {}", path.display()), error))
 }
 
 #[cfg(test)]
@@ -299,6 +359,7 @@ pub(crate) mod tests {
             stdin_terminal: false,
             ci: false,
             github: None,
+            log: JobLog::Plain,
         }
     }
 

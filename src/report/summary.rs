@@ -1,8 +1,9 @@
 //! The result of a command, as one object: `deploy -o json`. Pure.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::text::error::Position;
+use super::text::error::{ErrorObject, Position};
 use super::text::json_objects::{FindingObject, ObjectRef};
 use crate::catalogue::Id;
 use crate::diagnostic::Location;
@@ -98,6 +99,7 @@ impl RunSummary {
             objects: self.objects.iter().map(ObjectOutcome::new).collect(),
             findings: self.findings.iter().map(FindingObject::new).collect(),
             warnings: self.warnings.iter().map(WarningObject::new).collect(),
+            error: finished.error.as_deref().map(ErrorObject::new),
         })
     }
 }
@@ -122,7 +124,7 @@ impl ReportedWarning {
 }
 
 /// The object for `-o json`. Its fields are documented with the event stream's fields of the same names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Summary<'a> {
     pub(super) command: &'a str,
     pub(super) target: &'a str,
@@ -137,9 +139,10 @@ pub struct Summary<'a> {
     objects: Vec<ObjectOutcome<'a>>,
     findings: Vec<FindingObject<'a>>,
     warnings: Vec<WarningObject<'a>>,
+    error: Option<ErrorObject<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ObjectOutcome<'a> {
     object: ObjectRef<'a>,
     action: &'static str,
@@ -152,7 +155,7 @@ impl<'a> ObjectOutcome<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct WarningObject<'a> {
     id: &'static str,
     message: &'a str,

@@ -1,6 +1,7 @@
 //! The start of every command that uses a cluster: the configuration, the choice of the cluster, the connection.
 
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -15,7 +16,7 @@ use crate::cluster::client::proxy::ProxyVariables;
 use crate::cluster::client::version::{self, ServerVersion};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
-use crate::flags::Global;
+use crate::flags::{Global, parse_duration};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::provider::{self, Environment, Ports, RECREATE_HINT};
 use crate::report::{Answer, Streams};
@@ -29,8 +30,10 @@ pub(crate) enum Secrets {
     Needed,
     /// The command uses the values that are available.
     IfAvailable,
-    /// The command shows or checks the configuration without the values.
+    /// The command shows the configuration without the values.
     Unread,
+    /// The command checks the configuration and warns of values that are not available.
+    Checked,
     /// The configuration only names the set.
     Unneeded,
 }
@@ -70,6 +73,9 @@ pub(crate) fn load(global: &Global, secrets: Secrets, streams: &Streams) -> Resu
         Secrets::Unread => {
             crate::settings::read_without_secrets(&request(global), &variables(), Path::new("."))
         }
+        Secrets::Checked => {
+            crate::settings::read_checking_secrets(&request(global), &variables(), Path::new("."))
+        }
         Secrets::Unneeded => crate::settings::read_unapplied(&request(global), &variables(), Path::new(".")),
     }?;
     streams.hide(loaded.settings.known_secrets());
@@ -102,7 +108,7 @@ fn is_local_choice(global: &Global, settings: &Settings) -> Result<bool> {
     })
 }
 
-fn request(global: &Global) -> Request {
+pub(super) fn request(global: &Global) -> Request {
     Request {
         files: global.config.clone(),
         set: global.set.clone(),
@@ -111,6 +117,7 @@ fn request(global: &Global) -> Request {
             namespace: global.namespace.clone(),
             cluster: global.cluster.clone(),
         },
+        edited: None,
     }
 }
 
@@ -119,7 +126,7 @@ pub(crate) fn read_environment() -> Environment {
     Environment::read()
 }
 
-fn variables() -> Vec<(String, String)> {
+pub(super) fn variables() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
@@ -176,6 +183,29 @@ impl Session {
         Self::new(environment, loaded.settings, connection)
     }
 
+    /// Connects to the cluster to complete a typed word. None: somebody would have to log in, and a credential plugin may
+    /// ask on the terminal, in the middle of the line.
+    ///
+    /// # Errors
+    /// Exit 3 if no cluster can be chosen, or the kubeconfig is invalid.
+    pub(crate) async fn to_complete(
+        global: &Global,
+        loaded: Loaded,
+        streams: &Streams,
+        deadline: Deadline,
+    ) -> Result<Option<Self>> {
+        let environment = read_environment();
+        let args = context_args(global, &loaded.settings, &environment, deadline)?;
+        let chosen = connect::choose(&args).await?;
+        if chosen.needs_login() {
+            return Ok(None);
+        }
+        let mut connection = chosen.open().await?;
+        streams.hide(connection.secrets.clone());
+        connection.api = connection.api.until(deadline.for_requests());
+        Self::new(environment, loaded.settings, connection).map(Some)
+    }
+
     /// Connects to the cluster for a command that changes it, and asks for a confirmation if the choice is not
     /// explicit.
     ///
@@ -215,10 +245,29 @@ impl Session {
         let is_own = own_context.as_ref() == Some(&connection.choice.context);
         let local = if is_own { provider::recorded_ports(&environment, name) } else { None };
         let mut settings = settings.for_local_cluster(is_local);
-        if is_local && provider::is_recorded_simulation(&environment, &connection.choice.context)? {
+        if provider::is_recorded_simulation(&environment, &connection.server)? {
             settings = settings.with_placeholders();
         }
         Ok(Self { settings, connection, local, is_own, environment })
+    }
+
+    /// Checks who would reach the application on a cluster of others: the configuration may be one for a local cluster,
+    /// and `--context` chose another. Reports the warnings, except those with a reported id.
+    ///
+    /// # Errors
+    /// Exit 3 if everybody would, and the configuration does not acknowledge it.
+    pub(crate) async fn check_exposure(&self, reported: &[Id], events: &Events) -> Result<()> {
+        let Connection { choice, server, .. } = &self.connection;
+        if context::is_local(&choice.context, server) {
+            return Ok(());
+        }
+        for warning in crate::settings::check_exposure_elsewhere(&self.settings)? {
+            if !reported.contains(&warning.id) {
+                let (id, message) = (warning.id, warning.message.clone());
+                events.send(Event::Warning { id, message, diagnostic: Some(Box::new(warning)) }).await;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the set that the settings name.
@@ -407,6 +456,22 @@ fn no_credentials(deadline: Deadline) -> Error {
         .hint("the plugin is the program under users[].user.exec: it may wait for a login")
         .hint("a tokenFile may be a named pipe that no program writes to")
         .hint(LONGER_LIMIT)
+}
+
+/// Lists the contexts of the kubeconfig.
+///
+/// # Errors
+/// Exit 4 without a usable kubeconfig.
+pub(crate) async fn context_names(global: &Global) -> Result<Vec<String>> {
+    let kubeconfigs = read_environment().kubeconfigs;
+    let args = ContextArgs { kubeconfig: global.kubeconfig.clone(), kubeconfigs, ..ContextArgs::default() };
+    connect::context_names(&args).await
+}
+
+/// Returns how long a completion may take: `HANDSCTL_COMPLETION_LIMIT`, such as `1s`. None: the variable is not set, or is
+/// no duration.
+pub(crate) fn completion_limit() -> Option<Duration> {
+    parse_duration(&variable(&["HANDSCTL_COMPLETION_LIMIT"])?).ok()
 }
 
 /// Collects the sources from which the context is chosen.

@@ -65,11 +65,11 @@ pub(crate) fn is_localhost(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Flags, Request, read};
+    use crate::settings::{Request, read};
 
     fn settings(set: &[&str]) -> Settings {
         let set = set.iter().map(|text| (*text).to_owned()).collect();
-        let request = Request { files: Vec::new(), set, flags: Flags::default() };
+        let request = Request { set, ..Request::default() };
         let empty_folder = tempfile::tempdir().unwrap();
         read(&request, &[], empty_folder.path()).unwrap().settings
     }

@@ -4,22 +4,29 @@
 //! - `local_state`: explains a failed connection by the state of the local cluster. `desired_cluster`: the local cluster
 //!   of the configuration.
 //! - `confirm`: asks before data is deleted.
+//! - `config_file`: the config file that a command changes. `editor`: the user's editor.
 //! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event. `signals`: the first
 //!   one ends a command in order, the second one at once.
+//! - `reading`: runs a command that only reads beside its reporter.
 //! - `long_calls`: what a command says about requests that wait long: while it waits, and when it times out.
 //! - `step`: runs one named part of a command; also has the command's `Deadline`. `output`: the output format of its
 //!   result; also converts foreign errors.
 //! - `set_lock`: acquires the set's lock for a command and releases it however the command ends. `revision_slot`: marks
 //!   an unfinished revision as interrupted before that.
+//! - `provenance`: who started this run, as its CI system says.
 //! - `exposure`: computes the URL of the application.
 
 pub(crate) mod cluster_session;
+pub(crate) mod config_file;
 pub(crate) mod confirm;
 pub(crate) mod desired_cluster;
+pub(crate) mod editor;
 pub(crate) mod exposure;
 mod local_state;
 pub(crate) mod long_calls;
 pub(crate) mod output;
+mod provenance;
+pub(crate) mod reading;
 pub(crate) mod revision_slot;
 pub(crate) mod runner;
 pub(crate) mod set_lock;

@@ -1,5 +1,6 @@
 //! Runs a command beside its reporter and handles signals, the deadline and the last event.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,10 +8,12 @@ use jiff::Timestamp;
 use super::cluster_session::{self, Secrets, Session};
 use super::long_calls::LongCalls;
 use super::output::output_form;
+use super::provenance;
 use super::revision_slot::RevisionSlot;
 use super::set_lock::{self, LockSlot};
 use super::signals::Signals;
 use super::step::Deadline;
+use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::cluster::client::connect::Connection;
 use crate::command_line::RepeatedFlags;
@@ -19,8 +22,9 @@ use crate::event::{Event, Events, Finished, Phase};
 use crate::flags::{Format, Global};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::lease::Holder;
+use crate::plan::inventory::provenance::Provenance;
 use crate::provider::Environment;
-use crate::report::{EventsTarget, Output, Reporter, RunSummary, Streams};
+use crate::report::{EventsTarget, JunitFile, Output, Reporter, RunSummary, Streams};
 use crate::settings::Settings;
 
 /// Longer than the release of the lock takes at most; its warning may wait for a reader that has stopped.
@@ -48,6 +52,8 @@ pub(crate) struct Context {
     words: Vec<String>,
     /// This process, as it holds the lock and creates revisions.
     process: Holder,
+    /// Who started this run.
+    provenance: Provenance,
     /// The requests that wait for the API server.
     calls: LongCalls,
     /// The set's lock, after the command has requested it.
@@ -71,6 +77,7 @@ impl Context {
             deadline,
             words,
             process,
+            provenance: provenance::of_this_run(),
             calls: LongCalls::default(),
             lock: LockSlot::default(),
             revision: RevisionSlot::default(),
@@ -131,10 +138,14 @@ impl Invocation<'_> {
             let loaded =
                 cluster_session::load_until(context.deadline, self.global, secrets, self.streams).await?;
             cluster_session::report_config(&loaded, secrets, &context.events).await;
+            let reported: Vec<Id> = loaded.warnings.iter().map(|warning| warning.id).collect();
             let environment = context.environment.clone();
             let mut session =
                 Session::to_change(self.global, loaded, environment, self.streams, context.deadline).await?;
             context.limit(&mut session.connection);
+            if secrets == Secrets::Needed {
+                session.check_exposure(&reported, &context.events).await?;
+            }
             Box::pin(Run::new(&session, context).conclude(work)).await
         })
         .await
@@ -154,6 +165,7 @@ impl Invocation<'_> {
         // Installed before the first request: from here on a signal ends the command in order, with its last event.
         let mut signals = Signals::listen();
         let output = output_form(output);
+        ensure_one_form_on_stdout(global, output)?;
         let reporter = tokio::select! {
             reporter = start_reporter(global, output, streams) => reporter?,
             error = signals.interrupted() => return Err(error.into()),
@@ -178,6 +190,7 @@ impl Invocation<'_> {
                 exit: error.kind().exit_code(),
                 id: Some(error.id()),
                 message: error.message().to_owned(),
+                error: Some(Arc::new(error.map_texts(str::to_owned))),
                 ..Finished::default()
             },
         };
@@ -192,7 +205,7 @@ impl Invocation<'_> {
             drop(events);
             let summary = reporting.await?;
             let streams = streams.clone();
-            tokio::task::spawn_blocking(move || write_result(&streams, output, outcome, &summary)).await?
+            tokio::task::spawn_blocking(move || write_result(&streams, output, outcome, summary)).await?
         };
         let stopped = async {
             if !is_ended {
@@ -212,37 +225,61 @@ impl Invocation<'_> {
     }
 }
 
+/// Checks that events and the result do not both go to stdout: a program could read neither.
+///
+/// # Errors
+/// Exit 2 with the flags.
+fn ensure_one_form_on_stdout(global: &Global, output: Output) -> Result<()> {
+    let writes_events = global.events.as_ref().is_some_and(|path| path.to_str() == Some("-"));
+    if output == Output::Human || !writes_events {
+        return Ok(());
+    }
+    let message = "--events - and -o both write to standard output";
+    Err(Error::new(Id::Usage, Kind::Usage, message).hint("--events FILE writes the events to a file"))
+}
+
 /// Opens the events file and starts the reporter. On a thread of its own: the file may be a named pipe.
 async fn start_reporter(global: &Global, output: Output, streams: &Streams) -> anyhow::Result<Reporter> {
-    let target = global.events.as_ref().map(|path| match path.to_str() {
-        Some("-") => EventsTarget::Stdout,
-        _ => EventsTarget::File(path.clone()),
+    let target = events_target(global);
+    let (streams, junit) = (streams.clone(), global.junit.clone());
+    let starting = tokio::task::spawn_blocking(move || {
+        let reporter = Reporter::new(streams, target.as_ref(), output, Timestamp::now)?;
+        Ok::<_, Error>(reporter.with_junit(junit.map(JunitFile::create).transpose()?))
     });
-    let streams = streams.clone();
-    let starting =
-        tokio::task::spawn_blocking(move || Reporter::new(streams, target.as_ref(), output, Timestamp::now));
     Ok(starting.await??)
 }
 
+/// Returns the target of `--events`.
+pub(super) fn events_target(global: &Global) -> Option<EventsTarget> {
+    global.events.as_ref().map(|path| match path.to_str() {
+        Some("-") => EventsTarget::Stdout,
+        _ => EventsTarget::File(path.clone()),
+    })
+}
+
 /// Returns the error for an events file that cannot be opened until the deadline.
-fn events_not_read(deadline: Deadline) -> Error {
+pub(super) fn events_not_read(deadline: Deadline) -> Error {
     deadline.passed(Some("the file of --events is a pipe without a reader"))
 }
 
-/// Writes the result or the error.
+/// Writes the result, with the error if there is one, as the one value on stdout, and the error as text.
 fn write_result(
     streams: &Streams,
     output: Output,
     outcome: Result<Finished>,
-    summary: &RunSummary,
+    mut summary: RunSummary,
 ) -> anyhow::Result<()> {
+    let error = outcome.err().map(|error| Arc::new(with_progress(error, &summary)));
+    if let (Some(finished), Some(error)) = (&mut summary.finished, &error) {
+        finished.error = Some(Arc::clone(error));
+    }
     if output != Output::Human
         && let Some(value) = summary.summary()
     {
         let _written = streams.value(&value, output)?;
     }
-    if let Err(error) = outcome {
-        streams.error(&with_progress(error, summary), output);
+    if let Some(error) = error {
+        streams.error(&error);
     }
     Ok(())
 }
@@ -285,6 +322,26 @@ impl<'a> Run<'a> {
     /// Returns `ana@laptop`, the creator of this run's revisions.
     pub(crate) fn user_host(&self) -> String {
         self.context.process.user_host()
+    }
+
+    /// Returns who started this run, which its revisions record.
+    pub(crate) fn provenance(&self) -> Provenance {
+        self.context.provenance.clone()
+    }
+
+    /// Runs `work`, which acquires the set's lock. With a limit, waits first until no other run holds it.
+    ///
+    /// # Errors
+    /// Those of [`set_lock::waiting_for_lock`].
+    pub(crate) async fn waiting_for_lock<T>(
+        &self,
+        limit: Option<Duration>,
+        work: impl AsyncFn() -> Result<T>,
+    ) -> Result<T> {
+        let Some(limit) = limit else { return Box::pin(work()).await };
+        let Context { process, events, deadline, .. } = self.context;
+        let set = self.session.set();
+        set_lock::waiting_for_lock(self.api(), &set, process, limit, *deadline, events, work).await
     }
 
     /// Acquires the set's lock and runs `work` under it.

@@ -5,11 +5,15 @@ use std::pin::pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::revision_slot::RevisionSlot;
+use super::step::{Deadline, LONGER_LIMIT};
 use crate::catalogue::Id;
 use crate::cluster::apply::lock::{self, Lock, LockCondition, LockObserver, LockRequest};
+use crate::cluster::apply::lock_wait::{self, LockWait};
 use crate::cluster::client::api::Api;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
@@ -95,6 +99,44 @@ pub(crate) async fn under_lock<T>(
     let observer = lock.observer();
     slot.replace(LockState::Held(lock));
     while_held(observer, events, work).await
+}
+
+/// Waits until no other run holds the set's lock, for at most `limit` and until the command's deadline. Then runs `work`,
+/// which acquires it. If another run is faster, waits again: nothing was changed.
+///
+/// # Errors
+/// Exit 13 if another run holds the lock after `limit`, exit 10 if it does at the deadline; otherwise those of the work.
+pub(super) async fn waiting_for_lock<T>(
+    api: &Api,
+    set: &ApplySet,
+    process: &Holder,
+    limit: Duration,
+    deadline: Deadline,
+    events: &Events,
+    work: impl AsyncFn() -> Result<T>,
+) -> Result<T> {
+    let request =
+        LockRequest { holder: process.clone(), has_exited: &has_exited, lease_duration: lease_duration() };
+    let began = Instant::now();
+    let end = began + limit;
+    let wait = LockWait { began, limit, until: end.min(deadline.at) };
+    loop {
+        let waited = lock_wait::wait_until_free(api, set, &request, wait, events).await;
+        waited.map_err(|error| if deadline.at < end { at_deadline(error, deadline) } else { error })?;
+        match Box::pin(work()).await {
+            Err(error) if error.id() == Id::Locked && Instant::now() < wait.until => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Returns the error of a wait that the command's deadline has ended.
+fn at_deadline(error: Error, deadline: Deadline) -> Error {
+    if error.kind() != Kind::Locked {
+        return error;
+    }
+    let passed = deadline.passed(Some("another run holds the lock")).hint(LONGER_LIMIT);
+    error.facts().iter().fold(passed, |passed, fact| passed.fact(fact.label, fact.text.clone()))
 }
 
 /// Runs `work` until the lock is lost, and warns when the work's writes have to wait.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -40,6 +40,33 @@ pub(crate) fn interrupt() -> io::Result<Signal> {
     let kind = SignalKind::interrupt();
     second_ends_the_process(&[kind])?;
     signal(kind)
+}
+
+/// Programs in the foreground of the terminal, such as an editor: while one runs, Ctrl-C is for it and does not end
+/// handsctl. A program does not inherit the handlers.
+pub(crate) struct ForegroundPrograms {
+    has_ended: Arc<AtomicBool>,
+}
+
+impl ForegroundPrograms {
+    /// Installs the handlers. Without a program the signals keep their default action, which ends the process.
+    pub(crate) fn new() -> Self {
+        let has_ended = Arc::new(AtomicBool::new(true));
+        for kind in [SignalKind::interrupt(), SignalKind::quit()] {
+            let number = kind.as_raw_value();
+            let _default_action_remains =
+                signal_hook::flag::register_conditional_default(number, has_ended.clone());
+        }
+        Self { has_ended }
+    }
+
+    /// Waits for a program.
+    pub(crate) async fn run<T>(&self, program: impl Future<Output = T>) -> T {
+        self.has_ended.store(false, Ordering::SeqCst);
+        let result = program.await;
+        self.has_ended.store(true, Ordering::SeqCst);
+        result
+    }
 }
 
 /// Restores the default action for the second of these signals. It ends the process in the handler itself, whatever the

@@ -24,7 +24,7 @@ const REJECTED: &[(&str, &str, &str)] = &[
     (
         "v1",
         "Namespace",
-        "handsctl creates the set's namespaces itself and deletes only namespaces that it created",
+        "handsctl creates the installation's namespaces itself and deletes only namespaces that it created",
     ),
     ("v1", "Secret", "its data would be readable in a file: create it by other means and refer to it"),
 ];

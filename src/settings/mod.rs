@@ -21,7 +21,8 @@
 //! - `left_out`: the keys that its config.toml does not get.
 //!
 //! For people:
-//! - `docs`: the reference of every key, and the file that `config init` writes.
+//! - `docs`: the reference of every key, and the file that `config init` writes. `key_changes`: the keys in which two
+//!   texts of config.toml differ.
 
 mod app_env;
 mod app_version;
@@ -29,6 +30,7 @@ mod docs;
 pub mod extra_manifests;
 pub mod format;
 pub mod handsctl;
+pub mod key_changes;
 mod left_out;
 mod load;
 pub mod openhands;
@@ -39,12 +41,17 @@ mod sandbox_tolerations;
 pub mod secrets;
 
 pub use app_version::AppVersion;
+pub use docs::field_keys::FieldKeys;
 pub use docs::reference::{KeyDoc, KeyReference, UnknownKeys, ValueForm};
+pub use docs::template::FirstValues;
+pub use load::diagnose::added_diagnostics;
+pub use load::edit::{assigned_key, key_path, with_keys_set};
 pub use load::read::{
-    Flags, Loaded, Request, masked_set, read, read_unapplied, read_with_available_secrets,
-    read_without_secrets,
+    Flags, Loaded, Request, check_exposure_elsewhere, config_files, masked_set, read, read_checking_secrets,
+    read_unapplied, read_with_available_secrets, read_without_secrets,
 };
 pub use load::schema::json_schema;
+pub(crate) use load::toml_key::dotted as dotted_key;
 pub use resolved::{KeyOrigin, KeyValue, Settings};
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ fn next_command(finding: &Finding) -> String {
         Id::Deleted => "handsctl deploy waits for the deletion or names what holds it".to_owned(),
         Id::MemberMissing => "handsctl deploy creates it".to_owned(),
         Id::MissingReference => {
-            "handsctl deploy creates the set's own objects; your own Secret: kubectl create secret".to_owned()
+            "handsctl deploy creates the installation's own objects; your own Secret: kubectl create secret"
+                .to_owned()
         }
         Id::ImageNotFound
         | Id::ImageForbidden

@@ -98,7 +98,7 @@ fn events(text: &str) -> Vec<Value> {
         ("waiting", &["object", "message", "left"]),
         ("warning", &["id", "message", "location"]),
         ("wire", &["requests", "bytes_in", "bytes_out", "slowest"]),
-        ("finished", &["exit", "id", "revision", "url", "sandboxes", "model", "message", "notes"]),
+        ("finished", &["exit", "id", "revision", "url", "sandboxes", "model", "message", "error", "notes"]),
     ]);
     let phases = ["config", "preflight", "cluster", "lock", "apply", "track", "probe", "settings", "prune"];
     let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -456,7 +456,7 @@ fn dry_run_changes_nothing() {
         );
         assert_eq!(summary_objects(&run, "created").len(), 1, "{flag}");
         assert_eq!(summary_objects(&run, "unchanged").len(), 9, "{flag}");
-        assert_eq!(versions(&namespace), before, "{flag} on a set");
+        assert_eq!(versions(&namespace), before, "{flag} on an installation");
     }
 }
 
@@ -572,7 +572,7 @@ fn json_summary_lists_actions_alone_on_stdout() {
     let first = namespace.handsctl(&["deploy", "-o", "json"]).exits(0).json();
     let keys: BTreeSet<&str> = first.as_object().unwrap().keys().map(String::as_str).collect();
     let expected =
-        "command target exit id message revision url sandboxes model notes objects findings warnings"
+        "command target exit id message error revision url sandboxes model notes objects findings warnings"
             .split(' ')
             .collect();
     assert_eq!(keys, expected);

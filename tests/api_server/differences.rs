@@ -501,7 +501,7 @@ fn earlier_configuration_is_compared_line_by_line() {
 fn unedited_config_init_is_no_difference() {
     let namespace = deployed("diff-init", "");
     std::fs::remove_file(namespace.folder.path().join("config.toml")).unwrap();
-    run_in_home(namespace.folder.path(), &["config", "init"]).exits(0);
+    run_in_home(namespace.folder.path(), &["config", "init", "--all"]).exits(0);
     assert_eq!(diff(&namespace, &[]).exits(0).stdout, "");
 }
 

@@ -222,7 +222,7 @@ fn invalid_extra_manifest_is_rejected_before_changes() {
         .says("is for namespace kube-system");
     deploy("apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: oh }\n")
         .exits(3)
-        .says("which the set already has");
+        .says("which the installation already has");
     deploy("apiVersion: v1\nkind: Secret\nmetadata: { name: a }\nstringData: { a: planted }\n")
         .exits(3)
         .says("is a Secret, which is not allowed")

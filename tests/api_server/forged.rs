@@ -177,7 +177,8 @@ fn forged_revisions_are_named_and_never_applied() {
 
     for number in 3..=12 {
         let to = ["rollback", "--to", &number.to_string()];
-        let message = format!("error[HC3060]: secret/handsctl-oh-r{number} is not a revision of set `oh`");
+        let message =
+            format!("error[HC3060]: secret/handsctl-oh-r{number} is not a revision of installation `oh`");
         named(&namespace.handsctl(&to).exits(7).says(&message).stderr);
     }
     for number in ["4294967296", "18446744073709551615"] {
@@ -222,8 +223,12 @@ fn revision_forged_with_the_key_stays_within_the_set() {
         .exits(7)
         .says("error[HC3061]: revision 2 (secret/handsctl-oh-r2) has objects that cannot be members")
         .says(&cluster_scoped)
-        .says("the set has no members in namespace kube-system")
-        .says(&format!("kubectl delete secret handsctl-oh-r2 -n {}", namespace.name));
+        .says("the installation has no members in namespace kube-system")
+        .says(&format!(
+            "{} delete secret handsctl-oh-r2 -n {}",
+            namespace.suggested_kubectl(),
+            namespace.name
+        ));
     namespace
         .handsctl(&["deploy", "--set", &memory("3Gi"), "--set", BROKEN])
         .exits(9)
@@ -243,8 +248,9 @@ fn key_planted_before_the_first_deploy_is_rejected() {
     key["type"] = json!("handsctl.dev/key");
     key["data"] = json!({ "key": STANDARD.encode([1; 32]) });
     intruder.plant(&key);
-    let message = format!("secret/handsctl-oh in namespace {} is not the key of this set", namespace.name);
-    let delete = format!("kubectl delete secret/handsctl-oh -n {}", namespace.name);
+    let message =
+        format!("secret/handsctl-oh in namespace {} is not the key of this installation", namespace.name);
+    let delete = format!("{} delete secret/handsctl-oh -n {}", namespace.suggested_kubectl(), namespace.name);
     namespace.handsctl(&["deploy"]).exits(7).says(&message).says(&delete);
     assert!(!namespace.has("configmap/handsctl-oh") && !namespace.has("deployment/oh"));
     namespace.bed.kubectl(&["delete", "secret/handsctl-oh", "-n", &namespace.name]);
@@ -276,7 +282,7 @@ fn rollback_that_grants_more_rights_needs_yes() {
     namespace
         .handsctl(&["rollback"])
         .exits(7)
-        .says("error[HC3062]: revision 1 grants rights that neither the configuration nor the deployed set grants")
+        .says("error[HC3062]: revision 1 grants rights that neither the configuration nor the deployed installation grants")
         .says(right)
         .says(&namespace.suggested("rollback", "--to 1 --yes grants them"));
     // A revision that grants nothing more is restored without a question.

@@ -375,8 +375,7 @@ fn replaced_revision_costs_only_the_rollback_to_it() {
     }
     namespace.bed.kubectl_with(&["create", "-f", "-"], &secret.to_string());
     assert_eq!(outcomes(&namespace), good(&[3, 1]));
-    let named =
-        "HC3060 secret/handsctl-oh-r2 is not a revision of set `oh`, so it is ignored: its content was not";
+    let named = "HC3060 secret/handsctl-oh-r2 is not a revision of installation `oh`, so it is ignored: its content was not";
     deploy(&namespace, &[&memory("4Gi")], &[]).exits(0).says(named).says("unchanged");
     namespace.handsctl(&["status"]).exits(0);
     namespace.handsctl(&["rollback", "--to", "2"]).exits(7).says("error[HC3060]: secret/handsctl-oh-r2");

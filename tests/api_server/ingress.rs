@@ -299,7 +299,8 @@ fn second_set_with_the_same_host_is_warned_about() {
     first.config(&config);
     second.config(&config);
     first.handsctl(&["deploy"]).exits(0).never_says("HC2051");
-    let rival = format!("ingress/oh in namespace {0} of the handsctl set oh of namespace {0}", first.name);
+    let rival =
+        format!("ingress/oh in namespace {0} of the handsctl installation oh of namespace {0}", first.name);
     second
         .handsctl(&["deploy"])
         .exits(0)

@@ -11,10 +11,12 @@ use handsctl::event::Events;
 use handsctl::plan::inventory::apply_set::ApplySet;
 use handsctl::plan::inventory::lease::{Holder, LeaseDuration};
 use handsctl::provider::Process;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Namespace, finish};
-use crate::fault::{Proxy, Request};
+use super::revisions::{good, outcomes};
+use crate::bed::{Bed, Namespace, Run, finish};
+use crate::fault::{HeldRequests, Proxy, Request};
 
 /// Time limit of each wait.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
@@ -116,7 +118,7 @@ fn second_concurrent_deploy_exits_13_and_names_holder() {
     namespace
         .handsctl(&["deploy"])
         .exits(13)
-        .says("error[HC3004]: another run is changing the set `oh`")
+        .says("error[HC3004]: another run is changing the installation `oh`")
         .says(&format!("holder    ana@{}, process {}, for ", host(), first.id()))
         .says("expires   ")
         .says("nothing was changed");
@@ -404,6 +406,100 @@ fn foreign_lease_exits_7_and_is_kept() {
     let before = lease(&namespace);
     namespace.handsctl(&["deploy"]).exits(7).says("is not a handsctl lock");
     assert_eq!(lease(&namespace), before);
+}
+
+/// Starts a deploy that changes the model and is held before it sends its Deployment.
+fn start_held_deploy(namespace: &Namespace, proxy: &Proxy) -> (std::process::Child, HeldRequests) {
+    change_model(namespace);
+    let held = proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold();
+    let first = proxy.command(namespace, &["deploy"]).env("USER", "ana").spawn();
+    held.wait_for_request(WAIT_LIMIT);
+    (first, held)
+}
+
+/// Runs a command that waits for the lock of a held deploy, which ends while the command waits.
+fn run_after_held_deploy(namespace: &Namespace, arguments: &[&str]) -> Run {
+    let proxies = [0, 1].map(|_| Proxy::for_cluster(namespace.bed));
+    let (first, held) = start_held_deploy(namespace, &proxies[0]);
+    let second_read = proxies[1].on(|request| request.is("GET", "/leases/handsctl-oh")).nth(2).hold();
+    let second = proxies[1].command(namespace, &[arguments, &["--lock-wait", "2m"]].concat()).spawn();
+    second_read.wait_for_request(WAIT_LIMIT);
+    let holder = format!("held by ana@{}, process {}, since ", host(), first.id());
+    held.release();
+    finish(first).exits(0).says("1 created, 1 configured");
+    second_read.release();
+    let run = finish(second).exits(0).says(&holder).says("; waiting up to 2 m").says("lock      free after ");
+    assert_eq!(lease(namespace), None);
+    run
+}
+
+#[test]
+fn deploy_with_lock_wait_continues_after_the_other_run() {
+    let namespace = Bed::shared().namespace("waits");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let host = ["deploy", "--set", "deploy.host=\"waited.example\""];
+    run_after_held_deploy(&namespace, &host).says("revision 3");
+    assert_eq!(outcomes(&namespace), good(&[3, 2, 1]));
+}
+
+#[test]
+fn teardown_with_lock_wait_deletes_what_the_other_run_created() {
+    let namespace = Bed::shared().namespace("waits-teardown");
+    namespace.handsctl(&["deploy"]).exits(0);
+    run_after_held_deploy(&namespace, &["teardown"]);
+    let names =
+        namespace.bed.kubectl(&["get", "configmaps,deployments", "-n", &namespace.name, "-o", "name"]);
+    assert_eq!(names.lines().filter(|name| name.contains("/oh")).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn restart_with_lock_wait_continues_after_the_other_run() {
+    let namespace = Bed::shared().namespace("waits-restart");
+    namespace.handsctl(&["deploy"]).exits(0);
+    run_after_held_deploy(&namespace, &["restart"]).says("1 restarted");
+}
+
+#[test]
+fn lock_wait_in_vain_exits_13_and_names_holder() {
+    let namespace = Bed::shared().namespace("waits-in-vain");
+    namespace.create(&[]);
+    create_remote_lease(&namespace);
+    namespace
+        .handsctl(&["deploy", "--lock-wait", "3s"])
+        .exits(13)
+        .says("held by bob@elsewhere, process 42, since ")
+        .says("error[HC3004]: another run is changing the ")
+        .says("holder    bob@elsewhere, process 42, for ")
+        .says("waited    3 s");
+    assert_eq!(lease(&namespace).unwrap()["spec"]["holderIdentity"], REMOTE_HOLDER);
+}
+
+#[test]
+fn lock_wait_ends_at_the_deadline_with_exit_10() {
+    let namespace = Bed::shared().namespace("waits-late");
+    namespace.create(&[]);
+    create_remote_lease(&namespace);
+    namespace
+        .handsctl(&["teardown", "--lock-wait", "10m", "--timeout", "3s"])
+        .exits(10)
+        .says("timed out after 3 s: another run holds the lock")
+        .says("holder    bob@elsewhere, process 42, for ");
+    assert_eq!(lease(&namespace).unwrap()["spec"]["holderIdentity"], REMOTE_HOLDER);
+}
+
+#[test]
+fn signal_ends_the_wait_for_the_lock() {
+    let namespace = Bed::shared().namespace("waits-stopped");
+    namespace.create(&[]);
+    create_remote_lease(&namespace);
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let read = proxy.on(|request| request.is("GET", "/leases/handsctl-oh")).nth(2).hold_response();
+    let child = proxy.command(&namespace, &["deploy", "--lock-wait", "10m"]).spawn();
+    read.wait_for_request(WAIT_LIMIT);
+    kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), Signal::TERM).unwrap();
+    finish(child).exits(143);
+    read.release();
+    assert_eq!(lease(&namespace).unwrap()["spec"]["holderIdentity"], REMOTE_HOLDER);
 }
 
 /// The name of this computer, as handsctl reports it.

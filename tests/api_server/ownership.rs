@@ -117,7 +117,7 @@ fn conflicting_fields_are_listed_and_stay_unchanged() {
             "error[HC3007]: deployment.apps/oh in namespace {} has fields that others changed; it was not changed",
             namespace.name
         ))
-        .says("the set was not changed")
+        .says("the installation was not changed")
         .says(&format!("hint: to overwrite their change: {}", namespace.suggested("deploy", "--force-conflicts")))
         .says("      \"deployment/oh:spec.replicas\" = \"yield\"\n")
         .says(&format!("      'deployment/oh:{IMAGE}' = \"yield\"\n"))
@@ -144,6 +144,24 @@ fn conflicting_fields_are_listed_and_stay_unchanged() {
     let summary =
         namespace.handsctl(&["deploy", "-o", "json", "--events", file.to_str().unwrap()]).exits(7).json();
     assert_eq!(summary["id"], "HC3007");
+    // The conflict table for programs, in the summary and in the last event.
+    let events = std::fs::read_to_string(&file).unwrap();
+    let finished: Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    for error in [&summary["error"], &finished["error"]] {
+        let conflicts = error["conflicts"].as_array().unwrap();
+        let conflict = |field: &str| {
+            let is_of_field = |it: &&Value| it["field"] == field;
+            conflicts.iter().find(is_of_field).unwrap_or_else(|| panic!("no {field} in {error}"))
+        };
+        let replicas = conflict(".spec.replicas");
+        assert_eq!(replicas["object"]["kind"], "Deployment");
+        assert_eq!((&replicas["live"], &replicas["planned"]), (&json!(3), &json!(1)));
+        assert_eq!(replicas["managers"][0]["name"], "kubectl");
+        assert_eq!(replicas["managers"][0]["subresource"], "scale");
+        assert!(conflict(&image)["live"].as_str().unwrap().ends_with(":0.58"), "the whole value: {error}");
+        assert_eq!(conflict(".spec.rules")["object"]["kind"], "Ingress", "of each object");
+        assert!(!error["hints"].as_array().unwrap().is_empty(), "{error}");
+    }
 }
 
 #[test]
@@ -266,7 +284,7 @@ fn ownership_rule_without_matching_field_warns() {
     let run = namespace
         .handsctl(&["deploy", "--dry-run"])
         .exits(0)
-        .says("HC0230 [deploy.ownership] `deployment/oh:spec.replica` matches no field of the set");
+        .says("HC0230 [deploy.ownership] `deployment/oh:spec.replica` matches no field of the installation");
     assert_eq!(run.stderr.matches("HC0230").count(), 1, "{}", run.stderr);
 }
 
@@ -385,7 +403,7 @@ fn object_that_cannot_be_adopted_is_unchanged() {
     assert_rejected(7, "serviceaccount", "configmap/kube-root-ca.crt owns it");
     namespace.kubectl(&["delete", "serviceaccount", "oh"]);
     account(json!({ "labels": { "applyset.kubernetes.io/part-of": "applyset-x-v1" } }));
-    assert_rejected(7, "serviceaccount", "it is part of another set, applyset-x-v1");
+    assert_rejected(7, "serviceaccount", "it is part of another installation, applyset-x-v1");
     namespace.kubectl(&["delete", "serviceaccount", "oh"]);
     account(json!({ "finalizers": ["example.io/hold"] }));
     namespace.kubectl(&["delete", "serviceaccount", "oh", "--wait=false"]);
@@ -491,7 +509,7 @@ fn runtime_namespace_of_another_set_names_that_set() {
     second
         .handsctl(&["deploy"])
         .exits(7)
-        .says(&format!("belongs to the handsctl set oh of namespace {}", first.name))
+        .says(&format!("belongs to the handsctl installation oh of namespace {}", first.name))
         .never_says("another owner");
 }
 

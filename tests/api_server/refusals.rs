@@ -419,10 +419,8 @@ fn missing_namespace_without_create_right_exits_6() {
                 "error[HC3002]: namespace {} does not exist and this account is not allowed to create it",
                 namespace.name
             ))
-            .says(&format!(
-                "hint: an administrator can create it: kubectl create namespace {}",
-                namespace.name
-            ));
+            .says("hint: an administrator can create it: kubectl --context ")
+            .says(&format!(" create namespace {}", namespace.name));
         assert_absent(&namespace);
     }
 }
@@ -446,8 +444,8 @@ fn quota_refusal_leaves_no_object_of_first_deploy() {
         .says(&format!("error[HC4502]: cannot apply service/oh in namespace {}", namespace.name))
         .says("exceeded quota: tight, requested: count/services=1, used: count/services=0, limited: count/services=0")
         .says(&format!("cannot apply deployment.apps/oh in namespace {}", namespace.name))
-        .says("the set was not changed: the server rejected a dry run, before the first write")
-        .says("hint: kubectl describe resourcequota");
+        .says("the installation was not changed: the server rejected a dry run, before the first write")
+        .says(&format!("hint: {} describe resourcequota", namespace.suggested_kubectl()));
     assert_eq!(all_objects(&namespace), before);
     namespace.bed.kubectl(&["delete", "quota", "tight", "-n", &namespace.name]);
     namespace.handsctl(&["deploy"]).exits(0).says("deployment.apps/oh created");
@@ -475,7 +473,7 @@ fn quota_rejects_first_object_exit_8() {
         .handsctl(&["deploy"])
         .exits(8)
         .says("error[HC4502]: cannot apply configmap/oh-config-")
-        .says("the set was not changed");
+        .says("the installation was not changed");
     assert_eq!(all_objects(&namespace), before);
 }
 
@@ -591,12 +589,12 @@ fn foreign_deployment_exits_7_and_is_unchanged() {
     };
     rejected_deploy()
         .says("managers  kube-controller-manager, them")
-        .says("the set was not changed: the server rejected a dry run, before the first write")
+        .says("the installation was not changed: the server rejected a dry run, before the first write")
         .says("hint: choose another name with --name or [deploy].name, or another namespace with -n");
     assert_eq!(all_objects(&namespace), before, "no Secret, no parent, no revision");
 }
 
-/// The requests of a first deploy of the set alone, measured before changes were checked by dry run; two for the
+/// The requests of a first deploy of the installation alone, measured before changes were checked by dry run; two for the
 /// application's NetworkPolicy, and one for the key that authenticates revisions.
 const FIRST_DEPLOY_REQUESTS: usize = 51;
 

@@ -307,3 +307,105 @@ fn restart_replaces_pod_and_next_deploy_keeps_it() {
     assert!(annotations["kubectl.kubernetes.io/restartedAt"].is_string(), "{annotations}");
     assert_eq!(outcomes(&namespace), good(&[2, 1]), "a restart is not a revision");
 }
+
+/// A run in a GitHub workflow of this commit.
+fn in_github(namespace: &Namespace, arguments: &[&str], commit: &str) -> crate::bed::Run {
+    let variables = [
+        ("GITHUB_ACTIONS", "true"),
+        ("GITHUB_ACTOR", "octocat"),
+        ("GITHUB_SHA", commit),
+        ("GITHUB_SERVER_URL", "https://git.example"),
+        ("GITHUB_REPOSITORY", "team/app"),
+        ("GITHUB_RUN_ID", "42"),
+    ];
+    let command = namespace.command(arguments);
+    variables.into_iter().fold(command, |command, (name, value)| command.env(name, value)).run()
+}
+
+#[test]
+fn history_shows_what_each_revision_changed() {
+    let namespace = Bed::shared().namespace("changed");
+    config(&namespace, "openai/gpt-4", "api_key = { env = \"KEY\" }\n");
+    let deploy = |key: &str| namespace.command(&["deploy"]).env("KEY", key).run().exits(0);
+    deploy("sk-planted-0123456789");
+    config(&namespace, "openai/gpt-5", "api_key = { env = \"KEY\" }\n[deploy]\nhost = \"two.example\"\n");
+    deploy("sk-planted-0123456789");
+    deploy("sk-planted-9876543210");
+    let changed: Vec<Value> =
+        history(&namespace).iter().map(|revision| revision["changed"].clone()).collect();
+    assert_eq!(changed, [json!(["secret values"]), json!(["llm.model", "deploy.host"]), Value::Null]);
+    let table = namespace.handsctl(&["history"]).exits(0).stdout;
+    assert!(table.contains("llm.model, deploy.host  "), "{table}");
+    let second = namespace.handsctl(&["history", "2"]).exits(0).stdout;
+    assert!(second.contains("changed against revision 1: llm.model, deploy.host\n"), "{second}");
+    assert!(second.contains("-   model = \"openai/gpt-4\"\n+   model = \"openai/gpt-5\"\n"), "{second}");
+    let both = namespace.handsctl(&["history", "diff", "1", "3"]).exits(0);
+    assert!(both.stdout.contains("openai/gpt-5") && both.stdout.contains("two.example"), "{}", both.stdout);
+    assert!(both.stdout.contains("(changed, hidden)"), "{}", both.stdout);
+    for run in [&both.stdout, &second, &table] {
+        assert!(!run.contains("planted"), "{run}");
+    }
+    let keys = namespace.handsctl(&["history", "diff", "1", "3", "-o", "json"]).exits(0).json();
+    assert_eq!(keys["changed"], json!(["llm.model", "deploy.host", "secret values"]));
+    namespace
+        .handsctl(&["history", "diff", "3", "3"])
+        .exits(0)
+        .says("no differences between revisions 3 and 3");
+    namespace.handsctl(&["history", "diff", "3", "9"]).exits(2).says("revision 9 is not kept");
+    namespace.handsctl(&["history", "3", "diff"]).exits(2).says("the numbers stand after the word diff");
+}
+
+#[test]
+fn diff_of_a_revision_is_what_its_rollback_changes() {
+    let namespace = Bed::shared().namespace("diff-revision");
+    config(&namespace, "openai/gpt-4", "");
+    namespace.handsctl(&["deploy"]).exits(0);
+    config(&namespace, "openai/gpt-5", "");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let back = namespace.handsctl(&["diff", "--revision", "1"]).exits(1).stdout;
+    assert!(back.contains("-   model = \"openai/gpt-5\"\n+   model = \"openai/gpt-4\"\n"), "{back}");
+    namespace.handsctl(&["diff", "--revision", "2"]).exits(0).says("no differences");
+    namespace.handsctl(&["rollback", "1"]).exits(0);
+    // The content of revision 1 is kept as revision 3.
+    namespace.handsctl(&["diff", "--revision", "3"]).exits(0).says("no differences");
+    namespace.handsctl(&["diff", "--revision", "9"]).exits(2).says("revision 9 is not kept");
+}
+
+#[test]
+fn revision_names_ci_user_commit_run_and_note() {
+    const SHA: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
+    let namespace = Bed::shared().namespace("provenance");
+    let note = ["deploy", "--note", "adds the\nEU host"];
+    in_github(&namespace, &note, SHA).exits(0);
+    let provenance = json!({
+        "actor": "octocat", "commit": SHA, "run_url": "https://git.example/team/app/actions/runs/42",
+        "note": "adds the EU host",
+    });
+    assert_eq!(history(&namespace)[0]["provenance"], provenance);
+    let table = namespace.handsctl(&["history"]).exits(0).stdout;
+    for text in ["COMMIT", "octocat", "1a2b3c4 ", "adds the EU host"] {
+        assert!(table.contains(text), "{text} {table}");
+    }
+    let details = namespace.handsctl(&["history", "1"]).exits(0).stdout;
+    assert!(
+        details.contains("by octocat (") && details.contains("  run     https://git.example/"),
+        "{details}"
+    );
+    namespace.handsctl(&["status"]).exits(0).prints(" by octocat, commit 1a2b3c4");
+    let status = namespace.handsctl(&["status", "-o", "json"]).exits(0).json();
+    assert_eq!(status["revision"]["provenance"], provenance);
+    // A person's revision beside it has neither.
+    namespace.command(&["deploy", "--set", "deploy.host=\"b.example\""]).env("USER", "ana").run().exits(0);
+    let newest = history(&namespace)[0].clone();
+    assert_eq!(newest["provenance"]["actor"], Value::Null);
+    assert!(newest["by"].as_str().unwrap().starts_with("ana@"), "{newest}");
+}
+
+#[test]
+fn history_note_has_the_id_of_the_failure() {
+    let namespace = Bed::shared().namespace("failure-id");
+    namespace.config("[deploy]\nimage = \"example.com/simulate-image-pull-backoff:0.59\"\n");
+    namespace.handsctl(&["deploy", "--note", "a try"]).exits(9);
+    assert_eq!(history(&namespace)[0]["failure"], "HC4103");
+    assert!(namespace.handsctl(&["history"]).exits(0).stdout.contains("HC4103; a try"));
+}

@@ -98,7 +98,7 @@ fn edit_role_deploys_with_a_prepared_service_account() {
     run(&namespace, &edit, &["deploy"])
         .exits(14)
         .says("serviceaccount/app does not exist")
-        .says(&format!("kubectl create serviceaccount app -n {name}"))
+        .says(&format!(" create serviceaccount app -n {name}"))
         .says(&format!("--serviceaccount={name}:app"));
     assert_eq!(objects(&namespace), before);
 
@@ -133,7 +133,7 @@ fn own_account_is_pruned_once_another_is_named() {
     namespace
         .handsctl(&["deploy"])
         .exits(14)
-        .says("serviceaccount/oh is the set's own")
+        .says("serviceaccount/oh is the installation's own")
         .says("nothing was changed");
     create_application_account(&namespace);
     namespace.config("[deploy]\nservice_account = \"app\"\n");

@@ -59,7 +59,7 @@ fn secret_is_read_from_stdin() {
     let is_env = |secret: &&serde_json::Value| {
         secret["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("oh-env-"))
     };
-    let secret = items.iter().find(is_env).expect("the set's Secret");
+    let secret = items.iter().find(is_env).expect("the installation's Secret");
     for key in ["LLM_API_KEY", "OTHER_TOKEN"] {
         let bytes = base64::engine::general_purpose::STANDARD.decode(secret["data"][key].as_str().unwrap());
         assert_eq!(String::from_utf8(bytes.unwrap()).unwrap(), value, "{key}");

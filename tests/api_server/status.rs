@@ -90,7 +90,7 @@ fn healthy_set_exits_0_with_all_parts() {
     );
     assert_eq!(status["endpoints"], json!([{ "service": "oh", "ready": 1, "all": 1 }]));
     let yaml = namespace.handsctl(&["status", "-o", "yaml"]).exits(0).stdout;
-    assert!(yaml.contains("\nverdict: healthy\n"), "{yaml}");
+    assert!(yaml.starts_with("verdict: healthy\n"), "{yaml}");
 }
 
 #[test]
@@ -126,7 +126,8 @@ fn set_scaled_to_zero_is_down() {
     wait_for_ready(&namespace, "");
     let run = namespace.handsctl(&["status"]).exits(12);
     assert!(first_line(&run).contains("down: app 0/0, scaled to zero"), "{}", run.stdout);
-    let command = format!("kubectl scale deployment/oh -n {} --replicas=1", namespace.name);
+    let command =
+        format!("{} scale deployment/oh -n {} --replicas=1", namespace.suggested_kubectl(), namespace.name);
     run.prints("error[HC4022]").prints("scaled to 0").prints(&command);
 }
 
@@ -222,7 +223,8 @@ fn set_of_gitops_controller_is_judged_and_named() {
 fn paused_rollout_is_named_with_resume_command() {
     let namespace = deployed("status-paused");
     kubectl(&namespace, &["rollout", "pause", "deployment/oh"]);
-    let command = format!("kubectl rollout resume deployment/oh -n {}", namespace.name);
+    let command =
+        format!("{} rollout resume deployment/oh -n {}", namespace.suggested_kubectl(), namespace.name);
     namespace.handsctl(&["status"]).exits(0).prints("warning[HC4021]").prints(&command);
     let change = ["deploy", "--no-rollback", "--set", "deploy.env={A=\"1\"}"];
     namespace.handsctl(&change).exits(9).says("error[HC4021]: the rollout is paused").says(&command);
@@ -235,7 +237,8 @@ fn two_replicas_on_one_volume_are_degraded() {
     let namespace = deployed("status-replicas");
     kubectl(&namespace, &["scale", "deployment/oh", "--replicas=2"]);
     wait_for_ready(&namespace, "2");
-    let command = format!("kubectl scale deployment/oh -n {} --replicas=1", namespace.name);
+    let command =
+        format!("{} scale deployment/oh -n {} --replicas=1", namespace.suggested_kubectl(), namespace.name);
     namespace
         .handsctl(&["status"])
         .exits(11)
@@ -260,7 +263,9 @@ fn terminating_namespace_is_reported_with_its_blocker() {
     });
     let run = namespace.handsctl(&["status"]).exits(12);
     assert!(first_line(&run).contains(&reason), "{}", run.stdout);
-    run.prints("error[HC3001]").prints("example.io/hold").prints("kubectl wait --for=delete");
+    run.prints("error[HC3001]")
+        .prints("example.io/hold")
+        .prints(&format!("{} wait --for=delete", namespace.suggested_kubectl()));
 }
 
 #[test]
@@ -276,7 +281,7 @@ fn running_deploy_is_named_with_its_holder() {
     namespace
         .handsctl(&["status"])
         .exits(0)
-        .prints("another run changes the set: ana@laptop, process 4711, for");
+        .prints("another run changes the installation: ana@laptop, process 4711, for");
 }
 
 #[test]
@@ -346,7 +351,11 @@ fn unreadable_deployment_exits_6_without_verdict() {
     let pods = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"] }]);
     let kubeconfig = account(&namespace, &pods);
     let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status"]).exits(6);
-    assert!(!run.stdout.contains("not deployed"), "a set that cannot be read is not missing: {}", run.stdout);
+    assert!(
+        !run.stdout.contains("not deployed"),
+        "an installation that cannot be read is not missing: {}",
+        run.stdout
+    );
     run.says("deployments");
 }
 
@@ -367,8 +376,7 @@ fn unreachable_server_exits_4() {
     let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status"]).exits(4).says(&address.to_string());
     assert_eq!(run.stdout, "");
     let run = run_with_kubeconfig(&namespace, &kubeconfig, &["status", "-o", "json"]).exits(4);
-    let error: Value = serde_json::from_str(run.stderr.trim()).unwrap();
-    assert_eq!(error["exit"], 4);
+    assert_eq!(run.json()["error"]["exit"], 4);
 }
 
 #[test]

@@ -228,9 +228,9 @@ fn objects_of_others_keep_the_namespace() {
     namespace
         .handsctl(&all)
         .exits(7)
-        .says(&format!("namespace {name} has objects that are not of this set; nothing was deleted"))
+        .says(&format!("namespace {name} has objects that are not of this installation; nothing was deleted"))
         .says(foreign)
-        .says("without --delete-namespace the set is deleted")
+        .says("without --delete-namespace the installation is deleted")
         .says("--delete-foreign deletes these objects too");
     let with_foreign = [&DELETE_NAMESPACE[..], &["--delete-foreign"]].concat();
     namespace.handsctl(&with_foreign).exits(2).says("--yes");

@@ -79,6 +79,12 @@ impl Terminal {
         }
     }
 
+    /// Waits for a further output.
+    fn wait_for_bytes(&mut self) {
+        let bytes = self.output.recv_timeout(WAIT_LIMIT).unwrap_or_else(|error| panic!("no output: {error}"));
+        self.on_bytes(&bytes);
+    }
+
     fn on_bytes(&mut self, bytes: &[u8]) {
         self.screen.process(bytes);
         self.raw += &String::from_utf8_lossy(bytes);
@@ -435,4 +441,60 @@ fn control_characters_of_logs_are_removed() {
     let ended = Terminal::start(namespace.command(&["logs", "--since", "1m"]), 120).wait_for_end().exits(0);
     ended.says(&format!("{} beforeafter", namespace.name));
     assert!(!ended.raw.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{:?}", ended.raw);
+}
+
+#[test]
+fn config_init_asks_for_model_and_key_name() {
+    let home = tempfile::tempdir().unwrap();
+    let init = |arguments: &[&str]| {
+        let all = [&["config", "init"], arguments].concat();
+        Terminal::start(in_home(home.path(), &all), 120)
+    };
+    let mut asked = init(&[]);
+    asked.wait_for_text("Model [claude-sonnet-4-20250514]: ");
+    asked.type_keys("openai/gpt-5\r");
+    asked.wait_for_text("Environment variable with its API key [LLM_API_KEY]: ");
+    asked.type_keys("sk-planted\r");
+    asked.wait_for_text("the key itself does not belong into the file");
+    asked.type_keys("OPENAI_API_KEY\r");
+    asked.wait_for_end().exits(0).says("next: export OPENAI_API_KEY=…, then handsctl config check");
+    let file = home.path().join("config.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let expected = "model = \"openai/gpt-5\"\n";
+    assert!(text.contains(expected) && text.contains("api_key = { env = \"OPENAI_API_KEY\" }\n"), "{text}");
+
+    let mut defaults = init(&["--force"]);
+    defaults.wait_for_text("Model [");
+    defaults.type_keys("\r");
+    defaults.wait_for_text("API key [");
+    defaults.type_keys("\r");
+    defaults.wait_for_end().exits(0);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("{ env = \"LLM_API_KEY\" }"), "{text}");
+    init(&["--yes", "--force"]).wait_for_end().exits(0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+}
+
+/// An editor that makes the same mistake twice: the first answer opens it again, the second keeps the copy.
+#[test]
+fn config_edit_offers_to_open_the_editor_again() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    std::fs::write(&file, "[deploy]\nhost = \"localhost\"\n").unwrap();
+    let command = in_home(home.path(), &["config", "edit"]).env("EDITOR", "echo opened; sed -i s/host/hots/");
+    let mut terminal = Terminal::start(command, 120);
+    terminal.wait_for_text("would have 1 error. Open the editor again? [y/N]");
+    terminal.type_keys("y\r");
+    let until = Instant::now() + WAIT_LIMIT;
+    while terminal.screen.screen().contents().matches("editor again?").count() < 2 {
+        assert!(Instant::now() < until, "the editor is not opened again");
+        terminal.wait_for_bytes();
+    }
+    terminal.type_keys("n\r");
+    let ended = terminal.wait_for_end().exits(3);
+    let screen = ended.text();
+    assert_eq!(screen.matches("opened").count(), 2, "{screen}");
+    let (_, copy) = screen.split_once("your edited copy is ").unwrap();
+    std::fs::remove_file(copy.split_whitespace().next().unwrap()).unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "[deploy]\nhost = \"localhost\"\n");
 }

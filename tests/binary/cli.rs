@@ -12,6 +12,7 @@ use handsctl::error::Kind;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::words;
 use crate::bed::{Run, finish, in_home, run_in_home};
 
 /// Three errors in two tables and a warning. The masked secret and the multi-byte letters before them must not shift
@@ -65,6 +66,18 @@ fn watched_kubeconfig(home: &Path) -> TcpListener {
 }
 
 #[test]
+fn help_and_descriptions_use_no_banned_words() {
+    let home = home();
+    let helps = commands().into_iter().map(|(path, _)| [path, vec!["--help".to_owned()]].concat());
+    let words = |line: &[&str]| line.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
+    for arguments in helps.chain([words(&["config", "schema"]), words(&["explain"])]) {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let run = run_in_home(home.path(), &arguments).exits(0);
+        assert_eq!(words::offences(&run.stdout), Vec::<String>::new(), "{arguments:?}");
+    }
+}
+
+#[test]
 fn help_of_every_command_shows_examples() {
     let home = home();
     let commands = commands();
@@ -77,8 +90,11 @@ fn help_of_every_command_shows_examples() {
             assert!(run.stdout.contains("Usage: handsctl"), "{arguments:?}: {}", run.stdout);
             let wants_examples = !is_group || path.is_empty();
             assert!(!wants_examples || run.stdout.contains("Examples:\n"), "{arguments:?}: {}", run.stdout);
-            for line in run.stdout.lines() {
-                assert!(line.chars().count() <= 120, "{arguments:?}: {line}");
+            for (columns, widest) in [("80", 80), ("300", 100)] {
+                let run = in_home(home.path(), &arguments).env("COLUMNS", columns).run().exits(0);
+                for line in run.stdout.lines() {
+                    assert!(line.chars().count() <= widest, "{columns} columns: {arguments:?}: {line}");
+                }
             }
         }
     }
@@ -240,7 +256,7 @@ fn config_show_names_origin_of_every_value() {
 }
 
 #[test]
-fn json_error_is_one_line_on_stderr() {
+fn json_failure_is_one_value_on_stdout_and_text_on_stderr() {
     let home = with_config(MISTAKES);
     for command in [
         &["deploy", "-o", "json"][..],
@@ -249,27 +265,72 @@ fn json_error_is_one_line_on_stderr() {
         &["config", "show", "-o", "json"],
         &["up", "-q", "-o", "json"],
     ] {
-        let run = run_in_home(home.path(), command).exits(3);
-        let json: Vec<Value> =
-            run.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        assert_eq!(json.len(), 1, "{command:?}: {}", run.stderr);
-        assert!(run.stderr.lines().last().unwrap().starts_with("{\"id\""), "the last line: {}", run.stderr);
-        assert_eq!(
-            (json[0]["id"].as_str(), json[0]["exit"].as_u64()),
-            (Some("HC0105"), Some(3)),
-            "{command:?}"
-        );
-        assert_eq!(json[0]["diagnostics"].as_array().unwrap().len(), 4, "{command:?}");
-        assert!(run.stdout.is_empty() || run.json()["exit"] == 3, "{command:?}: {}", run.stdout);
+        let run = run_in_home(home.path(), command).exits(3).says("error[HC0105]");
+        let value = run.json();
+        let error = &value["error"];
+        assert_eq!((error["id"].as_str(), error["exit"].as_u64()), (Some("HC0105"), Some(3)), "{command:?}");
+        let diagnostics = error["diagnostics"].as_array().unwrap();
+        assert_eq!(diagnostics.len(), 4, "{command:?}");
+        let position = &diagnostics[0]["location"];
+        assert_eq!(position["file"], "config.toml", "{command:?}");
+        assert!(position["line"].as_u64() >= Some(1) && position["column"].as_u64() >= Some(1), "{position}");
+        assert!(!run.stderr.contains("{\"id\""), "people read text: {}", run.stderr);
     }
     let home = with_config("");
     for command in
         [&["config", "explain", "no.such.key", "-o", "json"][..], &["rbac", "nobody", "-o", "json"]]
     {
         let run = run_in_home(home.path(), command).exits(2);
-        let error: Value = serde_json::from_str(&run.stderr).unwrap();
-        assert_eq!(error["id"], "HC9001", "{command:?}");
+        assert_eq!(run.json()["error"]["id"], "HC9001", "{command:?}");
     }
+}
+
+/// The words of every command that has `-o`.
+fn commands_with_output(command: &clap::Command, path: &[String], all: &mut Vec<Vec<String>>) {
+    for child in command.get_subcommands() {
+        let path = [path, &[child.get_name().to_owned()]].concat();
+        if child.get_arguments().any(|argument| argument.get_id() == "output") {
+            all.push(path.clone());
+        }
+        commands_with_output(child, &path, all);
+    }
+}
+
+#[test]
+fn usage_error_of_every_command_is_a_json_value() {
+    let home = with_config("");
+    let mut commands = Vec::new();
+    commands_with_output(&handsctl::cli::definition(), &[], &mut commands);
+    assert!(commands.len() >= 17, "{commands:?}");
+    for command in commands {
+        let mut words: Vec<&str> = command.iter().map(String::as_str).collect();
+        words.extend(["-o", "json", "--no-such-flag"]);
+        let run = run_in_home(home.path(), &words).exits(2).says("error: unexpected argument");
+        let error = &run.json()["error"];
+        assert_eq!((&error["id"], &error["exit"]), (&"HC9001".into(), &2.into()), "{command:?}");
+        assert_eq!(error["message"], "unexpected argument '--no-such-flag' found", "{command:?}");
+    }
+    let run = run_in_home(home.path(), &["ps", "-o", "json"]).exits(2);
+    assert!(run.json()["error"]["hints"][0].as_str().unwrap().contains("handsctl status"), "{}", run.stdout);
+}
+
+#[test]
+fn events_and_result_do_not_share_stdout() {
+    let home = with_config("");
+    let run = run_in_home(home.path(), &["deploy", "-o", "json", "--events", "-"]).exits(2);
+    assert_eq!(run.json()["error"]["id"], "HC9001");
+    let run = run_in_home(home.path(), &["deploy", "-o", "json", "--events", "/no/such/events"]).exits(2);
+    assert!(run.json()["error"]["message"].as_str().unwrap().contains("/no/such/events"), "{}", run.stdout);
+}
+
+#[test]
+fn finished_event_has_the_whole_error() {
+    let home = with_config(MISTAKES);
+    let run = run_in_home(home.path(), &["deploy", "--events", "-"]).exits(3);
+    let last: Value = serde_json::from_str(run.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["type"], &last["exit"]), (&"finished".into(), &3.into()));
+    assert_eq!(last["error"]["id"], last["id"]);
+    assert_eq!(last["error"]["diagnostics"].as_array().unwrap().len(), 4);
 }
 
 #[test]
@@ -329,15 +390,53 @@ fn commands_of_other_tools_lead_to_ours() {
 #[test]
 fn every_shell_has_a_completion_script() {
     let home = home();
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+    for shell in ["bash", "zsh", "fish", "kubectl", "elvish", "powershell"] {
         let run = run_in_home(home.path(), &["completion", shell]).exits(0);
         assert_eq!(run.stderr, "", "{shell}");
-        assert!(run.stdout.contains("handsctl") && run.stdout.contains("teardown"), "{shell}");
+        assert!(run.stdout.contains("hands"), "{shell}");
     }
-    let script = run_in_home(home.path(), &["completion", "bash"]).stdout;
-    let output =
-        Command::new("bash").args(["-c", &format!("{script}\ncomplete -p handsctl")]).output().unwrap();
-    assert!(output.status.success(), "bash rejects the script: {}", String::from_utf8_lossy(&output.stderr));
+    for shell in ["elvish", "powershell"] {
+        let script = run_in_home(home.path(), &["completion", shell]).stdout;
+        assert!(script.contains("teardown"), "it lists the commands: {script}");
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let home = home();
+    let run = run_in_home(home.path(), &["man", "pages/man1"]).exits(0);
+    assert_eq!(run.stdout, "");
+    let (paths, folder) = (commands(), home.path().join("pages/man1"));
+    let run = run.says(&format!("{} pages written to pages/man1", paths.len()));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), paths.len(), "{}", run.stderr);
+    for (path, _) in paths {
+        let name =
+            ["handsctl"].into_iter().chain(path.iter().map(String::as_str)).collect::<Vec<_>>().join("-");
+        let page = std::fs::read_to_string(folder.join(format!("{name}.1"))).unwrap();
+        assert!(page.contains(&format!(".TH {name} 1")), "{page}");
+        assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{page}");
+        let describes_context = page.contains("\\fB\\-\\-context\\fR");
+        assert_eq!(describes_context, path == ["options"], "{page}");
+    }
+    let again = run_in_home(home.path(), &["man", "pages/man1"]).exits(0);
+    assert_eq!(again.stdout, "");
+    run_in_home(home.path(), &["man", "pages/man1/handsctl.1"])
+        .exits(70)
+        .says("cannot write pages/man1/handsctl.1");
+}
+
+#[test]
+fn options_are_listed_in_one_place() {
+    let home = home();
+    let run = run_in_home(home.path(), &["options"]).exits(0);
+    assert_eq!(run.stderr, "");
+    for flag in
+        ["--config <FILE>", "--set <KEY=VALUE>", "-n, --namespace", "--context", "-y, --yes", "-h, --help"]
+    {
+        assert!(run.stdout.contains(flag), "{flag}: {}", run.stdout);
+    }
+    let help = run_in_home(home.path(), &["help", "--help"]).exits(0);
+    assert!(help.stdout.contains("Usage: handsctl help"), "{}", help.stdout);
 }
 
 #[test]

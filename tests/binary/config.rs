@@ -4,12 +4,44 @@ use handsctl::plan::{self, SecretNaming};
 use handsctl::settings::{KeyReference, Request, read_without_secrets};
 use serde_json::Value;
 
-use crate::bed::run_in_home;
+use crate::bed::{in_home, run_in_home};
 
 #[test]
-fn config_init_writes_neutral_file_and_overwrites_none() {
+fn config_init_writes_the_keys_that_people_need() {
     let home = tempfile::tempdir().unwrap();
-    run_in_home(home.path(), &["config", "init"]).exits(0).says("config.toml  written");
+    run_in_home(home.path(), &["config", "init"])
+        .exits(0)
+        .says("config.toml  written")
+        .says("export LLM_API_KEY=…, then handsctl config check");
+    let text = std::fs::read_to_string(home.path().join("config.toml")).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).collect();
+    let expected = [
+        "[llm]",
+        "model = \"claude-sonnet-4-20250514\"",
+        "api_key = { env = \"LLM_API_KEY\" }",
+        "[deploy]",
+        "#host = \"localhost\"",
+        "#storage_size = \"5Gi\"",
+        "[kubernetes]",
+        "#resource_memory_limit = \"2Gi\"",
+    ];
+    assert_eq!(lines, expected);
+    assert!(text.lines().count() <= 24, "{text}");
+    let key = in_home(home.path(), &["config", "check"]).env("LLM_API_KEY", "sk-planted").run().exits(0);
+    key.prints("config.toml  (2 keys set)  ok").hides("sk-planted");
+    run_in_home(home.path(), &["config", "check"])
+        .exits(0)
+        .says("warning[HC0330]")
+        .says("`handsctl deploy` would fail")
+        .says("the environment variable LLM_API_KEY is not set");
+    let google = run_in_home(home.path(), &["config", "init", "-", "--profile", "gke", "--yes"]).exits(0);
+    assert!(google.stdout.contains("\nprofile = \"gke\"\n"), "{}", google.stdout);
+}
+
+#[test]
+fn config_init_all_writes_neutral_file_and_overwrites_none() {
+    let home = tempfile::tempdir().unwrap();
+    run_in_home(home.path(), &["config", "init", "--all"]).exits(0).says("config.toml  written");
     let file = home.path().join("config.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains("\n[deploy]\n") && text.contains("\n#storage_size = \"5Gi\"\n"), "{text}");
@@ -17,17 +49,147 @@ fn config_init_writes_neutral_file_and_overwrites_none() {
     run_in_home(home.path(), &["config", "check"]).exits(0).prints("config.toml  (0 keys set)  ok");
     run_in_home(home.path(), &["config", "init"]).exits(2).says("it already exists").says("--force");
     std::fs::write(&file, "").unwrap();
-    run_in_home(home.path(), &["config", "init", "--force"]).exits(0);
+    run_in_home(home.path(), &["config", "init", "--all", "--force"]).exits(0);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
 
-    let google = run_in_home(home.path(), &["config", "init", "-", "--profile", "gke"]).exits(0);
+    let google = run_in_home(home.path(), &["config", "init", "--all", "-", "--profile", "gke"]).exits(0);
     assert!(google.stdout.contains("\nprofile = \"gke\"\n"), "{}", google.stdout);
     assert!(google.stdout.contains("\n#exposure = \"rejected\"\n"), "{}", google.stdout);
-    let printed = run_in_home(home.path(), &["config", "init", "-"]).exits(0);
+    let printed = run_in_home(home.path(), &["config", "init", "--all", "-"]).exits(0);
     assert_eq!(printed.stdout, text);
+    let example = "stopped. No default; for example:\n#max_budget_per_task = 5.0\n";
+    assert!(text.contains(example) && text.contains("\n[mcp]\n"), "{text}");
     run_in_home(home.path(), &["config", "init", "no/such/folder.toml"])
         .exits(3)
         .says("cannot write no/such/folder.toml");
+}
+
+/// A key that is uncommented below the commented header of its table.
+#[test]
+fn key_below_commented_table_names_the_line() {
+    let home = tempfile::tempdir().unwrap();
+    run_in_home(home.path(), &["config", "init", "--all"]).exits(0);
+    let file = home.path().join("config.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    for (commented, key, header) in [
+        ("\n#max = 3\n", "max", "#[deploy.autoscaling]"),
+        ("\n#max_size = 100\n", "max_size", "#[condenser]"),
+        ("\n#router_name = \"noop_router\"\n", "router_name", "#[model_routing]"),
+    ] {
+        assert!(text.contains(commented), "{commented}");
+        let line = text.lines().position(|line| line == header).unwrap() + 1;
+        std::fs::write(&file, text.replace(commented, &commented.replace("\n#", "\n"))).unwrap();
+        run_in_home(home.path(), &["config", "check"])
+            .exits(3)
+            .says(&format!("unknown key `{key}`"))
+            .says(&format!("remove the `#` of its header in line {line}, `{header}`"));
+    }
+}
+
+const SETTINGS: &str =
+    "# Ours.\n[llm]\nmodel = 'm'  # the model\n\n[deploy]\n# Public.\n#host = \"localhost\"\n";
+
+#[test]
+fn config_set_changes_keys_and_keeps_comments() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    run_in_home(home.path(), &["config", "set", "llm.model=x"])
+        .exits(3)
+        .says("handsctl config init writes one");
+    std::fs::write(&file, SETTINGS).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let set = |arguments: &[&str]| run_in_home(home.path(), &[&["config", "set"], arguments].concat());
+    set(&["llm.model=openai/gpt-5", "deploy.host=a.localhost"]).exits(0).says("set llm.model, deploy.host");
+    let expected = SETTINGS
+        .replace("'m'", "\"openai/gpt-5\"")
+        .replace("#host = \"localhost\"", "host = \"a.localhost\"");
+    let read = || std::fs::read_to_string(&file).unwrap();
+    assert_eq!(read(), expected);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    set(&["llm.model=openai/gpt-5"]).exits(0).says("config.toml  unchanged");
+    set(&["llm.api_key=sk-planted"])
+        .exits(0)
+        .says("warning[HC0213]")
+        .says("set llm.api_key")
+        .hides("sk-planted");
+    assert!(read().contains("api_key = \"sk-planted\""), "{}", read());
+}
+
+#[test]
+fn config_set_writes_nothing_after_a_mistake() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    std::fs::write(&file, SETTINGS).unwrap();
+    let set = |arguments: &[&str]| run_in_home(home.path(), &[&["config", "set"], arguments].concat());
+    set(&["deploy.replcas=1"])
+        .exits(3)
+        .says("--> argument:1:1")
+        .says("did you mean `replicas`?")
+        .says("config.toml was not changed: 1 error");
+    set(&["deploy.host=a.localhost", "deploy.storage_size=10GB"]).exits(3).says("is not a quantity");
+    set(&["llm.api_kye=sk-planted"]).exits(3).hides("sk-planted");
+    set(&["deploy.host"]).exits(3).says("KEY=VALUE");
+    set(&[]).exits(2);
+    set(&["--config", "a.toml", "--config", "b.toml", "deploy.host=x"]).exits(2).says("2 config files");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), SETTINGS);
+    // A mistake that was there before does not stop a change.
+    std::fs::write(&file, "[deploy]\nreplcas = 1\n").unwrap();
+    set(&["deploy.host=a.localhost"]).exits(0).says("it still has 1 error: handsctl config check");
+    std::fs::write(&file, "[deploy\n").unwrap();
+    set(&["deploy.host=a.localhost"]).exits(3).says("not TOML");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "[deploy\n");
+}
+
+#[test]
+fn config_get_prints_the_effective_value() {
+    let home = tempfile::tempdir().unwrap();
+    let text =
+        "[llm]\nmodel = \"m\"\napi_key = \"sk-planted\"\n[deploy]\nnode_selector = { \"a.b/c\" = \"d\" }\n";
+    std::fs::write(home.path().join("config.toml"), text).unwrap();
+    let get =
+        |arguments: &[&str]| run_in_home(home.path(), &[&["config", "get"], arguments].concat()).exits(0);
+    assert_eq!(get(&["llm.model"]).stdout, "m\n");
+    assert_eq!(get(&["deploy.host"]).stdout, "localhost\n");
+    assert_eq!(get(&["deploy.host", "--set", "deploy.host=b.localhost"]).stdout, "b.localhost\n");
+    assert_eq!(get(&["core.max_iterations"]).stdout, "500\n", "OpenHands' default");
+    assert_eq!(get(&["llm.base_url"]).stdout, "", "not set");
+    assert_eq!(get(&["llm.api_key"]).hides("sk-planted").stdout, "(redacted)\n");
+    assert_eq!(get(&["deploy.node_selector.\"a.b/c\""]).stdout, "d\n");
+    let table = get(&["kubernetes"]);
+    table.prints("kubernetes.resource_memory_limit = \"2Gi\"\n");
+    assert_eq!(get(&["deploy.replicas", "-o", "json"]).json(), 1);
+    run_in_home(home.path(), &["config", "get", "deploy.hots"])
+        .exits(2)
+        .says("handsctl config get deploy.host");
+}
+
+#[test]
+fn config_edit_checks_the_copy_before_it_is_written() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    std::fs::write(&file, SETTINGS).unwrap();
+    let edit = |editor: &str| in_home(home.path(), &["config", "edit"]).env("EDITOR", editor).run();
+    edit("true").exits(0).says("config.toml  unchanged");
+    // Ctrl-C in the editor is for the editor.
+    edit("kill -INT $PPID; sed -i s/Ours/Mine/").exits(0).says("config.toml  changed");
+    let edited = SETTINGS.replace("Ours", "Mine");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), edited);
+    let wrong = edit("sed -i s/#host/hots/").exits(3);
+    let wrong = wrong.says("did you mean `host`?").says("config.toml was not changed: 1 error");
+    let (_, copy) = wrong.stderr.split_once("your edited copy is ").unwrap();
+    let copy = copy.lines().next().unwrap();
+    assert!(std::fs::read_to_string(copy).unwrap().contains("\nhots = "));
+    std::fs::remove_file(copy).unwrap();
+    edit("false").exits(14).says("error[HC0331]").says("the editor `false` failed");
+    edit("no-such-editor-of-test").exits(14).says("export EDITOR=");
+    // VISUAL wins. Another program changes the file meanwhile.
+    let both = in_home(home.path(), &["config", "edit"]).env("EDITOR", "false");
+    let change = format!("echo '# theirs' >> {}; sed -i s/Mine/Yours/", file.display());
+    let changed = both.env("VISUAL", change).run().exits(3).says("another program changed it meanwhile");
+    let (_, copy) = changed.stderr.split_once("your edited copy is ").unwrap();
+    std::fs::remove_file(copy.lines().next().unwrap()).unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{edited}# theirs\n"));
 }
 
 #[test]
@@ -49,7 +211,16 @@ fn config_explain_describes_key_and_suggests_similar_one() {
     explain("llm.fast.model").exits(0).prints("llm.NAME.model");
     explain("agent.enable_stuck_detection").exits(0).prints("OpenHands 1.0");
     explain("deploy.storage_sice").exits(2).says("has no key").says("config explain deploy.storage_size");
-    explain("pvc_storage_size").exits(2).says("config explain kubernetes.pvc_storage_size");
+    explain("pvc_storage_size").exits(0).prints("kubernetes.pvc_storage_size\n").prints("\"2Gi\"");
+    explain("pvc_storage_sise").exits(2).says("config explain kubernetes.pvc_storage_size");
+    let memory = explain("memory").exits(0).prints("KEY").prints("deploy.resources.limits.memory");
+    let first = memory.stdout.lines().nth(1).unwrap();
+    assert!(
+        first.starts_with("kubernetes.resource_memory_limit ") && first.contains("Most memory"),
+        "{first}"
+    );
+    let keys = run_in_home(home.path(), &["config", "explain", "host", "-o", "json"]).exits(0).json();
+    assert_eq!(keys[0]["key"], "deploy.host");
     run_in_home(home.path(), &["config", "explain"]).exits(0).prints("deploy").prints("model_routing");
     let run = run_in_home(home.path(), &["config", "explain", "deploy.expose", "-o", "json"]).exits(0);
     let article: Value = serde_json::from_str(&run.stdout).unwrap();

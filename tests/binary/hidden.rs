@@ -16,7 +16,8 @@ const COMMANDS: &[&[&str]] = &[
     &["status"],
     &["status", "-o", "json"],
     &["deploy", "-vv", "--events", "events"],
-    &["deploy", "-o", "json", "--events", "-"],
+    &["deploy", "-o", "json"],
+    &["deploy", "--events", "-"],
     &["diff", "-o", "yaml"],
     &["version"],
 ];

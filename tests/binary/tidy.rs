@@ -11,6 +11,8 @@ use handsctl::cli::Cli;
 
 use source::{File, Source};
 
+use super::words;
+
 /// What each module may import of ours; see the layout in `src/lib.rs`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("catalogue", &[]),
@@ -23,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("settings", &["object", "error", "catalogue", "diagnostic"]),
     ("plan", &["object", "settings", "error"]),
     ("status", &["object", "catalogue"]),
-    ("event", &["object", "status", "catalogue", "diagnostic"]),
+    ("event", &["object", "status", "error", "catalogue", "diagnostic"]),
     ("cluster", &["object", "settings", "plan", "status", "event", "error", "catalogue", "diagnostic"]),
     ("provider", &["object", "settings", "event", "error", "catalogue"]),
     ("report", &["object", "plan", "status", "event", "error", "catalogue", "diagnostic"]),
@@ -40,6 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "event",
             "error",
             "catalogue",
+            "diagnostic",
         ],
     ),
     (
@@ -81,9 +84,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("foreign_commands", &[]),
+    ("help", &[]),
     (
         "cli",
-        &["flags", "command_line", "foreign_commands", "commands", "session", "report", "error", "catalogue"],
+        &[
+            "flags",
+            "command_line",
+            "foreign_commands",
+            "help",
+            "commands",
+            "session",
+            "report",
+            "error",
+            "catalogue",
+        ],
     ),
 ];
 /// What every module may import.
@@ -414,6 +428,21 @@ fn api_requests_are_built_in_one_place() {
             ("deploy/verify.rs", "fn f() { json!({ \"preconditions\": { \"uid\": uid } }); }"),
         ],
     );
+}
+
+fn banned_words(source: &Source) -> Vec<String> {
+    let texts = source.files.iter().flat_map(|file| file.strings.iter().map(move |text| (file, text)));
+    texts
+        .flat_map(|(file, (line, text))| {
+            words::offences(text).into_iter().map(move |offence| format!("{}: {offence}", file.at(*line)))
+        })
+        .collect()
+}
+
+#[test]
+fn texts_use_no_banned_words() {
+    assert_none("a word that only a reader of the source understands", &banned_words(Source::shared()));
+    assert_catches(banned_words, &[("deploy/check.rs", "fn f() { error(\"the set was not changed\"); }")]);
 }
 
 fn reads_of_the_environment(source: &Source) -> Vec<String> {

@@ -109,7 +109,7 @@ async fn report(objects: &[DeletedObject], left: Duration, events: &Events) {
 pub fn still_deleted_error(objects: &[(ObjectId, Value)]) -> Error {
     let subject = match objects {
         [(id, _)] => format!("{} is being deleted", with_namespace(id)),
-        _ => format!("{} objects of the set are being deleted", objects.len()),
+        _ => format!("{} objects of the installation are being deleted", objects.len()),
     };
     let message = format!("{subject}, and cannot be created anew before it is gone");
     let mut error = Error::new(Id::MemberDeleted, Kind::Rejected, message);

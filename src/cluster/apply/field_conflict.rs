@@ -31,7 +31,8 @@ pub(crate) fn field_conflict_error(id: &ObjectId, conflicts: &[Conflict], now: T
     };
     let message = format!("{message}; it was not changed");
     let error = Error::new(Id::FieldConflict, Kind::Ownership, message)
-        .fact("fields", conflict::table(id, conflicts, now));
+        .fact("fields", conflict::table(id, conflicts, now))
+        .conflicting(conflict::rows(id, conflicts));
     let fails_by_rule = |conflict: &&Conflict| conflict.rule == Some(OwnershipRule::Fail);
     let failing_fields: Vec<&str> =
         conflicts.iter().filter(fails_by_rule).map(|conflict| conflict.field.as_str()).collect();

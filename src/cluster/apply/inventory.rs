@@ -34,7 +34,7 @@ fn write_error(error: ApiError, action: &str, namespace: &str) -> Error {
         }
         error => error.into_error(&format!("{action} in namespace {namespace}")),
     };
-    error.state("the set was not changed")
+    error.state("the installation was not changed")
 }
 
 /// Gets the set's parent; None if it does not exist.
@@ -190,10 +190,13 @@ pub fn foreign_key_error(set: &ApplySet) -> Error {
     Error::new(
         Id::ForeignObject,
         Kind::Ownership,
-        format!("{id} in namespace {} is not the key of this set: handsctl did not create it", set.namespace),
+        format!(
+            "{id} in namespace {} is not the key of this installation: handsctl did not create it",
+            set.namespace
+        ),
     )
     .hint("choose another name with --name or [deploy].name")
-    .hint(format!("if no other set uses it: kubectl delete {id} -n {}", set.namespace))
+    .hint(format!("if no other installation uses it: kubectl delete {id} -n {}", set.namespace))
 }
 
 /// Creates the Secret that stores a new key.
@@ -393,7 +396,7 @@ mod tests {
         })
         .await;
         let text = format!("{:?}", parent.err().unwrap());
-        assert!(text.contains("namespace n") && text.contains("the set was not changed"), "{text}");
+        assert!(text.contains("namespace n") && text.contains("the installation was not changed"), "{text}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -165,7 +165,11 @@ pub async fn release_unconfirmed(api: &Api, set: &ApplySet, holder: &Holder) -> 
 }
 
 /// Returns why the lock may be taken over; None while its holder must be respected.
-fn takeover_reason(info: &LeaseInfo, request: &LockRequest<'_>, now: Timestamp) -> Option<&'static str> {
+pub(super) fn takeover_reason(
+    info: &LeaseInfo,
+    request: &LockRequest<'_>,
+    now: Timestamp,
+) -> Option<&'static str> {
     let has_exited = Holder::parse(&info.identity).is_some_and(|holder| (request.has_exited)(&holder));
     if has_exited {
         Some("which has exited")
@@ -342,7 +346,7 @@ impl LockObserver {
         let message = format!("lost the lock {}; no further changes are sent", self.id);
         Error::new(Id::LockLost, Kind::Locked, message)
             .fact("evidence", reason)
-            .hint("handsctl status shows the state of the set; running the command again continues from here")
+            .hint("handsctl status shows the state of the installation; running the command again continues from here")
     }
 }
 
@@ -399,10 +403,11 @@ fn write_error(error: ApiError, id: &ObjectId, set: &ApplySet) -> Error {
         }
         error => error.into_error(&format!("cannot acquire the lock {id} in namespace {}", set.namespace)),
     };
-    error.state("the set was not changed")
+    error.state("the installation was not changed")
 }
 
-fn locked_error(set: &ApplySet, info: &LeaseInfo, until: Timestamp, now: Timestamp) -> Error {
+/// Returns the error of a run that does not get the lock: it names the holder and the time at which the lock expires.
+pub(super) fn locked_error(set: &ApplySet, info: &LeaseInfo, until: Timestamp, now: Timestamp) -> Error {
     let holder = match info.since {
         Some(since) => format!("{}, for {}", info.holder(), phrase::span(phrase::elapsed(since, now))),
         None => info.holder(),
@@ -411,7 +416,7 @@ fn locked_error(set: &ApplySet, info: &LeaseInfo, until: Timestamp, now: Timesta
         Id::Locked,
         Kind::Locked,
         format!(
-            "another run is changing the set `{}` in namespace {}; nothing was changed",
+            "another run is changing the installation `{}` in namespace {}; nothing was changed",
             set.name, set.namespace
         ),
     )
@@ -424,7 +429,7 @@ fn locked_error(set: &ApplySet, info: &LeaseInfo, until: Timestamp, now: Timesta
             phrase::span(phrase::elapsed(now, until))
         ),
     )
-    .hint("wait for that run to end, then run the command again")
+    .hint("--lock-wait 10m waits for that run to end; or run the command again then")
     .hint(format!(
         "if that run no longer exists: kubectl delete lease {} -n {}",
         set.parent_name(),
@@ -539,7 +544,11 @@ mod tests {
                 panic!("taken after {age} s");
             };
             assert_eq!(error.id(), Id::Locked);
-            assert!(error.message().contains("another run is changing the set `oh`"), "{}", error.message());
+            assert!(
+                error.message().contains("another run is changing the installation `oh`"),
+                "{}",
+                error.message()
+            );
         }
         for age in [61, 3600] {
             assert!(acquire_from_bob(age, &never_exited).await.is_ok(), "not taken after {age} s");

@@ -1,7 +1,8 @@
 //! Writes to a set, in the order of a deploy.
 //!
 //! - `namespaces`: reads namespaces, creates the missing ones.
-//! - `lock`: sends the writes of the set's Lease: acquires, renews and releases it.
+//! - `lock`: sends the writes of the set's Lease: acquires, renews and releases it. `lock_wait`: waits
+//!   until no other run holds it.
 //! - `inventory`: the ApplySet's parent ConfigMap and the key of Secret names.
 //! - `revisions`: writes a revision and its result, and deletes surplus revisions.
 //! - `waves`: applies the members, sixteen at a time. `apply_object`: applies one member. `applied`: its result.
@@ -21,6 +22,7 @@ pub(super) mod field_conflict;
 pub(crate) mod held_claims;
 pub mod inventory;
 pub mod lock;
+pub mod lock_wait;
 pub mod namespaces;
 pub mod pod_admission;
 pub mod prune;

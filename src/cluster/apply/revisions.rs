@@ -72,12 +72,12 @@ pub async fn record(
         Err(error) if error.code() == Some(409) => Err(Error::new(
             Id::ForeignObject,
             Kind::Ownership,
-            format!("{id} in namespace {} exists and is not a revision of this set", set.namespace),
+            format!("{id} in namespace {} exists and is not a revision of this installation", set.namespace),
         )
         .hint(format!("to delete it: kubectl delete {id} -n {}", set.namespace))),
         Err(error) => Err(error
             .into_error(&format!("cannot create {id} in namespace {}", set.namespace))
-            .state("the set was not changed")),
+            .state("the installation was not changed")),
     }
 }
 
@@ -187,7 +187,7 @@ mod tests {
         let (api, mut server) = scripted();
         let (events, _receiver) = Events::channel();
         let set = ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() };
-        let snapshot = Snapshot { members: Vec::new(), note: String::new() };
+        let snapshot = Snapshot { members: Vec::new(), ..Snapshot::default() };
         let work = async {
             let revision = record(&api, &set, 3, &snapshot, "ana@laptop", &SecretKey(vec![1; 32]), &events)
                 .await

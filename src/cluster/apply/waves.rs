@@ -226,7 +226,7 @@ fn combined_failure(mut failures: Vec<(ObjectId, Error)>, plan: &Plan) -> Option
         let causes = other.causes();
         let lines: Vec<String> =
             std::iter::once(other.message().to_owned()).chain(causes).chain(facts).collect();
-        let first = first.fact("also", lines.join("\n"));
+        let first = first.fact("also", lines.join("\n")).conflicting(other.conflicts().iter().cloned());
         other.hints().iter().fold(first, Error::hint)
     }))
 }
@@ -239,7 +239,7 @@ fn with_state(error: Error, applied: &[Applied]) -> Error {
         .map(|applied| format!("{} {}", applied.id, applied.action.as_str()))
         .collect();
     if changed.is_empty() {
-        return error.state("the set was not changed");
+        return error.state("the installation was not changed");
     }
     let rest = format!(
         "{} not sent; running the command again continues from here",

@@ -233,6 +233,17 @@ impl Api {
         Ok(ObjectList { items: take_items(&mut list), is_complete })
     }
 
+    /// GET of a list without the data of its objects.
+    pub async fn list_metadata(
+        &self,
+        collection: &Collection,
+        params: &ListParams,
+    ) -> Result<ObjectList, ApiError> {
+        let mut list = self.send(request::list_metadata(collection, params)).await.0?.body;
+        let is_complete = list["metadata"]["continue"].as_str().unwrap_or_default().is_empty();
+        Ok(ObjectList { items: take_items(&mut list), is_complete })
+    }
+
     /// POST of a review, which the server evaluates and does not store.
     pub async fn review(&self, collection: &Collection, review: &Value) -> Result<Response, ApiError> {
         self.send(request::review(collection, review)).await.0

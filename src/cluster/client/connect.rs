@@ -114,11 +114,7 @@ pub async fn choose(args: &ContextArgs) -> Result<ChosenCluster> {
         let proxy = proxy::from_variables(&args.proxies, &config.cluster_url);
         return Ok(ChosenCluster { config, choice, proxy, token_expiry: None, connect_limit });
     }
-    let files = match &args.kubeconfig {
-        Some(path) => KubeconfigFiles::Explicit(path.clone()),
-        None => KubeconfigFiles::Listed(args.kubeconfigs.clone()),
-    };
-    let kubeconfig = blocking(move || kubeconfig::read(&files)).await?;
+    let kubeconfig = read_kubeconfig(args).await?;
     let choice = context::choose_context(&ContextSources {
         flag: args.context.clone(),
         pin: args.pin.clone(),
@@ -130,6 +126,23 @@ pub async fn choose(args: &ContextArgs) -> Result<ChosenCluster> {
     let token_expiry = expiry_of(&kubeconfig, &choice.context);
     let (config, proxy) = config_of(kubeconfig, &choice.context, &args.proxies).await?;
     Ok(ChosenCluster { config, choice, proxy, token_expiry, connect_limit })
+}
+
+/// Lists the contexts of the kubeconfig.
+///
+/// # Errors
+/// Exit 4 without a usable kubeconfig.
+pub async fn context_names(args: &ContextArgs) -> Result<Vec<String>> {
+    let kubeconfig = read_kubeconfig(args).await?;
+    Ok(kubeconfig.contexts.into_iter().map(|context| context.name).collect())
+}
+
+async fn read_kubeconfig(args: &ContextArgs) -> Result<Kubeconfig> {
+    let files = match &args.kubeconfig {
+        Some(path) => KubeconfigFiles::Explicit(path.clone()),
+        None => KubeconfigFiles::Listed(args.kubeconfigs.clone()),
+    };
+    blocking(move || kubeconfig::read(&files)).await
 }
 
 /// Names the files of `KUBECONFIG` that do not exist, where no context can be chosen.
@@ -210,7 +223,31 @@ fn expiry_of(kubeconfig: &Kubeconfig, context: &str) -> Option<Timestamp> {
     token::expiry(info.token.as_ref()?.expose_secret())
 }
 
+/// Checks that the kubeconfig's token can be sent.
+///
+/// # Errors
+/// Exit 5 for a token with a line break or another character that no HTTP header can have.
+fn ensure_header_token(config: &Config, context: &str) -> Result<()> {
+    let token =
+        config.auth_info.token.as_ref().map(|token| http::HeaderValue::from_str(token.expose_secret()));
+    if matches!(token, None | Some(Ok(_))) {
+        return Ok(());
+    }
+    let message = format!("cannot use the token of context `{context}`");
+    Err(Error::new(Id::KubeconfigInvalid, Kind::Unauthenticated, message)
+        .caused_by("it has a line break or a character that no HTTP header can have")
+        .hint("users[].user.token of the kubeconfig ends with a line break: `|` in YAML adds one"))
+}
+
 impl ChosenCluster {
+    /// Whether only another program or an identity provider can give the user's credentials. It may take long, or ask on
+    /// the terminal.
+    #[must_use]
+    pub fn needs_login(&self) -> bool {
+        let user = &self.config.auth_info;
+        user.exec.is_some() || user.auth_provider.is_some()
+    }
+
     /// Gets the user's credentials, which may run a credential plugin, and prepares the connection.
     ///
     /// # Errors
@@ -219,6 +256,7 @@ impl ChosenCluster {
         let secrets = user_secrets(&self.config.auth_info);
         let bearer = self.bearer().await?;
         let Self { mut config, choice, proxy, token_expiry, connect_limit } = self;
+        ensure_header_token(&config, &choice.context)?;
         config.connect_timeout = Some(connect_limit);
         let agent = format!(
             "handsctl/{} ({}/{})",

@@ -594,3 +594,16 @@ async fn connection_that_takes_11_s_needs_a_longer_timeout() {
     );
     assert!(error.hints().iter().any(|hint| hint.starts_with("--timeout DURATION")), "{error:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn token_with_a_line_break_exits_5_and_is_not_shown() {
+    let folder = folder();
+    let (_server, cluster) = local_server();
+    let args = write_kubeconfig(folder.path(), &cluster, &json!({ "token": "sk-planted\n" }));
+    let error = reach(&args).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.message()),
+        (Kind::Unauthenticated, "cannot use the token of context `c`")
+    );
+    assert!(!format!("{error:?}").contains("planted"), "{error:?}");
+}

@@ -134,9 +134,9 @@ pub fn required_confirmation(request: ChangeRequest<'_>) -> Result<Confirmation>
         return Err(Error::new(
             Id::TargetNotNamed,
             Kind::Config,
-            format!("no set is named, and `{}` is not a local cluster", request.choice.context),
+            format!("no installation is named, and `{}` is not a local cluster", request.choice.context),
         )
-        .hint("name the set with --config FILE, or with both -n NAMESPACE and --name NAME"));
+        .hint("name the installation with --config FILE, or with both -n NAMESPACE and --name NAME"));
     }
     Ok(if request.choice.origin == ContextOrigin::Current { Confirmation::Ask } else { Confirmation::Given })
 }

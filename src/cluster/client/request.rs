@@ -106,6 +106,11 @@ pub(crate) fn list(collection: &Collection, params: &ListParams) -> Result<ApiRe
     builder(collection).list(params)
 }
 
+/// A list of the objects' metadata only.
+pub(crate) fn list_metadata(collection: &Collection, params: &ListParams) -> Result<ApiRequest, Error> {
+    builder(collection).list_metadata(params)
+}
+
 pub(crate) fn watch(
     collection: &Collection,
     params: &WatchParams,

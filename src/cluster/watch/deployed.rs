@@ -319,7 +319,7 @@ mod tests {
         };
         assert_eq!(of(&[("oh", "velero-server")]).as_deref(), Some("velero-server"));
         assert_eq!(of(&[("oh", "handsctl")]), None);
-        assert_eq!(of(&[("oh", "handsctl"), ("a-copy", "kubectl")]), None, "a copy beside the set");
+        assert_eq!(of(&[("oh", "handsctl"), ("a-copy", "kubectl")]), None, "a copy beside the installation");
         assert_eq!(of(&[]), None);
     }
 

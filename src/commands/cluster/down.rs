@@ -16,6 +16,9 @@ use crate::session::runner::{Context, Invocation};
 use crate::settings::handsctl::Provider;
 
 /// Delete the local cluster with everything in it
+///
+/// In order: find the cluster on this computer, ask for a confirmation unless --yes is given, delete its containers or
+/// processes with all data, remove its context from the kubeconfig. A cluster that handsctl did not create is not deleted.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl cluster down --yes\n  handsctl cluster down trial")]
 pub struct ClusterDownArgs {
@@ -54,7 +57,7 @@ async fn down(global: &Global, streams: &Streams, context: &Context) -> Result<F
     if cluster.provider == Provider::Existing && global.cluster.is_none() {
         let message = "provider = \"existing\": handsctl did not create this cluster and does not delete it";
         return Err(Error::new(Id::ClusterDownRejected, Kind::Config, message)
-            .hint("handsctl teardown deletes the set that was deployed to it")
+            .hint("handsctl teardown deletes the installation that was deployed to it")
             .hint("handsctl cluster down NAME deletes a local cluster that handsctl created"));
     }
     let kubeconfig = global.kubeconfig.as_deref();

@@ -15,7 +15,9 @@ use crate::session::output::output_form;
 use crate::session::step::{Deadline, LONGER_LIMIT};
 use crate::settings::handsctl::Provider;
 
-/// Show whether the local cluster is ready: exit 0 ready, 11 starting, 12 otherwise
+/// Show whether the local cluster is ready
+///
+/// Exit code 0: ready; 11: starting; 12: otherwise.
 ///
 /// In order: find the cluster and its processes or containers on this computer; if all run, request `/readyz` of its
 /// API server, and wait at most 4 s for the response.

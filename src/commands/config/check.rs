@@ -1,15 +1,19 @@
 //! `config check`: reports every error of the configuration at once.
 
 use clap::Args;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::flags::{Format, Global};
-use crate::report::{Output, Streams};
+use crate::report::{ConfigCheck, JunitFile, Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 
-/// Report every error of the config file: exit 3 if there is one
+/// Report every error of the config file
+///
+/// In order: read the files, the environment and --set, check each key and value, check that they fit together, print
+/// every error and warning with its line. Exit code 3: there is an error. The values of secrets are not read.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl config check\n  handsctl config check --config base.toml --config prod.toml -o json"
@@ -23,14 +27,26 @@ pub struct ConfigCheckArgs {
 /// Runs `config check`.
 pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Streams) -> anyhow::Result<u8> {
     let output = output_form(Some(arguments.output));
-    let loaded = match cluster_session::load(global, Secrets::Unread, streams) {
+    let junit = global.junit.clone().map(JunitFile::create).transpose()?;
+    let loaded = match cluster_session::load(global, Secrets::Checked, streams) {
         Ok(loaded) => loaded,
-        Err(error) if output != Output::Human && !error.diagnostics().is_empty() => {
+        Err(error) => {
+            if let Some(file) = junit {
+                let (summary, diagnostics) = (error.message(), error.diagnostics());
+                let check = ConfigCheck { summary, diagnostics, is_valid: false };
+                streams.junit_of_configuration(file, &check)?;
+            }
+            if output == Output::Human || error.diagnostics().is_empty() {
+                return Err(error.into());
+            }
             let _written = streams.value(&check_result(error.message(), error.diagnostics()), output)?;
             return Ok(error.kind().exit_code());
         }
-        Err(error) => return Err(error.into()),
     };
+    if let Some(file) = junit {
+        let (summary, diagnostics) = (loaded.summary.as_str(), loaded.warnings.as_slice());
+        streams.junit_of_configuration(file, &ConfigCheck { summary, diagnostics, is_valid: true })?;
+    }
     if output == Output::Human {
         for warning in &loaded.warnings {
             streams.diagnostic(warning);
@@ -42,29 +58,48 @@ pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Stream
     Ok(0)
 }
 
-/// Returns the diagnostics as JSON, with byte ranges for editors and with lines and columns for people.
-fn check_result(summary: &str, diagnostics: &[Diagnostic]) -> Value {
-    let list: Vec<Value> = diagnostics
-        .iter()
-        .map(|diagnostic| {
-            let location = diagnostic.location.as_ref().map(|location| {
-                let (line, column) = location.line_column();
-                json!({
-                    "file": location.source.name,
-                    "line": line,
-                    "column": column,
-                    "start": location.span.start,
-                    "end": location.span.end,
-                })
-            });
-            json!({
-                "id": diagnostic.id.code(),
-                "severity": if diagnostic.severity == Severity::Error { "error" } else { "warning" },
-                "message": diagnostic.message,
-                "label": diagnostic.label,
-                "location": location,
-            })
-        })
-        .collect();
-    json!({ "summary": summary, "diagnostics": list })
+/// The result of `config check`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct CheckResult<'a> {
+    summary: &'a str,
+    diagnostics: Vec<CheckDiagnostic<'a>>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct CheckDiagnostic<'a> {
+    id: &'static str,
+    /// `error` or `warning`.
+    severity: &'static str,
+    message: &'a str,
+    label: &'a str,
+    location: Option<CheckLocation<'a>>,
+}
+
+/// A range of bytes in a file for editors, with its line and column, counted from 1, for people.
+#[derive(Debug, Serialize, JsonSchema)]
+struct CheckLocation<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+    start: usize,
+    end: usize,
+}
+
+/// Returns the diagnostics for programs.
+fn check_result<'a>(summary: &'a str, diagnostics: &'a [Diagnostic]) -> CheckResult<'a> {
+    let diagnostics = diagnostics.iter().map(|diagnostic| {
+        let location = diagnostic.location.as_ref().map(|location| {
+            let (line, column) = location.line_column();
+            let (start, end) = (location.span.start, location.span.end);
+            CheckLocation { file: &location.source.name, line, column, start, end }
+        });
+        CheckDiagnostic {
+            id: diagnostic.id.code(),
+            severity: if diagnostic.severity == Severity::Error { "error" } else { "warning" },
+            message: &diagnostic.message,
+            label: &diagnostic.label,
+            location,
+        }
+    });
+    CheckResult { summary, diagnostics: diagnostics.collect() }
 }

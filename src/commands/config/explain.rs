@@ -11,12 +11,14 @@ use crate::session::output::output_form;
 use crate::settings::{KeyDoc, KeyReference, UnknownKeys, ValueForm};
 
 /// Explain a key: its form, its default, and the object field that it sets
+///
+/// A table lists its keys. The explanation is that of this version of handsctl; no cluster is contacted.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl config explain deploy.storage_size\n  handsctl config explain kubernetes\n  handsctl config explain"
+    after_help = "Examples:\n  handsctl config explain deploy.storage_size\n  handsctl config explain kubernetes\n  handsctl config explain memory      the keys that have this word in their name\n  handsctl config explain"
 )]
 pub struct ConfigExplainArgs {
-    /// A key or a table, with dots; without KEY the tables are listed
+    /// A key or a table, with dots, or a word of its name; without KEY the tables are listed
     #[arg(value_name = "KEY")]
     pub key: Option<String>,
     /// Output format of the result
@@ -32,8 +34,15 @@ pub(crate) fn run(arguments: &ConfigExplainArgs, streams: &Streams) -> anyhow::R
     let reference = KeyReference::default();
     let key = arguments.key.as_deref().unwrap_or_default();
     let path: Vec<&str> = key.trim_matches(['[', ']']).split('.').filter(|name| !name.is_empty()).collect();
-    let doc = reference.doc(&path).ok_or_else(|| unknown_key(&reference, key))?;
     let output = output_form(Some(arguments.output));
+    let doc = match reference.doc(&path) {
+        Some(doc) => doc,
+        None => match &matching(&reference, &path)[..] {
+            [] => return Err(unknown_key(&reference, key, "config explain").into()),
+            [only] => only.clone(),
+            several => return list(several, output, streams),
+        },
+    };
     let _written = if output == Output::Human {
         streams.out(&text(&doc))?
     } else {
@@ -42,10 +51,32 @@ pub(crate) fn run(arguments: &ConfigExplainArgs, streams: &Streams) -> anyhow::R
     Ok(0)
 }
 
-fn unknown_key(reference: &KeyReference, key: &str) -> Error {
+/// Returns the keys that a single word names. A path with dots is a misspelt key instead.
+fn matching(reference: &KeyReference, path: &[&str]) -> Vec<KeyDoc> {
+    match path {
+        [word] => reference.matching(word),
+        _ => Vec::new(),
+    }
+}
+
+fn list(docs: &[KeyDoc], output: Output, streams: &Streams) -> anyhow::Result<u8> {
+    let _written = if output == Output::Human {
+        let rows: Vec<Vec<String>> = docs.iter().map(|doc| vec![doc.key.clone(), doc.summary()]).collect();
+        let keys = report::table(&["KEY", "DESCRIPTION"], &rows);
+        streams.out(&format!("{keys}\nhandsctl config explain KEY describes one of them\n"))?
+    } else {
+        let keys: Vec<Value> =
+            docs.iter().map(|doc| json!({ "key": doc.key, "description": doc.description })).collect();
+        streams.value(&keys, output)?
+    };
+    Ok(0)
+}
+
+/// Returns the error about a key that does not exist, with the command that describes or prints a similar one.
+pub(super) fn unknown_key(reference: &KeyReference, key: &str, command: &str) -> Error {
     let error = Error::new(Id::Usage, Kind::Usage, format!("config.toml has no key `{key}`"));
     match reference.closest_key(key) {
-        Some(near) => error.hint(format!("did you mean handsctl config explain {near}?")),
+        Some(near) => error.hint(format!("did you mean handsctl {command} {near}?")),
         None => error.hint(format!("tables: {}", reference.tables().join(", "))),
     }
 }

@@ -7,17 +7,26 @@ use clap::{Args, ValueEnum};
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::flags::Global;
 use crate::report::Streams;
-use crate::settings::KeyReference;
 use crate::settings::handsctl::Profile;
+use crate::settings::{FirstValues, KeyReference};
 
-/// Write a config.toml with every key, its meaning and its default, all commented out
+/// Write a config.toml to start with: model, API key, host, storage and memory
+///
+/// On a terminal it asks for the model and for the name of the environment variable with the API key. Enter keeps the
+/// default; --yes keeps both.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  handsctl config init\n  handsctl config init - | less")]
+#[command(
+    after_help = "Examples:\n  handsctl config init\n  handsctl config init --yes\n  handsctl config init --all - | less     every key and its meaning"
+)]
 pub struct ConfigInitArgs {
     /// File to write; `-` prints it to stdout
     #[arg(value_name = "FILE", default_value = "config.toml")]
     pub file: PathBuf,
+    /// Write every key, commented out
+    #[arg(long)]
+    pub all: bool,
     /// Profile that is set in the file
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<ProfileArg>,
@@ -40,21 +49,54 @@ pub enum ProfileArg {
 }
 
 /// Runs `config init`.
-pub(crate) fn run(arguments: &ConfigInitArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let text = KeyReference::default().file(arguments.profile.map(profile));
-    if arguments.file.as_os_str() == "-" {
+pub(crate) async fn run(
+    global: &Global,
+    arguments: &ConfigInitArgs,
+    streams: &Streams,
+) -> anyhow::Result<u8> {
+    let reference = KeyReference::default();
+    let profile = arguments.profile.map(profile);
+    let is_printed = arguments.file.as_os_str() == "-";
+    if !is_printed && !arguments.force && arguments.file.exists() {
+        return Err(already_exists(&arguments.file).into());
+    }
+    let defaults = reference.first_values();
+    let (text, next) = if arguments.all {
+        (reference.file(profile), String::new())
+    } else {
+        let is_asked = !is_printed && !global.yes;
+        let values = if is_asked { ask(defaults, streams).await? } else { defaults };
+        let export = format!("export {}=…, then ", values.key_variable);
+        (reference.short_file(&values, profile), export)
+    };
+    if is_printed {
         let _written = streams.out(&text)?;
         return Ok(0);
     }
     write(&arguments.file, &text, arguments.force)?;
     let file = arguments.file.display();
-    let next = if arguments.file == Path::new("config.toml") {
+    let check = if arguments.file == Path::new("config.toml") {
         "handsctl config check".to_owned()
     } else {
         format!("handsctl config check --config {file}")
     };
-    streams.err(&format!("{file}  written; the values behind `#` are the defaults\nnext: {next}\n"));
+    streams.err(&format!("{file}  written\nnext: {next}{check}\n"));
     Ok(0)
+}
+
+/// Asks for the values that differ from user to user. Without a terminal they are the defaults.
+async fn ask(defaults: FirstValues, streams: &Streams) -> Result<FirstValues, Error> {
+    let Some(model) = streams.ask("Model", &defaults.model).await? else { return Ok(defaults) };
+    loop {
+        let question = "Environment variable with its API key";
+        let Some(key_variable) = streams.ask(question, &defaults.key_variable).await? else {
+            return Ok(FirstValues { model, ..defaults });
+        };
+        match FirstValues::check_variable(&key_variable) {
+            Ok(()) => return Ok(FirstValues { model, key_variable }),
+            Err(reason) => streams.err(&format!("{reason}\n")),
+        }
+    }
 }
 
 const fn profile(argument: ProfileArg) -> Profile {
@@ -77,12 +119,17 @@ fn write(file: &Path, text: &str, force: bool) -> Result<(), Error> {
     };
     let written = options.open(file).and_then(|mut open| open.write_all(text.as_bytes()));
     written.map_err(|error| {
-        let message = format!("cannot write {}", file.display());
         if error.kind() == std::io::ErrorKind::AlreadyExists {
-            return Error::new(Id::Usage, Kind::Usage, format!("{message}: it already exists"))
-                .hint("--force overwrites it")
-                .hint("handsctl config init - prints it");
+            return already_exists(file);
         }
+        let message = format!("cannot write {}", file.display());
         Error::new(Id::ConfigUnreadable, Kind::Config, message).caused_by(error)
     })
+}
+
+fn already_exists(file: &Path) -> Error {
+    let message = format!("cannot write {}: it already exists", file.display());
+    Error::new(Id::Usage, Kind::Usage, message)
+        .hint("--force overwrites it")
+        .hint("handsctl config set KEY=VALUE changes it, handsctl config init - prints a new one")
 }

@@ -1,10 +1,14 @@
 //! The commands of the config file. They need no cluster.
 //!
-//! - `init`: writes one. `check`: reports every error. `show`: prints every key with its value.
+//! - `init`: writes one. `set`: sets keys in it. `edit`: opens it in an editor.
+//! - `check`: reports every error. `show`: prints every key with its value. `get`: prints the value of one.
 //! - `explain`: prints the documentation of a key. `schema`: prints the JSON Schema, for editors.
 
 pub mod check;
+pub mod edit;
 pub mod explain;
+pub mod get;
 pub mod init;
 pub mod schema;
+pub mod set;
 pub mod show;

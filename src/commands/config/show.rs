@@ -10,6 +10,8 @@ use crate::session::output::output_form;
 use crate::settings::{KeyOrigin, KeyValue};
 
 /// Print every key with its value
+///
+/// The values are those that deploy would use: of the files, the environment, --set and the flags. Secrets are not shown.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl config show --origin\n  handsctl config show -o json")]
 pub struct ConfigShowArgs {

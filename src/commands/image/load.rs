@@ -24,7 +24,8 @@ use crate::settings::handsctl::ImagePullPolicy;
 
 /// Load images from this computer's container engine onto every node of a kind cluster
 ///
-/// A node that has an image with the same digest is skipped.
+/// In order: choose the images, compare their digests with those on the nodes, copy each image to the nodes that lack it,
+/// list the pods that still run the previous build. A node that has an image with the same digest is skipped.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl image load\n  handsctl image load acme/openhands:0.59 acme/runtime:dev"

@@ -23,7 +23,8 @@ use crate::status::GracePeriods;
 
 /// Pull images on every node that does not have them
 ///
-/// The application waits 300 s for a sandbox to become ready, including the pull of its image. Nodes on which the
+/// In order: list the nodes, delete the pods of an interrupted pull, run a short-lived pod on each node that lacks the
+/// image, wait until its image is pulled, delete the pod. The application waits 300 s for a sandbox to become ready, including the pull of its image. Nodes on which the
 /// image's pods cannot run (taints, labels or state) are skipped and listed.
 #[derive(Debug, Clone, Args)]
 #[command(

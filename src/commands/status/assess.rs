@@ -154,7 +154,7 @@ impl<'a> SetView<'a> {
                 // It exists, but the account may not read it.
                 Some(None) => {}
                 Some(Some(_)) => {
-                    let message = "it exists, but it has lost the label of the set's members";
+                    let message = "it exists, but it has lost the label of the installation's members";
                     let finding = Finding::new(Id::ForeignObject, id.clone(), message)
                         .hint("handsctl deploy --adopt makes it a member again");
                     assessment.add(format!("{id} is not a member"), finding);

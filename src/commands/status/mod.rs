@@ -2,14 +2,18 @@
 //!
 //! - `command`: its arguments and its steps.
 //! - `read`: reads the cluster and probes the application. `assess`: compares the set with its record.
+//! - `wait`: reads again after each change, until the application is healthy.
 //! - `thresholds`: measures the running application and compares it with `[deploy.thresholds]`.
-//! - `print`: the report as text and as a value.
+//! - `print`: the report as text. `output`: the report for programs.
 
 mod assess;
 mod command;
+mod output;
 mod print;
 mod read;
 mod thresholds;
+mod wait;
 
 pub use command::StatusArgs;
 pub(crate) use command::run;
+pub(crate) use output::StatusObject;

@@ -1,20 +1,21 @@
-//! The state of the set as text and as a value.
+//! The state of the set as text.
 
 use std::fmt::Display;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use super::read::StatusReport;
 use crate::cluster::app::probe::ProbeResult;
 use crate::diagnostic::Severity;
 use crate::phrase;
+use crate::plan::inventory::provenance::Provenance;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
 use crate::report::Streams;
 use crate::session::cluster_session::Session;
-use crate::status::{ComponentHealth, Finding, HealthVerdict, Metric, Reading, SandboxHealth};
+use crate::status::{ComponentHealth, HealthVerdict, Metric, Reading, SandboxHealth};
 
-fn describe_verdict(verdict: &HealthVerdict) -> (&'static str, &[String]) {
+/// Returns the verdict in one word or two, and its reasons.
+pub(super) fn describe_verdict(verdict: &HealthVerdict) -> (&'static str, &[String]) {
     match verdict {
         HealthVerdict::Healthy => ("healthy", &[]),
         HealthVerdict::Degraded(reasons) => ("degraded", reasons),
@@ -48,7 +49,7 @@ pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) 
 }
 
 /// Returns the next command of a set without a finding, whose findings would have one.
-fn next_command(report: &StatusReport) -> Option<&'static str> {
+pub(super) fn next_command(report: &StatusReport) -> Option<&'static str> {
     match report.health.verdict {
         HealthVerdict::Absent if report.running.is_some() => {
             Some("handsctl status shows it once it is deployed")
@@ -62,11 +63,34 @@ fn next_command(report: &StatusReport) -> Option<&'static str> {
     }
 }
 
+/// Returns the rows of the report for the summary of a GitHub workflow's step.
+pub(super) fn rows(report: &StatusReport, exit: u8) -> Vec<(String, String)> {
+    let (word, reasons) = describe_verdict(&report.health.verdict);
+    let mut rows = vec![
+        ("verdict".to_owned(), format!("{word} (exit {exit})")),
+        ("reasons".to_owned(), reasons.join(", ")),
+    ];
+    rows.extend(report.revision.iter().map(|revision| {
+        let text = format!("{} ({}) by {}", revision.number, revision.result.as_str(), revision.by);
+        ("revision".to_owned(), text)
+    }));
+    rows.extend(report.health.components.iter().map(|component| {
+        (component.name.clone(), format!("{}, image {}", component.message, component.image))
+    }));
+    for finding in report.findings.iter().chain(&report.notes) {
+        let text = format!("{}: {}: {}", finding.object, finding.id.title(), finding.message);
+        rows.push((finding.id.code().to_owned(), text));
+        rows.extend(finding.hints.iter().map(|hint| ("next".to_owned(), hint.clone())));
+    }
+    rows.extend(next_command(report).map(|command| ("next".to_owned(), command.to_owned())));
+    rows
+}
+
 fn joined(items: impl IntoIterator<Item = impl Display>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns ` · revision 4, 2 h ago by ana@laptop`, with the revision's result unless it is good.
+/// Returns ` · revision 4, 2 h ago by octocat, commit 1a2b3c4`, with the revision's result unless it is good.
 fn revision_text(revision: &Revision, now: Timestamp) -> String {
     let age =
         revision.created.map_or_else(String::new, |created| format!(", {} ago", phrase::age(created, now)));
@@ -74,7 +98,9 @@ fn revision_text(revision: &Revision, now: Timestamp) -> String {
         RevisionResult::Good => String::new(),
         other => format!(" ({})", other.as_str()),
     };
-    format!(" · revision {}{result}{age} by {}", revision.number, revision.by)
+    let commit = revision.provenance().and_then(Provenance::short_commit);
+    let commit = commit.map_or_else(String::new, |commit| format!(", commit {commit}"));
+    format!(" · revision {}{result}{age} by {}{commit}", revision.number, revision.author())
 }
 
 /// Returns the line about the sandboxes; None if there is none.
@@ -147,7 +173,7 @@ fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String
         lines.push("simulated  nodes are simulated: every object is real, no container runs".to_owned());
     }
     if let Some(holder) = &report.running {
-        lines.push(format!("{:<9}  another run changes the set: {holder}", "running"));
+        lines.push(format!("{:<9}  another run changes the installation: {holder}", "running"));
     }
     if let Some(manager) = &report.installer {
         lines
@@ -175,89 +201,4 @@ fn alive_text(report: &StatusReport) -> String {
         Some(ProbeResult::Forbidden(why)) => format!("   /alive not probed: {why}"),
         None => String::new(),
     }
-}
-
-fn metric_value(metric: &Metric) -> Value {
-    let (value, unit, why) = match &metric.reading {
-        Reading::Percent(percent) => (json!(percent), "percent", None),
-        Reading::Milliseconds(milliseconds) => (json!(milliseconds), "milliseconds", None),
-        Reading::Unknown(why) => (Value::Null, "unknown", Some(why)),
-    };
-    json!({ "name": metric.name, "value": value, "unit": unit, "why": why, "bad": metric.is_exceeded() })
-}
-
-fn finding_value(finding: &Finding) -> Value {
-    json!({
-        "id": finding.id.code(), "title": finding.id.title(), "object": finding.object.to_string(),
-        "container": finding.container, "message": finding.message, "evidence": finding.evidence, "log": finding.log,
-        "hints": finding.hints,
-    })
-}
-
-/// Returns the time and the cause of the last restart; null without one.
-fn last_exit(component: &ComponentHealth) -> Value {
-    component
-        .last_exit
-        .as_ref()
-        .map_or(Value::Null, |end| json!({ "time": end.time.to_string(), "cause": end.cause }))
-}
-
-/// Returns the report as a value for JSON and YAML.
-pub(super) fn value(session: &Session, report: &StatusReport) -> Value {
-    let deploy = &session.settings.deploy;
-    let (word, reasons) = describe_verdict(&report.health.verdict);
-    let components: Vec<Value> = report
-        .health
-        .components
-        .iter()
-        .map(|component| {
-            json!({
-                "name": component.name, "object": component.id.to_string(), "desired": component.desired,
-                "ready": component.ready, "image": component.image, "digest": component.digest,
-                "restarts": component.restarts, "last_exit": last_exit(component), "message": component.message,
-            })
-        })
-        .collect();
-    let volumes: Vec<Value> = report
-        .health
-        .claims
-        .iter()
-        .map(|claim| {
-            json!({
-                "name": claim.id.name, "phase": claim.phase, "capacity": claim.capacity, "class": claim.class,
-                "message": claim.message,
-            })
-        })
-        .collect();
-    let endpoints: Vec<Value> = report
-        .health
-        .endpoints
-        .iter()
-        .map(|endpoints| json!({ "service": endpoints.service, "ready": endpoints.ready, "all": endpoints.all }))
-        .collect();
-    let alive = match &report.alive {
-        Some(ProbeResult::Alive { duration: took, .. }) => {
-            json!({ "answers": true, "milliseconds": took.as_millis() })
-        }
-        Some(ProbeResult::Unreachable(why)) => json!({ "answers": false, "why": why }),
-        Some(ProbeResult::Forbidden(why)) => json!({ "answers": null, "why": why }),
-        None => Value::Null,
-    };
-    json!({
-        "verdict": word, "reasons": reasons, "name": deploy.name.as_str(), "namespace": deploy.namespace.as_str(),
-        "context": session.connection.choice.context, "simulated": report.simulated, "components": components,
-        "revision": report.revision.as_ref().map(|revision| json!({
-            "number": revision.number, "result": revision.result.as_str(), "by": revision.by,
-            "created": revision.created.map(|created| created.to_string()),
-        })),
-        "gauges": report.metrics.iter().map(metric_value).collect::<Vec<_>>(),
-        "volumes": volumes, "endpoints": endpoints, "alive": alive,
-        "findings": report.findings.iter().map(finding_value).collect::<Vec<_>>(),
-        "notes": report.notes.iter().map(finding_value).collect::<Vec<_>>(),
-        "sandboxes": report.sandboxes.as_ref().map(|sandboxes| json!({
-            "running": sandboxes.running, "ended": sandboxes.ended,
-        })),
-        "installer": report.installer, "running": report.running, "next": next_command(report),
-        "unwatched": report.unwatched.iter().map(ToString::to_string).collect::<Vec<_>>(), "unknown": report.unknown,
-    })
 }

@@ -14,6 +14,7 @@ use crate::cluster::app::sandbox_pods;
 use crate::cluster::rollout::follow;
 use crate::cluster::watch::deployed::{self, DeployedMembers};
 use crate::cluster::watch::observed_set::{self, ObservedSet};
+use crate::cluster::watch::watcher::Watches;
 use crate::deploy::{replaced_images, rollout};
 use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
@@ -52,6 +53,8 @@ pub(super) struct StatusReport {
     pub(super) alive: Option<ProbeResult>,
     /// The metrics of a running application; empty if no container runs.
     pub(super) metrics: Vec<Metric>,
+    /// The running watches of the set's objects: they report the next change.
+    pub(super) watches: Watches,
 }
 
 /// Reads the state of the set.
@@ -105,7 +108,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     let (findings, notes) = with_commands(findings, assessment);
     let AppStatus { simulated, alive, metrics } = app;
     let revision = record.revisions.and_then(|mut revisions| revisions.pop());
-    let DeployedMembers { installer, unknown, .. } = deployed;
+    let DeployedMembers { installer, unknown, observed, .. } = deployed;
     Ok(StatusReport {
         health,
         findings,
@@ -119,6 +122,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
         revision,
         alive,
         metrics,
+        watches: observed.watches,
     })
 }
 
@@ -147,7 +151,7 @@ fn sandbox_cleanup(session: &Session) -> SandboxCleanup {
 
 /// Returns the note about a Secret that only looks like a revision.
 fn foreign_revision(foreign: &ForeignRevision, set: &ApplySet) -> Finding {
-    let message = format!("it is not a revision of the set and is ignored: {}", foreign.reason);
+    let message = format!("it is not a revision of the installation and is ignored: {}", foreign.reason);
     Finding::new(Id::ForeignRevision, SECRET.id(&set.namespace, &foreign.name), message)
 }
 

@@ -132,7 +132,7 @@ fn names_in_pods(live: &Members) -> BTreeSet<String> {
 }
 
 /// Returns a name without the ten hex digits at its end; `None` if it has none.
-fn stem(name: &str) -> Option<&str> {
+pub(super) fn stem(name: &str) -> Option<&str> {
     let (stem, hash) = name.rsplit_once('-')?;
     (hash.len() == 10 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(stem)
 }

@@ -1,6 +1,7 @@
 //! The changes of a deploy, field by field: old value, new value, cause and consequences. Pure.
 //!
 //! - `compare`: compares a live object with the object after a deploy → `Difference`.
+//! - `recorded`: compares two recorded contents of the set, and names the keys of config.toml that differ.
 //! - `predict`: predicts the result of server-side apply if there is no server-side dry run.
 //! - `noise`: removes the fields that the API server and its controllers maintain.
 //! - `field_change`: compares two versions of an object → the fields that differ, and their cause.
@@ -23,6 +24,7 @@ mod list_keys;
 mod noise;
 mod pointer;
 mod predict;
+mod recorded;
 
 pub use addition::{Addition, additions};
 pub use compare::{
@@ -33,6 +35,7 @@ pub use effect::Effect;
 pub use field_change::{ChangeCause, FieldChange, Hidden, ValueChange};
 pub use field_owners::FieldManager;
 pub use pointer::FieldPointer;
+pub use recorded::{RecordedChanges, recorded_changes};
 
 #[cfg(test)]
 mod tests;

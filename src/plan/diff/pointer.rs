@@ -21,6 +21,12 @@ pub(super) enum PointerStep {
 }
 
 impl FieldPointer {
+    /// Returns the path of a field at the root.
+    #[must_use]
+    pub(super) fn from_key(key: &str) -> Self {
+        Self(vec![PointerStep::Key(key.to_owned())])
+    }
+
     /// Appends a step.
     #[must_use]
     pub(super) fn then(&self, step: PointerStep) -> Self {
@@ -52,6 +58,15 @@ impl FieldPointer {
                 .iter()
                 .zip(&self.0)
                 .all(|(key, step)| matches!(step, PointerStep::Key(name) if name == key))
+    }
+
+    /// Returns the name of the item of this list that the path goes through.
+    #[must_use]
+    pub(super) fn item_name(&self, list: &str) -> Option<&str> {
+        self.0.windows(2).find_map(|steps| match steps {
+            [PointerStep::Key(key), PointerStep::Item(keys)] if key == list => keys.get("name")?.as_str(),
+            _ => None,
+        })
     }
 
     /// Returns the keys of the path, without its list items.

@@ -385,7 +385,7 @@ fn new_configuration_is_compared_with_the_referenced_one() {
     let live = Members::from([
         config("oh-config-00000000a0", "older"),
         config("oh-config-00000000a1", "old"),
-        config("ohx-config-00000000a1", "another set's"),
+        config("ohx-config-00000000a1", "another installation's"),
         (DEPLOYMENT.id("n", "oh"), deployment),
     ]);
     let (id, new) = config("oh-config-00000000a2", "new");

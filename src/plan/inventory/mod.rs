@@ -7,6 +7,7 @@
 //! - `presence`: compares the members that the revisions name with the existing ones.
 //! - `prune`: decides whether members that are no longer planned are deleted or kept.
 //! - `set_key`: the set's key and the MAC of its revisions.
+//! - `provenance`: who started the run that made a revision, and from which commit.
 //! - `restorable`: the rules for a member that a rollback restores. `snapshot`: the members of a revision. `revision`: one
 //!   recorded deploy and its result, stored as an immutable Secret.
 //! - `restored_rights`: what a revision grants beyond the configuration and the live set.
@@ -22,6 +23,7 @@ pub mod lease;
 pub mod members;
 pub mod namespace_objects;
 pub mod presence;
+pub mod provenance;
 pub mod prune;
 pub mod restorable;
 pub mod restored_rights;

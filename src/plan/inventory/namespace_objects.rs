@@ -19,7 +19,7 @@ const OF_EVERY_NAMESPACE: &[(&str, &str)] = &[
 /// Returns whether somebody made this object who is neither handsctl for this set nor a controller.
 #[must_use]
 pub fn is_foreign(id: &ObjectId, object: &Value, set: &ApplySet) -> bool {
-    is_of_others(id, object) && !members::is_member(object, set) && !is_record(id, set)
+    is_of_others(id, object) && !members::is_member(object, set) && !is_record(id, object, set)
 }
 
 /// Returns whether somebody made this object who is no controller: it depends on no other object, belongs to no namespace
@@ -30,8 +30,11 @@ pub fn is_of_others(id: &ObjectId, object: &Value) -> bool {
     !has_owner && deletion::deleted_since(object).is_none() && !is_default(id, object)
 }
 
-/// The set's parent, its key, its lock and its revisions.
-fn is_record(id: &ObjectId, set: &ApplySet) -> bool {
+/// The set's parent, its key, its lock and its revisions. A Secret of another type only has such a name.
+fn is_record(id: &ObjectId, object: &Value, set: &ApplySet) -> bool {
+    if id.kind == "Secret" && !object["type"].as_str().is_some_and(|kind| kind.starts_with("handsctl.dev/")) {
+        return false;
+    }
     let is_named =
         id.name == set.parent_name() && ["ConfigMap", "Secret", "Lease"].contains(&id.kind.as_str());
     is_named || id.kind == "Secret" && revision::number_in(&id.name, set).is_some()
@@ -40,8 +43,10 @@ fn is_record(id: &ObjectId, set: &ApplySet) -> bool {
 fn is_default(id: &ObjectId, object: &Value) -> bool {
     let is_core = id.group.is_empty();
     let is_named = OF_EVERY_NAMESPACE.contains(&(id.kind.as_str(), id.name.as_str()));
-    let annotations = &object["metadata"]["annotations"];
-    let is_token = id.kind == "Secret" && annotations["kubernetes.io/service-account.name"].is_string();
+    let account = object["metadata"]["annotations"]["kubernetes.io/service-account.name"].as_str();
+    // Before Kubernetes 1.24 a controller created `default-token-x7k2p` for each account.
+    let is_token = id.kind == "Secret"
+        && account.is_some_and(|account| id.name.starts_with(&format!("{account}-token-")));
     // A controller creates the Endpoints of each Service, without an owner.
     let is_endpoints = id.kind == "Endpoints";
     let is_system_binding = id.kind == "RoleBinding" && id.name.starts_with("system:");
@@ -71,6 +76,9 @@ mod tests {
         for (id, object, foreign) in [
             (CONFIG_MAP.id("n", "theirs"), &plain, true),
             (CLAIM.id("n", "theirs"), &plain, true),
+            (SECRET.id("n", "handsctl-oh"), &plain, true),
+            (SECRET.id("n", "handsctl-oh-r77"), &plain, true),
+            (SECRET.id("n", "my-token"), &token, true),
             (SECRET.id("n", "handsctl-other"), &plain, true),
             (POD.id("n", "bare"), &plain, true),
             (CLAIM.id("n", "oh-state"), &member, false),
@@ -78,10 +86,10 @@ mod tests {
             (CONFIG_MAP.id("n", "theirs"), &deleted, false),
             (CONFIG_MAP.id("n", "kube-root-ca.crt"), &plain, false),
             (CONFIG_MAP.id("n", "default"), &plain, true),
-            (SECRET.id("n", "default-token"), &token, false),
+            (SECRET.id("n", "default-token-x7k2p"), &token, false),
             (ROLE_BINDING.id("n", "system:deployers"), &plain, false),
-            (SECRET.id("n", "handsctl-oh"), &plain, false),
-            (SECRET.id("n", "handsctl-oh-r3"), &plain, false),
+            (SECRET.id("n", "handsctl-oh"), &json!({ "type": "handsctl.dev/key" }), false),
+            (SECRET.id("n", "handsctl-oh-r3"), &json!({ "type": "handsctl.dev/revision" }), false),
             (LEASE.id("n", "handsctl-oh"), &plain, false),
             (LEASE.id("n", "theirs"), &plain, true),
         ] {

@@ -85,7 +85,7 @@ mod tests {
             by: String::new(),
             created: None,
             is_unreadable: false,
-            snapshot: Some(Snapshot { members: names.iter().map(member).collect(), note: String::new() }),
+            snapshot: Some(Snapshot { members: names.iter().map(member).collect(), ..Snapshot::default() }),
             evidence: None,
             uid: String::new(),
         }

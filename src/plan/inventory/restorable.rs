@@ -30,7 +30,7 @@ impl RestoreTarget<'_> {
         }
         let Some(namespace) = id.namespace.as_deref() else { return Some("it has no namespace".to_owned()) };
         if !self.namespaces().contains(namespace) {
-            return Some(format!("the set has no members in namespace {namespace}"));
+            return Some(format!("the installation has no members in namespace {namespace}"));
         }
         let is_record = [CONFIG_MAP, SECRET, LEASE].contains(&kind) && id.name == self.set.parent_name();
         if is_record {

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::apply_set::ApplySet;
+use super::provenance::Provenance;
 use super::set_key::{self, StoredKey};
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
@@ -36,6 +37,8 @@ const MAX_EVIDENCE_BYTES: usize = 16 * 1024;
 const MAX_COMPRESSED_BYTES: usize = 900 * 1024;
 /// The maximum size of a decompressed snapshot in bytes.
 const MAX_PLAIN_BYTES: u64 = 64 * 1024 * 1024;
+/// The number of digits of an error's id.
+const ID_DIGITS: usize = 4;
 /// The largest number of a revision.
 const MAX_NUMBER: u64 = u32::MAX as u64;
 
@@ -122,6 +125,26 @@ impl Revision {
         self.snapshot.as_ref().filter(|_| is_unfinished)?.restored_revision()
     }
 
+    /// Returns who started the run: the user of the CI system, else `ana@laptop`.
+    #[must_use]
+    pub fn author(&self) -> &str {
+        self.provenance().and_then(|provenance| provenance.actor.as_deref()).unwrap_or(&self.by)
+    }
+
+    /// Returns what the run said of itself; None if the revision has no content.
+    #[must_use]
+    pub fn provenance(&self) -> Option<&Provenance> {
+        self.snapshot.as_ref().map(|snapshot| &snapshot.provenance)
+    }
+
+    /// Returns the id of the error with which its rollout failed: `HC4103`.
+    #[must_use]
+    pub fn failure_id(&self) -> Option<&str> {
+        let (id, _) = self.evidence.as_deref()?.split_once(':')?;
+        let digits = id.strip_prefix("HC")?;
+        (digits.len() == ID_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(id)
+    }
+
     pub(super) fn is_good(&self) -> bool {
         self.result == RevisionResult::Good
     }
@@ -167,8 +190,8 @@ impl std::fmt::Display for ForeignReason {
             Self::Name => "it does not have the name of a revision",
             Self::Number => "its annotation does not have the number of its name",
             Self::Mutable => "it is not immutable",
-            Self::Mac => "its content was not recorded with the set's key",
-            Self::KeyMissing => "the set's key is missing, so its origin cannot be checked",
+            Self::Mac => "its content was not recorded with the installation's key",
+            Self::KeyMissing => "the installation's key is missing, so its origin cannot be checked",
         })
     }
 }
@@ -179,17 +202,17 @@ impl ForeignRevision {
     pub fn warning(&self, set: &ApplySet) -> String {
         let Self { name, reason, .. } = self;
         format!(
-            "secret/{name} is not a revision of set `{}`, so it is ignored: {reason}; to delete it: kubectl delete \
-             secret {name} -n {}",
+            "secret/{name} is not a revision of installation `{}`, so it is ignored: {reason}; to delete it: \
+             kubectl delete secret {name} -n {}",
             set.name, set.namespace
         )
     }
 }
 
-/// The Secrets of a set that are, or pretend to be, revisions.
+/// The Secrets of an installation that are, or pretend to be, revisions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RevisionSecrets {
-    /// The set's revisions, oldest first.
+    /// The installation's revisions, oldest first.
     pub revisions: Vec<Revision>,
     /// The other Secrets of a revision's type.
     pub foreign: Vec<ForeignRevision>,
@@ -260,7 +283,7 @@ fn compress_bytes(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Reads the revisions among the Secrets of a set, which contain its key. A Secret is a revision only if its name, its
+/// Reads the revisions among the Secrets of an installation, which contain its key. A Secret is a revision only if its name, its
 /// annotation and its MAC agree and it is immutable. Everybody who may create Secrets can give one any type and label.
 #[must_use]
 pub fn read_all(set: &ApplySet, secrets: &[Value]) -> RevisionSecrets {
@@ -320,7 +343,9 @@ fn read(
 fn decompress(compressed: &[u8]) -> Option<Snapshot> {
     let mut plain = Vec::new();
     GzDecoder::new(compressed).take(MAX_PLAIN_BYTES).read_to_end(&mut plain).ok()?;
-    serde_json::from_slice(&plain).ok()
+    let snapshot: Snapshot = serde_json::from_slice(&plain).ok()?;
+    let provenance = snapshot.provenance.clone().cleaned();
+    Some(snapshot.with_provenance(provenance))
 }
 
 #[cfg(test)]
@@ -336,7 +361,7 @@ pub(super) mod tests {
         compress_bytes(bytes).unwrap()
     }
 
-    /// Reads these Secrets together with the set's key.
+    /// Reads these Secrets together with the installation's key.
     pub(in crate::plan) fn read_with_key(secrets: &[Value]) -> RevisionSecrets {
         read_all(&set(), &[secrets, &[set_key::manifest(&set(), &key())]].concat())
     }
@@ -367,7 +392,7 @@ pub(super) mod tests {
 
     /// Stores a snapshot with this text; returns whether it was too large, and whether it is read back.
     fn stored(text: &str) -> (bool, bool) {
-        let snapshot = Snapshot { members: vec![json!(text)], note: String::new() };
+        let snapshot = Snapshot { members: vec![json!(text)], ..Snapshot::default() };
         let (secret, too_large) = manifest(&set(), 1, "a@b", &snapshot, &key()).unwrap();
         let read = read_with_key(&[secret]).revisions.remove(0);
         assert!(!read.is_unreadable);
@@ -382,6 +407,42 @@ pub(super) mod tests {
             char::from(b'!' + (state >> 58) as u8)
         };
         (0..bytes).map(|_| letter()).collect()
+    }
+
+    #[test]
+    fn provenance_is_part_of_the_authenticated_content() {
+        let provenance = Provenance {
+            actor: Some("octocat".into()),
+            note: Some("adds\nEU".into()),
+            ..Provenance::default()
+        };
+        let snapshot = Snapshot::from_plan(&plan("a")).with_provenance(provenance);
+        let (secret, _) = manifest(&set(), 3, "runner@host", &snapshot, &key()).unwrap();
+        let revision = read_with_key(std::slice::from_ref(&secret)).revisions.remove(0);
+        assert_eq!((revision.author(), revision.by.as_str()), ("octocat", "runner@host"));
+        assert_eq!(revision.provenance().unwrap().note.as_deref(), Some("adds EU"));
+        assert!(revision.has_plan(&plan("a")), "it is no part of what is deployed");
+        assert!(!secret["metadata"].to_string().contains("octocat"), "an annotation could be changed");
+    }
+
+    #[test]
+    fn revision_of_an_earlier_version_names_its_user() {
+        let stored = json!({ "members": [], "note": "rollback to 2" }).to_string();
+        let revision = read_with_key(&[with_content(1, &compressed(stored.as_bytes()))]).revisions.remove(0);
+        assert_eq!(revision.author(), "ana@laptop");
+        assert_eq!(revision.snapshot.unwrap().note, "rollback to 2");
+    }
+
+    #[test]
+    fn failure_id_is_read_from_the_evidence() {
+        let failed = |evidence: Option<&str>| {
+            let evidence = evidence.map(str::to_owned);
+            Revision { evidence, ..revision(3, RevisionResult::Failed, "a") }.failure_id().map(str::to_owned)
+        };
+        assert_eq!(failed(Some("HC4103: the image does not exist")).as_deref(), Some("HC4103"));
+        for other in [None, Some("no id"), Some("HC41: a"), Some("HCabcd: a"), Some("")] {
+            assert_eq!(failed(other), None, "{other:?}");
+        }
     }
 
     #[test]

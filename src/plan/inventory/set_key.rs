@@ -105,7 +105,7 @@ pub(super) fn is_revision_mac(
 
 fn revision_hmac(set: &ApplySet, number: u64, content: &[u8], key: &SecretKey) -> Result<Hmac<Sha256>> {
     let mut hmac = Hmac::<Sha256>::new_from_slice(&key.0)
-        .map_err(|error| Error::internal("cannot use the set's key").caused_by(error))?;
+        .map_err(|error| Error::internal("cannot use the installation's key").caused_by(error))?;
     hmac.update(PURPOSE);
     hmac.update(format!("{}\0{number}\0", set.id()).as_bytes());
     hmac.update(content);
@@ -131,7 +131,7 @@ pub(super) mod tests {
         let mac = revision_mac(&set(), 3, b"content", &key()).unwrap();
         assert!(is_revision_mac(&mac, &set(), 3, b"content", &key()));
         let other_set = ApplySet { namespace: "m".into(), ..set() };
-        assert!(!is_revision_mac(&mac, &other_set, 3, b"content", &key()), "the set");
+        assert!(!is_revision_mac(&mac, &other_set, 3, b"content", &key()), "the installation");
         assert!(!is_revision_mac(&mac, &set(), 4, b"content", &key()), "the number");
         assert!(!is_revision_mac(&mac, &set(), 3, b"contents", &key()), "the content");
         assert!(!is_revision_mac(&mac, &set(), 3, b"content", &SecretKey(vec![8; 32])), "the key");
@@ -159,7 +159,7 @@ pub(super) mod tests {
         let other = SecretKey(vec![8; 32]);
         let member = |kind: KindInfo| Members::from([(kind.id("n", "oh"), json!({}))]);
         assert!(!is_trusted(&other, Some(&parent_of(&key())), &member(SERVICE)), "the key was replaced");
-        assert!(!is_trusted(&key(), None, &none), "it is older than the set");
+        assert!(!is_trusted(&key(), None, &none), "it is older than the installation");
         assert!(!is_trusted(&key(), None, &member(SECRET)), "everybody who can store a key creates Secrets");
         assert!(is_trusted(&key(), None, &member(SERVICE)), "somebody deleted the parent");
         let without = set().manifest(&std::collections::BTreeSet::new());

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::apply_set::ApplySet;
+use super::provenance::Provenance;
 use super::restorable::RestoreTarget;
 use crate::object::ObjectId;
 use crate::object::kind::{CLAIM, SECRET};
@@ -24,13 +25,16 @@ pub fn rollback_to(number: u64) -> String {
 }
 
 /// The members of a revision. Secrets have no data; the hash in a Secret's name identifies its content.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The manifests, in the order in which they are sent.
     pub members: Vec<Value>,
     /// `rollback to 3` for a rollback; empty for a deploy.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+    /// Who started the run that recorded it, and why; empty in revisions of earlier versions.
+    #[serde(default, skip_serializing_if = "Provenance::is_empty")]
+    pub provenance: Provenance,
 }
 
 impl Snapshot {
@@ -41,7 +45,14 @@ impl Snapshot {
             PlanOrigin::Configuration => String::new(),
             PlanOrigin::Revision(number) => rollback_to(number),
         };
-        Self { members: plan.members.iter().map(without_data).collect(), note }
+        let members = plan.members.iter().map(without_data).collect();
+        Self { members, note, provenance: Provenance::default() }
+    }
+
+    /// Adds who started the run.
+    #[must_use]
+    pub fn with_provenance(self, provenance: Provenance) -> Self {
+        Self { provenance, ..self }
     }
 
     /// Returns the number of the revision that this one restores.
@@ -242,7 +253,7 @@ pub(super) mod tests {
     #[test]
     fn changes_to_lists_removed_added_and_changed_members() {
         let object = |name: &str, datum: &str| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": "n" }, "data": { "a": datum } });
-        let snapshot = |members: Vec<Value>| Snapshot { members, note: String::new() };
+        let snapshot = |members: Vec<Value>| Snapshot { members, ..Snapshot::default() };
         let before = snapshot(vec![object("a", "1"), object("b", "1"), object("c", "1")]);
         let after = snapshot(vec![object("b", "1"), object("c", "2"), object("d", "1")]);
         assert_eq!(
@@ -281,7 +292,7 @@ pub(super) mod tests {
                 "spec": { "resources": { "requests": { "storage": size } } },
             })
         };
-        let snapshot = Snapshot { members: vec![claim("5Gi")], note: String::new() };
+        let snapshot = Snapshot { members: vec![claim("5Gi")], ..Snapshot::default() };
         let live = Members::from([(CLAIM.id("n", "oh-state"), claim("10Gi"))]);
         assert_eq!(restored(&snapshot, &live).unwrap().members[0].manifest, claim("10Gi"));
         assert_eq!(restored(&snapshot, &Members::new()).unwrap().members[0].manifest, claim("5Gi"));
@@ -305,9 +316,9 @@ pub(super) mod tests {
             (object(NAMESPACE, Value::Null, "n"), "it is cluster-scoped"),
             (
                 object(CONFIG_MAP, json!("kube-system"), "a"),
-                "the set has no members in namespace kube-system",
+                "the installation has no members in namespace kube-system",
             ),
-            (object(CONFIG_MAP, json!(""), "a"), "the set has no members in namespace "),
+            (object(CONFIG_MAP, json!(""), "a"), "the installation has no members in namespace "),
             (object(CONFIG_MAP, Value::Null, "a"), "it has no namespace"),
             (own(CONFIG_MAP, "handsctl-oh"), "it is a record of handsctl"),
             (own(SECRET, "handsctl-oh"), "it is a record of handsctl"),
@@ -317,7 +328,7 @@ pub(super) mod tests {
             (unlabelled, "it does not have the labels of a member"),
         ] {
             let snapshot =
-                Snapshot { members: vec![own(SERVICE, "oh"), member.clone()], note: String::new() };
+                Snapshot { members: vec![own(SERVICE, "oh"), member.clone()], ..Snapshot::default() };
             let Err(RestoreError::Rejected(rejected)) = restored(&snapshot, &Members::new()) else {
                 panic!("{member}");
             };
@@ -329,7 +340,7 @@ pub(super) mod tests {
     fn parent_opens_no_namespace_but_live_members_do() {
         let mut elsewhere = json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata("a") });
         elsewhere["metadata"]["namespace"] = json!("boxes");
-        let snapshot = Snapshot { members: vec![elsewhere], note: String::new() };
+        let snapshot = Snapshot { members: vec![elsewhere], ..Snapshot::default() };
         // As after reading a parent that lists the namespace.
         let listed = ApplySet { additional_namespaces: BTreeSet::from(["boxes".to_owned()]), ..set() };
         let restored = |configured: &ApplySet, live: &Members| {
@@ -338,6 +349,6 @@ pub(super) mod tests {
         assert!(!restored(&set(), &Members::new()));
         assert!(restored(&listed, &Members::new()), "the configuration has the namespace");
         let live = Members::from([(SERVICE.id("boxes", "b"), json!({}))]);
-        assert!(restored(&set(), &live), "the set still has a member there");
+        assert!(restored(&set(), &live), "the installation still has a member there");
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn of_config(data: &BTreeMap<String, String>) -> Result<String> {
 /// Returns ten hex digits of the HMAC-SHA-256 of the data in canonical form.
 pub(crate) fn of_secret(data: &BTreeMap<String, String>, key: &SecretKey) -> Result<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(&key.0)
-        .map_err(|error| Error::internal("cannot use the set's key").caused_by(error))?;
+        .map_err(|error| Error::internal("cannot use the installation's key").caused_by(error))?;
     mac.update(&canonical(data)?);
     Ok(ten_digits(&mac.finalize().into_bytes()))
 }

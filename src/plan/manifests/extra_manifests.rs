@@ -9,6 +9,7 @@ use crate::object::ObjectId;
 use crate::object::kind::{KindInfo, ROUTE};
 use crate::object::labels::MANAGER;
 use crate::plan::desired::Member;
+use crate::plan::inventory::apply_set::ApplySet;
 use crate::settings::Settings;
 use crate::settings::extra_manifests::ExtraObject;
 use crate::settings::handsctl::Expose;
@@ -67,14 +68,14 @@ fn member(settings: &Settings, extra: &ExtraObject, kinds: &[KindInfo]) -> Resul
     if !kind.namespaced {
         let message = format!("{} is a {kind_name}, which is cluster-scoped", extra.source);
         return Err(extra_manifest_error(extra, message)
-            .hint("a set has only namespaced members: apply this object with kubectl"));
+            .hint("an installation has only namespaced members: apply this object with kubectl"));
     }
     let (own, runtime) = (settings.deploy.namespace.as_str(), settings.runtime_namespace());
     let namespace = manifest["metadata"]["namespace"].as_str().unwrap_or(own).to_owned();
     if namespace != own && namespace != runtime {
         let message = format!("{} is for namespace {namespace}", extra.source);
         return Err(extra_manifest_error(extra, message)
-            .hint(format!("the set's namespaces are {own} and {runtime}")));
+            .hint(format!("the installation's namespaces are {own} and {runtime}")));
     }
     manifest["metadata"]["namespace"] = json!(namespace);
     // Only these labels: with the labels of the application's selector, an extra pod would receive its traffic.
@@ -87,6 +88,11 @@ fn member(settings: &Settings, extra: &ExtraObject, kinds: &[KindInfo]) -> Resul
     }
     let id = ObjectId::from_object(&manifest)
         .ok_or_else(|| extra_manifest_error(extra, format!("{} has no name", extra.source)))?;
+    let record = ApplySet { name: settings.deploy.name.to_string(), ..ApplySet::default() }.parent_name();
+    if id.name == record && matches!(id.kind.as_str(), "ConfigMap" | "Lease") {
+        let message = format!("{} is {id}, which handsctl keeps about the installation", extra.source);
+        return Err(extra_manifest_error(extra, message).hint("give it another name"));
+    }
     Ok(Member { id, kind, manifest })
 }
 
@@ -111,7 +117,7 @@ pub(crate) fn reject_duplicates(members: &[Member], settings: &Settings) -> Resu
     };
     let extra = settings.extra_objects.iter().rev().find(is_duplicate);
     let source = extra.map_or("an extra manifest", |extra| &extra.source);
-    let message = format!("{source} is {}, which the set already has", duplicate.id);
+    let message = format!("{source} is {}, which the installation already has", duplicate.id);
     Err(Error::extra_manifest(message)
         .at_config(extra.and_then(|extra| extra.listed_at.clone()))
         .hint("give it another name"))
@@ -121,6 +127,18 @@ pub(crate) fn reject_duplicates(members: &[Member], settings: &Settings) -> Resu
 mod tests {
     use super::*;
     use crate::settings::{Request, read};
+
+    #[test]
+    fn record_of_the_installation_is_no_extra_manifest() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.toml"), "[deploy]\nextra_manifests = [\"x.yaml\"]\n")
+            .unwrap();
+        let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: handsctl-openhands}\n";
+        std::fs::write(folder.path().join("x.yaml"), text).unwrap();
+        let settings = read(&Request::default(), &[], folder.path()).unwrap().settings;
+        let error = members(&settings, &[]).unwrap_err();
+        assert!(error.message().contains("which handsctl keeps about the installation"), "{error:?}");
+    }
 
     #[test]
     fn every_extra_manifest_outside_the_set_is_reported() {

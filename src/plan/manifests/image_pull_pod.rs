@@ -235,7 +235,7 @@ pub fn present_on(deployment: &Value, nodes: &[Value], nodes_with: &[String]) ->
 mod tests {
     use super::*;
     use crate::object::kind::DEPLOYMENT;
-    use crate::settings::{Flags, Request, read};
+    use crate::settings::{Request, read};
 
     fn deployment(image: &str, policy: &str) -> Value {
         json!({ "spec": { "template": { "spec": {
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn on_node_pulls_missing_image_on_eligible_node() {
-        let request = Request { files: Vec::new(), set: Vec::new(), flags: Flags::default() };
+        let request = Request::default();
         let empty_dir = tempfile::tempdir().unwrap();
         let settings = read(&request, &[], empty_dir.path()).unwrap().settings;
         let image = "docker.all-hands.dev/all-hands-ai/runtime:0.59-nikolaik";

@@ -30,7 +30,7 @@ pub fn blocker(object: &Value, set: &ApplySet) -> Option<String> {
         ));
     }
     if let Some(other) = metadata["labels"][PART_OF].as_str().filter(|id| *id != set.id()) {
-        let set = other_set(object, &[]).unwrap_or_else(|| format!("another set, {other}"));
+        let set = other_set(object, &[]).unwrap_or_else(|| format!("another installation, {other}"));
         return Some(format!("it is part of {set}"));
     }
     let since = metadata["deletionTimestamp"].as_str()?;
@@ -166,7 +166,10 @@ mod tests {
         );
         for (metadata, expected) in [
             (json!({ "ownerReferences": [{ "kind": "ReplicaSet", "name": "x" }] }), "replicaset/x owns it"),
-            (json!({ "labels": { PART_OF: "applyset-x-v1" } }), "part of another set, applyset-x-v1"),
+            (
+                json!({ "labels": { PART_OF: "applyset-x-v1" } }),
+                "part of another installation, applyset-x-v1",
+            ),
             (json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" }), "terminating since 2026"),
         ] {
             let reason = blocker(&object(metadata), &set()).unwrap();

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::policy::Ownership;
+use crate::error::{ConflictingField, ConflictingManager, ConflictingValues};
 use crate::object::ObjectId;
 use crate::object::field_path::{FieldOwner, FieldPath};
 use crate::object::kind::SECRET;
@@ -128,6 +129,35 @@ pub fn table(id: &ObjectId, conflicts: &[Conflict], now: Timestamp) -> String {
         }));
     }
     aligned(&rows)
+}
+
+/// Returns the rows of the table for programs: with whole values, and times instead of ages.
+pub fn rows<'a>(
+    id: &'a ObjectId,
+    conflicts: &'a [Conflict],
+) -> impl Iterator<Item = ConflictingField> + use<'a> {
+    conflicts.iter().map(|conflict| {
+        let manager = |owner: &FieldOwner| ConflictingManager {
+            name: owner.manager.clone(),
+            subresource: owner.subresource.clone(),
+            since: owner.since,
+        };
+        let values = if is_secret(id, &conflict.field) {
+            ConflictingValues::Hidden
+        } else {
+            let (live, planned) = (conflict.live_value.clone(), conflict.planned_value.clone());
+            ConflictingValues::Shown { live, planned }
+        };
+        ConflictingField {
+            group: id.group.clone(),
+            kind: id.kind.clone(),
+            namespace: id.namespace.clone(),
+            name: id.name.clone(),
+            field: conflict.field.clone(),
+            managers: conflict.owners.iter().map(manager).collect(),
+            values,
+        }
+    })
 }
 
 /// Returns the line for `[deploy.ownership]` in config.toml that yields a field to its managers.

@@ -13,7 +13,7 @@ use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
 pub fn other_set(live: &Value, namespaces: &[String]) -> Option<String> {
     let id = live["metadata"]["labels"][PART_OF].as_str().filter(|_| owns_label(live, PART_OF))?;
     let Some(name) = live["metadata"]["labels"][INSTANCE].as_str() else {
-        return Some("another handsctl set".to_owned());
+        return Some("another handsctl installation".to_owned());
     };
     let namespace = live["metadata"]["namespace"].as_str().unwrap_or_default();
     let is_home = |namespace: &&str| {
@@ -23,7 +23,7 @@ pub fn other_set(live: &Value, namespaces: &[String]) -> Option<String> {
     };
     let home = std::iter::once(namespace).chain(namespaces.iter().map(String::as_str)).find(is_home);
     let home = home.map_or_else(|| "another namespace".to_owned(), |home| format!("namespace {home}"));
-    Some(format!("the handsctl set {name} of {home}"))
+    Some(format!("the handsctl installation {name} of {home}"))
 }
 
 /// Returns whether only the names of the cluster's namespaces tell the home of the set that the object belongs to.
@@ -54,15 +54,21 @@ mod tests {
             ..ApplySet::default()
         };
         let owner = |set: &ApplySet| other_set(&member_of(set), &[]);
-        assert_eq!(owner(&set("oh", "n")).as_deref(), Some("the handsctl set oh of namespace n"));
-        assert_eq!(owner(&set("oh", "m")).as_deref(), Some("the handsctl set oh of another namespace"));
+        assert_eq!(owner(&set("oh", "n")).as_deref(), Some("the handsctl installation oh of namespace n"));
+        assert_eq!(
+            owner(&set("oh", "m")).as_deref(),
+            Some("the handsctl installation oh of another namespace")
+        );
         let namespaces = ["k".to_owned(), "m".to_owned()];
         let foreign = member_of(&set("oh", "m"));
-        assert_eq!(other_set(&foreign, &namespaces).as_deref(), Some("the handsctl set oh of namespace m"));
+        assert_eq!(
+            other_set(&foreign, &namespaces).as_deref(),
+            Some("the handsctl installation oh of namespace m")
+        );
         assert!(has_hidden_home(&foreign) && !has_hidden_home(&member_of(&set("oh", "n"))));
         let mut extra = member_of(&set("oh", "n"));
         extra["metadata"]["labels"].as_object_mut().unwrap().remove(INSTANCE);
-        assert_eq!(other_set(&extra, &[]).as_deref(), Some("another handsctl set"));
+        assert_eq!(other_set(&extra, &[]).as_deref(), Some("another handsctl installation"));
         let mut copied = member_of(&set("oh", "n"));
         copied["metadata"]["managedFields"] = json!([]);
         assert_eq!(other_set(&copied, &[]), None, "a copy of the label is no membership");

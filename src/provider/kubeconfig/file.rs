@@ -1,8 +1,8 @@
 //! Reads a kubeconfig file, locks it as kubectl does, and replaces it atomically with its mode preserved.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::phrase;
+use crate::provider::atomic_file;
 
 /// How long to wait for another program's lock.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -96,18 +97,8 @@ pub(super) async fn lock(path: &Path) -> Result<KubeconfigLock> {
 /// Replaces the content atomically. A new file is readable by its owner only.
 pub(super) fn replace(lock: &KubeconfigLock, text: &str) -> Result<()> {
     let target = &lock.target;
-    let write = || -> io::Result<()> {
-        let mode = std::fs::metadata(target).map_or(0o600, |metadata| metadata.permissions().mode());
-        let folder =
-            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.as_file().set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(target)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(|error| Error::io(format!("cannot write {}", target.display()), error))
+    atomic_file::replace(target, text)
+        .map_err(|error| Error::io(format!("cannot write {}", target.display()), error))
 }
 
 pub(super) fn delete(lock: &KubeconfigLock) -> Result<()> {

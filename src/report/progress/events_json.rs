@@ -1,10 +1,11 @@
 //! The machine-readable stream: one line per event. The schema is documented in [`crate::event`]. Pure.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::event::{Event, Phase};
-use crate::report::text::error::Position;
+use crate::event::{Action, Event, Phase};
+use crate::report::text::error::{ErrorObject, Position};
 use crate::report::text::json_objects::{FindingObject, ObjectRef};
 
 /// The version of the schema.
@@ -22,13 +23,7 @@ impl EventsJson {
         let mut text = String::new();
         for body in bodies(event) {
             self.seq += 1;
-            let line = EventLine {
-                v: VERSION,
-                seq: self.seq,
-                ts: format!("{now:.3}"),
-                r#type: event.as_str(),
-                body,
-            };
+            let line = EventLine { v: VERSION, seq: self.seq, ts: format!("{now:.3}"), body };
             text.push_str(&serde_json::to_string(&line)?);
             text.push('\n');
         }
@@ -36,19 +31,22 @@ impl EventsJson {
     }
 }
 
-#[derive(Serialize)]
-struct EventLine<'a> {
+/// A line of the event stream.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct EventLine<'a> {
+    /// The version of the schema. A version may get additional fields.
     v: u8,
+    /// The number of the line, from 1 without gaps.
     seq: u64,
+    /// The time of the event, RFC 3339 in UTC.
     ts: String,
-    r#type: &'static str,
     #[serde(flatten)]
     body: Body<'a>,
 }
 
 /// The fields of each type. Every line has all fields of its type.
-#[derive(Serialize)]
-#[serde(untagged)]
+#[derive(Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
 enum Body<'a> {
     Started {
         command: &'a str,
@@ -72,6 +70,12 @@ enum Body<'a> {
         object: ObjectRef<'a>,
     },
     Object {
+        phase: &'static str,
+        object: ObjectRef<'a>,
+        action: &'static str,
+        message: Option<&'a str>,
+    },
+    Pruned {
         phase: &'static str,
         object: ObjectRef<'a>,
         action: &'static str,
@@ -118,6 +122,7 @@ enum Body<'a> {
         model: Option<&'a str>,
         message: &'a str,
         notes: &'a [String],
+        error: Option<ErrorObject<'a>>,
     },
 }
 
@@ -133,6 +138,12 @@ fn bodies(event: &Event) -> Vec<Body<'_>> {
         Event::Step { phase, name, progress, message } => {
             Body::Step { phase: phase.as_str(), name, action: progress.as_str(), message }
         }
+        Event::Object { phase, object, action: action @ Action::Pruned, message, .. } => Body::Pruned {
+            phase: phase.as_str(),
+            object: ObjectRef::new(object),
+            action: action.as_str(),
+            message: message.as_deref(),
+        },
         Event::Object { phase, object, action, message, .. } => Body::Object {
             phase: phase.as_str(),
             object: ObjectRef::new(object),
@@ -172,6 +183,7 @@ fn bodies(event: &Event) -> Vec<Body<'_>> {
             model: finished.model.as_deref(),
             message: &finished.message,
             notes: &finished.notes,
+            error: finished.error.as_deref().map(ErrorObject::new),
         },
     };
     vec![body]
@@ -184,8 +196,9 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::event::Action;
     use crate::report::scenario::{self, assert_recorded, timestamp};
+    use crate::report::schemas::events_schema;
+    use crate::report::schemas::tests::assert_matches;
 
     fn all_lines() -> Vec<Value> {
         let mut json = EventsJson::default();
@@ -228,6 +241,14 @@ mod tests {
         }
         let documented: BTreeSet<String> = documented.into_keys().collect();
         assert_eq!(types, documented, "the scenarios contain every type of the schema");
+    }
+
+    #[test]
+    fn every_line_matches_the_schema() {
+        let schema = events_schema();
+        for line in all_lines() {
+            assert_matches(&schema, &line);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::object::ObjectId;
 use crate::phrase;
 use crate::report::text::diagnostic::{self, Style};
 use crate::report::text::format;
-use crate::report::text::github::{self, END_GROUP};
+use crate::report::text::github::{self, Checkout, END_GROUP};
 use crate::report::text::sanitize::one_line;
 
 /// A heartbeat is omitted if a line was written less than this time ago. A bit less than the heartbeat's own interval,
@@ -21,11 +21,11 @@ use crate::report::text::sanitize::one_line;
 const HEARTBEAT_SPACING: Duration = Duration::from_secs(29);
 
 /// The form of the lines.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct LineOptions {
     pub(crate) verbose: bool,
-    /// Whether to write groups and annotations for a GitHub workflow.
-    pub(crate) github: bool,
+    /// The folders of a GitHub workflow, which gets groups and annotations. None elsewhere.
+    pub(crate) github: Option<Checkout>,
     pub(crate) style: Style,
 }
 
@@ -162,16 +162,16 @@ impl LineProgress {
     }
 
     fn warning(&self, id: Id, message: &str, diagnostic: Option<&Diagnostic>, stamp: &str) -> String {
-        let (text, annotation) = match diagnostic {
-            Some(diagnostic) => {
-                (diagnostic::render(diagnostic, self.options.style), github::diagnostic(diagnostic))
-            }
-            None => (
-                format!("{stamp} {}\n", line("warning", &format!("{id} {message}"))),
-                github::annotation(github::Level::Warning, id, None, message),
-            ),
+        let text = match diagnostic {
+            Some(diagnostic) => diagnostic::render(diagnostic, self.options.style),
+            None => format!("{stamp} {}\n", line("warning", &format!("{id} {message}"))),
         };
-        if self.options.github { github::escape_commands(&text) + &annotation } else { text }
+        let Some(checkout) = &self.options.github else { return text };
+        let annotation = match diagnostic {
+            Some(diagnostic) => github::diagnostic(diagnostic, checkout),
+            None => github::annotation(github::Level::Warning, id, None, message, checkout),
+        };
+        github::escape_commands(&text) + &annotation
     }
 
     /// Returns the line, unless the last line about any subject has the same text.
@@ -183,7 +183,7 @@ impl LineProgress {
 
     /// Puts the lines of each command of a run into a group, in a GitHub workflow.
     fn with_group(&mut self, event: &Event, text: String) -> String {
-        if !self.options.github {
+        if self.options.github.is_none() {
             return text;
         }
         let text = github::escape_commands(&text);
@@ -226,7 +226,8 @@ mod tests {
 
     fn lines(scenario: &Scenario, verbose: bool, github: bool) -> String {
         let style = Style { palette: Palette::NONE, width: 80 };
-        let mut line = LineProgress::new(LineOptions { verbose, github, style });
+        let mut line =
+            LineProgress::new(LineOptions { verbose, github: github.then(Checkout::default), style });
         scenario.iter().map(|(at, event)| line.event(event, timestamp(*at))).collect()
     }
 

@@ -1,4 +1,4 @@
-//! The differences that a deploy would apply, for people and for programs.
+//! The differences that a deploy would apply, for people, for programs and for a comment on a pull request.
 //!
 //! # Schema
 //!
@@ -33,14 +33,17 @@
 //! ```
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::diagnostic::Style;
 use super::format;
 use super::json_objects::ObjectRef;
+use super::markdown::{self, Block, Document};
 use super::sanitize::{one_line, sanitize};
+use super::style::Palette;
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, yaml};
 use crate::phrase;
@@ -51,10 +54,21 @@ use crate::plan::diff::{
 use crate::report::reporter::Output;
 use crate::report::streams::{Streams, Written};
 
+/// Markdown has no colour, and no width.
+const PLAIN: Style = Style { palette: Palette::NONE, width: usize::MAX };
 /// Number of lines of context around a changed line.
 const CONTEXT: usize = 2;
 /// The maximum width in columns of a line with both values.
 const MAX_LINE_WIDTH: usize = 100;
+
+/// What was compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiffBasis {
+    /// The cluster and the objects after a run: each difference has a cause.
+    Cluster,
+    /// Two recorded revisions.
+    Revisions,
+}
 
 /// A comparison of a set, ready to print.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +79,8 @@ pub struct DiffReport<'a> {
     pub namespace: &'a str,
     /// The set's name.
     pub name: &'a str,
+    /// What was compared.
+    pub basis: DiffBasis,
     /// All objects.
     pub compared: &'a [Compared],
     /// The current time on the server's clock.
@@ -92,6 +108,31 @@ impl Streams {
     }
 }
 
+impl Streams {
+    /// Writes a comparison to stdout as Markdown, for a comment on a pull request.
+    ///
+    /// # Errors
+    /// Writing fails.
+    pub fn diff_markdown(&self, report: &DiffReport<'_>) -> Result<Written> {
+        let masked = document(report)?.map_texts(|text| self.hidden(text));
+        self.out(&markdown::render(&masked, markdown::MAX_COMMENT))
+    }
+
+    /// Appends a comparison to the summary of a GitHub workflow's step.
+    pub fn diff_step_summary(&self, report: &DiffReport<'_>) {
+        if self.settings.github.is_none() {
+            return;
+        }
+        let write = || {
+            let masked = document(report)?.map_texts(|text| self.hidden(text));
+            self.step_summary(&markdown::render(&masked, markdown::MAX_SUMMARY))
+        };
+        if let Err(error) = write() {
+            self.err(&self.warning_text(&error));
+        }
+    }
+}
+
 fn is_different(compared: &Compared) -> bool {
     compared.difference.outcome.is_difference()
 }
@@ -113,11 +154,11 @@ fn equal_summary(report: &DiffReport<'_>) -> String {
 }
 
 /// The number of objects of each outcome.
-#[derive(Debug, Default, Serialize)]
-struct DiffCounts {
-    created: usize,
-    changed: usize,
-    deleted: usize,
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub(super) struct DiffCounts {
+    pub(super) created: usize,
+    pub(super) changed: usize,
+    pub(super) deleted: usize,
     kept: usize,
     reused: usize,
     unchanged: usize,
@@ -125,7 +166,7 @@ struct DiffCounts {
     unknown: usize,
 }
 
-fn counts(report: &DiffReport<'_>) -> DiffCounts {
+pub(super) fn counts(report: &DiffReport<'_>) -> DiffCounts {
     let mut counts = DiffCounts::default();
     for compared in report.compared {
         *match compared.difference.outcome {
@@ -142,7 +183,7 @@ fn counts(report: &DiffReport<'_>) -> DiffCounts {
     counts
 }
 
-fn text(report: &DiffReport<'_>, style: Style) -> Result<String> {
+pub(super) fn text(report: &DiffReport<'_>, style: Style) -> Result<String> {
     let is_listed = |it: &&Compared| {
         !matches!(it.difference.outcome, DiffOutcome::Unchanged | DiffOutcome::NotCompared(_))
     };
@@ -153,12 +194,93 @@ fn text(report: &DiffReport<'_>, style: Style) -> Result<String> {
     text += &additions(report, style)?;
     text += &unverified(report);
     text += &not_compared(report);
+    Ok(text + &summary(report))
+}
+
+/// Returns the last line: the number of objects per outcome.
+fn summary(report: &DiffReport<'_>) -> String {
     let DiffCounts { created, changed, deleted, unknown, .. } = counts(report);
-    if created + changed + deleted + unknown > 0 {
-        let unknown = if unknown == 0 { String::new() } else { format!(", {unknown} unknown") };
-        text += &format!("{changed} to change, {created} to create, {deleted} to delete{unknown}\n");
+    if created + changed + deleted + unknown == 0 {
+        return String::new();
     }
-    Ok(text)
+    let unknown = if unknown == 0 { String::new() } else { format!(", {unknown} unknown") };
+    match report.basis {
+        DiffBasis::Cluster => {
+            format!("{changed} to change, {created} to create, {deleted} to delete{unknown}\n")
+        }
+        DiffBasis::Revisions => format!("{changed} changed, {created} added, {deleted} removed\n"),
+    }
+}
+
+/// Returns the comparison for Markdown: a summary, and a block for each object.
+fn document(report: &DiffReport<'_>) -> Result<Document> {
+    let is_listed = |it: &&Compared| {
+        !matches!(it.difference.outcome, DiffOutcome::Unchanged | DiffOutcome::NotCompared(_))
+    };
+    let listed: Vec<&Compared> = report.compared.iter().filter(is_listed).collect();
+    let DiffCounts { created, changed, deleted, unknown, .. } = counts(report);
+    let refused = report.compared.iter().filter(|it| it.deploy_error.is_some()).count();
+    let summary = match created + changed + deleted + unknown {
+        0 => format!("no differences: {}", equal_summary(report)),
+        _ => format!("{changed} to change, {created} to create, {deleted} to delete"),
+    };
+    let extra = [(unknown, "unknown"), (refused, "refused by the server")];
+    let extra = extra.iter().filter(|(count, _)| *count > 0);
+    let summary = extra.fold(summary, |text, (count, what)| format!("{text}, {count} {what}"));
+    let notes = unverified(report) + &not_compared(report);
+    Ok(Document {
+        title: format!("handsctl diff: {summary}"),
+        target: format!("{} in {} / {}", report.name, report.context, report.namespace),
+        notes: notes.lines().map(str::to_owned).collect(),
+        blocks: listed.into_iter().map(|compared| block(report, compared)).collect::<Result<_>>()?,
+    })
+}
+
+/// Returns an object for Markdown. Its lines have the form of a unified diff, which GitHub and GitLab colour.
+fn block(report: &DiffReport<'_>, compared: &Compared) -> Result<Block> {
+    let difference = &compared.difference;
+    let causes = causes(report.basis, difference);
+    let mut lines = String::new();
+    for effect in &difference.effects {
+        lines += &format!("! {}\n", one_line(&effect.to_string()));
+    }
+    if let Some(error) = &compared.deploy_error {
+        lines += &format!("! would fail: {}\n", one_line(&first_cause(error)));
+    }
+    for field in &difference.fields {
+        let cause = (causes.len() > 1).then(|| cause_text(&field.cause, difference, report.now));
+        lines += &unified(field, cause.as_deref())?;
+    }
+    let action = match &difference.outcome {
+        DiffOutcome::Deleted { data_loss: true } => "deleted, including its data".to_owned(),
+        DiffOutcome::Kept(why) => format!("kept: {}", one_line(why)),
+        DiffOutcome::Reused(predecessor) => format!("exists already, replaces {}", one_line(predecessor)),
+        outcome => outcome.as_str().to_owned(),
+    };
+    let causes = causes_text(&causes, difference, report.now);
+    Ok(Block {
+        name: one_line(&display_name(&difference.id, report.namespace)),
+        remarks: [action, causes].into_iter().filter(|text| !text.is_empty()).collect(),
+        lines,
+    })
+}
+
+/// Formats a field as in a unified diff.
+fn unified(field: &FieldChange, cause: Option<&str>) -> Result<String> {
+    let path = one_line(&field.path.to_string());
+    let head = |what: &str| match cause {
+        Some(cause) => format!("@@ {path}{what} @@ {cause}\n"),
+        None => format!("@@ {path}{what} @@\n"),
+    };
+    let text = |value: &Option<Value>| value.as_ref().map_or(Ok(String::new()), multi_line);
+    Ok(match &field.change {
+        ValueChange::Hidden(hidden) => head("") + &format!("! {}\n", hidden_text(*hidden)),
+        ValueChange::Order { before, after } => {
+            let names = |names: &[String]| one_line(&names.join(", "));
+            head(" (order)") + &line_diff(&names(before), &names(after), PLAIN)
+        }
+        ValueChange::Values { before, after } => head("") + &line_diff(&text(before)?, &text(after)?, PLAIN),
+    })
 }
 
 /// Lists the reasons why objects were not verified by the server, each reason once.
@@ -235,17 +357,19 @@ fn addition(addition: &Addition, now: Timestamp, style: Style) -> Result<String>
 
 fn object(report: &DiffReport<'_>, compared: &Compared, style: Style) -> Result<String> {
     let difference = &compared.difference;
-    let causes = causes(difference);
+    let causes = causes(report.basis, difference);
     let mut effects = difference.effects.iter().map(ToString::to_string);
     let action = match &difference.outcome {
         DiffOutcome::Created if difference.unverified.is_some() => {
             style.palette.success("created, not verified")
         }
-        DiffOutcome::Created => style.palette.success("created"),
+        DiffOutcome::Created => style.palette.success(word(report.basis, "created", "added")),
         DiffOutcome::Changed => {
             style.palette.warning(&effects.next().map_or("changed".to_owned(), |it| one_line(&it)))
         }
-        DiffOutcome::Deleted { data_loss: false } => style.palette.failure("deleted, no longer configured"),
+        DiffOutcome::Deleted { data_loss: false } => {
+            style.palette.failure(word(report.basis, "deleted, no longer configured", "removed"))
+        }
         DiffOutcome::Deleted { data_loss: true } => style.palette.failure("deleted, including its data"),
         DiffOutcome::Kept(why) => format!("kept: {}", one_line(why)),
         DiffOutcome::Reused(predecessor) => {
@@ -273,8 +397,18 @@ fn object(report: &DiffReport<'_>, compared: &Compared, style: Style) -> Result<
     Ok(text)
 }
 
-/// Returns the causes of a difference, each once.
-fn causes(difference: &Difference) -> Vec<&ChangeCause> {
+const fn word<'a>(basis: DiffBasis, in_cluster: &'a str, between_revisions: &'a str) -> &'a str {
+    match basis {
+        DiffBasis::Cluster => in_cluster,
+        DiffBasis::Revisions => between_revisions,
+    }
+}
+
+/// Returns the causes of a difference, each once; none between two revisions.
+fn causes(basis: DiffBasis, difference: &Difference) -> Vec<&ChangeCause> {
+    if basis == DiffBasis::Revisions {
+        return Vec::new();
+    }
     let is_ours = matches!(difference.outcome, DiffOutcome::Created | DiffOutcome::Deleted { .. });
     let mut causes: Vec<&ChangeCause> = is_ours.then_some(&ChangeCause::You).into_iter().collect();
     for cause in difference.fields.iter().map(|hunk| &hunk.cause) {
@@ -424,41 +558,110 @@ fn line_diff(before: &str, after: &str, style: Style) -> String {
     text
 }
 
-fn value(report: &DiffReport<'_>) -> Value {
+/// The result of `diff`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct DiffObject<'a> {
+    /// The version of the schema.
+    v: u8,
+    context: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+    /// Whether a deploy would change something.
+    different: bool,
+    counts: DiffCounts,
+    objects: Vec<ObjectDiff<'a>>,
+}
+
+/// One object of a comparison.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ObjectDiff<'a> {
+    object: ObjectRef<'a>,
+    action: &'static str,
+    data_loss: bool,
+    why: Option<&'a str>,
+    verified: bool,
+    unverified: Option<&'a str>,
+    effects: Vec<EffectObject>,
+    hunks: Vec<HunkObject<'a>>,
+    additions: Vec<AdditionObject<'a>>,
+    refused: Option<RefusalObject<'a>>,
+}
+
+/// A consequence of a change.
+#[derive(Debug, Serialize, JsonSchema)]
+struct EffectObject {
+    r#type: &'static str,
+    message: String,
+}
+
+/// A changed field.
+#[derive(Debug, Serialize, JsonSchema)]
+struct HunkObject<'a> {
+    path: String,
+    before: Option<Value>,
+    after: Option<Value>,
+    order: bool,
+    hidden: Option<&'static str>,
+    cause: &'static str,
+    manager: Option<&'a str>,
+    since: Option<String>,
+}
+
+/// A field that others added and a deploy keeps.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AdditionObject<'a> {
+    path: String,
+    value: Option<&'a Value>,
+    manager: &'a str,
+    since: Option<String>,
+}
+
+/// The reason why a deploy would fail at this object.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RefusalObject<'a> {
+    id: &'static str,
+    exit: u8,
+    message: &'a str,
+    causes: Vec<String>,
+}
+
+pub(super) fn value<'a>(report: &DiffReport<'a>) -> DiffObject<'a> {
     let is_listed = |it: &&Compared| {
         it.difference.outcome != DiffOutcome::Unchanged || !it.difference.additions.is_empty()
     };
-    let listed = report.compared.iter().filter(is_listed);
-    json!({
-        "v": 1,
-        "context": report.context,
-        "namespace": report.namespace,
-        "name": report.name,
-        "different": report.compared.iter().any(is_different),
-        "counts": counts(report),
-        "objects": listed.map(object_value).collect::<Vec<_>>(),
-    })
+    DiffObject {
+        v: 1,
+        context: report.context,
+        namespace: report.namespace,
+        name: report.name,
+        different: report.compared.iter().any(is_different),
+        counts: counts(report),
+        objects: report.compared.iter().filter(is_listed).map(object_value).collect(),
+    }
 }
 
-fn object_value(compared: &Compared) -> Value {
+fn object_value(compared: &Compared) -> ObjectDiff<'_> {
     let Compared { difference, deploy_error: refused } = compared;
     let is_sent = matches!(difference.outcome, DiffOutcome::Created | DiffOutcome::Changed);
     let is_accepted = difference.unverified.is_none() && !is_blocked(difference);
-    json!({
-        "object": ObjectRef::new(&difference.id),
-        "action": difference.outcome.as_str(),
-        "data_loss": difference.outcome == DiffOutcome::Deleted { data_loss: true },
-        "why": why(&difference.outcome),
-        "verified": is_sent && is_accepted,
-        "unverified": difference.unverified,
-        "effects": difference.effects.iter()
-            .map(|effect| json!({ "type": effect.as_str(), "message": effect.to_string() })).collect::<Vec<_>>(),
-        "hunks": difference.fields.iter().map(hunk_value).collect::<Vec<_>>(),
-        "additions": difference.additions.iter().map(addition_value).collect::<Vec<_>>(),
-        "refused": refused.as_ref().map(|error| json!({
-            "id": error.id().code(), "exit": error.kind().exit_code(), "message": error.message(), "causes": error.causes(),
-        })),
-    })
+    let effect = |effect: &Effect| EffectObject { r#type: effect.as_str(), message: effect.to_string() };
+    ObjectDiff {
+        object: ObjectRef::new(&difference.id),
+        action: difference.outcome.as_str(),
+        data_loss: difference.outcome == DiffOutcome::Deleted { data_loss: true },
+        why: why(&difference.outcome),
+        verified: is_sent && is_accepted,
+        unverified: difference.unverified.as_deref(),
+        effects: difference.effects.iter().map(effect).collect(),
+        hunks: difference.fields.iter().map(hunk_value).collect(),
+        additions: difference.additions.iter().map(addition_value).collect(),
+        refused: refused.as_ref().map(|error| RefusalObject {
+            id: error.id().code(),
+            exit: error.kind().exit_code(),
+            message: error.message(),
+            causes: error.causes(),
+        }),
+    }
 }
 
 fn why(outcome: &DiffOutcome) -> Option<&str> {
@@ -468,17 +671,20 @@ fn why(outcome: &DiffOutcome) -> Option<&str> {
     }
 }
 
-fn addition_value(addition: &Addition) -> Value {
-    json!({
-        "path": addition.path.to_string(), "value": addition.value, "manager": addition.manager.name,
-        "since": addition.manager.since.map(|since| since.to_string()),
-    })
+fn addition_value(addition: &Addition) -> AdditionObject<'_> {
+    AdditionObject {
+        path: addition.path.to_string(),
+        value: addition.value.as_ref(),
+        manager: &addition.manager.name,
+        since: addition.manager.since.map(|since| since.to_string()),
+    }
 }
 
-fn hunk_value(hunk: &FieldChange) -> Value {
+fn hunk_value(hunk: &FieldChange) -> HunkObject<'_> {
+    let names = |names: &[String]| Some(Value::from(names));
     let (before, after, hidden) = match &hunk.change {
         ValueChange::Values { before, after } => (before.clone(), after.clone(), None),
-        ValueChange::Order { before, after } => (Some(json!(before)), Some(json!(after)), None),
+        ValueChange::Order { before, after } => (names(before), names(after), None),
         ValueChange::Hidden(hidden) => (None, None, Some(hidden.as_str())),
     };
     let (cause, manager) = match &hunk.cause {
@@ -486,16 +692,22 @@ fn hunk_value(hunk: &FieldChange) -> Value {
         ChangeCause::Drift(manager) => ("drift", Some(manager)),
         ChangeCause::Server => ("server", None),
     };
-    json!({
-        "path": hunk.path.to_string(), "before": before, "after": after,
-        "order": matches!(hunk.change, ValueChange::Order { .. }), "hidden": hidden, "cause": cause,
-        "manager": manager.map(|manager| &manager.name),
-        "since": manager.and_then(|manager| manager.since).map(|since| since.to_string()),
-    })
+    HunkObject {
+        path: hunk.path.to_string(),
+        before,
+        after,
+        order: matches!(hunk.change, ValueChange::Order { .. }),
+        hidden,
+        cause,
+        manager: manager.map(|manager| manager.name.as_str()),
+        since: manager.and_then(|manager| manager.since).map(|since| since.to_string()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::catalogue::Id;
     use crate::error::Kind;
@@ -505,6 +717,8 @@ mod tests {
     };
     use crate::plan::diff::{FieldPointer, additions, compare};
     use crate::report::scenario::assert_recorded;
+    use crate::report::schemas::diff_schema;
+    use crate::report::schemas::tests::assert_matches;
     use crate::report::streams::tests::{captured, settings};
     use crate::report::text::style::Palette;
 
@@ -615,11 +829,18 @@ mod tests {
         let change = FieldChange { path: FieldPointer::default(), change, cause: ChangeCause::Server };
         let style = Style { palette: Palette::NONE, width: 140 };
         assert_eq!(hunk(&change, None, style).unwrap(), "   (order)   A, B → B, A\n");
-        assert_eq!(hunk_value(&change)["order"], true);
+        assert!(hunk_value(&change).order);
     }
 
     fn report(compared: &[Compared]) -> DiffReport<'_> {
-        DiffReport { context: "kind-local-hands", namespace: "hands", name: "oh", compared, now: NOW }
+        DiffReport {
+            context: "kind-local-hands",
+            namespace: "hands",
+            name: "oh",
+            basis: DiffBasis::Cluster,
+            compared,
+            now: NOW,
+        }
     }
 
     #[test]
@@ -633,6 +854,25 @@ mod tests {
     fn json_of_every_outcome_is_as_recorded() {
         let compared = all_outcomes();
         assert_recorded!("diff.json", serde_json::to_string_pretty(&value(&report(&compared))).unwrap());
+    }
+
+    #[test]
+    fn json_of_every_outcome_matches_the_schema() {
+        let compared = all_outcomes();
+        let value = serde_json::to_value(value(&report(&compared))).unwrap();
+        assert_matches(&diff_schema(), &value);
+    }
+
+    #[test]
+    fn markdown_of_every_outcome_is_as_recorded_and_masked() {
+        let compared = all_outcomes();
+        let (streams, out, _) = captured(settings());
+        let mut secrets = Mask::default();
+        secrets.add("localhsot");
+        streams.hide(secrets);
+        let _written = streams.diff_markdown(&report(&compared)).unwrap();
+        assert!(!out.text().contains("localhsot"), "{}", out.text());
+        assert_recorded!("diff.md", out.text());
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Errors and findings as text: the message, the evidence, the location in the configuration, the causes and the hints.
 //! Pure.
 
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::diagnostic::{self, SourceSpan, Style};
 use super::format;
+use super::json_objects::ObjectRef;
 use super::sanitize::{one_line, sanitize};
 use crate::diagnostic::{Location, Severity};
-use crate::error::Error;
+use crate::error::{ConflictingField, ConflictingValues, Error};
 use crate::status::Finding;
 
 /// Renders an error for people. Ends with a newline.
@@ -98,8 +101,20 @@ fn causes_and_hints(causes: &[String], hints: &[String], style: Style) -> String
     }))
 }
 
-/// An error for programs: `-o json`.
-#[derive(Debug, Serialize)]
+/// The result of a command that failed before it had one, for programs: `{"error": {…}}`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct FailureObject<'a> {
+    error: ErrorObject<'a>,
+}
+
+impl<'a> FailureObject<'a> {
+    pub(crate) fn new(error: &'a Error) -> Self {
+        Self { error: ErrorObject::new(error) }
+    }
+}
+
+/// An error for programs: in the result of `-o json`, and in the event `finished`.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ErrorObject<'a> {
     id: &'static str,
     exit: u8,
@@ -109,15 +124,16 @@ pub(crate) struct ErrorObject<'a> {
     hints: &'a [String],
     location: Option<Position<'a>>,
     diagnostics: Vec<DiagnosticObject<'a>>,
+    conflicts: Vec<ConflictObject<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct FactObject<'a> {
     label: &'a str,
     text: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct DiagnosticObject<'a> {
     id: &'static str,
     severity: &'static str,
@@ -126,8 +142,48 @@ struct DiagnosticObject<'a> {
     location: Option<Position<'a>>,
 }
 
+/// A field of the plan that other managers own. The data of a Secret is hidden.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ConflictObject<'a> {
+    object: ObjectRef<'a>,
+    field: &'a str,
+    managers: Vec<ManagerObject<'a>>,
+    live: Option<&'a Value>,
+    planned: Option<&'a Value>,
+    hidden: bool,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct ManagerObject<'a> {
+    name: &'a str,
+    subresource: Option<&'a str>,
+    since: Option<String>,
+}
+
+impl<'a> ConflictObject<'a> {
+    fn new(conflict: &'a ConflictingField) -> Self {
+        let (live, planned) = match &conflict.values {
+            ConflictingValues::Hidden => (None, None),
+            ConflictingValues::Shown { live, planned } => (live.as_ref(), planned.as_ref()),
+        };
+        let managers = conflict.managers.iter().map(|manager| ManagerObject {
+            name: &manager.name,
+            subresource: manager.subresource.as_deref(),
+            since: manager.since.map(|since| since.to_string()),
+        });
+        Self {
+            object: ObjectRef::of_conflict(conflict),
+            field: &conflict.field,
+            managers: managers.collect(),
+            live,
+            planned,
+            hidden: conflict.values == ConflictingValues::Hidden,
+        }
+    }
+}
+
 /// A location: the file's name, line and column counted from 1.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Position<'a> {
     file: &'a str,
     line: usize,
@@ -169,6 +225,7 @@ impl<'a> ErrorObject<'a> {
                     location: diagnostic.location.as_ref().map(Position::new),
                 })
                 .collect(),
+            conflicts: error.conflicts().iter().map(ConflictObject::new).collect(),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Objects and findings in the form that all JSON outputs share.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::error::ConflictingField;
 use crate::object::ObjectId;
 use crate::status::Finding;
 
 /// An object's id for programs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ObjectRef<'a> {
     group: &'a str,
     kind: &'a str,
@@ -23,10 +25,19 @@ impl<'a> ObjectRef<'a> {
             name: &object.name,
         }
     }
+
+    pub(crate) fn of_conflict(conflict: &'a ConflictingField) -> Self {
+        Self {
+            group: &conflict.group,
+            kind: &conflict.kind,
+            namespace: conflict.namespace.as_deref(),
+            name: &conflict.name,
+        }
+    }
 }
 
 /// A finding for programs, in the result and in the event stream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FindingObject<'a> {
     id: &'static str,
     object: ObjectRef<'a>,

@@ -5,8 +5,9 @@ use std::io::BufRead as _;
 use serde::Serialize;
 
 use super::diagnostic::{self, Style};
-use super::error::{self, ErrorObject};
-use super::{github, json_text};
+use super::error::{self, FailureObject};
+use super::github::{self, Checkout};
+use super::json_text;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
 use crate::report::reporter::Output;
@@ -25,33 +26,64 @@ pub enum Answer {
 }
 
 impl Streams {
-    /// Writes an error to stderr: as text, or as one line of JSON with `-o json`. In a GitHub workflow it adds
-    /// annotations.
-    pub fn error(&self, error: &Error, output: Output) {
+    /// Writes an error to stderr as text, and with `-o json` or `-o yaml` to stdout as `{"error": …}`: the result of a
+    /// command that has no other. In a GitHub workflow it adds annotations.
+    pub fn failure(&self, error: &Error, output: Output) {
+        if output != Output::Human
+            && let Err(unwritten) = self.failure_value(error, output)
+        {
+            self.error(&unwritten);
+        }
+        self.error(error);
+    }
+
+    /// Writes an error to stdout as the value `{"error": …}`.
+    ///
+    /// # Errors
+    /// As for [`Self::value`].
+    pub fn failure_value(&self, error: &Error, output: Output) -> Result<Written> {
+        self.value(&FailureObject::new(error), output)
+    }
+
+    /// Writes an error to stderr as text. In a GitHub workflow it adds annotations.
+    pub fn error(&self, error: &Error) {
         let error = &error.map_texts(|text| self.hidden(text));
-        let text = match output {
-            Output::Json => serde_json::to_string(&ErrorObject::new(error)).map_or_else(
-                |_| error::render(error, style_of(self.settings.err)),
-                |line| format!("{}\n", self.json(&line)),
-            ),
-            Output::Human | Output::Yaml => error::render(error, style_of(self.settings.err)),
-        };
-        self.err(&self.annotated(&text, || github::error(error)));
+        let text = error::render(error, style_of(self.settings.err));
+        self.err(&self.annotated(&text, |checkout| github::error(error, checkout)));
     }
 
     /// Writes a diagnostic about the configuration to stderr, outside of the event stream: `config check`.
     pub fn diagnostic(&self, diagnostic: &Diagnostic) {
         let diagnostic = &diagnostic.map_texts(|text| self.hidden(text));
         let text = diagnostic::render(diagnostic, style_of(self.settings.err));
-        self.err(&self.annotated(&text, || github::diagnostic(diagnostic)));
+        self.err(&self.annotated(&text, |checkout| github::diagnostic(diagnostic, checkout)));
     }
 
-    fn annotated(&self, text: &str, annotation: impl FnOnce() -> String) -> String {
-        if self.settings.github.is_some() {
-            github::escape_commands(text) + &annotation()
-        } else {
-            text.to_owned()
+    fn annotated(&self, text: &str, annotation: impl FnOnce(&Checkout) -> String) -> String {
+        match &self.settings.github {
+            Some(files) => github::escape_commands(text) + &annotation(&files.checkout),
+            None => text.to_owned(),
         }
+    }
+
+    /// Writes a table to the summary of a GitHub workflow's step: the result of a command that only reads. A failure is
+    /// a warning.
+    pub fn summary_table(&self, command: &str, target: &str, rows: &[(String, String)]) {
+        let hidden: Vec<(String, String)> =
+            rows.iter().map(|(label, value)| (label.clone(), self.hidden(value))).collect();
+        if let Err(error) = self.step_summary(&github::table(command, &self.hidden(target), &hidden)) {
+            self.err(&self.warning_text(&error));
+        }
+    }
+
+    /// Writes an error of a command that only reads to the summary of a GitHub workflow's step.
+    pub fn summary_of_error(&self, command: &str, error: &Error) {
+        let mut rows = vec![
+            ("result".to_owned(), format!("exit {}, {}", error.kind().exit_code(), error.id())),
+            ("message".to_owned(), error.message().to_owned()),
+        ];
+        rows.extend(github::error_rows(error));
+        self.summary_table(command, "", &rows);
     }
 
     /// Renders an error that does not stop the command as a warning.
@@ -100,10 +132,31 @@ impl Streams {
     /// # Errors
     /// stdin cannot be read.
     pub async fn prompt(&self, question: &str) -> Result<Answer> {
+        Ok(match self.read_answer(&format!("{question} [y/N] ")).await? {
+            Some(line) => parse_answer(&line),
+            None => Answer::NotAsked,
+        })
+    }
+
+    /// Asks for a text on the terminal and waits for the answer. An empty answer, or the end of the input, is the default.
+    /// None: no question was asked.
+    ///
+    /// # Errors
+    /// stdin cannot be read.
+    pub async fn ask(&self, question: &str, default: &str) -> Result<Option<String>> {
+        let line = self.read_answer(&format!("{question} [{default}]: ")).await?;
+        Ok(line.map(|line| match line.trim() {
+            "" => default.to_owned(),
+            answer => answer.to_owned(),
+        }))
+    }
+
+    /// Writes a question and reads a line. None: there is no terminal, or a CI service runs the command.
+    async fn read_answer(&self, question: &str) -> Result<Option<String>> {
         if !self.can_ask() {
-            return Ok(Answer::NotAsked);
+            return Ok(None);
         }
-        self.err(&format!("{} [y/N] ", super::sanitize::sanitize(question)));
+        self.err(&super::sanitize::sanitize(question));
         let newline_on_drop = NewlineOnDrop(self);
         let read = tokio::task::spawn_blocking(|| {
             let mut line = String::new();
@@ -112,8 +165,7 @@ impl Streams {
         let line =
             read.await.map_err(|error| Error::internal("the question was aborted").caused_by(error))?;
         std::mem::forget(newline_on_drop);
-        line.map(|line| parse_answer(&line))
-            .map_err(|error| Error::io("cannot read the answer from standard input", error))
+        line.map(Some).map_err(|error| Error::io("cannot read the answer from standard input", error))
     }
 }
 
@@ -151,18 +203,23 @@ mod tests {
     }
 
     #[test]
-    fn error_on_stderr_has_form_of_output() {
+    fn failure_is_a_value_on_stdout_and_text_on_stderr() {
         let (streams, out, err) = captured(settings());
-        streams.error(&error(), Output::Human);
-        streams.error(&error(), Output::Json);
+        streams.failure(&error(), Output::Human);
         assert_eq!(out.text(), "");
+        streams.failure(&error(), Output::Json);
         let text = err.text();
         assert!(
             text.starts_with("error[HC4201]: the container crashes\n  log       ::endgroup::\n"),
             "{text}"
         );
-        let json: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-        assert_eq!((json["id"].as_str(), json["exit"].as_u64()), (Some("HC4201"), Some(9)));
+        assert_eq!(text.matches("error[HC4201]").count(), 2, "the same text in both forms: {text}");
+        let json: serde_json::Value = serde_json::from_str(&out.text()).unwrap();
+        let error = &json["error"];
+        assert_eq!((error["id"].as_str(), error["exit"].as_u64()), (Some("HC4201"), Some(9)));
+        let (streams, out, _) = captured(settings());
+        streams.failure(&self::error(), Output::Yaml);
+        assert!(out.text().starts_with("error:\n  id: HC4201\n"), "{}", out.text());
     }
 
     #[test]
@@ -170,7 +227,7 @@ mod tests {
         let mut github = settings();
         github.github = Some(GithubFiles::default());
         let (streams, _, err) = captured(github);
-        streams.error(&error(), Output::Human);
+        streams.error(&error());
         let commands: Vec<String> = err
             .text()
             .lines()
@@ -223,16 +280,16 @@ mod tests {
     fn github_annotation_of_a_secret_is_masked() {
         let mut github = settings();
         github.github = Some(GithubFiles::default());
-        let (streams, _, err) = captured(github);
+        let (streams, out, err) = captured(github);
         let mut secrets = crate::object::Mask::default();
         secrets.add("50%:secret,x");
         streams.hide(secrets);
         let error = Error::new(Id::CrashLoop, Kind::Rollout, "a 50%:secret,x").fact("log", "b 50%:secret,x");
         let error = error.caused_by("c 50%:secret,x").hint("d 50%:secret,x");
-        streams.error(&error, Output::Human);
-        streams.error(&error, Output::Json);
-        let text = err.text();
-        assert_eq!(text.matches("(redacted)").count(), 16, "{text}");
+        streams.failure(&error, Output::Human);
+        streams.failure(&error, Output::Json);
+        let text = err.text() + &out.text();
+        assert_eq!(text.matches("(redacted)").count(), 20, "{text}");
         assert!(!text.contains("secret,x"), "{text}");
     }
 

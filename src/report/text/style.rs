@@ -11,7 +11,6 @@ pub(crate) struct Palette {
 
 impl Palette {
     /// No colour.
-    #[cfg(test)]
     pub(crate) const NONE: Self = Self { colored: false };
 
     pub(crate) fn new(colored: bool) -> Self {

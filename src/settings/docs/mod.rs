@@ -1,7 +1,9 @@
 //! Documentation of config.toml.
 //!
 //! - `reference`: every key with its meaning, default, allowed values, and the field of an object that it sets.
-//! - `template`: the file that `config init` writes.
+//! - `field_keys`: the key that sets a field, a variable or an object.
+//! - `template`: the files that `config init` writes.
 
+pub(super) mod field_keys;
 pub(super) mod reference;
-mod template;
+pub(super) mod template;

@@ -31,6 +31,19 @@ pub struct KeyDoc {
     pub variable: Option<String>,
 }
 
+impl KeyDoc {
+    /// Returns the first sentence of the description, without its full stop.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        first_sentence(&self.description)
+    }
+
+    /// Returns the name of the key in its table.
+    fn name(&self) -> &str {
+        self.key.rsplit('.').next().unwrap_or_default()
+    }
+}
+
 /// Form of the allowed values of a key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ValueForm {
@@ -88,9 +101,42 @@ impl KeyReference {
     #[must_use]
     pub fn closest_key(&self, key: &str) -> Option<String> {
         let all = self.keys();
-        let last = key.rsplit('.').next().unwrap_or(key);
-        let same_name = all.iter().find(|key| key.rsplit('.').next() == Some(last));
-        same_name.cloned().or_else(|| closest(key, all.iter().map(String::as_str)).map(str::to_owned))
+        let name_of = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+        let with_name = |name: &str| all.iter().find(|key| name_of(key) == name).cloned();
+        let names: Vec<String> = all.iter().map(|key| name_of(key)).collect();
+        // A single word is compared with names, not with whole paths.
+        let closest_name = || closest(key, names.iter().map(String::as_str)).filter(|_| !key.contains('.'));
+        with_name(&name_of(key))
+            .or_else(|| closest(key, all.iter().map(String::as_str)).map(str::to_owned))
+            .or_else(|| with_name(closest_name()?))
+    }
+
+    /// Returns the keys and tables that a word names, the shortest path first and those that the application does not use
+    /// last: `memory` finds `kubernetes.resource_memory_limit`. If no name has the word, names that contain it as a part
+    /// count, else descriptions that have it.
+    #[must_use]
+    pub fn matching(&self, word: &str) -> Vec<KeyDoc> {
+        let word = word.to_ascii_lowercase().replace('-', "_");
+        if word.is_empty() {
+            return Vec::new();
+        }
+        let docs: Vec<KeyDoc> =
+            self.keys().iter().filter_map(|key| self.doc(&key.split('.').collect::<Vec<_>>())).collect();
+        let in_description = |doc: &KeyDoc| {
+            let text = doc.description.to_ascii_lowercase();
+            text.split(|letter: char| !letter.is_alphanumeric()).any(|part| part == word)
+        };
+        let rules: [&dyn Fn(&KeyDoc) -> bool; 3] = [
+            &|doc| format!("_{}_", doc.name()).contains(&format!("_{word}_")),
+            &|doc| doc.name().contains(&word),
+            &in_description,
+        ];
+        let found = rules.iter().map(|rule| docs.iter().filter(|doc| rule(doc)).cloned().collect::<Vec<_>>());
+        let mut matching = found.into_iter().find(|docs| !docs.is_empty()).unwrap_or_default();
+        matching.sort_by_key(|doc| {
+            (doc.ignored.is_some(), doc.key.matches('.').count(), doc.name() != word, doc.key.clone())
+        });
+        matching
     }
 
     /// Returns every table and key with a fixed name, in alphabetical order.
@@ -197,7 +243,7 @@ impl KeyReference {
         if !names.is_empty() && !is_reference {
             let entries = names.into_iter().filter_map(|name| {
                 let child_key = self.child(key, name)?;
-                Some((name.to_owned(), first_sentence(&self.describe(&child_key).description)))
+                Some((name.to_owned(), self.describe(&child_key).summary()))
             });
             return ValueForm::Table(entries.collect());
         }

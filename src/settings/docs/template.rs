@@ -1,4 +1,5 @@
-//! The config.toml of `config init`: every key that the application uses, with its description and default.
+//! The files of `config init`: the keys that most people set, or every key that the application uses, each with its
+//! description and default.
 
 use std::fmt::Write as _;
 
@@ -6,26 +7,120 @@ use serde_json::Value as Json;
 
 use super::reference::{KeyDoc, KeyReference, ValueForm};
 use crate::settings::handsctl::Profile;
+use crate::settings::load::toml_key::quoted;
 
-/// Tables whose header may be active without a key. An empty `[condenser]` would disable shortening, and
-/// `[model_routing]` is an error before 0.56.
-const ACTIVE: &[&str] = &["llm", "deploy", "cluster", "kubernetes", "sandbox", "core", "agent", "security"];
-/// Tables that are commented out.
-const COMMENTED: &[&str] = &["condenser", "mcp", "model_routing", "extended"];
+/// Tables whose header may be active without a key. The last one accepts only its own keys: a key that is uncommented
+/// below the commented header of another table belongs to it, and is an error there.
+const ACTIVE: &[&str] =
+    &["llm", "deploy", "cluster", "kubernetes", "sandbox", "core", "agent", "mcp", "extended", "security"];
+/// Tables that are commented out, because an empty one has a meaning: an empty `[condenser]` would disable shortening,
+/// and `[model_routing]` is newer than some releases.
+const COMMENTED: &[&str] = &["condenser", "model_routing"];
 
 /// Keys that come first in their table; the others follow in alphabetical order.
 const FIRST: &[&str] =
     &["model", "api_key", "base_url", "profile", "name", "namespace", "image", "host", "provider"];
 
+/// The tables and keys of the short file.
+const SHORT: &[(&str, &[&str])] = &[
+    ("llm", &["model", "api_key"]),
+    ("deploy", &["profile", "host", "storage_size"]),
+    ("kubernetes", &["resource_memory_limit"]),
+];
+
 const WIDTH: usize = 100;
+/// A text with so many letters and digits is rather a key than the name of a variable.
+const LIKELY_KEY: usize = 20;
 
 const HEAD: &str = "\
-# config.toml of OpenHands and handsctl. A key behind `#` shows its default, or an example if it has no default.
+# config.toml of OpenHands and handsctl. A key behind `#` shows its default, or an example where its comment says so.
 # Remove the `#` to set the key. `handsctl config explain KEY` describes a key, `handsctl config check` checks the file.
 ";
+const SHORT_HEAD: &str = "\
+# config.toml of OpenHands and handsctl. A key behind `#` shows its default; remove the `#` to change it.
+# `handsctl config init --all -` prints every key, `handsctl config explain WORD` finds one.
+";
+/// What to do in a table that is commented out.
+const UNCOMMENT_TABLE: &str = "To set a key of this table, remove the `#` of its first line, too.";
+
+/// The values of the short file that differ from user to user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstValues {
+    /// The model: `llm.model`.
+    pub model: String,
+    /// The environment variable with the API key: `llm.api_key`.
+    pub key_variable: String,
+}
+
+impl FirstValues {
+    /// Checks the name of a variable: a name that a shell can export, and not the key itself.
+    ///
+    /// # Errors
+    /// Why the text is not a name. It may be the key, so the reason does not repeat it.
+    pub fn check_variable(name: &str) -> Result<(), &'static str> {
+        let is_name = !name.starts_with(|first: char| first.is_ascii_digit())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !is_name {
+            return Err(
+                "a variable has letters, digits and `_`; the key itself does not belong into the file",
+            );
+        }
+        let has = |kind: fn(&char) -> bool| name.chars().any(|c| kind(&c));
+        if name.len() >= LIKELY_KEY && has(char::is_ascii_digit) && has(char::is_ascii_lowercase) {
+            return Err(
+                "this looks like the key itself, which does not belong into the file; name its variable",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The value of a key in the file.
+enum Shown {
+    /// The default, or an empty value of a key that is not set.
+    Default(String),
+    /// An example of a key without a default.
+    Example(String),
+}
 
 impl KeyReference {
-    /// Returns the whole file; with `profile`, the key `deploy.profile` is set.
+    /// Returns the defaults of the values that differ from user to user.
+    #[must_use]
+    pub fn first_values(&self) -> FirstValues {
+        let model = self.schema_of(&["llm", "model"]).and_then(|(remarks, _)| remarks["default"].as_str());
+        let variable = self.doc(&["llm", "api_key"]).and_then(|doc| doc.variable);
+        FirstValues {
+            model: model.unwrap_or_default().to_owned(),
+            key_variable: variable.unwrap_or_default(),
+        }
+    }
+
+    /// Returns a file with the keys that most people set; with `profile`, the key `deploy.profile` is set.
+    #[must_use]
+    pub fn short_file(&self, values: &FirstValues, profile: Option<Profile>) -> String {
+        let mut out = SHORT_HEAD.to_owned();
+        for (table, keys) in SHORT {
+            let _ = writeln!(out, "\n[{table}]");
+            for key in *keys {
+                let set = match *key {
+                    "model" => Some(quoted(&values.model)),
+                    "api_key" => Some(format!("{{ env = {} }}", quoted(&values.key_variable))),
+                    "profile" => match profile {
+                        Some(profile) => Some(quoted(profile.name())),
+                        None => continue,
+                    },
+                    _ => None,
+                };
+                let path = [*table, *key];
+                if let Some(doc) = self.doc(&path) {
+                    self.key(&mut out, &path, &doc, set);
+                }
+            }
+        }
+        out
+    }
+
+    /// Returns the file with every key; with `profile`, the key `deploy.profile` is set.
     #[must_use]
     pub fn file(&self, profile: Option<Profile>) -> String {
         let mut out = HEAD.to_owned();
@@ -43,7 +138,9 @@ impl KeyReference {
         // A table with a required key cannot be empty.
         let has_required_key = self.schema_of(path).is_some_and(|(_, value)| value["x-needs"].is_string());
         let active = active && !has_required_key;
-        let _ = writeln!(out, "\n{}", comment(&doc.description));
+        let description =
+            if active { doc.description } else { format!("{} {UNCOMMENT_TABLE}", doc.description) };
+        let _ = writeln!(out, "\n{}", comment(&description));
         let prefix = if active { "" } else { "#" };
         let _ = writeln!(out, "{prefix}[{}]", doc.key);
         let ValueForm::Table(keys) = &doc.value else { return };
@@ -56,8 +153,8 @@ impl KeyReference {
             match self.doc(&path) {
                 Some(KeyDoc { value: ValueForm::Table(_), .. }) => tables.push(path),
                 Some(key) if key.ignored.is_none() => {
-                    let set = profile.filter(|_| path == ["deploy", "profile"]);
-                    self.key(out, name, &path, &key, set);
+                    let profile = profile.filter(|_| path == ["deploy", "profile"]);
+                    self.key(out, &path, &key, profile.map(|profile| quoted(profile.name())));
                 }
                 _ => {}
             }
@@ -67,22 +164,30 @@ impl KeyReference {
         }
     }
 
-    fn key(&self, out: &mut String, name: &str, path: &[&str], doc: &KeyDoc, set: Option<Profile>) {
+    /// Writes a key with its description: with the value `set`, or behind `#`.
+    fn key(&self, out: &mut String, path: &[&str], doc: &KeyDoc, set: Option<String>) {
+        let name = path.last().copied().unwrap_or_default();
         let since = doc.since.as_ref().map(|since| format!(" (OpenHands {since})")).unwrap_or_default();
-        let _ = writeln!(out, "{}", comment(&format!("{}{since}", doc.description)));
-        if let Some(profile) = set {
-            let _ = writeln!(out, "{name} = \"{}\"", profile.name());
-            return;
-        }
-        let value = doc.default.clone().unwrap_or_else(|| self.example(path));
-        let _ = writeln!(out, "#{name} = {value}");
+        let description = format!("{}{since}", doc.description);
+        let shown = doc.default.clone().map_or_else(|| self.example(path), Shown::Default);
+        let (description, line) = match (set, shown) {
+            (Some(value), _) => (description, format!("{name} = {value}")),
+            (None, Shown::Default(value)) => (description, format!("#{name} = {value}")),
+            (None, Shown::Example(value)) => {
+                (format!("{description} No default; for example:"), format!("#{name} = {value}"))
+            }
+        };
+        let _ = writeln!(out, "{}\n{line}", comment(&description));
     }
 
     /// Returns an example value of a key without a default.
-    fn example(&self, path: &[&str]) -> String {
-        let Some((remarks, value)) = self.schema_of(path) else { return "\"\"".to_owned() };
-        if let Some(example) = remarks["examples"][0].as_str() {
-            return crate::settings::load::toml_key::quoted(example);
+    fn example(&self, path: &[&str]) -> Shown {
+        let unset = |value: &str| Shown::Default(value.to_owned());
+        let Some((remarks, value)) = self.schema_of(path) else { return unset("\"\"") };
+        match &remarks["examples"][0] {
+            Json::String(example) => return Shown::Example(quoted(example)),
+            example @ (Json::Number(_) | Json::Bool(_)) => return Shown::Example(example.to_string()),
+            _ => {}
         }
         let key = path.last().copied().unwrap_or_default();
         match value["x-reference"].as_str() {
@@ -90,26 +195,26 @@ impl KeyReference {
                 let owned: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
                 let variable = crate::settings::secrets::extract::variable(&owned)
                     .unwrap_or_else(|| key.to_ascii_uppercase());
-                return format!("{{ env = \"{variable}\" }}");
+                return Shown::Example(format!("{{ env = \"{variable}\" }}"));
             }
-            None if value.get("anyOf").is_some() => return "\"llm\"".to_owned(),
+            None if value.get("anyOf").is_some() => return Shown::Example("\"llm\"".to_owned()),
             None => {}
         }
         if let Some(first) = value["oneOf"][0]["const"].as_str() {
-            return format!("\"{first}\"");
+            return Shown::Example(quoted(first));
         }
         let types = match &value["type"] {
             Json::Array(types) => types.iter().filter_map(Json::as_str).find(|name| *name != "null"),
             name => name.as_str(),
         };
         match types {
-            Some("boolean") => "true".to_owned(),
-            Some("integer") => value["minimum"].as_i64().unwrap_or(1).max(1).to_string(),
-            Some("number") => "1.0".to_owned(),
-            Some("array") => "[]".to_owned(),
-            Some("object") => "{}".to_owned(),
-            // An empty string means that an optional string is not set.
-            _ => "\"\"".to_owned(),
+            Some("boolean") => Shown::Example("true".to_owned()),
+            Some("integer") => Shown::Example(value["minimum"].as_i64().unwrap_or(1).max(1).to_string()),
+            Some("number") => Shown::Example("1.0".to_owned()),
+            // An empty value means that the key is not set.
+            Some("array") => unset("[]"),
+            Some("object") => unset("{}"),
+            _ => unset("\"\""),
         }
     }
 }
@@ -117,4 +222,28 @@ impl KeyReference {
 fn comment(text: &str) -> String {
     let lines = textwrap::wrap(text, WIDTH);
     lines.iter().map(|line| format!("# {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_instead_of_its_variable_is_rejected() {
+        for name in ["LLM_API_KEY", "my_key", "_A1", "a", "OPENAI_API_KEY_OF_TEAM_2"] {
+            assert_eq!(FirstValues::check_variable(name), Ok(()), "{name}");
+        }
+        for key in [
+            "sk-proj-1",
+            "a b$",
+            "1A",
+            "{A}",
+            "3f9a0c1d",
+            "plantedkey1plantedkey2",
+            "planted_key_1_planted_2",
+        ] {
+            let reason = FirstValues::check_variable(key).expect_err(key);
+            assert!(!reason.contains(key), "{reason}");
+        }
+    }
 }

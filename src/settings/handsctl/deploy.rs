@@ -20,7 +20,7 @@ use crate::settings::secrets::value::Value;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Deploy {
-    /// Name of the set and of most of its objects.
+    /// Name of the installation and of most of its objects.
     pub name: DnsLabel,
     /// Namespace of the application.
     pub namespace: DnsLabel,
@@ -55,7 +55,7 @@ pub struct Deploy {
     /// everywhere.
     #[schemars(extend("x-fields" = ["service spec.loadBalancerSourceRanges"]))]
     pub source_ranges: Vec<IpRange>,
-    /// Host name of the Ingress or Route.
+    /// Host name of the application's URL, in its Ingress or Route.
     #[schemars(extend("x-fields" = ["ingress spec.rules"]))]
     pub host: DnsName,
     /// IngressClass of the Ingress; empty: the cluster's default class.
@@ -133,7 +133,7 @@ pub struct Deploy {
     /// to. A network plugin without support for policies enforces none of them.
     #[schemars(extend("x-fields" = ["networkpolicy spec"]))]
     pub network_policy: bool,
-    /// Where sandboxes may connect to. They run commands that a model wrote.
+    /// Where sandboxes may connect to. A sandbox runs commands that a model wrote.
     #[schemars(extend("x-fields" = ["networkpolicy spec.egress"]))]
     pub sandbox_egress: SandboxEgress,
     /// How the application's pods are replaced. `Recreate` stops the old pod first, because the volume can be mounted
@@ -173,11 +173,11 @@ pub struct Deploy {
     #[schemars(extend("propertyNames" = {"type": "string", "format": "owned-field"}))]
     pub ownership: BTreeMap<OwnedField, OwnershipRule>,
     /// Manifest files with your own objects, or folders of such files, relative to this file. The objects are applied,
-    /// watched and pruned with the set. Secrets, Namespaces and cluster-scoped objects are rejected.
+    /// watched and removed with the application. Secrets, Namespaces and cluster-scoped objects are rejected.
     pub extra_manifests: Vec<String>,
-    /// Grace periods for faults that may heal by themselves during a rollout.
+    /// How long a rollout waits while something is wrong that may heal by itself.
     pub tolerate: Tolerate,
-    /// Thresholds beyond which `status` reports a running application as degraded.
+    /// Measurements beyond which `status` reports a running application as degraded.
     pub thresholds: Thresholds,
 }
 
@@ -259,7 +259,7 @@ pub enum ImagePullPolicy {
     Always,
     /// If the node does not have the image.
     IfNotPresent,
-    /// Never.
+    /// Never: the node must have the image.
     Never,
 }
 
@@ -285,7 +285,7 @@ pub enum Expose {
 pub enum ExposureConsent {
     /// A configuration that exposes it is an error. Where only the cluster decides that, it is a warning.
     Rejected,
-    /// It is exposed as configured, without a warning.
+    /// The application is exposed as configured, without a warning.
     Acknowledged,
 }
 
@@ -309,7 +309,7 @@ pub enum SandboxEgress {
     Internet,
     /// Nowhere, not even to DNS.
     None,
-    /// Everywhere, except to the application.
+    /// Everywhere, so also to the application through an ingress controller, a node port or a load balancer.
     All,
 }
 

@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::settings::format::Duration;
 
-/// Grace periods for faults that may heal by themselves during a rollout.
+/// How long a rollout waits while something is wrong that may heal by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tolerate {
-    /// How long no node may fit the pod before the rollout fails.
+    /// How long a rollout waits while no node can take the pod.
     pub unschedulable: Duration,
-    /// How long the image's registry may be unreachable before the rollout fails. A missing image fails it at once.
+    /// How long a rollout waits while the image's registry is unreachable. An image that does not exist is not waited for.
     pub image_pull: Duration,
-    /// Number of restarts at which a container of the new revision fails the rollout.
+    /// Number of restarts of a container after which a rollout gives up.
     pub crash_restarts: u32,
-    /// How long a claim without a StorageClass may wait for a default class before the rollout fails.
+    /// How long a rollout waits for a default StorageClass that its volume claim needs.
     pub no_storage_class: Duration,
 }
 
@@ -30,25 +30,27 @@ impl Default for Tolerate {
     }
 }
 
-/// Thresholds beyond which `status` reports a running application as degraded.
+/// Measurements beyond which `status` reports a running application as degraded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Thresholds {
-    /// Highest cpu usage, in percent of the container's limit; not measured without a limit.
+    /// Cpu usage of the application above which `status` reports it as degraded, in percent of the container's limit; not
+    /// measured without a limit.
     #[schemars(range(min = 1, max = 100))]
     pub cpu: u32,
-    /// Highest memory usage, in percent of the container's limit.
+    /// Memory usage of the application above which `status` reports it as degraded, in percent of the container's limit.
     #[schemars(range(min = 1, max = 100))]
     pub memory: u32,
-    /// Highest disk usage of the application's node, in percent.
+    /// Disk usage of the application's node above which `status` reports the application as degraded, in percent.
     #[schemars(range(min = 1, max = 100))]
     pub disk: u32,
-    /// Lowest share of ready pods, in percent of the desired pods.
+    /// Share of ready pods below which `status` reports the application as degraded, in percent of the desired pods.
     #[schemars(range(min = 0, max = 100))]
     pub ready: u32,
-    /// Longest response time of `/alive`.
+    /// Response time of the application's `/alive` above which `status` reports the application as degraded.
     pub latency: Duration,
-    /// Lowest share of answered requests to the URL, in percent.
+    /// Share of answered requests to the application's URL below which `status` reports the application as degraded, in
+    /// percent.
     #[schemars(range(min = 0, max = 100))]
     pub ingress: u32,
 }

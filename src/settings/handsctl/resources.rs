@@ -9,9 +9,10 @@ use crate::settings::format::Quantity;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Resources {
-    /// Requests for the scheduler. Default: cpu 500m (250m on local clusters), memory 1Gi.
+    /// Cpu and memory that a node must have free for the container. Default for the application: cpu 500m (250m on local
+    /// clusters), memory 1Gi.
     pub requests: ResourceList,
-    /// Limits of the container. Default: memory 4Gi, no cpu limit.
+    /// Most cpu and memory that the container can use. Default for the application: memory 4Gi, no cpu limit.
     pub limits: ResourceList,
 }
 
@@ -19,9 +20,9 @@ pub struct Resources {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResourceList {
-    /// Amount of cpu, such as `500m` or `2`.
+    /// Amount of cpu of a container, such as `500m` or `2`.
     pub cpu: Option<Quantity>,
-    /// Amount of memory, such as `1Gi`.
+    /// Amount of memory of a container, such as `1Gi`.
     pub memory: Option<Quantity>,
 }
 

@@ -12,16 +12,16 @@ use crate::settings::format::{LabelKey, LabelValue, Quantity, ResourceName};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Toleration {
-    /// Key of the taint. A toleration with `operator = "Exists"` and no key tolerates every taint.
+    /// Key of the tolerated taint. A toleration with `operator = "Exists"` and no key tolerates every taint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<LabelKey>,
-    /// Whether the taint must match by key and value, or by key only.
+    /// Whether a tolerated taint must match by key and value, or by key only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator: Option<TolerationOperator>,
-    /// Value of the taint.
+    /// Value of the tolerated taint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<LabelValue>,
-    /// Effect of the taint; absent: every effect.
+    /// Effect of the tolerated taint; absent: every effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<TaintEffect>,
     /// Seconds for which a taint with the effect `NoExecute` is tolerated.
@@ -59,7 +59,7 @@ pub struct TopologySpread {
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub max_skew: u32,
-    /// Whether a pod is scheduled if no node satisfies the constraint.
+    /// Whether a pod is scheduled if no node spreads the pods as desired.
     #[serde(default)]
     pub when_unsatisfiable: WhenUnsatisfiable,
 }
@@ -85,12 +85,12 @@ pub type Quota = BTreeMap<ResourceName, Quantity>;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitRange {
-    /// Limits of a container that sets none.
+    /// Limits of a container in the sandboxes' namespace that sets none.
     pub default: ResourceList,
-    /// Requests of a container that sets none.
+    /// Requests of a container in the sandboxes' namespace that sets none.
     pub default_request: ResourceList,
-    /// Largest limits that a container may set.
+    /// Largest limits that a container in the sandboxes' namespace may set.
     pub max: ResourceList,
-    /// Smallest requests that a container may set.
+    /// Smallest requests that a container in the sandboxes' namespace may set.
     pub min: ResourceList,
 }

@@ -10,14 +10,14 @@ use crate::settings::secrets::value::Secret;
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Storage {
-    /// Kind of the store.
+    /// Where settings and conversations are stored.
     #[schemars(extend("x-aliases" = {"gcs": "google_cloud", "gs": "google_cloud", "google": "google_cloud", "aws": "s3", "minio": "s3", "volume": "local"}))]
     pub kind: StorageKind,
-    /// Name of the bucket, which must exist.
+    /// Name of the bucket for settings and conversations, which must exist.
     pub bucket: Option<String>,
-    /// URL of an S3-compatible store; absent: Amazon S3.
+    /// URL of the S3-compatible store that has the bucket; absent: Amazon S3.
     pub endpoint: Option<HttpUrl>,
-    /// Credentials of the store; not needed if the pod's service account or its node has access.
+    /// Credentials of the bucket; not needed if the pod's service account or its node has access.
     pub credentials: Credentials,
 }
 
@@ -38,11 +38,11 @@ pub enum StorageKind {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Credentials {
-    /// Access key ID of S3.
+    /// Access key ID of the S3 bucket.
     #[schemars(extend("x-variable" = "AWS_ACCESS_KEY_ID"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_key_id: Option<Secret>,
-    /// Secret access key of S3.
+    /// Secret access key of the S3 bucket.
     #[schemars(extend("x-variable" = "AWS_SECRET_ACCESS_KEY"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_access_key: Option<Secret>,
@@ -61,15 +61,15 @@ pub struct Database {
     /// Port of the `PostgreSQL` server.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
-    /// Name of the database, which must exist.
+    /// Name of the application's database on the `PostgreSQL` server, which must exist.
     pub name: String,
-    /// User of the database.
+    /// User of the application's `PostgreSQL` database.
     pub user: String,
-    /// Password of the database user.
+    /// Password of the user of the `PostgreSQL` database.
     #[schemars(extend("x-variable" = "DB_PASS"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
-    /// Whether the database connection is encrypted; absent: if the server offers it.
+    /// Whether the connection to the `PostgreSQL` server is encrypted; absent: if the server offers it.
     pub ssl_mode: Option<SslMode>,
 }
 
@@ -90,7 +90,7 @@ impl Default for Database {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SslMode {
-    /// Never.
+    /// Never encrypted.
     Disable,
     /// If the server requires it.
     Allow,
@@ -109,13 +109,13 @@ pub enum SslMode {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("x-needs" = "max"))]
 pub struct Autoscaling {
-    /// Smallest number of pods.
+    /// Smallest number of the application's pods with autoscaling.
     #[schemars(range(min = 1))]
     pub min: u32,
-    /// Largest number of pods; required.
-    #[schemars(range(min = 1))]
+    /// Largest number of the application's pods with autoscaling; required.
+    #[schemars(range(min = 1), extend("examples" = [3]))]
     pub max: Option<u32>,
-    /// Target cpu usage, in percent of the request; pods are added above it and removed below it.
+    /// Cpu usage, in percent of the request, above which autoscaling adds pods and below which it removes pods.
     #[schemars(range(min = 1, max = 1000))]
     pub cpu: u32,
 }

@@ -1,6 +1,7 @@
 //! Checks one layer against the schema: reports all errors at once and removes invalid values from the tree, so that
 //! later checks see only valid values.
 
+use super::commented_table::header_to_uncomment;
 use super::redaction;
 use super::schema::{Key, OtherKeys, Shape, TableShape, UnknownKeyEffect};
 use super::suggest;
@@ -309,7 +310,8 @@ impl Checker<'_> {
             }
         };
         let message = format!("unknown key `{name}` in [{table}]{consequence}");
-        let label = self.suggestion(shape, name);
+        let label = header_to_uncomment(self.schema, name, &entry.key.location)
+            .unwrap_or_else(|| self.suggestion(shape, name));
         if is_left_out {
             self.report(Id::LeftOut, Severity::Warning, message, entry.key.location.clone(), label);
             return false;

@@ -26,6 +26,21 @@ pub(crate) fn into_result(
     Err(Error::config(message, diagnostics))
 }
 
+/// Returns the diagnostics of a changed text that its earlier text did not have. Positions are not compared, because lines
+/// move.
+#[must_use]
+pub fn added_diagnostics(before: &[Diagnostic], mut after: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut before: Vec<&Diagnostic> = before.iter().collect();
+    after.retain(|diagnostic| {
+        let same = before.iter().position(|other| {
+            (other.id, &other.message, &other.label)
+                == (diagnostic.id, &diagnostic.message, &diagnostic.label)
+        });
+        same.map(|index| before.swap_remove(index)).is_none()
+    });
+    after
+}
+
 /// Sorts by source in reading order, then by position; diagnostics without a location come first.
 fn sort(diagnostics: &mut [Diagnostic], names: &[String]) {
     diagnostics.sort_by_key(|diagnostic| {
@@ -54,4 +69,28 @@ pub(crate) fn summary(names: &[String], keys: usize, warnings: usize) -> String 
         return format!("no config.toml: every key has its default{warned}");
     }
     format!("{}  ({} set{warned})", names.join(", "), phrase::count(keys, "key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Id;
+
+    fn diagnostic(message: &str) -> Diagnostic {
+        Diagnostic {
+            id: Id::UnknownKey,
+            severity: Severity::Error,
+            message: message.to_owned(),
+            location: None,
+            label: String::new(),
+            masked: false,
+        }
+    }
+
+    #[test]
+    fn added_diagnostics_are_those_that_were_not_there() {
+        let of = |messages: &[&str]| messages.iter().map(|message| diagnostic(message)).collect::<Vec<_>>();
+        assert_eq!(added_diagnostics(&of(&["a", "b"]), of(&["b", "a"])), []);
+        assert_eq!(added_diagnostics(&of(&["a"]), of(&["b", "a", "a"])), of(&["b", "a"]));
+    }
 }

@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
 use crate::object::url_secret;
 
 /// Variables `HANDSCTL_…` that are not settings.
-const RESERVED: &[&str] = &["CONFIG", "ASSETS", "IN_CLUSTER"];
+const RESERVED: &[&str] = &["CONFIG", "ASSETS", "IN_CLUSTER", "COMPLETION_LIMIT"];
 const PREFIX: &str = "HANDSCTL_";
 /// Further syntax errors are only counted, because they mostly follow from earlier ones.
 const MOST_SYNTAX_ERRORS: usize = 10;
@@ -217,7 +217,7 @@ fn only_value<'a, 'i>(document: &'a toml::Spanned<DeTable<'i>>) -> Option<&'a to
 }
 
 /// Returns the path before the first `=` outside of quotes, and the offset of the value.
-fn set_key(text: &str) -> Option<(Vec<String>, usize)> {
+pub(super) fn set_key(text: &str) -> Option<(Vec<String>, usize)> {
     let mut quote = None;
     let equals = text.char_indices().find_map(|(at, c)| {
         match (quote, c) {
@@ -306,7 +306,7 @@ fn url_secrets(text: &str, whole: Range<usize>) -> Vec<Range<usize>> {
 }
 
 /// Returns the shape at a path, and whether the schema lists the last segment as a key.
-fn shape_at<'a>(shape: &'a TableShape, path: &[&str]) -> (Option<&'a Shape>, bool) {
+pub(super) fn shape_at<'a>(shape: &'a TableShape, path: &[&str]) -> (Option<&'a Shape>, bool) {
     let Some((first, rest)) = path.split_first() else { return (None, false) };
     let inner = shape.inner(first);
     if rest.is_empty() {

@@ -5,14 +5,17 @@
 //! - `layer`: one source → its tree, or its syntax errors.
 //! - `tree`: keys and values, each with its position.
 //! - `schema`: the JSON Schema of config.toml, and the form in which `check` walks it.
-//! - `check`: checks a tree against the schema. `suggest`: finds the closest known key.
+//! - `check`: checks a tree against the schema. `suggest`: finds the closest known key. `commented_table`: finds the
+//!   header to uncomment.
 //! - `redaction`: masks secrets in the text that diagnostics show.
 //! - `diagnose`: all diagnostics → one error, or warnings.
 //!
-//! - `toml_writer`: a tree → text. `toml_key`: one key or text in quotes.
+//! - `toml_writer`: a tree → text. `toml_key`: one key or text in quotes. `edit`: changes keys in the text of a file.
 
 pub(super) mod check;
+mod commented_table;
 pub(super) mod diagnose;
+pub(super) mod edit;
 pub(super) mod layer;
 pub(super) mod read;
 pub(super) mod redaction;

@@ -27,6 +27,8 @@ pub struct Request {
     pub set: Vec<String>,
     /// Flags that set a key.
     pub flags: Flags,
+    /// A config file and the text that is read instead of its content: an edit that is not stored yet.
+    pub edited: Option<(PathBuf, String)>,
 }
 
 /// Flags and arguments that set a key.
@@ -60,6 +62,8 @@ enum SecretMode {
     /// As `Resolve`, but a secret that is not available is no error.
     ResolveIfAvailable,
     Skip,
+    /// As `Skip`, but a secret that a deploy could not read is a warning.
+    Check,
     /// As `Skip`, and no rule about what a deploy would expose: the configuration is not applied.
     SkipUnapplied,
 }
@@ -72,7 +76,7 @@ pub fn read(request: &Request, environment: &[(String, String)], directory: &Pat
     load(request, environment, directory, SecretMode::Resolve)
 }
 
-/// The same for commands that send no secrets (`render`, `config check`): the variables and files of secrets need not
+/// The same for commands that send no secrets (`render`, `config show`): the variables and files of secrets need not
 /// exist.
 ///
 /// # Errors
@@ -83,6 +87,19 @@ pub fn read_without_secrets(
     directory: &Path,
 ) -> Result<Loaded, Error> {
     load(request, environment, directory, SecretMode::Skip)
+}
+
+/// The same for commands that check the configuration before a deploy (`config check`): a secret that a deploy could not
+/// read is a warning. Reads neither standard input nor a named pipe, because a deploy reads them only once.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_checking_secrets(
+    request: &Request,
+    environment: &[(String, String)],
+    directory: &Path,
+) -> Result<Loaded, Error> {
+    load(request, environment, directory, SecretMode::Check)
 }
 
 /// The same for commands that do not apply the configuration, as it only names the set (`status`, `rollback`): that it
@@ -108,6 +125,14 @@ pub fn read_with_available_secrets(
     directory: &Path,
 ) -> Result<Loaded, Error> {
     load(request, environment, directory, SecretMode::ResolveIfAvailable)
+}
+
+/// Checks who would reach the application on a cluster that is not on this computer. Returns the warnings.
+///
+/// # Errors
+/// `Kind::Config` if everybody would, and the configuration does not acknowledge it.
+pub fn check_exposure_elsewhere(settings: &Settings) -> Result<Vec<Diagnostic>, Error> {
+    diagnose::into_result(checker::exposure_elsewhere(settings), &[])
 }
 
 /// Returns the text of a `--set` with its secrets masked, for messages.
@@ -139,6 +164,11 @@ fn load(
         SecretMode::Resolve | SecretMode::ResolveIfAvailable => {
             let sources = SecretSources { environment, directory, standard_input: None };
             loader.resolve(extracted.secrets, sources, mode)
+        }
+        SecretMode::Check => {
+            let sources = SecretSources { environment, directory, standard_input: None };
+            loader.diagnostics.extend(unavailable(&extracted.secrets, sources));
+            without_reading(extracted.secrets, environment)
         }
         SecretMode::Skip | SecretMode::SkipUnapplied => without_reading(extracted.secrets, environment),
     };
@@ -204,11 +234,62 @@ fn without_reading(secrets: Vec<FoundSecret>, environment: &[(String, String)]) 
     resolved
 }
 
+/// Returns a warning for each secret that a deploy could not read.
+fn unavailable(secrets: &[FoundSecret], mut sources: SecretSources<'_>) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    for FoundSecret { variable, form, value, position, .. } in secrets {
+        let references = match value {
+            FoundValue::Literal(_) => Vec::new(),
+            FoundValue::Reference(reference) => vec![reference.clone()],
+            FoundValue::Composed(node) => extract::references(node),
+        };
+        let is_one_value = matches!(value, FoundValue::Reference(_)) && *form != Form::File;
+        let reason = references.iter().find_map(|reference| {
+            if !sources.is_repeatable(reference, position) {
+                return None;
+            }
+            let checked = |secret: Redacted| {
+                let named = |reason| format!("{reference}: {reason}");
+                if is_one_value { secret.checked(variable).map_err(named) } else { Ok(secret) }
+            };
+            sources.look_up(reference, position).and_then(checked).err()
+        });
+        if let Some(reason) = reason {
+            warnings.push(Diagnostic {
+                id: Id::SecretNotReadable,
+                severity: Severity::Warning,
+                message: format!("`handsctl deploy` would fail: it could not read the secret {variable}"),
+                location: Some(position.location.clone()),
+                label: reason,
+                masked: false,
+            });
+        }
+    }
+    warnings
+}
+
 fn available(reference: &Reference, environment: &[(String, String)]) -> Option<Redacted> {
     match reference {
         Reference::Env { env } => from_variable(environment, env).ok(),
         Reference::File { .. } | Reference::Secret { .. } => None,
     }
+}
+
+/// Returns the config files, and whether they may be absent: those of `--config`, else those of `HANDSCTL_CONFIG`, else
+/// ./config.toml.
+#[must_use]
+pub fn config_files(typed: &[PathBuf], environment: &[(String, String)]) -> (Vec<PathBuf>, bool) {
+    let mut files = typed.to_vec();
+    if files.is_empty()
+        && let Some((_, value)) = environment.iter().find(|(name, _)| name == "HANDSCTL_CONFIG")
+    {
+        files = std::env::split_paths(value).filter(|path| !path.as_os_str().is_empty()).collect();
+    }
+    let optional = files.is_empty();
+    if optional {
+        files.push(PathBuf::from(DEFAULT_FILE));
+    }
+    (files, optional)
 }
 
 #[derive(Default)]
@@ -241,19 +322,15 @@ impl Loader {
         environment: &[(String, String)],
         directory: &Path,
     ) {
-        let mut files = request.files.clone();
-        if files.is_empty()
-            && let Some((_, value)) = environment.iter().find(|(name, _)| name == "HANDSCTL_CONFIG")
-        {
-            files = std::env::split_paths(value).filter(|path| !path.as_os_str().is_empty()).collect();
-        }
-        let optional = files.is_empty();
-        if optional {
-            files.push(PathBuf::from(DEFAULT_FILE));
-        }
+        let (files, optional) = config_files(&request.files, environment);
         for file in files {
             let name = file.display().to_string();
-            match std::fs::read(directory.join(&file)) {
+            let edited = request.edited.as_ref().filter(|(path, _)| *path == file);
+            let content = edited.map_or_else(
+                || std::fs::read(directory.join(&file)),
+                |(_, text)| Ok(text.clone().into_bytes()),
+            );
+            match content {
                 Ok(bytes) => self.file(schema, &name, bytes),
                 Err(error) if optional && error.kind() == ErrorKind::NotFound => {}
                 Err(error) => self.unreadable(format!("cannot read {name}: {error}")),
@@ -416,6 +493,20 @@ struct SecretSources<'a> {
 }
 
 impl SecretSources<'_> {
+    /// Whether a source on this computer can be read now and once more later.
+    fn is_repeatable(&self, reference: &Reference, position: &KeyPosition) -> bool {
+        match reference {
+            Reference::Env { .. } => true,
+            Reference::File { file } if file == Reference::STANDARD_INPUT => false,
+            Reference::File { file } => {
+                let folder = base(&position.layer, &position.location.source.name, self.directory);
+                // A missing file and a folder give an error without a read.
+                std::fs::metadata(folder.join(file)).map_or(true, |file| file.is_file() || file.is_dir())
+            }
+            Reference::Secret { .. } => false,
+        }
+    }
+
     fn look_up(&mut self, reference: &Reference, position: &KeyPosition) -> Result<Redacted, String> {
         match reference {
             Reference::Env { env } => from_variable(self.environment, env),

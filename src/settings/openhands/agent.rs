@@ -57,7 +57,7 @@ pub struct AgentOptions {
     /// Python class of a custom agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classpath: Option<String>,
-    /// File name of the system prompt.
+    /// File name of the agent's system prompt.
     #[schemars(extend("x-since" = "0.46"))]
     #[schemars(extend("default" = "system_prompt.j2"))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,12 +90,12 @@ pub struct AgentOptions {
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_finish: Option<bool>,
-    /// Whether the agent may request a shorter history.
+    /// Whether the agent may request that its conversation is shortened.
     #[schemars(extend("x-since" = "0.48"))]
     #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_condensation_request: Option<bool>,
-    /// Whether prompt extensions are used.
+    /// Whether prompt extensions, such as microagents, are added to the agent's prompt.
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_prompt_extensions: Option<bool>,
@@ -106,11 +106,11 @@ pub struct AgentOptions {
     /// Names of the microagents that are disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled_microagents: Option<Vec<String>>,
-    /// Whether the history is truncated at the model's limit.
+    /// Whether a conversation is truncated at the model's limit.
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_history_truncation: Option<bool>,
-    /// Whether the elements of a web page are marked in screenshots.
+    /// Whether the elements of a web page are marked in the screenshots that the agent gets.
     #[schemars(extend("default" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_som_visual_browsing: Option<bool>,

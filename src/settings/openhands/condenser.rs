@@ -11,34 +11,36 @@ use super::free_table::FreeTable;
 #[serde(default)]
 #[schemars(extend("x-unknown" = "section"))]
 pub struct Condenser {
-    /// Type of the condenser; each other key applies to the types that its description lists. Absent: `noop`.
+    /// How a long conversation is shortened. Each way has its own keys: their descriptions name the ways in parentheses.
+    /// Absent: `noop`.
     #[schemars(extend("x-otherwise" = "the application would not shorten conversations at all"))]
     #[schemars(extend("x-aliases" = {"none": "noop", "summarizing": "llm", "summary": "structured", "masking": "observation_masking", "window": "conversation_window"}))]
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub condenser_type: Option<CondenserType>,
-    /// Number of latest observations that stay unchanged; default 100 (`observation_masking`) or 1
+    /// Number of a conversation's latest observations that stay unchanged; default 100 (`observation_masking`) or 1
     /// (`browser_output_masking`).
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("examples" = [100]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention_window: Option<i64>,
-    /// Number of first events that are always kept; default 1 (`recent`, `llm`, `amortized`, `llm_attention`,
+    /// Number of a conversation's first events that are always kept; default 1 (`recent`, `llm`, `amortized`, `llm_attention`,
     /// `structured`).
     #[schemars(range(min = 0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_first: Option<i64>,
-    /// Number of events that are kept; default 100 (`recent`).
-    #[schemars(range(min = 1))]
+    /// Number of a conversation's events that are kept; default 100 (`recent`).
+    #[schemars(range(min = 1), extend("examples" = [100]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_events: Option<i64>,
     /// Number of events at which a conversation is shortened; default 100 (`llm`, `amortized`, `llm_attention`,
     /// `structured`).
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2), extend("examples" = [100]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_size: Option<i64>,
     /// Number of characters of one event that the summarizing model receives; default 10000 (`llm`, `structured`).
+    #[schemars(extend("examples" = [10_000]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_event_length: Option<i64>,
-    /// Summarizing model: the name of an `[llm.NAME]` table, or its keys as a table (`llm`, `llm_attention`,
+    /// Model that summarizes a conversation: the name of an `[llm.NAME]` table, or its keys as a table (`llm`, `llm_attention`,
     /// `structured`; the last accepts only a table).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub llm_config: Option<CondenserModel>,

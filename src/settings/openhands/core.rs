@@ -89,7 +89,7 @@ pub struct Core {
     #[schemars(extend("x-ignored" = "a sandbox has a volume of its own"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace_base: Option<String>,
-    /// Path from which the workspace is mounted.
+    /// Path of this computer from which the workspace is mounted.
     #[schemars(extend("x-ignored" = "a sandbox has a volume of its own"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace_mount_path: Option<String>,
@@ -101,7 +101,7 @@ pub struct Core {
     #[schemars(extend("x-ignored" = "a sandbox has a volume of its own"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace_mount_rewrite: Option<String>,
-    /// Directory of the caches.
+    /// Directory of the application's caches.
     #[schemars(extend("default" = "/tmp/cache"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_dir: Option<String>,
@@ -113,6 +113,7 @@ pub struct Core {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_iterations: Option<i64>,
     /// Cost in US dollars after which a task is stopped.
+    #[schemars(extend("examples" = [5.0]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_budget_per_task: Option<f64>,
     /// Whether an empty workspace becomes a Git repository.

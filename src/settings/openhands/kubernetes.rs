@@ -22,11 +22,11 @@ pub struct Kubernetes {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-not-empty" = "the application would pass it on, and it would disable dynamic provisioning", "examples" = ["standard"]))]
     pub pvc_storage_class: Option<DnsName>,
-    /// Cpu request of a sandbox; 250m on local clusters.
+    /// Cpu that a node must have free for a sandbox; 250m on local clusters.
     pub resource_cpu_request: Quantity,
-    /// Memory request of a sandbox.
+    /// Memory that a node must have free for a sandbox.
     pub resource_memory_request: Quantity,
-    /// Memory limit of a sandbox. There is no cpu limit.
+    /// Most memory of a sandbox. A sandbox has no cpu limit.
     pub resource_memory_limit: Quantity,
     /// Name of a pull secret in the sandboxes' namespace.
     #[serde(skip_serializing_if = "Option::is_none")]

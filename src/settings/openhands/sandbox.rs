@@ -28,12 +28,12 @@ pub struct Sandbox {
     #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_runtime_alive: Option<bool>,
-    /// Whether closed runtimes are paused instead of stopped.
+    /// Whether the sandbox of a closed conversation is paused instead of stopped.
     #[schemars(extend("default" = true))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause_closed_runtimes: Option<bool>,
-    /// Whether all containers are removed when the application stops.
+    /// Whether the containers of all sandboxes are removed when the application stops.
     #[schemars(extend("default" = false))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,11 +50,11 @@ pub struct Sandbox {
     /// Image of the sandboxes, which must match the application's version; absent: handsctl sets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_container_image: Option<ImageRef>,
-    /// User ID in the sandbox.
+    /// User ID of the processes in a sandbox.
     #[schemars(extend("x-ignored" = "sandboxes run as root"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<i64>,
-    /// Seconds after which one action times out.
+    /// Seconds after which an action in a sandbox times out.
     #[schemars(extend("default" = 120))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<i64>,
@@ -77,26 +77,26 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_runtime_class: Option<String>,
-    /// Whether files are linted after an edit.
+    /// Whether files in the sandbox are linted after the agent has edited them.
     #[schemars(extend("default" = false))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_auto_lint: Option<bool>,
-    /// Whether the container uses the host's network.
+    /// Whether the sandbox's container uses the host's network.
     #[schemars(extend("default" = false))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_host_network: Option<bool>,
-    /// Additional networks of the container.
+    /// Additional networks of the sandbox's container.
     #[schemars(extend("x-since" = "0.55"))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub additional_networks: Option<Vec<String>>,
-    /// Host address to which the container's ports are bound.
+    /// Host address to which the ports of the sandbox's container are bound.
     #[schemars(extend("default" = "0.0.0.0"))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_binding_address: Option<String>,
-    /// Additional arguments of the image build.
+    /// Additional arguments of the build of the runtime image.
     #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_extra_build_args: Option<Vec<String>>,
@@ -109,7 +109,7 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub force_rebuild_runtime: Option<bool>,
-    /// Shell commands at the end of the image build.
+    /// Shell commands at the end of the build of the runtime image.
     #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_extra_deps: Option<String>,
@@ -121,7 +121,7 @@ pub struct Sandbox {
     /// `BrowserGym` environment of an evaluation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub browsergym_eval_env: Option<String>,
-    /// Platform for which the image is built.
+    /// Platform for which the runtime image is built.
     #[schemars(extend("x-ignored" = "the Kubernetes runtime builds no image"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
@@ -134,12 +134,12 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "only the remote runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_runtime_resource_factor: Option<i64>,
-    /// Whether the container gets a GPU.
+    /// Whether the sandbox's container gets a GPU.
     #[schemars(extend("default" = false))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_gpu: Option<bool>,
-    /// Additional arguments of the container.
+    /// Additional arguments of the sandbox's container.
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub docker_runtime_kwargs: Option<FreeTable>,
@@ -151,7 +151,7 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "only the terminal client uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted_dirs: Option<Vec<String>>,
-    /// Port of `VSCode`.
+    /// Port of the sandbox's `VSCode`.
     #[schemars(extend("x-ignored" = "the Kubernetes runtime always uses 8081"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vscode_port: Option<i64>,
@@ -159,7 +159,7 @@ pub struct Sandbox {
     #[schemars(extend("x-ignored" = "a sandbox has a volume of its own"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volumes: Option<String>,
-    /// GPUs that are visible to the container.
+    /// GPUs that are visible to the sandbox's container.
     #[schemars(extend("x-since" = "0.46"))]
     #[schemars(extend("x-ignored" = "only the Docker runtime uses it"))]
     #[serde(skip_serializing_if = "Option::is_none")]

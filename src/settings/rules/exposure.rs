@@ -57,9 +57,10 @@ impl RuleChecker<'_> {
 
     fn reach(&self) -> Reach {
         let (deploy, cluster) = (&self.settings.deploy, &self.settings.cluster);
-        let is_local =
-            matches!(cluster.provider, Provider::Kind | Provider::Kwok) && cluster.context.is_none();
-        let may_be_kind = matches!(cluster.provider, Provider::Kind | Provider::Auto);
+        let is_local = !self.is_elsewhere
+            && matches!(cluster.provider, Provider::Kind | Provider::Kwok)
+            && cluster.context.is_none();
+        let may_be_kind = !self.is_elsewhere && matches!(cluster.provider, Provider::Kind | Provider::Auto);
         let is_on_loopback = self.is_wrong("cluster.http_address") || cluster.http_address.ip().is_loopback();
         let key = self.expose_key();
         match deploy.expose {
@@ -137,10 +138,19 @@ impl RuleChecker<'_> {
             let message = "`deploy.sandbox_egress` needs `network_policy = true`";
             self.contradiction(&["deploy", "sandbox_egress"], message, "nothing would enforce it");
         }
-        let by_address = matches!(deploy.expose, Expose::NodePort | Expose::LoadBalancer);
-        if deploy.network_policy && deploy.sandbox_egress == SandboxEgress::All && by_address {
-            let message = "unrestricted sandboxes reach the application, which has no login, by its address";
-            let label = "the default \"internet\" keeps them from it; so does expose = \"ingress\"";
+        if deploy.network_policy
+            && deploy.sandbox_egress == SandboxEgress::All
+            && deploy.expose != Expose::None
+        {
+            let message = match deploy.expose {
+                Expose::NodePort | Expose::LoadBalancer => {
+                    "unrestricted sandboxes reach the application, which has no login, by its address"
+                }
+                _ => {
+                    "unrestricted sandboxes reach the application, which has no login, through the ingress controller"
+                }
+            };
+            let label = "the default \"internet\" keeps them from it; so does expose = \"none\"";
             let key = &["deploy", "sandbox_egress"];
             self.report(Id::SandboxesReachApp, Severity::Warning, key, message.to_owned(), label);
         }
@@ -163,7 +173,7 @@ fn is_contained(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::catalogue::Id;
-    use crate::settings::load::read::{Request, read, read_unapplied};
+    use crate::settings::load::read::{Request, check_exposure_elsewhere, read, read_unapplied};
 
     /// The ids of a configuration's errors, or of its warnings if it has no error.
     fn ids(text: &str) -> Vec<Id> {
@@ -221,6 +231,25 @@ mod tests {
     }
 
     #[test]
+    fn local_provider_does_not_excuse_another_cluster() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = |text: &str| {
+            let text = format!("[cluster]\nprovider = \"kind\"\n[deploy]\n{text}");
+            std::fs::write(folder.path().join("config.toml"), text).unwrap();
+            let loaded = read(&Request::default(), &[], folder.path()).unwrap();
+            assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+            match check_exposure_elsewhere(&loaded.settings) {
+                Ok(warnings) => warnings.iter().map(|warning| warning.id).collect::<Vec<_>>(),
+                Err(error) => error.diagnostics().iter().map(|diagnostic| diagnostic.id).collect(),
+            }
+        };
+        assert_eq!(elsewhere("expose = \"nodeport\"\n"), [Id::Exposed]);
+        assert_eq!(elsewhere("host = \"hands.example.org\"\n"), [Id::ReachableByOthers]);
+        assert_eq!(elsewhere("expose = \"nodeport\"\nexposure = \"acknowledged\"\n"), []);
+        assert_eq!(elsewhere("expose = \"none\"\n"), []);
+    }
+
+    #[test]
     fn limited_exposure_is_a_warning_until_acknowledged() {
         for text in [
             "expose = \"loadbalancer\"\nload_balancer = \"internal\"\n",
@@ -266,6 +295,7 @@ mod tests {
         let by_address =
             "[deploy]\nexpose = \"nodeport\"\nexposure = \"acknowledged\"\nsandbox_egress = \"all\"\n";
         assert_eq!(ids(by_address), [Id::SandboxesReachApp]);
-        assert_eq!(ids("[deploy]\nsandbox_egress = \"all\"\n"), []);
+        assert_eq!(ids("[deploy]\nsandbox_egress = \"all\"\n"), [Id::SandboxesReachApp]);
+        assert_eq!(ids("[deploy]\nsandbox_egress = \"all\"\nexpose = \"none\"\n"), []);
     }
 }

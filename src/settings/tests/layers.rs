@@ -1,7 +1,9 @@
 //! Precedence of the layers, and parsing of each.
 
 use super::{all_rendered, folder, read_set, read_text, variables};
-use crate::settings::load::read::{Flags, Loaded, Request, read, read_without_secrets};
+use crate::settings::load::read::{
+    Flags, Loaded, Request, read, read_checking_secrets, read_without_secrets,
+};
 use crate::settings::resolved::KeyOrigin;
 use crate::settings::secrets::value::SecretSource;
 
@@ -25,6 +27,7 @@ fn later_layers_override_key_by_key() {
         files: vec!["config.toml".into(), "more.toml".into()],
         set: vec!["deploy.storage_size=3Gi".into()],
         flags: Flags { namespace: Some("from-flag".into()), ..Flags::default() },
+        ..Request::default()
     };
     let environment =
         variables(&[("HANDSCTL_DEPLOY__STORAGE_SIZE", "2Gi"), ("HANDSCTL_DEPLOY__STORAGE_CLASS", "fast")]);
@@ -219,6 +222,34 @@ fn secrets_are_read_from_variables_and_files() {
         "{sources:?}"
     );
     assert!(read(&request, &[], folder.path()).is_err());
+}
+
+#[test]
+fn check_warns_of_secrets_that_deploy_cannot_read() {
+    let text = "[llm]\napi_key = { env = \"NOT_SET\" }\n[core]\njwt_secret = { file = \"missing\" }\n\
+                search_api_key = { env = \"WITH_BLANK\" }\n[deploy.env]\nA_TOKEN = { secret = \"a\", key = \"b\" }\n\
+                B_TOKEN = { file = \"-\" }\nC_TOKEN = { env = \"SET\" }\nD_TOKEN = { file = \"empty\" }\n\
+                [mcp]\nsse_servers = [{ url = \"https://a\", api_key = { env = \"NOT_SET\" } }]\n";
+    let folder = folder(text);
+    std::fs::write(folder.path().join("empty"), "\n").expect("file");
+    let environment = variables(&[("SET", "sk-CANARY"), ("WITH_BLANK", "sk CANARY")]);
+    let loaded = read_checking_secrets(&Request::default(), &environment, folder.path()).expect("settings");
+    let reasons: Vec<(&str, &str)> =
+        loaded.warnings.iter().map(|warning| (warning.id.code(), warning.label.as_str())).collect();
+    let not_set = ("HC0330", "the environment variable NOT_SET is not set");
+    let blank = "environment variable WITH_BLANK: character 3 is white space or a control character";
+    assert_eq!(reasons.len(), 5, "{reasons:?}");
+    assert_eq!(reasons[0], not_set);
+    assert!(reasons[1].1.starts_with("cannot read missing: "), "{reasons:?}");
+    assert_eq!(reasons[2..], [("HC0330", blank), ("HC0330", "empty is empty"), not_set]);
+    let shown = all_rendered(&Ok(loaded));
+    assert!(
+        shown.contains("`handsctl deploy` would fail: it could not read the secret LLM_API_KEY"),
+        "{shown}"
+    );
+    assert!(shown.contains("config.toml:2:11") && !shown.contains("CANARY"), "{shown}");
+    let loaded = read_without_secrets(&Request::default(), &[], folder.path()).expect("settings");
+    assert_eq!(loaded.warnings, [], "only a check reads them");
 }
 
 #[test]

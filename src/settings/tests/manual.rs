@@ -21,6 +21,68 @@ fn article_matches_the_types() {
     assert_eq!(reference.doc(&["llm", "api_kei"]), None, "a misspelt key, not the name of a model");
     assert_eq!(reference.closest_key("storage_size").as_deref(), Some("deploy.storage_size"));
     assert_eq!(reference.closest_key("deploy.replica").as_deref(), Some("deploy.replicas"));
+    assert_eq!(reference.closest_key("pvc_storage_sise").as_deref(), Some("kubernetes.pvc_storage_size"));
+}
+
+#[test]
+fn word_finds_keys_with_the_shortest_path_first() {
+    let reference = KeyReference::default();
+    let keys = |word: &str| reference.matching(word).into_iter().map(|doc| doc.key).collect::<Vec<_>>();
+    let memory = keys("memory");
+    let first = ["kubernetes.resource_memory_limit", "kubernetes.resource_memory_request"];
+    assert_eq!(memory[..2], first, "{memory:?}");
+    assert!(memory.contains(&"deploy.resources.limits.memory".to_owned()), "{memory:?}");
+    assert_eq!(keys("host")[..2], ["deploy.host", "core.mcp_host"]);
+    assert_eq!(keys("CPU")[0], "kubernetes.resource_cpu_request");
+    let api_keys = keys("api-key");
+    assert_eq!(api_keys.first().map(String::as_str), Some("llm.api_key"));
+    assert_eq!(api_keys.last().map(String::as_str), Some("sandbox.api_key"), "it is not used");
+    assert!(keys("key").contains(&"llm.api_key".to_owned()));
+    assert_eq!(keys("postgresql")[0], "deploy.database.host", "of the description");
+    assert_eq!(keys("colour"), Vec::<String>::new());
+    assert_eq!(keys(""), Vec::<String>::new());
+}
+
+/// Every description in a schema, also of values and of tables in lists.
+fn descriptions<'a>(schema: &'a serde_json::Value, all: &mut Vec<&'a str>) {
+    match schema {
+        serde_json::Value::Object(keys) => {
+            all.extend(keys.get("description").and_then(serde_json::Value::as_str));
+            keys.values().for_each(|inner| descriptions(inner, all));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| descriptions(item, all)),
+        _ => {}
+    }
+}
+
+/// Whether a description needs its neighbour: `Its port.`, `Those headers.`, `Name.`
+fn needs_its_neighbour(description: &str) -> bool {
+    const POINTING: &[&str] =
+        &["Its", "Their", "It", "They", "This", "That", "These", "Those", "Same", "Such", "Likewise", "Also"];
+    let words: Vec<&str> = description.split_whitespace().collect();
+    let first = match words[..] {
+        ["The", second, ..] => second,
+        [first, ..] => first,
+        [] => "",
+    };
+    let is_pointing =
+        POINTING.iter().any(|word| word.eq_ignore_ascii_case(first.trim_end_matches([',', ':', ';', '.'])));
+    is_pointing || words.len() < 2
+}
+
+#[test]
+fn every_description_stands_alone() {
+    let schema = crate::settings::json_schema();
+    let mut all = Vec::new();
+    descriptions(&schema, &mut all);
+    assert!(all.len() > 300, "only {} descriptions", all.len());
+    all.retain(|description| needs_its_neighbour(description));
+    assert_eq!(all, Vec::<&str>::new());
+    for wrong in ["Its port.", "Those file types.", "The same for the sandbox.", "Port.", "That volume.", ""]
+    {
+        assert!(needs_its_neighbour(wrong), "{wrong}");
+    }
+    assert!(!needs_its_neighbour("Port of the `PostgreSQL` server."));
 }
 
 #[test]

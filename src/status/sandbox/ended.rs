@@ -6,11 +6,31 @@ use serde_json::Value;
 
 use crate::object::deletion;
 use crate::object::kind::{INGRESS, KindInfo, SERVICE};
+use crate::object::labels;
 
 /// The prefix of the names of all objects of a conversation (`openhands/runtime/impl/kubernetes/kubernetes_runtime.py`).
 pub const NAME_PREFIX: &str = "openhands-runtime-";
 /// The suffixes of a sandbox's Services after its name.
 const SERVICE_SUFFIXES: [&str; 2] = ["-svc-code", "-svc"];
+
+/// The suffix of a sandbox's Ingress, and of its volume claim.
+const INGRESS_SUFFIX: &str = "-ingress-code";
+const CLAIM_SUFFIX: &str = "-pvc";
+
+/// Whether the application made an object for a conversation. Only the pod has a label; the others have names that
+/// follow from the pod's.
+#[must_use]
+pub fn is_of_conversation(kind: &str, object: &Value) -> bool {
+    let Some(name) = name(object).filter(|name| name.starts_with(NAME_PREFIX)) else { return false };
+    let (label, value) = labels::SANDBOX;
+    match kind {
+        "Pod" => object["metadata"]["labels"][label] == value,
+        "Service" => SERVICE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)),
+        "Ingress" => name.ends_with(INGRESS_SUFFIX),
+        "PersistentVolumeClaim" => name.ends_with(CLAIM_SUFFIX),
+        _ => false,
+    }
+}
 
 /// A sandbox that has ended. Its conversation cannot start again until the rest of it is deleted: the application finds
 /// the pod by its name and waits for it, or it fails to create the Services again.
@@ -27,7 +47,7 @@ impl EndedSandbox<'_> {
     #[must_use]
     pub fn entry_points(&self) -> [(KindInfo, String); 3] {
         let [code, main] = SERVICE_SUFFIXES.map(|suffix| format!("{}{suffix}", self.name));
-        [(INGRESS, format!("{}-ingress-code", self.name)), (SERVICE, code), (SERVICE, main)]
+        [(INGRESS, format!("{}{INGRESS_SUFFIX}", self.name)), (SERVICE, code), (SERVICE, main)]
     }
 }
 
@@ -77,6 +97,26 @@ fn has_ended(pod: &Value) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn only_what_the_application_makes_is_of_a_conversation() {
+        let object =
+            |name: &str, app: &str| json!({ "metadata": { "name": name, "labels": { "app": app } } });
+        for (kind, name, app, expected) in [
+            ("Pod", "openhands-runtime-a", "openhands-runtime", true),
+            ("Pod", "openhands-runtime-a", "theirs", false),
+            ("Service", "openhands-runtime-a-svc", "", true),
+            ("Service", "openhands-runtime-a-svc-code", "", true),
+            ("Service", "openhands-runtime-theirs", "", false),
+            ("Ingress", "openhands-runtime-a-ingress-code", "", true),
+            ("Ingress", "openhands-runtime-x", "openhands-runtime", false),
+            ("PersistentVolumeClaim", "openhands-runtime-a-pvc", "", true),
+            ("ConfigMap", "openhands-runtime-a", "openhands-runtime", false),
+            ("Service", "other-svc", "", false),
+        ] {
+            assert_eq!(is_of_conversation(kind, &object(name, app)), expected, "{kind} {name}");
+        }
+    }
 
     fn pod(name: &str, phase: &str) -> Value {
         json!({ "metadata": { "name": name }, "status": { "phase": phase } })

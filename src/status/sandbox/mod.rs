@@ -8,6 +8,6 @@ mod ended;
 mod interrupted_conversations;
 mod stuck_conversations;
 
-pub use ended::{EndedSandbox, NAME_PREFIX, ended, running};
+pub use ended::{EndedSandbox, NAME_PREFIX, ended, is_of_conversation, running};
 pub use interrupted_conversations::interrupted_conversations;
 pub use stuck_conversations::{SandboxCleanup, SandboxHealth, sandbox_health, stuck_reason};

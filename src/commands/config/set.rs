@@ -1,0 +1,73 @@
+//! `config set`: sets keys in the config file.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::diagnostic::{Diagnostic, Location, SourceText};
+use crate::flags::Global;
+use crate::phrase;
+use crate::report::Streams;
+use crate::session::config_file::ConfigFile;
+use crate::settings;
+
+/// Set keys in config.toml and keep its comments
+///
+/// In order: reads the config file, checks each KEY=VALUE as `config check` does, sets the keys, and replaces the file
+/// atomically. A key that is commented out is set in its place. With a new error nothing is written.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl config set llm.model=openai/gpt-5\n  handsctl config set deploy.host=hands.example.org deploy.exposure=acknowledged\n  handsctl config set 'llm.api_key={ env = \"OPENAI_API_KEY\" }'\n  handsctl config set --config prod.toml deploy.storage_size=20Gi"
+)]
+pub struct ConfigSetArgs {
+    /// A dotted key and its value: TOML, else a string
+    #[arg(value_name = "KEY=VALUE", required = true)]
+    pub assignments: Vec<String>,
+}
+
+/// Runs `config set`.
+pub(crate) fn run(global: &Global, arguments: &ConfigSetArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let file = ConfigFile::read(global)?;
+    // This check shows mistakes in the arguments, the next one those in the file.
+    let of_arguments = file.check(global, file.text(), &arguments.assignments, streams).errors;
+    if !of_arguments.is_empty() {
+        return Err(file.rejected(of_arguments.into_iter().map(in_argument).collect()).into());
+    }
+    let text = settings::with_keys_set(file.text(), &arguments.assignments)?;
+    let name = file.name();
+    if text == file.text() {
+        streams.err(&format!("{name}  unchanged\n"));
+        return Ok(0);
+    }
+    let check = file.check(global, &text, &[], streams);
+    if !check.errors.is_empty() {
+        return Err(file.rejected(check.errors).into());
+    }
+    file.replace(&text)?;
+    for warning in &check.warnings {
+        streams.diagnostic(warning);
+    }
+    let keys: Vec<String> =
+        arguments.assignments.iter().filter_map(|text| settings::assigned_key(text)).collect();
+    streams.err(&format!("{name}  set {}\n{}", keys.join(", "), remaining(check.remaining)));
+    Ok(0)
+}
+
+/// Returns the line about errors that the file had before the edit.
+pub(super) fn remaining(errors: usize) -> String {
+    if errors == 0 {
+        return String::new();
+    }
+    format!("it still has {}: handsctl config check\n", phrase::count(errors, "error"))
+}
+
+/// Names the argument as the source of a diagnostic; it was checked like a `--set`.
+fn in_argument(mut diagnostic: Diagnostic) -> Diagnostic {
+    diagnostic.message = diagnostic.message.replace("--set takes", "config set takes");
+    if let Some(Location { source, .. }) = &mut diagnostic.location
+        && source.name == "--set"
+    {
+        *source = Arc::new(SourceText { name: "argument".to_owned(), text: source.text.clone() });
+    }
+    diagnostic
+}

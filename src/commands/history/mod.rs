@@ -1,0 +1,13 @@
+//! The command `history`: the kept revisions and what each one changed.
+//!
+//! - `command`: its arguments, the table, and one revision in full.
+//! - `diff`: `history diff` compares two revisions.
+//! - `recorded`: reads and compares the revisions, for both.
+
+mod command;
+mod diff;
+mod recorded;
+
+pub(crate) use command::run;
+pub use command::{HistoryArgs, HistoryCommand};
+pub use diff::HistoryDiffArgs;

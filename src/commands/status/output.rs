@@ -1,0 +1,260 @@
+//! The state of the set for programs: `status -o json`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Number;
+
+use super::print::{describe_verdict, next_command};
+use super::read::StatusReport;
+use crate::cluster::app::probe::ProbeResult;
+use crate::plan::inventory::provenance::Provenance;
+use crate::plan::inventory::revision::Revision;
+use crate::session::cluster_session::Session;
+use crate::status::{
+    ClaimHealth, ComponentHealth, ContainerExit, EndpointsHealth, Finding, Metric, Reading, SandboxHealth,
+};
+
+/// The result of `status`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct StatusObject<'a> {
+    /// `healthy`, `degraded`, `down` or `not deployed`.
+    verdict: &'static str,
+    reasons: &'a [String],
+    name: &'a str,
+    namespace: &'a str,
+    context: &'a str,
+    /// Whether the nodes are simulated: every object is real, no container runs.
+    simulated: bool,
+    components: Vec<ComponentObject<'a>>,
+    /// The newest revision; null if there is none, or if the account may not read it.
+    revision: Option<RevisionObject<'a>>,
+    gauges: Vec<GaugeObject<'a>>,
+    volumes: Vec<VolumeObject<'a>>,
+    endpoints: Vec<EndpointObject<'a>>,
+    /// The result of probing the application; null if it was not probed.
+    alive: Option<AliveObject<'a>>,
+    findings: Vec<StatusFinding<'a>>,
+    /// Facts that do not change the verdict.
+    notes: Vec<StatusFinding<'a>>,
+    sandboxes: Option<SandboxesObject<'a>>,
+    /// The manager that applied the objects, if it is not handsctl.
+    installer: Option<&'a str>,
+    /// The run that changes the objects now.
+    running: Option<&'a str>,
+    /// The next command, if no finding has one.
+    next: Option<&'static str>,
+    /// The objects of which nothing tells whether they work.
+    unwatched: Vec<String>,
+    /// The kinds that the account may not read.
+    unknown: Vec<&'static str>,
+}
+
+/// A workload of the application.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ComponentObject<'a> {
+    name: &'a str,
+    object: String,
+    desired: u32,
+    ready: u32,
+    image: &'a str,
+    digest: Option<&'a str>,
+    restarts: u32,
+    last_exit: Option<ExitObject<'a>>,
+    message: &'a str,
+}
+
+/// How a container last ended before a restart.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ExitObject<'a> {
+    time: String,
+    cause: &'a str,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct RevisionObject<'a> {
+    number: u64,
+    result: &'static str,
+    by: &'a str,
+    created: Option<String>,
+    provenance: Option<ProvenanceObject<'a>>,
+}
+
+/// The origin of a revision in CI, and its note.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ProvenanceObject<'a> {
+    actor: Option<&'a str>,
+    commit: Option<&'a str>,
+    run_url: Option<&'a str>,
+    note: Option<&'a str>,
+}
+
+/// A measured value; null with the reason if it is unknown.
+#[derive(Debug, Serialize, JsonSchema)]
+struct GaugeObject<'a> {
+    name: &'a str,
+    value: Option<Number>,
+    unit: &'static str,
+    why: Option<&'a str>,
+    bad: bool,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct VolumeObject<'a> {
+    name: &'a str,
+    phase: &'a str,
+    capacity: Option<&'a str>,
+    class: Option<&'a str>,
+    message: &'a str,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct EndpointObject<'a> {
+    service: &'a str,
+    ready: usize,
+    all: usize,
+}
+
+/// The answer of the application; `answers` is null if the account may not ask.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AliveObject<'a> {
+    answers: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    milliseconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct StatusFinding<'a> {
+    id: &'static str,
+    title: &'static str,
+    object: String,
+    container: Option<&'a str>,
+    message: &'a str,
+    evidence: &'a [String],
+    log: &'a [String],
+    hints: &'a [String],
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct SandboxesObject<'a> {
+    running: usize,
+    ended: &'a [String],
+}
+
+/// Returns the report for programs.
+pub(super) fn value<'a>(session: &'a Session, report: &'a StatusReport) -> StatusObject<'a> {
+    let deploy = &session.settings.deploy;
+    let (verdict, reasons) = describe_verdict(&report.health.verdict);
+    StatusObject {
+        verdict,
+        reasons,
+        name: deploy.name.as_str(),
+        namespace: deploy.namespace.as_str(),
+        context: &session.connection.choice.context,
+        simulated: report.simulated,
+        components: report.health.components.iter().map(component).collect(),
+        revision: report.revision.as_ref().map(revision),
+        gauges: report.metrics.iter().map(gauge).collect(),
+        volumes: report.health.claims.iter().map(volume).collect(),
+        endpoints: report.health.endpoints.iter().map(endpoint).collect(),
+        alive: report.alive.as_ref().map(alive),
+        findings: report.findings.iter().map(finding).collect(),
+        notes: report.notes.iter().map(finding).collect(),
+        sandboxes: report.sandboxes.as_ref().map(sandboxes),
+        installer: report.installer.as_deref(),
+        running: report.running.as_deref(),
+        next: next_command(report),
+        unwatched: report.unwatched.iter().map(ToString::to_string).collect(),
+        unknown: report.unknown.iter().copied().collect(),
+    }
+}
+
+fn component(component: &ComponentHealth) -> ComponentObject<'_> {
+    ComponentObject {
+        name: &component.name,
+        object: component.id.to_string(),
+        desired: component.desired,
+        ready: component.ready,
+        image: &component.image,
+        digest: component.digest.as_deref(),
+        restarts: component.restarts,
+        last_exit: component.last_exit.as_ref().map(exit),
+        message: &component.message,
+    }
+}
+
+fn exit(end: &ContainerExit) -> ExitObject<'_> {
+    ExitObject { time: end.time.to_string(), cause: &end.cause }
+}
+
+fn revision(revision: &Revision) -> RevisionObject<'_> {
+    RevisionObject {
+        number: revision.number,
+        result: revision.result.as_str(),
+        by: &revision.by,
+        created: revision.created.map(|created| created.to_string()),
+        provenance: revision.provenance().map(provenance),
+    }
+}
+
+fn provenance(provenance: &Provenance) -> ProvenanceObject<'_> {
+    ProvenanceObject {
+        actor: provenance.actor.as_deref(),
+        commit: provenance.commit.as_deref(),
+        run_url: provenance.run_url.as_deref(),
+        note: provenance.note.as_deref(),
+    }
+}
+
+fn gauge(metric: &Metric) -> GaugeObject<'_> {
+    let (value, unit, why) = match &metric.reading {
+        Reading::Percent(percent) => (Number::from_f64(*percent), "percent", None),
+        Reading::Milliseconds(milliseconds) => (Some(Number::from(*milliseconds)), "milliseconds", None),
+        Reading::Unknown(why) => (None, "unknown", Some(why.as_str())),
+    };
+    GaugeObject { name: metric.name, value, unit, why, bad: metric.is_exceeded() }
+}
+
+fn volume(claim: &ClaimHealth) -> VolumeObject<'_> {
+    VolumeObject {
+        name: &claim.id.name,
+        phase: &claim.phase,
+        capacity: claim.capacity.as_deref(),
+        class: claim.class.as_deref(),
+        message: &claim.message,
+    }
+}
+
+fn endpoint(endpoints: &EndpointsHealth) -> EndpointObject<'_> {
+    EndpointObject { service: &endpoints.service, ready: endpoints.ready, all: endpoints.all }
+}
+
+fn alive(probed: &ProbeResult) -> AliveObject<'_> {
+    let unanswered = |answers, why| AliveObject { answers, milliseconds: None, why: Some(why) };
+    match probed {
+        ProbeResult::Alive { duration, .. } => {
+            let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+            AliveObject { answers: Some(true), milliseconds: Some(milliseconds), why: None }
+        }
+        ProbeResult::Unreachable(why) => unanswered(Some(false), why.as_str()),
+        ProbeResult::Forbidden(why) => unanswered(None, why.as_str()),
+    }
+}
+
+fn finding(finding: &Finding) -> StatusFinding<'_> {
+    StatusFinding {
+        id: finding.id.code(),
+        title: finding.id.title(),
+        object: finding.object.to_string(),
+        container: finding.container.as_deref(),
+        message: &finding.message,
+        evidence: &finding.evidence,
+        log: &finding.log,
+        hints: &finding.hints,
+    }
+}
+
+fn sandboxes(sandboxes: &SandboxHealth) -> SandboxesObject<'_> {
+    SandboxesObject { running: sandboxes.running, ended: &sandboxes.ended }
+}

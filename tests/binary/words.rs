@@ -1,0 +1,40 @@
+//! Words that texts for people do not use (`docs/style.md`): those that only a reader of the source understands.
+
+/// What is not said, and what is said instead.
+const BANNED: &[(&str, &str)] = &[
+    ("the set", "the installation"),
+    ("a set", "an installation"),
+    ("this set", "this installation"),
+    ("another set", "another installation"),
+    ("each set", "each installation"),
+    ("no set", "no installation"),
+    ("of set", "of installation"),
+    ("set's", "installation's"),
+    ("the parent", "the installation's record"),
+    ("the pin", "the key"),
+    ("mend", "fix"),
+    ("cannot be had", "is not available"),
+    ("time is over", "timed out"),
+    ("take them over", "overwrite"),
+    ("invalid digit found", "a number is expected"),
+];
+
+/// Returns what is wrong in a text: each banned word with its replacement.
+pub(super) fn offences(text: &str) -> Vec<String> {
+    let text = text.to_lowercase();
+    let is_word = |at: usize, length: usize| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + length..].chars().next();
+        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+    };
+    let occurs = |word: &str| text.match_indices(word).any(|(at, found)| is_word(at, found.len()));
+    let banned = BANNED.iter().filter(|(word, _)| occurs(word));
+    banned.map(|(word, instead)| format!("`{word}`: say `{instead}`")).collect()
+}
+
+#[test]
+fn words_are_found_whole_and_in_any_case() {
+    assert_eq!(offences("The set was not changed"), ["`the set`: say `the installation`"]);
+    assert_eq!(offences("a setting, reset the settings, amended"), Vec::<String>::new());
+    assert_eq!(offences("(the set's key)").len(), 2);
+}
