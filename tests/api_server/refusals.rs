@@ -425,6 +425,26 @@ fn missing_namespace_without_create_right_exits_6() {
     }
 }
 
+#[test]
+fn local_provider_does_not_excuse_exposure_on_another_cluster() {
+    let namespace = Bed::shared().namespace("elsewhere");
+    namespace.config("[cluster]\nprovider = \"kind\"\n[deploy]\nexpose = \"nodeport\"\n");
+    let kubeconfig = std::fs::read_to_string(&namespace.bed.kubeconfig).unwrap();
+    let prod = namespace.folder.path().join("prod.yaml");
+    std::fs::write(&prod, kubeconfig.replace(&namespace.bed.context, "prod")).unwrap();
+    let target = ["deploy", "-n", &namespace.name, "--name", "oh", "--context", "prod"];
+    let deploy = |more: &[&str]| {
+        let all = [&target[..], &["--kubeconfig", prod.to_str().unwrap()], more].concat();
+        run_in_home(namespace.folder.path(), &all)
+    };
+    deploy(&[]).exits(3).says("error[HC0170]").says("exposes it at every node's address");
+    assert_absent(&namespace);
+    let host =
+        ["--set", "deploy.expose=ingress", "--set", "deploy.host=hands.example.org", "--dry-run=client"];
+    deploy(&host).exits(0).says("HC0270");
+    deploy(&["--set", "deploy.exposure=acknowledged", "--dry-run=client"]).exits(0).never_says("HC0170");
+}
+
 /// Creates a quota and waits until the server enforces it.
 fn quota(namespace: &Namespace, hard: &str) {
     namespace.bed.kubectl(&["create", "quota", "tight", "-n", &namespace.name, &format!("--hard={hard}")]);

@@ -95,10 +95,18 @@ fn own_simulated_cluster_gets_placeholders_instead_of_secrets() {
          [deploy.env]\nDATABASE_PASSWORD = \"planted-password\"\n",
     );
     std::fs::write(own.home.join("main.key"), PLANTED[0]).unwrap();
+    // The address tells the cluster, not the context's name.
+    let renamed = own.home.join("renamed.yaml");
+    let deploy_renamed = || {
+        let kubeconfig = std::fs::read_to_string(own.home.join(".kube/config")).unwrap();
+        std::fs::write(&renamed, kubeconfig.replace(&format!("kwok-{}", own.cluster), "mine")).unwrap();
+        own.handsctl(&["deploy", "--kubeconfig", renamed.to_str().unwrap(), "--context", "mine"])
+    };
     let outputs = [
         own.handsctl(&["up", "-v"]).exits(0).says("11 created"),
         own.handsctl(&["diff", "-o", "json"]).exits(0),
         own.handsctl(&["deploy"]).exits(0).says("11 unchanged"),
+        deploy_renamed().exits(0),
     ];
     for run in outputs {
         assert!(
