@@ -253,6 +253,8 @@ catalogue! {
         "A rollback restores what a deploy of the installation can contain: objects of namespaced kinds, in the configured namespaces or where the installation still has members, with the labels of members. The revision has others, so nothing of it is applied. If it is from a time with another [kubernetes].namespace, set that key for the rollback: --set kubernetes.namespace=NAME. Otherwise somebody who can read the installation's key has forged it."
     RightsNotAccepted "HC3062" "a rollback would grant more rights"
         "The revision has a Role, a RoleBinding or a ServiceAccount of the pod that grants more than the configuration and the deployed installation. This is so after a change of [deploy].service_account or of extra manifests, and if somebody who can read the installation's key has forged the revision. The message names the rights; `rollback --yes` grants them. An automatic rollback never does."
+    SandboxesUnlimited "HC3063" "sandboxes run without a policy" key "deploy.network_policy"
+        "The NetworkPolicy that limits what sandboxes reach is a part of the installation and was deleted with it. Sandboxes that still run reach everything now: the cluster's Services, its nodes, metadata servers. Delete their pods; the files of their conversations are in volume claims, which stay."
     RevisionTooLarge "HC3013" "the revision is too large to store"
         "A Secret has a limit of 1 MiB. The installation is deployed, but its history has this revision without content, and a rollback to it is not possible."
     UnknownKind "HC3014" "the cluster does not serve a kind" key "deploy.extra_manifests"

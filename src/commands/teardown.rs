@@ -314,6 +314,7 @@ async fn finish_namespaces(
 async fn report_sandboxes(run: &Run<'_>, namespace: &str) -> Result<()> {
     match teardown::list_sandboxes(run.api(), namespace).await {
         Ok(sandboxes) => {
+            warn_of_unlimited(run, namespace, &sandboxes).await;
             for sandbox in sandboxes {
                 report_kept(run.events(), sandbox, "a conversation of the application").await;
             }
@@ -327,6 +328,20 @@ async fn report_sandboxes(run: &Run<'_>, namespace: &str) -> Result<()> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Warns of running sandboxes: the policy that limited them is deleted with the set.
+async fn warn_of_unlimited(run: &Run<'_>, namespace: &str, sandboxes: &[ObjectId]) {
+    let pods = sandboxes.iter().filter(|id| id.kind == "Pod").count();
+    if pods == 0 || !run.settings().deploy.network_policy {
+        return;
+    }
+    let sandboxes = if pods == 1 { "1 sandbox".to_owned() } else { format!("{pods} sandboxes") };
+    let message = format!(
+        "no policy limits {sandboxes} in namespace {namespace} any more: kubectl delete pod -n {namespace} -l {}",
+        labels::SANDBOX_SELECTOR
+    );
+    run.events().warn(Id::SandboxesUnlimited, message).await;
 }
 
 /// Returns the set's namespaces, without those that are known to be absent.

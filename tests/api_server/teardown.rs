@@ -344,6 +344,8 @@ fn conversations_and_protected_objects_are_kept_and_named() {
         .map(|object| object["object"]["name"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(kept, set(&["oh", "openhands-runtime-1", "openhands-runtime-1-pvc", namespace.name.as_str()]));
+    let warnings = run["warnings"].as_array().unwrap();
+    assert!(warnings.iter().any(|warning| warning["id"] == "HC3063"), "{warnings:?}");
     let kept = ["pod/openhands-runtime-1", "persistentvolumeclaim/openhands-runtime-1-pvc", "service/oh"];
     wait_for_remaining(&namespace, &kept);
 }
