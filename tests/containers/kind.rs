@@ -160,9 +160,22 @@ impl Site {
         (answer.status().as_u16(), serde_json::from_str(&body).unwrap_or_default())
     }
 
+    /// Posts until the ingress reaches the application: it learns a pod's readiness after the API server.
+    pub(super) fn post_when_reachable(&self, path: &str) -> (u16, Value) {
+        let mut response = self.post(path);
+        wait_until("the ingress reaches the application", READY, || {
+            let is_reached = !matches!(response.0, 502..=504);
+            if !is_reached {
+                response = self.post(path);
+            }
+            is_reached
+        });
+        response
+    }
+
     /// Starts a conversation and waits until its sandbox is ready.
     pub(super) fn start_conversation(&self) -> Conversation {
-        let (status, body) = self.post("/api/conversations");
+        let (status, body) = self.post_when_reachable("/api/conversations");
         assert_eq!(status, 200, "{body}");
         let id = body["conversation_id"].as_str().unwrap().to_owned();
         let conversation = Conversation { pod: format!("openhands-runtime-{id}"), id };
