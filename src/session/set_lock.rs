@@ -84,8 +84,7 @@ pub(crate) async fn under_lock<T>(
     events: &Events,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let request =
-        LockRequest { holder: process.clone(), has_exited: &has_exited, lease_duration: lease_duration() };
+    let request = lock_request(process);
     slot.replace(LockState::Requested { api: api.clone(), set: set.clone(), holder: process.clone() });
     let lock = match lock::acquire(api, set, &request, events).await {
         Ok(lock) => lock,
@@ -99,6 +98,10 @@ pub(crate) async fn under_lock<T>(
     let observer = lock.observer();
     slot.replace(LockState::Held(lock));
     while_held(observer, events, work).await
+}
+
+fn lock_request(process: &Holder) -> LockRequest<'static> {
+    LockRequest { holder: process.clone(), has_exited: &has_exited, lease_duration: lease_duration() }
 }
 
 /// Waits until no other run holds the set's lock, for at most `limit` and until the command's deadline. Then runs `work`,
@@ -115,8 +118,7 @@ pub(super) async fn waiting_for_lock<T>(
     events: &Events,
     work: impl AsyncFn() -> Result<T>,
 ) -> Result<T> {
-    let request =
-        LockRequest { holder: process.clone(), has_exited: &has_exited, lease_duration: lease_duration() };
+    let request = lock_request(process);
     let began = Instant::now();
     let end = began + limit;
     let wait = LockWait { began, limit, until: end.min(deadline.at) };

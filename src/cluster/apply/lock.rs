@@ -106,10 +106,7 @@ pub async fn acquire(api: &Api, set: &ApplySet, request: &LockRequest<'_>, event
             Err(error) if error.code() == Some(409) => {}
             Err(error) => return Err(write_error(error, &id, set)),
         }
-        let live = api
-            .get_opt(&leases, &id.name)
-            .await
-            .map_err(|error| error.into_error(&format!("cannot read {id}")))?;
+        let live = read_lease(api, &leases, &id).await?;
         let Some(live) = live else { continue };
         let info = LeaseInfo::read(&live);
         if info.identity == request.holder.identity() {
@@ -141,6 +138,12 @@ pub async fn acquire(api: &Api, set: &ApplySet, request: &LockRequest<'_>, event
     .hint("run the command again"))
 }
 
+/// Reads the Lease; None: it does not exist.
+pub(super) async fn read_lease(api: &Api, leases: &Collection, id: &ObjectId) -> Result<Option<Value>> {
+    let live = api.get_opt(leases, &id.name).await;
+    live.map_err(|error| error.into_error(&format!("cannot read {id}")))
+}
+
 /// Releases a lock that may or may not have been acquired: the command was interrupted while it was acquiring it.
 ///
 /// # Errors
@@ -149,10 +152,7 @@ pub async fn release_unconfirmed(api: &Api, set: &ApplySet, holder: &Holder) -> 
     let id = LEASE.id(&set.namespace, &set.parent_name());
     let leases = LEASE.in_namespace(&set.namespace);
     let api = api.for_lock(CALL_LIMIT);
-    let live = api
-        .get_opt(&leases, &id.name)
-        .await
-        .map_err(|error| error.into_error(&format!("cannot read {id}")))?;
+    let live = read_lease(&api, &leases, &id).await?;
     let Some(live) = live.filter(|live| LeaseInfo::read(live).identity == holder.identity()) else {
         return Ok(());
     };

@@ -45,23 +45,25 @@ pub async fn wait_until_free(
 ) -> Result<()> {
     let id = LEASE.id(&set.namespace, &set.parent_name());
     let leases = LEASE.in_namespace(&set.namespace);
-    let mut began = None;
+    let mut shown: Option<(Instant, String)> = None;
     loop {
-        let live = api
-            .get_opt(&leases, &id.name)
-            .await
-            .map_err(|error| error.into_error(&format!("cannot read {id}")))?;
+        let live = lock::read_lease(api, &leases, &id).await?;
         let now = api.clock().monotonic();
         let Some((info, until)) = live.and_then(|live| held_by_other(&live, request, now)) else { break };
-        began.get_or_insert_with(Instant::now);
         if Instant::now() >= wait.until {
             let error = lock::locked_error(set, &info, until, now);
             return Err(error.fact("waited", phrase::span(wait.began.elapsed())));
         }
-        events.begin(Phase::Lock, STEP, waiting_text(&info, wait.limit)).await;
+        // An event that says nothing new would postpone the heartbeat.
+        let text = waiting_text(&info, wait.limit);
+        if shown.as_ref().is_none_or(|(_, last)| *last != text) {
+            let began = shown.map_or_else(Instant::now, |(began, _)| began);
+            events.begin(Phase::Lock, STEP, text.clone()).await;
+            shown = Some((began, text));
+        }
         tokio::time::sleep_until(wait.until.min(Instant::now() + POLL_INTERVAL)).await;
     }
-    if let Some(began) = began {
+    if let Some((began, _)) = shown {
         events.done(Phase::Lock, STEP, format!("free after {}", phrase::span(began.elapsed()))).await;
     }
     Ok(())
@@ -161,8 +163,8 @@ mod tests {
     async fn wait_ends_when_the_holder_deletes_its_lease() {
         let begin = Instant::now();
         let (outcome, messages) = wait_against(60, &never_exited, async |server| {
-            for _ in 0..3 {
-                answer_read(server, &holder("bob", 2), 0).await;
+            for age in [0, 2, 4] {
+                answer_read(server, &holder("bob", 2), age).await;
             }
             server.expect(&format!("GET {LEASE_PATH}")).await.not_found();
         })
@@ -174,6 +176,7 @@ mod tests {
         assert!(text.starts_with("held by bob@laptop, process 2, since "), "{text}");
         assert!(text.ends_with("; waiting up to 1 m"), "{text}");
         assert_eq!(messages.last(), Some(&(Progress::Done, "free after 6 s".to_owned())));
+        assert_eq!(messages.len(), 2, "three reads of the same holder are one event: {messages:?}");
     }
 
     #[tokio::test(start_paused = true)]
