@@ -5,7 +5,7 @@ use kube::api::ListParams;
 use serde_json::Value;
 
 use crate::cluster::client::api::{Api, ApiError};
-use crate::error::Result;
+use crate::object::container_names::container_names;
 use crate::object::kind::{Collection, NAMESPACE, POD, SECRET};
 use crate::object::labels;
 use crate::plan::inventory::apply_set::ApplySet;
@@ -26,23 +26,15 @@ pub struct RevisionName {
 }
 
 /// Lists the namespaces.
-///
-/// # Errors
-/// Exit 6 if the account may not list them; exit 4 if the server is unreachable.
-pub async fn namespaces(api: &Api) -> Result<Vec<String>> {
-    let listed = list_metadata(api, &NAMESPACE.collection(None), ListParams::default()).await;
-    let listed = listed.map_err(|error| error.into_error("cannot list namespaces"))?;
+pub async fn namespaces(api: &Api) -> Result<Vec<String>, ApiError> {
+    let listed = list_metadata(api, &NAMESPACE.collection(None), ListParams::default()).await?;
     Ok(listed.iter().filter_map(name).map(str::to_owned).collect())
 }
 
 /// Lists the kept revisions of an installation, newest first. Reads no data of its Secrets: the revisions are not verified.
-///
-/// # Errors
-/// Exit 6 if the account may not list Secrets; exit 4 if the server is unreachable.
-pub async fn revisions(api: &Api, set: &ApplySet) -> Result<Vec<RevisionName>> {
+pub async fn revisions(api: &Api, set: &ApplySet) -> Result<Vec<RevisionName>, ApiError> {
     let params = ListParams::default().labels(&labels::managed_selector(&set.name));
-    let listed = list_metadata(api, &SECRET.in_namespace(&set.namespace), params).await;
-    let listed = listed.map_err(|error| error.into_error("cannot list revisions"))?;
+    let listed = list_metadata(api, &SECRET.in_namespace(&set.namespace), params).await?;
     let mut revisions: Vec<RevisionName> =
         listed.iter().filter_map(|secret| revision_name(secret, set)).collect();
     revisions.sort_unstable_by_key(|revision| std::cmp::Reverse(revision.number));
@@ -50,30 +42,17 @@ pub async fn revisions(api: &Api, set: &ApplySet) -> Result<Vec<RevisionName>> {
 }
 
 /// Lists the containers of an installation's pods, each name once.
-///
-/// # Errors
-/// Exit 6 if the account may not list pods; exit 4 if the server is unreachable.
-pub async fn containers(api: &Api, set: &ApplySet) -> Result<Vec<String>> {
+pub async fn containers(api: &Api, set: &ApplySet) -> Result<Vec<String>, ApiError> {
     let params = ListParams::default().labels(&labels::instance_selector(&set.name)).limit(MOST);
-    let listed = api.list(&POD.in_namespace(&set.namespace), &params).await;
-    let pods = listed.map_err(|error| error.into_error("cannot list pods"))?.items;
-    let mut names: Vec<String> = Vec::new();
-    for list in ["containers", "initContainers"] {
-        for pod in &pods {
-            let containers = pod["spec"][list].as_array().into_iter().flatten();
-            names.extend(containers.filter_map(|container| container["name"].as_str()).map(str::to_owned));
-        }
-    }
-    names.sort_unstable();
-    names.dedup();
-    Ok(names)
+    let pods = api.list(&POD.in_namespace(&set.namespace), &params).await?.items;
+    Ok(container_names(&pods).into_iter().map(str::to_owned).collect())
 }
 
 async fn list_metadata(
     api: &Api,
     collection: &Collection,
     params: ListParams,
-) -> std::result::Result<Vec<Value>, ApiError> {
+) -> Result<Vec<Value>, ApiError> {
     Ok(api.list_metadata(collection, &params.limit(MOST)).await?.items)
 }
 

@@ -1,6 +1,5 @@
 //! `logs`: prints the logs of the application's containers.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::cluster::app::logs::{self, LogPart, LogQuery};
 use crate::cluster::app::probe;
 use crate::error::{Error, Kind};
 use crate::flags::{Global, parse_duration};
+use crate::object::container_names::container_names;
 use crate::object::labels;
 use crate::report::{Streams, Written};
 use crate::session::cluster_session::{self, Secrets, Session};
@@ -154,11 +154,7 @@ fn query(session: &Session, arguments: &LogsArgs) -> LogQuery {
 /// # Errors
 /// Exit 2 if there are pods and none of them has it: a typing error, or another revision of the set.
 fn ensure_container(name: &str, pods: &[Value]) -> crate::error::Result<()> {
-    let names: BTreeSet<&str> = ["initContainers", "containers"]
-        .into_iter()
-        .flat_map(|list| pods.iter().flat_map(move |pod| pod["spec"][list].as_array().into_iter().flatten()))
-        .filter_map(|container| container["name"].as_str())
-        .collect();
+    let names = container_names(pods);
     if pods.is_empty() || names.contains(name) {
         return Ok(());
     }

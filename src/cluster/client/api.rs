@@ -228,9 +228,7 @@ impl Api {
 
     /// GET of a list.
     pub async fn list(&self, collection: &Collection, params: &ListParams) -> Result<ObjectList, ApiError> {
-        let mut list = self.send(request::list(collection, params)).await.0?.body;
-        let is_complete = list["metadata"]["continue"].as_str().unwrap_or_default().is_empty();
-        Ok(ObjectList { items: take_items(&mut list), is_complete })
+        self.send_list(request::list(collection, params)).await
     }
 
     /// GET of a list without the data of its objects.
@@ -239,7 +237,14 @@ impl Api {
         collection: &Collection,
         params: &ListParams,
     ) -> Result<ObjectList, ApiError> {
-        let mut list = self.send(request::list_metadata(collection, params)).await.0?.body;
+        self.send_list(request::list_metadata(collection, params)).await
+    }
+
+    async fn send_list(
+        &self,
+        request: Result<ApiRequest, kube::core::request::Error>,
+    ) -> Result<ObjectList, ApiError> {
+        let mut list = self.send(request).await.0?.body;
         let is_complete = list["metadata"]["continue"].as_str().unwrap_or_default().is_empty();
         Ok(ObjectList { items: take_items(&mut list), is_complete })
     }
