@@ -209,7 +209,8 @@ pub fn recorded_context(environment: &Environment, name: &str) -> Result<Option<
 /// # Errors
 /// `HC9003` if the folder of the clusters or a cluster's kubeconfig cannot be read.
 pub fn is_recorded_simulation(environment: &Environment, server: &str) -> Result<bool> {
-    if environment.without_home.is_some() {
+    // kwok's API servers listen on loopback only (`kwok/start.rs`).
+    if environment.without_home.is_some() || !server.starts_with("https://127.") {
         return Ok(false);
     }
     for name in state_file::names(&environment.state)? {
@@ -218,11 +219,17 @@ pub fn is_recorded_simulation(environment: &Environment, server: &str) -> Result
             continue;
         }
         let recorded = kubeconfig::server(&kwok::own_kubeconfig(environment, &name))?;
-        if recorded.is_some_and(|recorded| recorded.trim_end_matches('/') == server.trim_end_matches('/')) {
+        if recorded.is_some_and(|recorded| is_same_server(&recorded, server)) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether two addresses are the same: one may end with a slash.
+#[must_use]
+pub fn is_same_server(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
 /// Returns the address of the API server of the cluster that handsctl created with this name; None: there is no record,

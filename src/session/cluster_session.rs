@@ -425,7 +425,9 @@ fn ensure_recorded_server(
     }
     let name = settings.cluster.name.as_str();
     let recorded = provider::recorded_server(environment, name)?;
-    let Some(recorded) = recorded.filter(|recorded| !is_same_server(recorded, server)) else { return Ok(()) };
+    let Some(recorded) = recorded.filter(|recorded| !provider::is_same_server(recorded, server)) else {
+        return Ok(());
+    };
     let context = &choice.context;
     let message = format!("context `{context}` does not lead to the local cluster {name}");
     Err(Error::new(Id::ForeignContext, Kind::Prerequisite, message)
@@ -433,11 +435,6 @@ fn ensure_recorded_server(
         .fact("created", format!("the API server of {name} is {recorded}"))
         .hint(format!("--context {context} uses the cluster of the context"))
         .hint(format!("handsctl cluster down forgets {name}, if it no longer exists")))
-}
-
-/// Whether two addresses are the same: a connection's ends with a slash.
-fn is_same_server(one: &str, other: &str) -> bool {
-    one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
 /// Returns the error for a kubeconfig that has not been read at the deadline.
