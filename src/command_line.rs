@@ -295,10 +295,15 @@ pub(crate) fn without_dry_run(words: &[String], mask: impl Fn(&str) -> String) -
     line
 }
 
+/// Whether a word is not empty and has no character that a shell or a terminal would execute.
+pub(crate) fn is_plain_word(word: &str) -> bool {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=,@%+".contains(character);
+    !word.is_empty() && word.chars().all(is_plain)
+}
+
 /// Quotes a word for a POSIX shell if it needs quotes.
 fn quoted(word: &str) -> String {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=,@%+".contains(character);
-    if !word.is_empty() && word.chars().all(is_plain) {
+    if is_plain_word(word) {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))

@@ -27,4 +27,5 @@ pub use text::color::ColorChoice;
 pub use text::diff::{DiffBasis, DiffReport};
 pub use text::messages::Answer;
 pub use text::recorded_diff::RecordedDiff;
+pub(crate) use text::sanitize::one_line;
 pub use text::table::table;

@@ -1,5 +1,8 @@
 //! The candidates as each shell reads them. Pure.
 
+use crate::command_line::is_plain_word;
+use crate::report::one_line;
+
 /// Who reads the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reader {
@@ -79,9 +82,8 @@ impl Completion {
 fn line(candidate: &Candidate, reader: Reader) -> String {
     let Candidate { value, meaning } = candidate;
     // A meaning may be an annotation of the cluster, and the shell writes it to the terminal.
-    let line = meaning.lines().next().unwrap_or_default();
-    let meaning: String =
-        line.chars().filter(|character| !character.is_control()).take(MEANING_WIDTH).collect();
+    let line = one_line(meaning.lines().next().unwrap_or_default());
+    let meaning: String = line.chars().take(MEANING_WIDTH).collect();
     match reader {
         Reader::Zsh if meaning.is_empty() => value.replace(':', "\\:"),
         Reader::Zsh => format!("{}:{meaning}", value.replace(':', "\\:")),
@@ -93,8 +95,7 @@ fn line(candidate: &Candidate, reader: Reader) -> String {
 /// Whether a name of the cluster or the kubeconfig can stand on a command line as it is: it has no character that a shell
 /// or a terminal would execute, and is no option.
 pub(super) fn is_plain(name: &str) -> bool {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=@%+,".contains(character);
-    !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain)
+    !name.starts_with('-') && is_plain_word(name)
 }
 
 #[cfg(test)]
