@@ -302,6 +302,20 @@ pub struct Finished {
     pub error: Option<Arc<Error>>,
 }
 
+impl Finished {
+    /// Returns the result of a command that failed.
+    #[must_use]
+    pub fn of_error(error: &Error) -> Self {
+        Self {
+            exit: error.kind().exit_code(),
+            id: Some(error.id()),
+            message: error.message().to_owned(),
+            error: Some(Arc::new(error.map_texts(str::to_owned))),
+            ..Self::default()
+        }
+    }
+}
+
 impl Event {
     /// Returns the event with each of its texts changed, such as to mask secrets. Names of objects and of steps stay.
     #[must_use]

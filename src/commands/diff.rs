@@ -1,7 +1,6 @@
 //! `diff`: shows the changes that a deploy would make, object by object, and who caused each. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -155,20 +154,15 @@ fn exit_code(compared: &[Compared]) -> u8 {
 
 /// Returns the result for the last event.
 fn finished(compared: &[Compared]) -> Finished {
-    let rejection = compared.iter().find_map(|compared| compared.deploy_error.as_ref());
-    let differing = compared.iter().filter(|compared| compared.difference.outcome.is_difference()).count();
-    let message = match rejection {
-        Some(error) => error.message().to_owned(),
-        None if differing == 0 => "no differences".to_owned(),
-        None => phrase::count(differing, "difference"),
-    };
-    Finished {
-        exit: exit_code(compared),
-        id: rejection.map(Error::id),
-        message,
-        error: rejection.map(|error| Arc::new(error.map_texts(str::to_owned))),
-        ..Finished::default()
+    if let Some(error) = compared.iter().find_map(|compared| compared.deploy_error.as_ref()) {
+        return Finished::of_error(error);
     }
+    let differing = compared.iter().filter(|compared| compared.difference.outcome.is_difference()).count();
+    let message = match differing {
+        0 => "no differences".to_owned(),
+        _ => phrase::count(differing, "difference"),
+    };
+    Finished { exit: exit_code(compared), message, ..Finished::default() }
 }
 
 /// Without a right to list anything, "no differences" would be no answer.

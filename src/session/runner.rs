@@ -24,11 +24,13 @@ use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::lease::Holder;
 use crate::plan::inventory::provenance::Provenance;
 use crate::provider::Environment;
-use crate::report::{EventsTarget, JunitFile, Output, Reporter, RunSummary, Streams};
+use crate::report::{EventsTarget, JunitFile, Output, ReadingProgress, Reporter, RunSummary, Streams};
 use crate::settings::Settings;
 
 /// Longer than the release of the lock takes at most; its warning may wait for a reader that has stopped.
 const RELEASE: Duration = Duration::from_secs(4);
+/// The hint of a command that changes something, after a signal.
+const CONTINUES: &str = "running the command again continues from here";
 
 /// A command with its global flags.
 #[derive(Clone, Copy)]
@@ -165,10 +167,12 @@ impl Invocation<'_> {
         // Installed before the first request: from here on a signal ends the command in order, with its last event.
         let mut signals = Signals::listen();
         let output = output_form(output);
-        ensure_one_form_on_stdout(global, output)?;
+        if output != Output::Human {
+            ensure_no_events_on_stdout(global, "-o")?;
+        }
         let reporter = tokio::select! {
-            reporter = start_reporter(global, output, streams) => reporter?,
-            error = signals.interrupted() => return Err(error.into()),
+            reporter = start_reporter(global, output, streams, None) => reporter?,
+            error = signals.interrupted() => return Err(error.hint(CONTINUES).into()),
             () = tokio::time::sleep_until(deadline.for_command()) => return Err(events_not_read(deadline).into()),
         };
         let (events, receiver) = Events::channel();
@@ -179,20 +183,15 @@ impl Invocation<'_> {
         let process = set_lock::this_process();
         let environment = cluster_session::read_environment();
         let context = Context::new(environment, events.clone(), deadline, global.words.clone(), process);
-        let outcome = context.finish(Box::pin(work(&context)), signals.interrupted()).await;
+        let interrupted = async { signals.interrupted().await.hint(CONTINUES) };
+        let outcome = context.finish(Box::pin(work(&context)), interrupted).await;
         drop(context);
         let outcome = outcome.map_err(|error| with_step(error, &events));
         let flags = RepeatedFlags::new(global);
         let outcome = outcome.map_err(|error| error.map_hints(|hint| flags.insert_into(hint)));
         let finished = match &outcome {
             Ok(finished) => with_flags(finished.clone(), &flags),
-            Err(error) => Finished {
-                exit: error.kind().exit_code(),
-                id: Some(error.id()),
-                message: error.message().to_owned(),
-                error: Some(Arc::new(error.map_texts(str::to_owned))),
-                ..Finished::default()
-            },
+            Err(error) => Finished::of_error(error),
         };
         let exit = finished.exit;
         let is_ended =
@@ -225,32 +224,41 @@ impl Invocation<'_> {
     }
 }
 
-/// Checks that events and the result do not both go to stdout: a program could read neither.
+/// Checks that no events go to stdout, where the command also writes `other`: a program could read neither.
 ///
 /// # Errors
-/// Exit 2 with the flags.
-fn ensure_one_form_on_stdout(global: &Global, output: Output) -> Result<()> {
-    let writes_events = global.events.as_ref().is_some_and(|path| path.to_str() == Some("-"));
-    if output == Output::Human || !writes_events {
+/// Exit 2 with the flag.
+pub(super) fn ensure_no_events_on_stdout(global: &Global, other: &str) -> Result<()> {
+    if global.events.as_ref().is_none_or(|path| path.to_str() != Some("-")) {
         return Ok(());
     }
-    let message = "--events - and -o both write to standard output";
+    let message = format!("--events - and {other} both write to standard output");
     Err(Error::new(Id::Usage, Kind::Usage, message).hint("--events FILE writes the events to a file"))
 }
 
-/// Opens the events file and starts the reporter. On a thread of its own: the file may be a named pipe.
-async fn start_reporter(global: &Global, output: Output, streams: &Streams) -> anyhow::Result<Reporter> {
+/// Opens the events file and starts the reporter, with the progress of a command that only `reads`. On a thread of its
+/// own: the file may be a named pipe.
+pub(super) async fn start_reporter(
+    global: &Global,
+    output: Output,
+    streams: &Streams,
+    reads: Option<ReadingProgress>,
+) -> anyhow::Result<Reporter> {
     let target = events_target(global);
     let (streams, junit) = (streams.clone(), global.junit.clone());
     let starting = tokio::task::spawn_blocking(move || {
-        let reporter = Reporter::new(streams, target.as_ref(), output, Timestamp::now)?;
+        let target = target.as_ref();
+        let reporter = match reads {
+            None => Reporter::new(streams, target, output, Timestamp::now)?,
+            Some(progress) => Reporter::for_reading(streams, target, output, progress, Timestamp::now)?,
+        };
         Ok::<_, Error>(reporter.with_junit(junit.map(JunitFile::create).transpose()?))
     });
     Ok(starting.await??)
 }
 
 /// Returns the target of `--events`.
-pub(super) fn events_target(global: &Global) -> Option<EventsTarget> {
+fn events_target(global: &Global) -> Option<EventsTarget> {
     global.events.as_ref().map(|path| match path.to_str() {
         Some("-") => EventsTarget::Stdout,
         _ => EventsTarget::File(path.clone()),

@@ -28,7 +28,7 @@ impl Signals {
             () = received(terminate.as_mut()) => (Kind::Terminated, "terminated"),
             () = received(hangup.as_mut()) => (Kind::HungUp, "the terminal was closed"),
         };
-        Error::new(Id::Interrupted, kind, word).hint("running the command again continues from here")
+        Error::new(Id::Interrupted, kind, word)
     }
 }
 
