@@ -10,6 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 
+use super::references::map_strings;
+
 /// Replaces each copy of a secret.
 pub const REDACTED: &str = "(redacted)";
 /// The minimum length of a masked value. Masking every `1` or `true` would make the output unreadable and protect
@@ -96,14 +98,7 @@ impl Mask {
     /// Masks the copies of secrets in a value.
     #[must_use]
     pub fn value(&self, value: &Value) -> Value {
-        match value {
-            Value::String(text) => Value::String(self.text(text).into_owned()),
-            Value::Array(items) => items.iter().map(|item| self.value(item)).collect(),
-            Value::Object(map) => {
-                Value::Object(map.iter().map(|(key, value)| (key.clone(), self.value(value))).collect())
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-        }
+        map_strings(value, &|text| self.text(text).into_owned())
     }
 }
 

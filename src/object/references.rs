@@ -1,4 +1,4 @@
-//! Finds the names of ConfigMaps and Secrets that an object refers to. Pure.
+//! Finds and replaces the strings of an object, which include the names of ConfigMaps and Secrets that it refers to. Pure.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +14,19 @@ pub fn collect_strings(object: &Value, into: &mut BTreeSet<String>) {
         Value::Array(items) => items.iter().for_each(|item| collect_strings(item, into)),
         Value::Object(map) => map.values().for_each(|value| collect_strings(value, into)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Returns the value with each of its strings changed.
+#[must_use]
+pub fn map_strings(value: &Value, change: &impl Fn(&str) -> String) -> Value {
+    match value {
+        Value::String(text) => Value::String(change(text)),
+        Value::Array(items) => items.iter().map(|item| map_strings(item, change)).collect(),
+        Value::Object(map) => {
+            Value::Object(map.iter().map(|(key, value)| (key.clone(), map_strings(value, change))).collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
 

@@ -29,6 +29,8 @@ pub const ENDINGS: &[&str] = &[
 
 /// The same, but not as a whole name: `{ key = "…" }` is a key of something else.
 const SECOND_WORDS: &[&str] = &["KEY"];
+/// The same, also without a separator before it: `PGPASSWORD`.
+const LAST_LETTERS: &[&str] = &["PASSWORD"];
 /// Names with such an ending that are not secret.
 const PUBLIC: &[&str] = &["PUBLIC_KEY"];
 
@@ -39,13 +41,10 @@ pub fn is_sensitive(name: &str) -> bool {
     if PUBLIC.iter().any(|public| name.ends_with(public)) {
         return false;
     }
-    // PGPASSWORD
-    if name.ends_with("PASSWORD") {
-        return true;
-    }
     let rest = |ending: &&str| name.strip_suffix(*ending);
     ENDINGS.iter().filter_map(rest).any(|rest| rest.is_empty() || rest.ends_with('_'))
         || SECOND_WORDS.iter().filter_map(rest).any(|rest| rest.ends_with('_'))
+        || LAST_LETTERS.iter().any(|ending| name.ends_with(ending))
 }
 
 #[cfg(test)]

@@ -187,7 +187,7 @@ mod tests {
         let (api, mut server) = scripted();
         let (events, _receiver) = Events::channel();
         let set = ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() };
-        let snapshot = Snapshot { members: Vec::new(), ..Snapshot::default() };
+        let snapshot = Snapshot::default();
         let work = async {
             let revision = record(&api, &set, 3, &snapshot, "ana@laptop", &SecretKey(vec![1; 32]), &events)
                 .await

@@ -39,7 +39,7 @@ pub fn replaced_content(
     predecessor: Option<&Value>,
     mask: &Mask,
 ) -> Vec<FieldChange> {
-    if !matches!(id.kind.as_str(), "Secret" | "ConfigMap") {
+    if !has_content(id) {
         return Vec::new();
     }
     Comparison { kind: &id.kind, manifest, owners: Owners::none(), mask }.content(predecessor)
@@ -88,16 +88,11 @@ pub fn changed(
 /// in the hash at the end. `None` if the Deployment refers to this one already.
 #[must_use]
 pub fn predecessor<'a>(id: &ObjectId, live: &'a Members) -> Option<&'a Value> {
-    let stem = stem(&id.name)?;
     let referenced = names_in_pods(live);
     if referenced.contains(&id.name) {
         return None;
     }
-    let is_predecessor = |other: &ObjectId| {
-        (&other.kind, &other.group, &other.namespace) == (&id.kind, &id.group, &id.namespace)
-            && self::stem(&other.name) == Some(stem)
-            && referenced.contains(&other.name)
-    };
+    let is_predecessor = |other: &ObjectId| has_same_stem(other, id) && referenced.contains(&other.name);
     live.iter().find(|(other, _)| is_predecessor(other)).map(|(_, object)| object)
 }
 
@@ -129,6 +124,17 @@ fn names_in_pods(live: &Members) -> BTreeSet<String> {
         references::collect_strings(&deployment["spec"]["template"], &mut names);
     }
     names
+}
+
+/// Whether an object is named after its content.
+pub(super) fn has_content(id: &ObjectId) -> bool {
+    matches!(id.kind.as_str(), "Secret" | "ConfigMap")
+}
+
+/// Whether two objects have the same identity but for the hash of their content.
+pub(super) fn has_same_stem(one: &ObjectId, other: &ObjectId) -> bool {
+    (&one.kind, &one.group, &one.namespace) == (&other.kind, &other.group, &other.namespace)
+        && stem(&one.name).is_some_and(|name| stem(&other.name) == Some(name))
 }
 
 /// Returns a name without the ten hex digits at its end; `None` if it has none.

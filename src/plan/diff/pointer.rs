@@ -21,10 +21,10 @@ pub(super) enum PointerStep {
 }
 
 impl FieldPointer {
-    /// Returns the path of a field at the root.
+    /// Returns the path of these keys, from the root.
     #[must_use]
-    pub(super) fn from_key(key: &str) -> Self {
-        Self(vec![PointerStep::Key(key.to_owned())])
+    pub(super) fn from_keys(keys: &[&str]) -> Self {
+        Self(keys.iter().map(|key| PointerStep::Key((*key).to_owned())).collect())
     }
 
     /// Appends a step.
@@ -77,13 +77,6 @@ impl FieldPointer {
             PointerStep::Item(_) | PointerStep::Index(_) => None,
         });
         keys.collect()
-    }
-}
-
-#[cfg(test)]
-impl FieldPointer {
-    pub(super) fn from_keys(keys: &[&str]) -> Self {
-        Self(keys.iter().map(|key| PointerStep::Key((*key).to_owned())).collect())
     }
 }
 

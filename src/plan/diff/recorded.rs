@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::compare::stem;
+use super::compare::{has_content, has_same_stem, stem};
 use super::difference::{DiffOutcome, Difference};
 use super::field_change::{ChangeCause, Comparison, FieldChange, Hidden, ValueChange};
 use super::field_owners::Owners;
 use super::noise::without_noise;
 use super::pointer::FieldPointer;
 use crate::object::labels::{self, SECRET_VERSION_PREFIX};
+use crate::object::references::map_strings;
 use crate::object::{Mask, ObjectId};
+use crate::plan::inventory::snapshot::by_id;
 use crate::settings::FieldKeys;
 use crate::settings::key_changes::changed_keys;
 
@@ -31,9 +33,11 @@ pub struct RecordedChanges {
 /// of the same name without the hash.
 #[must_use]
 pub fn recorded_changes(before: &[Value], after: &[Value], mask: &Mask, keys: &FieldKeys) -> RecordedChanges {
-    let renamed = renamed(&by_id(before), &by_id(after));
-    let before: Vec<Value> = before.iter().map(|member| with_new_names(member, &renamed)).collect();
-    let (before, after) = (by_id(&before), by_id(after));
+    let after = by_id(after);
+    let renamed = renamed(&by_id(before), &after);
+    let new_name = |text: &str| renamed.get(text).map_or(text, String::as_str).to_owned();
+    let before: Vec<Value> = before.iter().map(|member| map_strings(member, &new_name)).collect();
+    let before = by_id(&before);
     let ids: BTreeSet<&ObjectId> = before.keys().chain(after.keys()).collect();
     let mut changes = RecordedChanges::default();
     let mut objects = Vec::new();
@@ -54,40 +58,17 @@ pub fn recorded_changes(before: &[Value], after: &[Value], mask: &Mask, keys: &F
     changes
 }
 
-fn by_id(members: &[Value]) -> BTreeMap<ObjectId, &Value> {
-    members.iter().filter_map(|member| Some((ObjectId::from_object(member)?, member))).collect()
-}
-
 /// Returns the new names of the ConfigMaps and Secrets that were replaced by one with another content, by the old ones.
 fn renamed(
     before: &BTreeMap<ObjectId, &Value>,
     after: &BTreeMap<ObjectId, &Value>,
 ) -> BTreeMap<String, String> {
-    let is_named_by_content = |id: &ObjectId| matches!(id.kind.as_str(), "ConfigMap" | "Secret");
-    let gone = before.keys().filter(|id| is_named_by_content(id) && !after.contains_key(*id));
+    let gone = before.keys().filter(|id| has_content(id) && !after.contains_key(*id));
     let successor = |old: &ObjectId| {
-        let stem = stem(&old.name)?;
-        let is_successor = |new: &&ObjectId| {
-            (&new.kind, &new.group, &new.namespace) == (&old.kind, &old.group, &old.namespace)
-                && self::stem(&new.name) == Some(stem)
-                && !before.contains_key(*new)
-        };
+        let is_successor = |new: &&ObjectId| has_same_stem(new, old) && !before.contains_key(*new);
         after.keys().find(is_successor).map(|new| (old.name.clone(), new.name.clone()))
     };
     gone.filter_map(successor).collect()
-}
-
-/// Replaces the old names by the new ones, wherever an object has them: its own name, and references to it.
-fn with_new_names(value: &Value, renamed: &BTreeMap<String, String>) -> Value {
-    match value {
-        Value::String(text) => Value::String(renamed.get(text).unwrap_or(text).clone()),
-        Value::Array(items) => items.iter().map(|item| with_new_names(item, renamed)).collect(),
-        Value::Object(map) => {
-            let entries = map.iter().map(|(key, value)| (key.clone(), with_new_names(value, renamed)));
-            Value::Object(entries.collect())
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-    }
 }
 
 fn difference(
@@ -109,7 +90,7 @@ fn difference(
     let mut fields = comparison.between(&without_noise(before), &after);
     if id.kind == "Secret" && is_renamed {
         // A revision has no data of a Secret; its name has another hash of them.
-        let path = FieldPointer::from_key("data");
+        let path = FieldPointer::from_keys(&["data"]);
         let change = ValueChange::Hidden(Hidden::Changed);
         fields.push(FieldChange { path, change, cause: ChangeCause::You });
     }

@@ -343,9 +343,9 @@ fn read(
 fn decompress(compressed: &[u8]) -> Option<Snapshot> {
     let mut plain = Vec::new();
     GzDecoder::new(compressed).take(MAX_PLAIN_BYTES).read_to_end(&mut plain).ok()?;
-    let snapshot: Snapshot = serde_json::from_slice(&plain).ok()?;
-    let provenance = snapshot.provenance.clone().cleaned();
-    Some(snapshot.with_provenance(provenance))
+    let mut snapshot: Snapshot = serde_json::from_slice(&plain).ok()?;
+    snapshot.provenance = snapshot.provenance.cleaned();
+    Some(snapshot)
 }
 
 #[cfg(test)]

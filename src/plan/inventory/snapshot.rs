@@ -77,7 +77,7 @@ impl Snapshot {
     /// Describes the changes from this snapshot to another: `deployment.apps/oh changed, configmap/oh-b added`.
     #[must_use]
     pub fn changes_to(&self, other: &Self) -> Vec<String> {
-        let (before, after) = (self.by_id(), other.by_id());
+        let (before, after) = (by_id(&self.members), by_id(&other.members));
         let ids: BTreeSet<&ObjectId> = before.keys().chain(after.keys()).collect();
         let describe = |id: &ObjectId| match (before.get(id), after.get(id)) {
             (Some(_), None) => Some(format!("{id} removed")),
@@ -85,11 +85,6 @@ impl Snapshot {
             (old, new) => (old != new).then(|| format!("{id} changed")),
         };
         ids.into_iter().filter_map(describe).collect()
-    }
-
-    fn by_id(&self) -> BTreeMap<ObjectId, &Value> {
-        let members = self.members.iter();
-        members.filter_map(|member| Some((ObjectId::from_object(member)?, member))).collect()
     }
 
     /// Returns the application's image, for display.
@@ -198,6 +193,11 @@ fn is_stored_as(member: &Member, stored: &Value) -> bool {
     let data = usize::from(manifest.contains_key("data"));
     manifest.len() == stored.len() + data
         && stored.iter().all(|(key, value)| key != "data" && manifest.get(key) == Some(value))
+}
+
+/// Returns members by their identities.
+pub(in crate::plan) fn by_id(members: &[Value]) -> BTreeMap<ObjectId, &Value> {
+    members.iter().filter_map(|member| Some((ObjectId::from_object(member)?, member))).collect()
 }
 
 #[cfg(test)]

@@ -155,10 +155,10 @@ fn equal_summary(report: &DiffReport<'_>) -> String {
 
 /// The number of objects of each outcome.
 #[derive(Debug, Default, Serialize, JsonSchema)]
-pub(super) struct DiffCounts {
-    pub(super) created: usize,
-    pub(super) changed: usize,
-    pub(super) deleted: usize,
+struct DiffCounts {
+    created: usize,
+    changed: usize,
+    deleted: usize,
     kept: usize,
     reused: usize,
     unchanged: usize,
@@ -166,7 +166,7 @@ pub(super) struct DiffCounts {
     unknown: usize,
 }
 
-pub(super) fn counts(report: &DiffReport<'_>) -> DiffCounts {
+fn counts(report: &DiffReport<'_>) -> DiffCounts {
     let mut counts = DiffCounts::default();
     for compared in report.compared {
         *match compared.difference.outcome {
