@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 45;
 /// Returns all contradictions, and warnings about values that work but are rarely intended. `wrong` are the dotted keys
 /// with invalid values: rules do not apply to the defaults that replace them.
 pub(crate) fn check_all(schema: &TableShape, settings: &Settings, wrong: &[String]) -> Vec<Diagnostic> {
-    let mut checker = RuleChecker { settings, wrong, is_elsewhere: false, diagnostics: Vec::new() };
+    let mut checker = RuleChecker { settings, wrong, diagnostics: Vec::new() };
     checker.version();
     checker.keys_by_version(schema, UnknownKeyEffect::Handsctl, settings.tree(), &mut Vec::new());
     checker.local_cluster();
@@ -40,7 +40,9 @@ pub(crate) fn check_all(schema: &TableShape, settings: &Settings, wrong: &[Strin
 /// Returns who else would reach the application on a cluster that is not on this computer, whatever provider is
 /// configured: `--context` may choose another cluster.
 pub(crate) fn exposure_elsewhere(settings: &Settings) -> Vec<Diagnostic> {
-    let mut checker = RuleChecker { settings, wrong: &[], is_elsewhere: true, diagnostics: Vec::new() };
+    let mut elsewhere = settings.clone();
+    elsewhere.cluster.provider = Provider::Existing;
+    let mut checker = RuleChecker { settings: &elsewhere, wrong: &[], diagnostics: Vec::new() };
     checker.exposure();
     checker.diagnostics
 }
@@ -48,8 +50,6 @@ pub(crate) fn exposure_elsewhere(settings: &Settings) -> Vec<Diagnostic> {
 pub(super) struct RuleChecker<'a> {
     pub(super) settings: &'a Settings,
     wrong: &'a [String],
-    /// Whether the cluster is known not to be a local one.
-    pub(super) is_elsewhere: bool,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 

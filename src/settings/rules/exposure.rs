@@ -57,10 +57,9 @@ impl RuleChecker<'_> {
 
     fn reach(&self) -> Reach {
         let (deploy, cluster) = (&self.settings.deploy, &self.settings.cluster);
-        let is_local = !self.is_elsewhere
-            && matches!(cluster.provider, Provider::Kind | Provider::Kwok)
-            && cluster.context.is_none();
-        let may_be_kind = !self.is_elsewhere && matches!(cluster.provider, Provider::Kind | Provider::Auto);
+        let is_local =
+            matches!(cluster.provider, Provider::Kind | Provider::Kwok) && cluster.context.is_none();
+        let may_be_kind = matches!(cluster.provider, Provider::Kind | Provider::Auto);
         let is_on_loopback = self.is_wrong("cluster.http_address") || cluster.http_address.ip().is_loopback();
         let key = self.expose_key();
         match deploy.expose {

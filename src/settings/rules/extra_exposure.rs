@@ -19,31 +19,25 @@ enum ExposedBy {
 impl RuleChecker<'_> {
     /// Reports the user's own objects that expose the application.
     pub(super) fn exposing_extra_manifests(&mut self, consent: &str) {
-        let name = self.settings.deploy.name.as_str();
-        let reports: Vec<(Id, Severity, String)> = self
-            .settings
-            .extra_objects
-            .iter()
-            .filter_map(|extra| {
-                let by = exposed_by(&extra.manifest, name)?;
-                let text =
-                    |key: &str| extra.manifest.pointer(key).and_then(Value::as_str).unwrap_or_default();
-                let object = format!("{}/{}", text("/kind").to_lowercase(), text("/metadata/name"));
-                Some(match by {
-                    ExposedBy::Address(how) => (
-                        Id::Exposed,
-                        Severity::Error,
-                        format!("OpenHands has no login, but {object} of {} exposes it {how}", extra.source),
-                    ),
-                    ExposedBy::Route => (
-                        Id::ReachableByOthers,
-                        Severity::Warning,
-                        format!("OpenHands has no login, and {object} of {} routes to it", extra.source),
-                    ),
-                })
-            })
-            .collect();
-        for (id, severity, message) in reports {
+        let settings = self.settings;
+        let name = settings.deploy.name.as_str();
+        for extra in &settings.extra_objects {
+            let Some(by) = exposed_by(&extra.manifest, name) else { continue };
+            let text = |key: &str| extra.manifest.pointer(key).and_then(Value::as_str).unwrap_or_default();
+            let object = format!("{}/{}", text("/kind").to_lowercase(), text("/metadata/name"));
+            let source = &extra.source;
+            let (id, severity, message) = match by {
+                ExposedBy::Address(how) => (
+                    Id::Exposed,
+                    Severity::Error,
+                    format!("OpenHands has no login, but {object} of {source} exposes it {how}"),
+                ),
+                ExposedBy::Route => (
+                    Id::ReachableByOthers,
+                    Severity::Warning,
+                    format!("OpenHands has no login, and {object} of {source} routes to it"),
+                ),
+            };
             self.report(id, severity, &["deploy", "extra_manifests"], message, consent);
         }
     }
