@@ -49,6 +49,17 @@ fn floor_char_boundary(text: &str, index: usize) -> usize {
     index
 }
 
+/// A key of config.toml that decides about a failure in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigKey {
+    /// The dotted key: `deploy.storage_class`.
+    pub key: String,
+    /// Its value as TOML, without secrets; None if it has none, or is a table.
+    pub value: Option<String>,
+    /// Where the user set it; None: it has its default.
+    pub location: Option<Location>,
+}
+
 /// Whether a diagnostic stops the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::catalogue::Id;
-use crate::diagnostic::{Diagnostic, Location};
+use crate::diagnostic::{ConfigKey, Diagnostic, Location};
 
 /// The label of the line with the resulting state.
 const STATE: &str = "state";
@@ -228,6 +228,8 @@ struct Inner {
     conflicts: Vec<ConflictingField>,
     diagnostics: Vec<Diagnostic>,
     location: Option<Location>,
+    keys: Vec<ConfigKey>,
+    rejected_kind: Option<String>,
     source: Option<Source>,
 }
 
@@ -243,6 +245,8 @@ impl Error {
             conflicts: Vec::new(),
             diagnostics: Vec::new(),
             location: None,
+            keys: Vec::new(),
+            rejected_kind: None,
             source: None,
         }))
     }
@@ -325,6 +329,8 @@ impl Error {
             conflicts: self.0.conflicts.iter().map(|conflict| conflict.map_texts(&change)).collect(),
             diagnostics: self.0.diagnostics.iter().map(|diagnostic| diagnostic.map_texts(&change)).collect(),
             location: self.0.location.clone(),
+            keys: self.0.keys.clone(),
+            rejected_kind: self.0.rejected_kind.clone(),
             source: source.map(|source| source as Source),
         }))
     }
@@ -376,6 +382,24 @@ impl Error {
     #[must_use]
     pub fn at_config(mut self, location: Option<Location>) -> Self {
         self.0.location = location;
+        self
+    }
+
+    /// Sets the keys of config.toml that cause the error, the most likely one first. The first one that the user set is
+    /// the location.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Vec<ConfigKey>) -> Self {
+        if let Some(location) = keys.iter().find_map(|key| key.location.as_ref()) {
+            self.0.location = Some(location.clone());
+        }
+        self.0.keys = keys;
+        self
+    }
+
+    /// Sets the kind of the object that the API server rejected. Its cause names fields of this kind.
+    #[must_use]
+    pub fn of_rejected(mut self, kind: &str) -> Self {
+        self.0.rejected_kind = Some(kind.to_owned());
         self
     }
 
@@ -432,6 +456,18 @@ impl Error {
     #[must_use]
     pub fn location(&self) -> Option<&Location> {
         self.0.location.as_ref()
+    }
+
+    /// Returns the keys of config.toml that cause the error.
+    #[must_use]
+    pub fn keys(&self) -> &[ConfigKey] {
+        &self.0.keys
+    }
+
+    /// Returns the kind of the object that the API server rejected.
+    #[must_use]
+    pub fn rejected_kind(&self) -> Option<&str> {
+        self.0.rejected_kind.as_deref()
     }
 
     /// Returns the message with its causes on one line, for a warning.

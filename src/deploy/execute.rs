@@ -7,7 +7,7 @@ use super::prepare::Preparation;
 use super::request::DeployRequest;
 use super::summary::{self, UndoHint};
 use super::verify::{Verification, verify};
-use super::{rejected_pods, rollout};
+use super::{refusals, rejected_pods, rollout};
 use crate::catalogue::Id;
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::revisions::{self, RevisionRef};
@@ -194,7 +194,9 @@ async fn apply(
     let ownership = &request.policy.ownership;
     let check = async || ensure_stopped_pods_keep_no_claim(run, request, prepared).await;
     let changes = &prepared.changes;
-    let applied = waves::apply(run.api(), changes, live, ownership, run.events(), check).await?;
+    let applied = waves::apply(run.api(), changes, live, ownership, run.events(), check).await;
+    let applied = applied
+        .map_err(|failure| ApplyFailure { error: refusals::located(failure.error, run), ..failure })?;
     let counts = summary::counts(&applied);
     Ok((applied, counts))
 }

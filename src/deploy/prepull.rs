@@ -8,6 +8,7 @@ use crate::cluster::app::probe;
 use crate::cluster::nodes::capacity;
 use crate::cluster::nodes::image_pull::{self, PullLimits, PullResult};
 use crate::cluster::rollout::finding_error::finding_error;
+use crate::cluster::rollout::follow;
 use crate::error::{Error, Result};
 use crate::event::{Events, Phase, Progress};
 use crate::object::kind::DEPLOYMENT;
@@ -115,8 +116,9 @@ fn needed_pull<'a>(prepared: &'a Preparation, node: Option<&str>) -> Option<(&'a
 fn pull_failed(run: &Run<'_>, findings: &[Finding]) -> Error {
     let error = finding_error(findings);
     let id = error.id();
+    let keys = findings.first().map(|first| follow::keys(first, run.settings()));
     error
-        .at_config(id.entry().key.and_then(|key| run.settings().locate(key)))
+        .with_keys(keys.unwrap_or_default())
         .state(UNCHANGED)
         .hint("fix it and run the command again")
         .hint(format!("handsctl explain {id}"))

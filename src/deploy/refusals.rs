@@ -5,6 +5,7 @@ use super::request::DeployRequest;
 use crate::cluster::apply::refusals;
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Result};
+use crate::plan::config_keys;
 use crate::session::runner::Run;
 
 /// Checks the planned changes as in [`refusals::check`].
@@ -25,9 +26,9 @@ pub(crate) async fn check_restart(run: &Run<'_>, observed: &ObservedSet) -> Resu
     refusals::check_restart(run.api(), observed).await.map_err(|error| located(error, run))
 }
 
-fn located(error: Error, run: &Run<'_>) -> Error {
-    match error.id().entry().key.and_then(|key| run.settings().locate(key)) {
-        Some(location) => error.at_config(Some(location)),
-        None => error,
-    }
+/// Adds the keys of config.toml that cause a rejection.
+pub(super) fn located(error: Error, run: &Run<'_>) -> Error {
+    let Some(kind) = error.rejected_kind() else { return error };
+    let keys = config_keys::of_rejected_object(kind, &error.causes().join("; "), run.settings());
+    error.with_keys(keys)
 }

@@ -44,7 +44,7 @@ pub(crate) async fn follow(run: &Run<'_>, observed: &mut ObservedSet, rollout: &
         }
     }
     run.events().begin(Phase::Track, "rollout", "").await;
-    let error = match follow::follow(run.api(), observed, rollout, run.events()).await {
+    let error = match follow::follow(run.api(), observed, rollout, Some(run.settings()), run.events()).await {
         Ok(RolloutResult::Ready(workloads)) => {
             run.events().done(Phase::Track, "rollout", workloads).await;
             return Ok(());
@@ -73,9 +73,5 @@ fn rollout_failed(run: &Run<'_>, findings: &[Finding], observed: &ObservedSet) -
     } else {
         "the applied objects are kept; the previous pod is still serving"
     };
-    error
-        .at_config(id.entry().key.and_then(|key| run.settings().locate(key)))
-        .state(serving)
-        .hint("fix it and run the command again")
-        .hint(format!("handsctl explain {id}"))
+    error.state(serving).hint("fix it and run the command again").hint(format!("handsctl explain {id}"))
 }

@@ -14,10 +14,14 @@
 //! - `ownership`: fields and objects that others manage.
 //! - `checks`: facts and warnings that are determined before anything is sent.
 //! - `diff`: the changes of a deploy, field by field.
+//!
+//! After a failure:
+//! - `config_keys`: what the cluster reports → the keys of config.toml that cause it.
 
 pub mod build;
 pub mod changes;
 pub mod checks;
+pub mod config_keys;
 pub mod deletions;
 pub mod desired;
 pub mod diff;

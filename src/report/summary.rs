@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::text::error::{ErrorObject, Position};
-use super::text::json_objects::{FindingObject, ObjectRef};
+use super::text::error::ErrorObject;
+use super::text::json_objects::{FindingObject, ObjectRef, Position};
 use crate::catalogue::Id;
 use crate::diagnostic::Location;
 use crate::event::{Action, Event, Finished, Phase};

@@ -18,7 +18,7 @@ use super::profile::KEY_FILE;
 use super::sandbox_tolerations;
 use super::secrets::extract::{Form, SecretData};
 use super::secrets::value::{Redacted, SecretSource};
-use crate::diagnostic::Location;
+use crate::diagnostic::{ConfigKey, Location};
 use crate::error::{Error, Result};
 use crate::object::Mask;
 use crate::object::url_secret;
@@ -306,6 +306,16 @@ impl Settings {
         };
         (!matches!(position.layer, SourceLayer::Handsctl | SourceLayer::Profile(_)))
             .then(|| position.location.clone())
+    }
+
+    /// Describes a key that decides about a failure. A secret's value is not located, because its line would be shown.
+    #[must_use]
+    pub fn config_key(&self, key: &str) -> ConfigKey {
+        let path: Vec<&str> = key.split('.').collect();
+        let is_secret = self.entry(&path).is_some_and(|entry| matches!(entry.node.data, Data::Secret));
+        let value = self.origins().into_iter().find(|known| known.key == key).map(|known| known.value);
+        let location = if is_secret { None } else { self.locate_path(&path) };
+        ConfigKey { key: key.to_owned(), value, location }
     }
 
     /// Returns every key that has a value, in alphabetical order.

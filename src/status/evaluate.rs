@@ -10,6 +10,7 @@ use super::rules::root_cause::{self, ObjectFault};
 use super::rules::{claim, daemon_set, deployment, text, workload};
 use super::verdict::{Evaluation, Expected, ObjectState, Verdict};
 use crate::catalogue::Id;
+use crate::object::labels::{COMPONENT, MANAGED_BY};
 
 /// Evaluates the set. Each object is checked for deletion first, then for its generation, then by the rule of its kind.
 #[must_use]
@@ -31,7 +32,9 @@ pub fn evaluate(
             health.message = with_reason(&health.message, "must stay up 10 s, it has no probes");
             rechecks.push(stable_at);
         }
-        for fault in health.faults {
+        let is_extra = is_of_extra_manifest(observed, object);
+        for mut fault in health.faults {
+            fault.finding.is_of_extra_manifest = is_extra;
             let fault = if changed { with_grace_for_fixed_objects(fault, grace) } else { fault };
             rechecks.extend(fault.final_at.recheck(now));
             if fault.final_at.is_final(now) {
@@ -51,6 +54,13 @@ pub fn evaluate(
         Verdict::Waiting { until: rechecks.into_iter().min() }
     };
     Evaluation { objects, findings, pending, verdict }
+}
+
+/// Whether an object comes from an extra manifest: handsctl labels every object of its own with its component.
+fn is_of_extra_manifest(observed: &ObservedState, expected: &Expected) -> bool {
+    let Some(metadata) = observed.metadata(&expected.uid) else { return false };
+    let labels = metadata.labels.as_ref();
+    labels.is_some_and(|labels| !labels.contains_key(COMPONENT) && labels.contains_key(MANAGED_BY))
 }
 
 fn with_grace_for_fixed_objects(mut fault: Fault, grace: &GracePeriods) -> Fault {

@@ -1,6 +1,7 @@
 //! A problem of a live object, its cause, and how to fix it.
 
 use crate::catalogue::Id;
+use crate::diagnostic::ConfigKey;
 use crate::object::ObjectId;
 
 /// A cause, with its evidence. Several pods with one cause are one finding.
@@ -24,6 +25,10 @@ pub struct Finding {
     pub lookups: Vec<Lookup>,
     /// Commands to copy, or facts.
     pub hints: Vec<String>,
+    /// Whether the fault belongs to an object of `[deploy].extra_manifests`.
+    pub is_of_extra_manifest: bool,
+    /// The keys of config.toml that cause it, the most likely one first. `cluster` fills them in.
+    pub keys: Vec<ConfigKey>,
 }
 
 impl Finding {
@@ -40,6 +45,8 @@ impl Finding {
             affected: None,
             lookups: Vec::new(),
             hints: Vec::new(),
+            is_of_extra_manifest: false,
+            keys: Vec::new(),
         }
     }
 

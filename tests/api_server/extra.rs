@@ -169,7 +169,9 @@ fn crash_looping_extra_deployment_fails_deploy() {
         .handsctl(&["deploy", "--no-rollback"])
         .exits(9)
         .says("error[HC4201]: the container crashes in a loop")
-        .says("pod/helper-");
+        .says("pod/helper-")
+        .says("--> config.toml:2:19")
+        .says("[deploy].extra_manifests");
     let status = namespace.handsctl(&["status", "-o", "json"]).json();
     let components = status["components"].as_array().unwrap();
     let helper = components.iter().find(|component| component["name"] == "helper").unwrap();

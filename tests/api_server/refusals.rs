@@ -512,6 +512,7 @@ fn quota_rejects_pods_exit_9_after_grace() {
         .says("error[HC4501]: a quota rejects the pods")
         .says("object    deployment.apps/oh")
         .says("exceeded quota: tight, requested: pods=1, used: pods=0, limited: pods=0")
+        .says("setting   [deploy].replicas = 1 (default)")
         .says("hint: ");
     let sets = namespace.bed.get(&["replicasets", "-n", &namespace.name]);
     let since: Timestamp =
@@ -532,6 +533,29 @@ fn quota_rejects_pods_exit_9_after_grace() {
     namespace.bed.kubectl(&["delete", "quota", "tight", "-n", &namespace.name]);
     namespace.bed.kubectl(&["delete", "replicasets", "--all", "-n", &namespace.name]);
     namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
+}
+
+#[test]
+fn taken_node_port_leads_to_its_key() {
+    let namespace = Bed::shared().namespace("port");
+    let taken = Bed::shared().namespace("taken");
+    taken.create(&[]);
+    taken.bed.kubectl(&["create", "service", "nodeport", "theirs", "--tcp=80:80", "-n", &taken.name]);
+    let port =
+        taken.bed.get(&["service", "theirs", "-n", &taken.name])["spec"]["ports"][0]["nodePort"].clone();
+    namespace.config(&format!(
+        "[deploy]\nexposure = \"acknowledged\"\nexpose = \"nodeport\"\nnode_port = {port}\n"
+    ));
+    let run = namespace.handsctl(&["deploy", "-o", "json"]).exits(8);
+    let error = &run.json()["error"];
+    assert_eq!(error["keys"][0]["key"], "deploy.node_port", "{error}");
+    assert_eq!(error["keys"][0]["location"], json!({ "file": "config.toml", "line": 4, "column": 13 }));
+    namespace
+        .handsctl(&["deploy"])
+        .exits(8)
+        .says("provided port is already allocated")
+        .says("--> config.toml:4:13")
+        .says("[deploy].node_port");
 }
 
 /// An object whose finalizer keeps its namespace terminating. Dropping the value removes the finalizer.

@@ -161,6 +161,8 @@ fn unmatched_node_selector_exits_9_after_grace() {
         run.exits(9)
             .says("error[HC4301]: the pod fits on no node")
             .says(&format!("nodes are available: {NODES} node(s) didn't match Pod's node affinity/selector"))
+            .says("--> config.toml:2:1")
+            .says("^^^^^^^^^^^^^ [deploy].node_selector")
             .says("hint: handsctl explain HC4301")
     };
     check(deploy_run.run);
@@ -181,7 +183,9 @@ fn oversized_pod_exits_9_after_15s_grace() {
         .run
         .exits(9)
         .says("error[HC4301]: the pod fits on no node")
-        .says(&format!("{NODES} Insufficient cpu"));
+        .says(&format!("{NODES} Insufficient cpu"))
+        .says("--> config.toml:2:20")
+        .says("[deploy.resources.requests].cpu");
 }
 
 #[test]
@@ -225,7 +229,13 @@ fn missing_claim_exits_9_after_scheduler_grace() {
     let deploy_run = deploy(&namespace, &[]);
     let since = timestamp(&condition(&pod(&namespace), "PodScheduled")["lastTransitionTime"]);
     deploy_run.assert_verdict_after(plus_seconds(since, 2));
-    deploy_run.run.exits(9).says("error[HC4301]").says("persistentvolumeclaim \"mine\" not found");
+    deploy_run
+        .run
+        .exits(9)
+        .says("error[HC4301]")
+        .says("persistentvolumeclaim \"mine\" not found")
+        .says("--> config.toml:2:18")
+        .says("[deploy].existing_claim");
 }
 
 #[test]
@@ -245,6 +255,7 @@ fn limit_range_rejects_pods_exit_9() {
             .says("error[HC4503]: the pods are rejected")
             .says("object    deployment.apps/oh")
             .says("maximum memory usage per Container is 2Gi, but limit is 4Gi")
+            .says("setting   [deploy.resources.limits].memory = \"4Gi\" (default)")
     };
     check(deploy_run.run);
     check(namespace.handsctl(&["deploy"])).says("10 unchanged");
@@ -525,7 +536,9 @@ fn missing_secret_warns_and_exits_9() {
             .says("does not exist; the pod will wait for it")
             .says("error[HC4203]: a Secret, ConfigMap or key that the container needs does not exist")
             .says("object    pod/oh-")
-            .says("evidence  secret \"llm\" not found");
+            .says("evidence  secret \"llm\" not found")
+            .says("--> config.toml:5:1")
+            .says("[llm].api_key");
     }
 }
 
@@ -545,7 +558,7 @@ fn missing_secret_key_exits_9() {
     let message = format!("couldn't find key token in Secret {}/llm", namespace.name);
     let config = "[llm]\napi_key = { secret = \"llm\", key = \"token\" }\n";
     for run in deploy_with_report(&namespace, config, &waiting("CreateContainerConfigError", &message)) {
-        run.says("error[HC4203]").says(&format!("evidence  {message}"));
+        run.says("error[HC4203]").says(&format!("evidence  {message}")).says("--> config.toml:5:1");
     }
 }
 
@@ -554,7 +567,9 @@ fn unauthorized_image_pull_exits_9() {
     let namespace = Bed::shared().namespace("private");
     let message = "failed to authorize: unexpected status from GET request to https://registry.example/token: 401 Unauthorized";
     for run in deploy_with_report(&namespace, "", &waiting("ErrImagePull", message)) {
-        run.says("error[HC4104]: the registry denies access to the image").says("401 Unauthorized");
+        run.says("error[HC4104]: the registry denies access to the image")
+            .says("401 Unauthorized")
+            .says("setting   [deploy].image_pull_secrets");
     }
 }
 
@@ -595,6 +610,7 @@ fn second_out_of_memory_kill_exits_9_with_limit() {
     for run in deploy_with_report(&namespace, "", &container) {
         run.says("error[HC4202]: the container needs more memory than its limit")
             .says("memory limit 4Gi")
+            .says("setting   [deploy.resources.limits].memory = \"4Gi\" (default)")
             .says("hint: handsctl explain HC4202");
     }
 }

@@ -356,6 +356,7 @@ fn apply_error(error: ApiError, id: &ObjectId) -> Error {
             .hint("it was deleted meanwhile; run the command again"),
         error => error.into_error(&action),
     }
+    .of_rejected(&id.kind)
 }
 
 fn with_namespace(id: &ObjectId) -> String {

@@ -74,14 +74,16 @@ fn rejection_of(id: &ObjectId, status: &Status) -> Option<Error> {
     }
     let error = status_error::status_error(&action, status);
     match error.id() {
-        Id::QuotaRejected => Some(error),
+        Id::QuotaRejected => Some(error.of_rejected(POD.kind)),
         Id::Rejected if !status_error::is_dry_run_unsupported(status) => Some(pods_rejected(action, status)),
         _ => None,
     }
 }
 
 fn pods_rejected(action: String, status: &Status) -> Error {
-    Error::new(Id::PodsRejected, Kind::Rejected, action).caused_by(status.message.clone())
+    Error::new(Id::PodsRejected, Kind::Rejected, action)
+        .caused_by(status.message.clone())
+        .of_rejected(POD.kind)
 }
 
 #[cfg(test)]

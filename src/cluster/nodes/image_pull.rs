@@ -71,7 +71,7 @@ pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Even
     let PullLimits { grace, deadline, .. } = limits;
     let rollout = RolloutWatch { expected: vec![expected], grace, deadline };
     let mut observed = ObservedSet { watches, members: Members::new(), state: ObservedState::default() };
-    let result = follow::follow(api, &mut observed, &rollout, events).await;
+    let result = follow::follow(api, &mut observed, &rollout, None, events).await;
     delete(api, &pods, &pod).await;
     Ok(match result.map_err(|error| timed_out(pull, error))? {
         RolloutResult::Ready(_) => PullResult::Pulled,

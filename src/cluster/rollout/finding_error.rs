@@ -31,5 +31,5 @@ pub fn finding_error(findings: &[Finding]) -> Error {
     for hint in &first.hints {
         error = error.hint(hint.clone());
     }
-    error
+    error.with_keys(first.keys.clone())
 }

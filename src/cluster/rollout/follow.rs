@@ -14,11 +14,14 @@ use crate::cluster::watch::observed_set::ObservedSet;
 use crate::cluster::watch::outage::OutageTracker;
 use crate::cluster::watch::wait_clock::{WaitClock, WaitState};
 use crate::cluster::watch::watcher::{WatchedChange, Watches};
+use crate::diagnostic::ConfigKey;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::object::ObjectId;
 use crate::object::kind::CLAIM;
 use crate::phrase;
+use crate::plan::config_keys;
+use crate::settings::Settings;
 use crate::status::{Evaluation, Expected, Finding, GracePeriods, ObservedState, Verdict, evaluate};
 
 /// How often to report what the rollout waits for.
@@ -43,7 +46,8 @@ pub enum RolloutResult {
     Failed(Vec<Finding>),
 }
 
-/// Waits until the rollout ends: every watched change is evaluated, and a final verdict ends the wait.
+/// Waits until the rollout ends: every watched change is evaluated, and a final verdict ends the wait. `settings` are
+/// those that the objects come from; None: they come from no config.toml.
 ///
 /// # Errors
 /// Exit 10 if the command's deadline passes; the error names the objects that are not ready.
@@ -51,6 +55,7 @@ pub async fn follow(
     api: &Api,
     observed: &mut ObservedSet,
     rollout: &RolloutWatch,
+    settings: Option<&Settings>,
     events: &Events,
 ) -> Result<RolloutResult> {
     let ObservedSet { watches, state, .. } = observed;
@@ -73,7 +78,7 @@ pub async fn follow(
             Verdict::Failed if current_at.is_some() => None,
             Verdict::Failed => {
                 let mut findings = evaluation.findings;
-                collect_evidence(api, &mut findings).await;
+                collect_evidence(api, settings, &mut findings).await;
                 for finding in &findings {
                     events.send(Event::Finding(Box::new(finding.clone()))).await;
                 }
@@ -115,11 +120,21 @@ async fn show(
     Ok(())
 }
 
-/// Collects the evidence that is not part of the watched objects.
-pub async fn collect_evidence(api: &Api, findings: &mut [Finding]) {
+/// Collects the evidence that is not part of the watched objects, and the keys of config.toml that cause the findings.
+pub async fn collect_evidence(api: &Api, settings: Option<&Settings>, findings: &mut [Finding]) {
     for finding in findings {
         evidence::collect(api, finding).await;
+        finding.keys = settings.map(|settings| keys(finding, settings)).unwrap_or_default();
     }
+}
+
+/// Returns the keys of config.toml that cause a finding.
+#[must_use]
+pub fn keys(finding: &Finding, settings: &Settings) -> Vec<ConfigKey> {
+    if finding.is_of_extra_manifest {
+        return config_keys::of_extra_manifest(settings);
+    }
+    config_keys::of_failure(finding.id, &finding.object.kind, &finding.message, settings)
 }
 
 fn duration_between(now: Timestamp, until: Timestamp) -> Duration {
@@ -281,7 +296,7 @@ mod tests {
             grace: GracePeriods::starting_at(api.clock().now()),
             deadline: Instant::now() + time,
         };
-        let (result, ()) = tokio::join!(follow(&api, &mut observed, &rollout, &events), async {
+        let (result, ()) = tokio::join!(follow(&api, &mut observed, &rollout, None, &events), async {
             let initial = |path: &str| {
                 if path == DEPLOYMENTS { vec![deployment(0, &json!([]))] } else { Vec::new() }
             };

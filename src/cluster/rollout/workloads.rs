@@ -69,7 +69,7 @@ pub async fn wait_for_workloads(
         if wait.restarted { GracePeriods { members_changed: true, fix: RESTART, ..grace } } else { grace };
     let rollout = RolloutWatch { expected, grace, deadline: wait.deadline };
     let mut observed = ObservedSet { watches, members, state };
-    follow::follow(api, &mut observed, &rollout, events).await
+    follow::follow(api, &mut observed, &rollout, None, events).await
 }
 
 fn scopes(namespace: &str) -> Vec<WatchScope> {

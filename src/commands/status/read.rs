@@ -168,7 +168,7 @@ async fn find_causes(
     let health = status::health(&observed.state, expected, extras);
     let grace = rollout::grace_periods(&session.settings, Timestamp::UNIX_EPOCH);
     let mut findings = evaluate(&observed.state, expected, &grace, api.clock().now()).findings;
-    follow::collect_evidence(api, &mut findings).await;
+    follow::collect_evidence(api, Some(&session.settings), &mut findings).await;
     if let Some(first) = findings.first_mut() {
         first.evidence.extend(unread.iter().map(Error::with_causes));
     }

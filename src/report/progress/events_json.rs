@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::event::{Action, Event, Phase};
-use crate::report::text::error::{ErrorObject, Position};
-use crate::report::text::json_objects::{FindingObject, ObjectRef};
+use crate::report::text::error::ErrorObject;
+use crate::report::text::json_objects::{FindingObject, ObjectRef, Position};
 
 /// The version of the schema.
 const VERSION: u8 = 1;

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::diagnostic::{self, SourceSpan, Style};
 use super::format;
-use super::json_objects::ObjectRef;
+use super::json_objects::{KeyObject, ObjectRef, Position};
 use super::sanitize::{one_line, sanitize};
-use crate::diagnostic::{Location, Severity};
+use crate::diagnostic::{ConfigKey, Severity};
 use crate::error::{ConflictingField, ConflictingValues, Error};
 use crate::status::Finding;
 
@@ -33,11 +33,35 @@ fn config_errors(error: &Error, style: Style) -> String {
 }
 
 fn single_error(error: &Error, style: Style) -> String {
-    let label = error.id().entry().key.map_or_else(String::new, bracketed);
+    let shown = located_key(error.keys());
+    let key = shown.map(|key| key.key.as_str()).or(error.id().entry().key);
+    let label = key.map_or_else(String::new, bracketed);
     let span = error.location().map(|location| SourceSpan { location, label: &label, masked: false });
     let (title, snippet) = diagnostic::parts(Severity::Error, error.id(), error.message(), span, style);
-    let facts = facts(error.facts().iter().map(|fact| (fact.label, fact.text.as_str())), style);
+    let settings = settings(error.keys(), shown);
+    let lines = error.facts().iter().map(|fact| (fact.label, fact.text.as_str()));
+    let facts = facts(lines.chain(settings.iter().map(|setting| ("setting", setting.as_str()))), style);
     format!("{title}{facts}{snippet}{}", causes_and_hints(&error.causes(), error.hints(), style))
+}
+
+/// Returns the first key that the user set: its line is shown.
+fn located_key(keys: &[ConfigKey]) -> Option<&ConfigKey> {
+    keys.iter().find(|key| key.location.is_some())
+}
+
+/// Formats the other keys that cause a failure: `[deploy].storage_class = "gold" (config.toml:3:17)`.
+fn settings(keys: &[ConfigKey], shown: Option<&ConfigKey>) -> Vec<String> {
+    let others = keys.iter().filter(|key| shown.is_none_or(|shown| shown != *key));
+    let describe = |key: &ConfigKey| {
+        let value = key.value.as_ref().map_or_else(String::new, |value| format!(" = {value}"));
+        let origin = match &key.location {
+            Some(location) => location.to_string(),
+            None if key.value.is_some() => "default".to_owned(),
+            None => "not set".to_owned(),
+        };
+        format!("{}{value} ({origin})", bracketed(&key.key))
+    };
+    others.map(describe).collect()
 }
 
 /// Formats a key as in config.toml: `[deploy].image` for `deploy.image`.
@@ -48,13 +72,19 @@ fn bracketed(key: &str) -> String {
 /// Renders a finding for people, in the form of an error. Ends with a newline.
 #[must_use]
 pub(crate) fn finding(finding: &Finding, severity: Severity, style: Style) -> String {
-    let (title, _) = diagnostic::parts(severity, finding.id, finding.id.title(), None, style);
-    let object = object_text(finding);
+    let shown = located_key(&finding.keys);
+    let label = shown.map_or_else(String::new, |key| bracketed(&key.key));
+    let span = shown.and_then(|key| key.location.as_ref());
+    let span = span.map(|location| SourceSpan { location, label: &label, masked: false });
+    let (title, snippet) = diagnostic::parts(severity, finding.id, finding.id.title(), span, style);
+    let (object, settings) = (object_text(finding), settings(&finding.keys, shown));
     let log = finding.log.join("\n");
     let mut lines = vec![("object", object.as_str()), ("evidence", finding.message.as_str())];
     lines.extend(finding.evidence.iter().map(|evidence| ("evidence", evidence.as_str())));
     lines.push(("log", &log));
-    format!("{title}{}{}", facts(lines.into_iter(), style), causes_and_hints(&[], &finding.hints, style))
+    lines.extend(settings.iter().map(|setting| ("setting", setting.as_str())));
+    let facts = facts(lines.into_iter(), style);
+    format!("{title}{facts}{snippet}{}", causes_and_hints(&[], &finding.hints, style))
 }
 
 /// Formats the affected object: `pod/openhands-x, container openhands · 5/5 pods`.
@@ -123,6 +153,7 @@ pub(crate) struct ErrorObject<'a> {
     causes: Vec<String>,
     hints: &'a [String],
     location: Option<Position<'a>>,
+    keys: Vec<KeyObject<'a>>,
     diagnostics: Vec<DiagnosticObject<'a>>,
     conflicts: Vec<ConflictObject<'a>>,
 }
@@ -182,21 +213,6 @@ impl<'a> ConflictObject<'a> {
     }
 }
 
-/// A location: the file's name, line and column counted from 1.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Position<'a> {
-    file: &'a str,
-    line: usize,
-    column: usize,
-}
-
-impl<'a> Position<'a> {
-    pub(crate) fn new(location: &'a Location) -> Self {
-        let (line, column) = location.line_column();
-        Self { file: &location.source.name, line, column }
-    }
-}
-
 impl<'a> ErrorObject<'a> {
     pub(crate) fn new(error: &'a Error) -> Self {
         Self {
@@ -211,6 +227,7 @@ impl<'a> ErrorObject<'a> {
             causes: error.causes(),
             hints: error.hints(),
             location: error.location().map(Position::new),
+            keys: error.keys().iter().map(KeyObject::new).collect(),
             diagnostics: error
                 .diagnostics()
                 .iter()
@@ -236,7 +253,7 @@ mod tests {
 
     use super::*;
     use crate::catalogue::Id;
-    use crate::diagnostic::{Diagnostic, SourceText};
+    use crate::diagnostic::{Diagnostic, Location, SourceText};
     use crate::error::Kind;
     use crate::object::ObjectId;
     use crate::report::scenario::assert_recorded;
@@ -284,6 +301,14 @@ mod tests {
         assert_recorded!("mistakes", render(&Error::config("config.toml: 2 errors", diagnostics), PLAIN));
     }
 
+    fn key_in_file(key: &str, value: &str) -> ConfigKey {
+        let text = "[deploy.tolerate]\ncrash_restarts = 0\n".to_owned();
+        let span = text.len() - 2..text.len() - 1;
+        let source = Arc::new(SourceText { name: "config.toml".into(), text });
+        let location = Some(Location { source, span });
+        ConfigKey { key: key.into(), value: Some(value.into()), location }
+    }
+
     #[test]
     fn finding_has_form_of_error() {
         let crash = Finding {
@@ -296,6 +321,15 @@ mod tests {
             affected: Some((2, 2)),
             lookups: Vec::new(),
             hints: vec!["handsctl logs --previous".into()],
+            is_of_extra_manifest: false,
+            keys: vec![
+                key_in_file("deploy.tolerate.crash_restarts", "0"),
+                ConfigKey {
+                    key: "deploy.resources.requests.cpu".into(),
+                    value: Some("\"500m\"".into()),
+                    location: None,
+                },
+            ],
         };
         assert_recorded!("finding", finding(&crash, Severity::Error, PLAIN));
     }

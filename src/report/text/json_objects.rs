@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::diagnostic::{ConfigKey, Location};
 use crate::error::ConflictingField;
 use crate::object::ObjectId;
 use crate::status::Finding;
@@ -36,6 +37,39 @@ impl<'a> ObjectRef<'a> {
     }
 }
 
+/// A location: the file's name, line and column counted from 1.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Position<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+}
+
+impl<'a> Position<'a> {
+    pub(crate) fn new(location: &'a Location) -> Self {
+        let (line, column) = location.line_column();
+        Self { file: &location.source.name, line, column }
+    }
+}
+
+/// A key of config.toml that causes a failure. Without a location it has its default.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct KeyObject<'a> {
+    key: &'a str,
+    value: Option<&'a str>,
+    location: Option<Position<'a>>,
+}
+
+impl<'a> KeyObject<'a> {
+    pub(crate) fn new(key: &'a ConfigKey) -> Self {
+        Self {
+            key: &key.key,
+            value: key.value.as_deref(),
+            location: key.location.as_ref().map(Position::new),
+        }
+    }
+}
+
 /// A finding for programs, in the result and in the event stream.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FindingObject<'a> {
@@ -45,6 +79,7 @@ pub(crate) struct FindingObject<'a> {
     message: &'a str,
     evidence: &'a [String],
     log: &'a [String],
+    keys: Vec<KeyObject<'a>>,
     hints: &'a [String],
 }
 
@@ -57,6 +92,7 @@ impl<'a> FindingObject<'a> {
             message: &finding.message,
             evidence: &finding.evidence,
             log: &finding.log,
+            keys: finding.keys.iter().map(KeyObject::new).collect(),
             hints: &finding.hints,
         }
     }

@@ -1,0 +1,317 @@
+//! Failures in the cluster → the keys of config.toml that cause them. Pure.
+//!
+//! What the API server, the scheduler and the kubelet say names a resource, a field or a Secret. Their texts are those of
+//! Kubernetes 1.34.
+
+use crate::catalogue::Id;
+use crate::diagnostic::ConfigKey;
+use crate::settings::secrets::value::SecretSource;
+use crate::settings::{FieldKeys, Settings};
+
+/// The scheduler's reasons (`pkg/scheduler/framework/plugins`), each with the keys that may cause it.
+const SCHEDULER_REASONS: &[(&str, &[&str])] = &[
+    ("Insufficient cpu", &["deploy.resources.requests.cpu"]),
+    ("Insufficient memory", &["deploy.resources.requests.memory"]),
+    ("node affinity/selector", &["deploy.node_selector", "deploy.affinity"]),
+    ("pod affinity rules", &["deploy.affinity"]),
+    ("pod anti-affinity rules", &["deploy.affinity"]),
+    ("topology spread constraints", &["deploy.topology_spread"]),
+    ("untolerated taint", &["deploy.tolerations"]),
+    ("volume node affinity", &["deploy.existing_claim", "deploy.volume", "deploy.storage_class"]),
+    ("persistentvolumeclaim", &["deploy.existing_claim"]),
+];
+
+/// The names of a quota (`k8s.io/api/core/v1`, `ResourceName`), each with the key that sets what it counts.
+const QUOTA_RESOURCES: &[(&str, &str)] = &[
+    ("cpu", "deploy.resources.requests.cpu"),
+    ("requests.cpu", "deploy.resources.requests.cpu"),
+    ("memory", "deploy.resources.requests.memory"),
+    ("requests.memory", "deploy.resources.requests.memory"),
+    ("limits.cpu", "deploy.resources.limits.cpu"),
+    ("limits.memory", "deploy.resources.limits.memory"),
+    ("pods", "deploy.replicas"),
+    ("count/pods", "deploy.replicas"),
+    ("requests.storage", "deploy.storage_size"),
+    ("persistentvolumeclaims", "deploy.existing_claim"),
+    ("services.loadbalancers", "deploy.expose"),
+    ("services.nodeports", "deploy.expose"),
+];
+
+/// What the `LimitRanger` complains about (`plugin/pkg/admission/limitranger`), each with the key.
+const LIMIT_RANGE_REASONS: &[(&str, &str)] = &[
+    ("maximum cpu usage per ", "deploy.resources.limits.cpu"),
+    ("maximum memory usage per ", "deploy.resources.limits.memory"),
+    ("minimum cpu usage per ", "deploy.resources.requests.cpu"),
+    ("minimum memory usage per ", "deploy.resources.requests.memory"),
+    ("cpu max limit to request ratio", "deploy.resources.limits.cpu"),
+    ("memory max limit to request ratio", "deploy.resources.limits.memory"),
+    ("storage usage per PersistentVolumeClaim", "deploy.storage_size"),
+];
+
+/// The kinds of a field's mistake (`k8s.io/apimachinery/pkg/util/validation/field`, `ErrorType`), as they follow its path.
+const FIELD_MISTAKES: &[&str] = &[
+    "Invalid value",
+    "Forbidden",
+    "Required value",
+    "Unsupported value",
+    "Duplicate value",
+    "Too long",
+    "Too many",
+    "Not found",
+    "field is immutable",
+];
+
+/// Returns the keys that cause a failure of an object of this kind, the most likely one first. `text` is what the cluster
+/// reports.
+#[must_use]
+pub fn of_failure(id: Id, kind: &str, text: &str, settings: &Settings) -> Vec<ConfigKey> {
+    let keys = match id {
+        Id::Unschedulable => of_scheduler(text, settings),
+        Id::QuotaExceeded | Id::PodsRejected => of_rejection(kind, text),
+        Id::ImageForbidden => owned(&["deploy.image_pull_secrets", "deploy.image"]),
+        Id::ImageUnavailable => owned(&["deploy.image"]),
+        Id::OutOfMemory => owned(&["deploy.resources.limits.memory"]),
+        Id::MissingReference => of_reference(text, settings),
+        Id::ClaimLost | Id::MountFailed => set_keys(&["deploy.existing_claim", "deploy.volume"], settings),
+        Id::NoStorageClass | Id::StorageClassMissing | Id::ProvisioningFailed => {
+            owned(&["deploy.storage_class"])
+        }
+        // The tolerance is no cause, and its key is of interest only where somebody set it.
+        Id::CrashLoop => set_keys(&["deploy.tolerate.crash_restarts"], settings),
+        id => id.entry().key.into_iter().map(str::to_owned).collect(),
+    };
+    described(&keys, settings)
+}
+
+/// Returns the key with the files of extra manifests.
+#[must_use]
+pub fn of_extra_manifest(settings: &Settings) -> Vec<ConfigKey> {
+    described(&owned(&["deploy.extra_manifests"]), settings)
+}
+
+/// Returns the keys that cause an API server's rejection of an object of this kind, by its message.
+#[must_use]
+pub fn of_rejected_object(kind: &str, message: &str, settings: &Settings) -> Vec<ConfigKey> {
+    described(&of_rejection(kind, message), settings)
+}
+
+/// The scheduler counts nodes: the reason of the most nodes comes first. A key that nobody set and whose default is
+/// nothing causes no selector.
+fn of_scheduler(message: &str, settings: &Settings) -> Vec<String> {
+    let reasons = message.split_once(": ").map_or(message, |(_, reasons)| reasons);
+    let mut counted: Vec<(u32, &[&str])> = reasons
+        .split(", ")
+        .filter_map(|reason| {
+            let number = reason.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0);
+            let (_, keys) = SCHEDULER_REASONS.iter().find(|(phrase, _)| reason.contains(phrase))?;
+            Some((number, *keys))
+        })
+        .collect();
+    counted.sort_by_key(|(nodes, _)| std::cmp::Reverse(*nodes));
+    let mut keys = Vec::new();
+    for (_, causes) in counted {
+        let set = set_keys(causes, settings);
+        let likely = if set.is_empty() { owned(&causes[..1]) } else { set };
+        keys.extend(likely.into_iter().filter(|key| !keys.contains(key)).collect::<Vec<_>>());
+    }
+    keys
+}
+
+/// Quotas and limit ranges name resources, accounts have names, and every other rejection names a field.
+fn of_rejection(kind: &str, message: &str) -> Vec<String> {
+    if let Some((_, quota)) = message.split_once("exceeded quota: ") {
+        let requested = quota.split_once("requested: ").map_or(quota, |(_, rest)| rest);
+        return of_quota(requested.split(", used: ").next().unwrap_or_default());
+    }
+    if let Some((_, missing)) = message.split_once("failed quota: ") {
+        return of_quota(missing);
+    }
+    let limits = LIMIT_RANGE_REASONS.iter().filter(|(phrase, _)| message.contains(phrase));
+    let limits: Vec<String> = limits.map(|(_, key)| (*key).to_owned()).collect();
+    if !limits.is_empty() {
+        return limits;
+    }
+    if message.contains("serviceaccount \"") && message.contains("not found") {
+        return owned(&["deploy.service_account"]);
+    }
+    of_fields(kind, message)
+}
+
+/// Returns the keys of the resources in `requests.cpu=2,pods=1` or `must specify limits.cpu for: app`.
+fn of_quota(text: &str) -> Vec<String> {
+    let mut keys: Vec<String> = Vec::new();
+    for word in text.split([',', ' ', ';', '=']) {
+        let key = QUOTA_RESOURCES.iter().find(|(resource, _)| *resource == word).map(|(_, key)| *key);
+        keys.extend(key.filter(|key| !keys.iter().any(|known| known == key)).map(str::to_owned));
+    }
+    keys
+}
+
+/// Returns the keys of the fields that a validation names: `spec.ports[0].nodePort: Invalid value: 80: …`.
+fn of_fields(kind: &str, message: &str) -> Vec<String> {
+    let known = FieldKeys::default();
+    let mut keys = Vec::new();
+    for (end, _) in message.match_indices(": ") {
+        let is_field = FIELD_MISTAKES.iter().any(|mistake| message[end + 2..].starts_with(mistake));
+        let path = message[..end].rsplit([' ', '(']).find(|word| word.contains('.')).filter(|_| is_field);
+        let key = path.and_then(|path| of_field(&known, kind, path));
+        keys.extend(key.filter(|key| !keys.contains(key)));
+    }
+    keys
+}
+
+/// Returns the key of a field, without its list items. A pod's fields are those of its Deployment's template.
+fn of_field(known: &FieldKeys, kind: &str, path: &str) -> Option<String> {
+    let names: Vec<&str> =
+        path.trim_start_matches('[').split('.').map(|name| name.split('[').next().unwrap_or(name)).collect();
+    if names.first() != Some(&"spec") {
+        return None;
+    }
+    known.of_field(kind, &names).or_else(|| {
+        let in_template = [&["spec", "template"], names.as_slice()].concat();
+        known.of_field("Deployment", &in_template).filter(|_| kind != "PersistentVolumeClaim")
+    })
+}
+
+/// Returns the keys that refer to the Secret that a message names, and to its key if it names one.
+fn of_reference(message: &str, settings: &Settings) -> Vec<String> {
+    let words: Vec<&str> =
+        message.split(|letter: char| letter.is_whitespace() || "\"'/,;:()".contains(letter)).collect();
+    let names = |name: &str| words.contains(&name);
+    let known = FieldKeys::default();
+    let key_of = |name: &str| match name.contains('.') {
+        true => Some(name.to_owned()),
+        false => known.of_variable(name),
+    };
+    let referring: Vec<(&str, &str)> = settings
+        .sources()
+        .filter_map(|(name, source)| match source {
+            SecretSource::Reference { secret, key } if names(secret) => Some((name, key.as_str())),
+            _ => None,
+        })
+        .collect();
+    let exact = referring.iter().filter(|(_, key)| names(key));
+    let chosen: Vec<&str> = match exact.clone().next() {
+        Some(_) => exact.map(|(name, _)| *name).collect(),
+        None => referring.iter().map(|(name, _)| *name).collect(),
+    };
+    chosen.into_iter().filter_map(key_of).collect()
+}
+
+fn owned(keys: &[&str]) -> Vec<String> {
+    keys.iter().map(|key| (*key).to_owned()).collect()
+}
+
+/// Returns those keys that the user set.
+fn set_keys(keys: &[&str], settings: &Settings) -> Vec<String> {
+    owned(&keys.iter().copied().filter(|key| settings.locate(key).is_some()).collect::<Vec<_>>())
+}
+
+fn described(keys: &[String], settings: &Settings) -> Vec<ConfigKey> {
+    keys.iter().map(|key| settings.config_key(key)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Request, read_without_secrets};
+
+    fn settings(config: &str) -> Settings {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.toml"), config).unwrap();
+        read_without_secrets(&Request::default(), &[], folder.path()).unwrap().settings
+    }
+
+    /// The keys of a failure of the application's pod, each with the line of config.toml that sets it.
+    fn keys(id: Id, message: &str, config: &str) -> Vec<(String, Option<usize>)> {
+        let keys = of_failure(id, "Pod", message, &settings(config)).into_iter();
+        keys.map(|key| (key.key, key.location.map(|location| location.line_column().0))).collect()
+    }
+
+    fn names(id: Id, message: &str, config: &str) -> Vec<String> {
+        keys(id, message, config).into_iter().map(|(key, _)| key).collect()
+    }
+
+    #[test]
+    fn reason_of_most_nodes_names_the_first_key() {
+        let message = "0/5 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable, 3 node(s) had untolerated \
+                       taint {gpu: true}. preemption: 0/5 nodes are available";
+        assert_eq!(
+            names(Id::Unschedulable, message, ""),
+            ["deploy.tolerations", "deploy.resources.requests.cpu"]
+        );
+    }
+
+    #[test]
+    fn selector_mismatch_names_the_keys_that_are_set() {
+        let message = "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.";
+        let selector = "[deploy]\nnode_selector = { disk = \"gold\" }\n";
+        assert_eq!(
+            keys(Id::Unschedulable, message, selector),
+            [("deploy.node_selector".to_owned(), Some(2))]
+        );
+        let affinity = "[deploy]\nname = \"oh\"\naffinity = { nodeAffinity = {} }\n";
+        assert_eq!(keys(Id::Unschedulable, message, affinity), [("deploy.affinity".to_owned(), Some(3))]);
+    }
+
+    #[test]
+    fn quota_names_the_keys_of_what_was_requested() {
+        let exceeded = "exceeded quota: team, requested: limits.memory=4Gi,pods=1, used: pods=0,requests.cpu=1, limited: pods=0";
+        assert_eq!(
+            names(Id::QuotaExceeded, exceeded, ""),
+            ["deploy.resources.limits.memory", "deploy.replicas"]
+        );
+        let missing = "failed quota: team: must specify limits.cpu for: openhands";
+        assert_eq!(names(Id::QuotaExceeded, missing, ""), ["deploy.resources.limits.cpu"]);
+    }
+
+    #[test]
+    fn limit_range_and_account_name_their_keys() {
+        let range = "maximum memory usage per Container is 1Gi, but limit is 4Gi, minimum cpu usage per Container is 1, but \
+                     request is 500m";
+        assert_eq!(
+            names(Id::PodsRejected, range, ""),
+            ["deploy.resources.limits.memory", "deploy.resources.requests.cpu"]
+        );
+        let account = "error looking up service account n/sa: serviceaccount \"sa\" not found";
+        assert_eq!(names(Id::PodsRejected, account, ""), ["deploy.service_account"]);
+        assert!(names(Id::PodsRejected, "admission webhook \"x\" denied the request: no", "").is_empty());
+    }
+
+    #[test]
+    fn missing_secret_leads_to_the_reference_that_names_it() {
+        let config = "[llm]\napi_key = { secret = \"keys\", key = \"llm\" }\n\
+                      [deploy.env]\nOTHER = { secret = \"keys\", key = \"other\" }\n";
+        let missing = |message: &str| keys(Id::MissingReference, message, config);
+        let (llm, other) = (("llm.api_key".to_owned(), Some(2)), ("deploy.env.OTHER".to_owned(), Some(4)));
+        assert_eq!(missing("couldn't find key other in Secret n/keys"), [other.clone()]);
+        let mut both = missing("secret \"keys\" not found");
+        both.sort();
+        assert_eq!(both, [other, llm]);
+        assert!(missing("configmap \"theirs\" not found").is_empty());
+    }
+
+    #[test]
+    fn rejected_field_leads_to_its_key() {
+        let of = |kind: &str, message: &str| {
+            let keys = of_rejected_object(kind, message, &settings("")).into_iter();
+            keys.map(|key| key.key).collect::<Vec<_>>()
+        };
+        let immutable = "PersistentVolumeClaim \"oh\" is invalid: spec.resources.requests.storage: Forbidden: field can not \
+                         be less than status.capacity";
+        assert_eq!(of("PersistentVolumeClaim", immutable), ["deploy.storage_size"]);
+        let port = "Service \"oh\" is invalid: spec.ports[0].nodePort: Invalid value: 30080: provided port is already \
+                    allocated";
+        assert_eq!(of("Service", port), ["deploy.node_port"]);
+        let pod = "Pod \"oh-x\" is invalid: [spec.containers[0].resources.requests: Invalid value: \"8Gi\": must be less \
+                   than or equal to memory limit of 4Gi, spec.tolerations[0].operator: Unsupported value: \"x\"]";
+        assert_eq!(of("Pod", pod), ["deploy.resources.requests", "deploy.tolerations"]);
+    }
+
+    #[test]
+    fn default_is_shown_with_its_value() {
+        let message = "0/1 nodes are available: 1 Insufficient cpu.";
+        let keys = of_failure(Id::Unschedulable, "Pod", message, &settings(""));
+        assert_eq!((keys[0].value.as_deref(), keys[0].location.is_none()), (Some("\"500m\""), true));
+    }
+}
