@@ -37,11 +37,8 @@ pub fn evaluate(
             fault.finding.is_of_extra_manifest = is_extra;
             let fault = if changed { with_grace_for_fixed_objects(fault, grace) } else { fault };
             rechecks.extend(fault.final_at.recheck(now));
-            if fault.final_at.is_final(now) {
-                faults.push(ObjectFault { object: object.id.clone(), desired: health.desired, fault });
-            } else if fault.final_at.recheck(now).is_some() {
-                pending.push(fault.finding);
-            }
+            let list = if fault.final_at.is_final(now) { &mut faults } else { &mut pending };
+            list.push(ObjectFault { object: object.id.clone(), desired: health.desired, fault });
         }
         objects.push(ObjectState { id: object.id.clone(), ready: health.ready, message: health.message });
     }
@@ -53,7 +50,7 @@ pub fn evaluate(
     } else {
         Verdict::Waiting { until: rechecks.into_iter().min() }
     };
-    Evaluation { objects, findings, pending, verdict }
+    Evaluation { objects, findings, pending: root_cause::root_causes(pending), verdict }
 }
 
 /// Whether an object comes from an extra manifest: handsctl labels every object of its own with its component.

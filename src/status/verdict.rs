@@ -25,7 +25,8 @@ pub struct Evaluation {
     pub objects: Vec<ObjectState>,
     /// The final findings: one for each cause, the root cause first.
     pub findings: Vec<Finding>,
-    /// Findings that become final when their grace period ends.
+    /// Findings that are not final: their grace period has not ended, or a count has not reached its limit. Root cause
+    /// first.
     pub pending: Vec<Finding>,
     /// The verdict of the whole set.
     pub verdict: Verdict,

@@ -160,7 +160,7 @@ fn unmatched_node_selector_exits_9_after_grace() {
     let check = |run: Run| {
         run.exits(9)
             .says("error[HC4301]: the pod fits on no node")
-            .says(&format!("nodes are available: {NODES} node(s) didn't match Pod's node affinity/selector"))
+            .says(&format!("{NODES} node(s) didn't match Pod's node affinity/selector"))
             .says("--> config.toml:2:1")
             .says("^^^^^^^^^^^^^ [deploy].node_selector")
             .says("hint: handsctl explain HC4301")
@@ -380,9 +380,52 @@ fn command_timeout_exits_10_and_names_the_cause() {
         .within(VERDICT_LIMIT)
         .says("error[HC4002]: timed out before the rollout was complete")
         .says("deployment.apps/oh  0/1: no node matches its selector")
+        .says("cause     the pod fits on no node")
+        .says("evidence  0/")
+        .says("--> config.toml:2:1")
+        .says("[deploy].node_selector")
         .says("hint: the applied objects are kept and the rollout continues; ")
         .says(&namespace.suggested("status", "shows its progress"))
         .says("hint: --timeout DURATION sets a longer limit");
+}
+
+/// The kubelet's Event of a failed probe.
+fn unhealthy(namespace: &Namespace, pod: &str, message: &str) {
+    let uid = namespace.bed.get(&["pod", pod, "-n", &namespace.name])["metadata"]["uid"].clone();
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let event = json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": { "name": "unhealthy", "namespace": namespace.name },
+        "involvedObject": {
+            "apiVersion": "v1", "kind": "Pod", "namespace": namespace.name, "name": pod, "uid": uid,
+            "fieldPath": "spec.containers{openhands}",
+        },
+        "reason": "Unhealthy", "message": message, "type": "Warning", "source": { "component": "kubelet" },
+        "firstTimestamp": now, "lastTimestamp": now, "count": 3,
+    });
+    namespace.bed.kubectl_with(&["create", "-f", "-"], &event.to_string());
+}
+
+#[test]
+fn startup_probe_that_answers_500_is_named_at_the_deadline() {
+    let namespace = Bed::shared().namespace("starting");
+    namespace.config(
+        "[deploy]\nnode_selector = { \"example.io/bare\" = \"yes\" }\ntolerate = { unschedulable = \"10m\" }\n",
+    );
+    let node = BareNode::new(&namespace);
+    let deploy = namespace.command(&["deploy", "--timeout", "12s"]).spawn_in_background();
+    let pod = node.bind_pod(&namespace);
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    report(&namespace, &pod, &json!({ "started": false, "state": { "running": { "startedAt": now } } }));
+    unhealthy(&namespace, &pod, "Startup probe failed: HTTP probe failed with statuscode: 500");
+    deploy
+        .finish()
+        .within(VERDICT_LIMIT)
+        .exits(10)
+        .says("error[HC4002]: timed out before the rollout was complete")
+        .says("cause     a container runs but does not become ready")
+        .says(&format!("object    pod/{pod}, container openhands"))
+        .says("evidence  Startup probe failed: HTTP probe failed with statuscode: 500")
+        .says("3 times");
 }
 
 #[test]

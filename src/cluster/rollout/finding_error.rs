@@ -9,12 +9,18 @@ pub fn finding_error(findings: &[Finding]) -> Error {
     let Some(first) = findings.first() else {
         return Error::internal("the rollout failed without a finding");
     };
-    let entry = first.id.entry();
+    explained(Error::new(first.id, Kind::Rollout, first.id.title()), findings)
+}
+
+/// Adds findings to an error: everything about the first one, which is the root cause, and a line for each other.
+#[must_use]
+pub(super) fn explained(mut error: Error, findings: &[Finding]) -> Error {
+    let Some((first, others)) = findings.split_first() else { return error };
     let object = match &first.container {
         Some(container) => format!("{}, container {container}", first.object),
         None => first.object.to_string(),
     };
-    let mut error = Error::new(first.id, Kind::Rollout, entry.title).fact("object", object);
+    error = error.fact("object", object);
     if let Some((count, total)) = first.affected.filter(|(_, total)| *total > 1) {
         error = error.fact("affected", format!("{count}/{total} pods"));
     }
@@ -25,7 +31,7 @@ pub fn finding_error(findings: &[Finding]) -> Error {
     if !first.log.is_empty() {
         error = error.fact("log", first.log.join("\n"));
     }
-    for other in &findings[1..] {
+    for other in others {
         error = error.fact("also", format!("{}: {}: {}", other.object, other.id.title(), other.message));
     }
     for hint in &first.hints {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::evidence;
+use super::finding_error::explained;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::cluster::watch::observe;
@@ -22,10 +23,15 @@ use crate::object::kind::CLAIM;
 use crate::phrase;
 use crate::plan::config_keys;
 use crate::settings::Settings;
-use crate::status::{Evaluation, Expected, Finding, GracePeriods, ObservedState, Verdict, evaluate};
+use crate::status::{
+    Evaluation, Expected, Finding, GracePeriods, ObjectState, ObservedState, Verdict, evaluate,
+};
 
 /// How often to report what the rollout waits for.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// How long the evidence of an expired rollout may take.
+const LAST_EVIDENCE: Duration = Duration::from_millis(500);
 
 /// The rollout to follow.
 #[derive(Debug, Clone)]
@@ -100,7 +106,13 @@ pub async fn follow(
             WaitState::HeartbeatDue(left) => {
                 report_waiting(&evaluation, outage.outage(), left, events).await;
             }
-            WaitState::Expired => return Err(deadline_error(&evaluation, outage.outage())),
+            WaitState::Expired => {
+                let mut pending = evaluation.pending;
+                let evidence = collect_evidence(api, settings, &mut pending);
+                // The command has to end: a log that is not there by now is not waited for.
+                let _read_or_late = tokio::time::timeout(LAST_EVIDENCE, evidence).await;
+                return Err(deadline_error(&evaluation.objects, &pending, outage.outage()));
+            }
         }
     }
 }
@@ -122,9 +134,11 @@ async fn show(
 
 /// Collects the evidence that is not part of the watched objects, and the keys of config.toml that cause the findings.
 pub async fn collect_evidence(api: &Api, settings: Option<&Settings>, findings: &mut [Finding]) {
+    for finding in &mut *findings {
+        finding.keys = settings.map(|settings| keys(finding, settings)).unwrap_or_default();
+    }
     for finding in findings {
         evidence::collect(api, finding).await;
-        finding.keys = settings.map(|settings| keys(finding, settings)).unwrap_or_default();
     }
 }
 
@@ -197,19 +211,20 @@ fn outage_message(outage: Duration) -> String {
     format!("the API server has not responded for {}", phrase::span(outage))
 }
 
-fn deadline_error(evaluation: &Evaluation, outage: Option<Duration>) -> Error {
+/// Returns the error of a rollout that the command's deadline ended, with the faults that might have healed.
+fn deadline_error(objects: &[ObjectState], pending: &[Finding], outage: Option<Duration>) -> Error {
     let mut error =
         Error::new(Id::DeadlinePassed, Kind::Deadline, "timed out before the rollout was complete");
-    for state in evaluation.objects.iter().filter(|state| !state.ready) {
+    for state in objects.iter().filter(|state| !state.ready) {
         error = error.fact("waiting", format!("{}  {}", state.id, state.message));
-    }
-    for finding in &evaluation.pending {
-        error = error.fact("cause", format!("{}  {}", finding.object, finding.message));
     }
     if let Some(outage) = outage {
         error = error.fact("waiting", outage_message(outage));
     }
-    error
+    if let Some(first) = pending.first() {
+        error = error.fact("cause", first.id.title());
+    }
+    explained(error, pending)
         .hint("the applied objects are kept and the rollout continues; handsctl status shows its progress")
         .hint("--timeout DURATION sets a longer limit")
 }
