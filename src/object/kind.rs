@@ -82,6 +82,9 @@ pub const NAMESPACE: KindInfo =
     KindInfo { namespaced: false, wave: Wave::Foundation, ..core("Namespace", "namespaces") };
 /// `v1 Node`, created in simulated clusters only.
 pub const NODE: KindInfo = KindInfo { namespaced: false, ..core("Node", "nodes") };
+/// `v1 PersistentVolume`, read only.
+pub const PERSISTENT_VOLUME: KindInfo =
+    KindInfo { namespaced: false, ..core("PersistentVolume", "persistentvolumes") };
 /// `storage.k8s.io/v1 StorageClass`, created in simulated clusters only.
 pub const STORAGE_CLASS: KindInfo =
     KindInfo { namespaced: false, ..grouped("storage.k8s.io", "StorageClass", "storageclasses") };
@@ -164,11 +167,12 @@ pub const OPTIONAL_MEMBERS: &[KindInfo] = &[RESOURCE_QUOTA, LIMIT_RANGE, AUTOSCA
 /// The kinds of members that a separate namespace of the sandboxes can contain.
 pub const SANDBOX_NAMESPACE_MEMBERS: &[KindInfo] = &[ROLE, ROLE_BINDING, NETWORK_POLICY];
 
-/// The kinds that are sent but are never members: namespaces, nodes and storage of simulated clusters, and parts of
+/// The kinds that are sent or read but are never members: namespaces, nodes and storage of simulated clusters, and parts of
 /// ingress controllers.
 const NON_MEMBERS: &[KindInfo] = &[
     NAMESPACE,
     NODE,
+    PERSISTENT_VOLUME,
     STORAGE_CLASS,
     JOB,
     CLUSTER_ROLE,

@@ -17,9 +17,12 @@ const SCHEDULER_REASONS: &[(&str, &[&str])] = &[
     ("pod anti-affinity rules", &["deploy.affinity"]),
     ("topology spread constraints", &["deploy.topology_spread"]),
     ("untolerated taint", &["deploy.tolerations"]),
-    ("volume node affinity", &["deploy.existing_claim", "deploy.volume", "deploy.storage_class"]),
+    ("PersistentVolume's node affinity", VOLUME_KEYS),
+    ("volume node affinity", VOLUME_KEYS),
     ("persistentvolumeclaim", &["deploy.existing_claim"]),
 ];
+
+const VOLUME_KEYS: &[&str] = &["deploy.existing_claim", "deploy.volume", "deploy.storage_class"];
 
 /// The names of a quota (`k8s.io/api/core/v1`, `ResourceName`), each with the key that sets what it counts.
 const QUOTA_RESOURCES: &[(&str, &str)] = &[

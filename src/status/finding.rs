@@ -92,4 +92,21 @@ pub enum Lookup {
     },
     /// The taints of the nodes, because the scheduler's message does not name their keys.
     NodeTaints,
+    /// What is wrong with a node.
+    NodeFaults(String),
+    /// The platform of the node on which a container ends with `exec format error`.
+    NodePlatform(String),
+    /// The nodes that reach the volumes of a pod's claims.
+    VolumeReach(PodClaims),
+    /// The other pods that mount a pod's claims.
+    ClaimUsers(PodClaims),
+}
+
+/// The claims that a pod mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodClaims {
+    /// The pod.
+    pub pod: ObjectId,
+    /// The names of the claims, in the pod's namespace.
+    pub names: Vec<String>,
 }

@@ -147,6 +147,14 @@ fn render_evaluation(evaluation: &Evaluation) -> String {
                     writeln!(text, "  lookup    log of {pod} {container}{which}").unwrap();
                 }
                 Lookup::NodeTaints => text.push_str("  lookup    taints of the nodes\n"),
+                Lookup::NodeFaults(node) => writeln!(text, "  lookup    faults of node {node}").unwrap(),
+                Lookup::NodePlatform(node) => writeln!(text, "  lookup    platform of node {node}").unwrap(),
+                Lookup::VolumeReach(claims) => {
+                    writeln!(text, "  lookup    volumes of {}", claims.names.join(", ")).unwrap();
+                }
+                Lookup::ClaimUsers(claims) => {
+                    writeln!(text, "  lookup    users of {}", claims.names.join(", ")).unwrap();
+                }
             }
         }
         for hint in &finding.hints {

@@ -13,7 +13,7 @@
 //! Outside of a rollout:
 //! - `health`: the health of a set for `handsctl status`. `audit`: states of a running set that no rollout evaluates.
 //! - `next_command`: findings → commands that fix them.
-//! - `log_lines`: the end of a log, without its repetitions.
+//! - `log_lines`: the end of a log, without its repetitions. `looked_up`: objects read for a finding → its evidence.
 //! - `threshold`: metrics, compared with `[deploy.thresholds]`.
 //! - `rejected`: Deployments whose pods the API server has rejected.
 //! - `sandbox`: the sandboxes of conversations: which have ended, and which a stop of the application concerns.
@@ -30,6 +30,7 @@ mod grace;
 mod health;
 mod in_use;
 mod log_lines;
+pub mod looked_up;
 mod next_command;
 mod observed;
 mod rejected;
@@ -42,7 +43,7 @@ mod verdict;
 
 pub use audit::{paused_rollouts, scale_command, scaled_to_zero_at, terminating_finding, unfit_replicas};
 pub use evaluate::evaluate;
-pub use finding::{Finding, Lookup};
+pub use finding::{Finding, Lookup, PodClaims};
 pub use grace::GracePeriods;
 pub use health::{
     ClaimHealth, ComponentHealth, ContainerExit, EndpointsHealth, Health, HealthVerdict, health,

@@ -389,17 +389,18 @@ fn command_timeout_exits_10_and_names_the_cause() {
         .says("hint: --timeout DURATION sets a longer limit");
 }
 
-/// The kubelet's Event of a failed probe.
-fn unhealthy(namespace: &Namespace, pod: &str, message: &str) {
+/// Reports an Event about a pod, or one of its containers, as its kubelet would.
+fn kubelet_event(namespace: &Namespace, pod: &str, reason: &str, container: Option<&str>, message: &str) {
     let uid = namespace.bed.get(&["pod", pod, "-n", &namespace.name])["metadata"]["uid"].clone();
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let event = json!({
-        "apiVersion": "v1", "kind": "Event", "metadata": { "name": "unhealthy", "namespace": namespace.name },
+        "apiVersion": "v1", "kind": "Event",
+        "metadata": { "name": reason.to_lowercase(), "namespace": namespace.name },
         "involvedObject": {
             "apiVersion": "v1", "kind": "Pod", "namespace": namespace.name, "name": pod, "uid": uid,
-            "fieldPath": "spec.containers{openhands}",
+            "fieldPath": container.map(|container| format!("spec.containers{{{container}}}")),
         },
-        "reason": "Unhealthy", "message": message, "type": "Warning", "source": { "component": "kubelet" },
+        "reason": reason, "message": message, "type": "Warning", "source": { "component": "kubelet" },
         "firstTimestamp": now, "lastTimestamp": now, "count": 3,
     });
     namespace.bed.kubectl_with(&["create", "-f", "-"], &event.to_string());
@@ -416,7 +417,8 @@ fn startup_probe_that_answers_500_is_named_at_the_deadline() {
     let pod = node.bind_pod(&namespace);
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     report(&namespace, &pod, &json!({ "started": false, "state": { "running": { "startedAt": now } } }));
-    unhealthy(&namespace, &pod, "Startup probe failed: HTTP probe failed with statuscode: 500");
+    let message = "Startup probe failed: HTTP probe failed with statuscode: 500";
+    kubelet_event(&namespace, &pod, "Unhealthy", Some("openhands"), message);
     deploy
         .finish()
         .within(VERDICT_LIMIT)
@@ -510,6 +512,19 @@ impl BareNode {
             "spec": { "taints": [{ "key": "example.io/bare", "value": "yes", "effect": "NoSchedule" }] } });
         node.bed.kubectl_with(&["create", "-f", "-"], &object.to_string());
         node
+    }
+
+    fn patch_status(&self, patch: &Value) {
+        let patch = patch.to_string();
+        self.bed.kubectl(&[
+            "patch",
+            "node",
+            &self.name,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &patch,
+        ]);
     }
 
     /// Binds the set's unschedulable pod to this node; returns its name.
@@ -636,6 +651,91 @@ fn missing_command_exits_9() {
     for run in deploy_with_report(&namespace, "", &waiting("RunContainerError", message)) {
         run.says("error[HC4205]: the container cannot be started").says("executable file not found");
     }
+}
+
+#[test]
+fn program_of_another_platform_names_the_nodes() {
+    let namespace = Bed::shared().namespace("platform");
+    let message = "failed to create containerd task: exec /app/start: exec format error";
+    let config = "[deploy]\nnode_selector = { \"example.io/bare\" = \"yes\" }\ntolerate = { unschedulable = \"10m\" }\n";
+    namespace.config(config);
+    let node = BareNode::new(&namespace);
+    let info = json!({ "status": { "nodeInfo": { "operatingSystem": "linux", "architecture": "arm64" } } });
+    node.patch_status(&info);
+    let deploy = namespace.command(&["deploy", "--timeout", "60s"]).spawn_in_background();
+    let pod = node.bind_pod(&namespace);
+    report(&namespace, &pod, &waiting("RunContainerError", message));
+    let says = format!("node {} is linux/arm64, and the image may be for another platform", node.name);
+    deploy
+        .finish()
+        .within(VERDICT_LIMIT)
+        .exits(9)
+        .says("error[HC4205]")
+        .says("exec format error")
+        .says(&says);
+}
+
+/// A volume of a zone in which no node is, already bound to the application's claim.
+#[test]
+fn volume_of_another_zone_is_named() {
+    let namespace = Bed::shared().namespace("zone");
+    namespace.create(&[]);
+    let volume = format!("zone-{}", namespace.name);
+    let zone = json!([{ "key": "topology.kubernetes.io/zone", "operator": "In", "values": ["moon-1a"] }]);
+    let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
+        { "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": volume },
+          "spec": {
+              "capacity": { "storage": "5Gi" }, "accessModes": ["ReadWriteOnce"], "hostPath": { "path": "/none" },
+              "claimRef": { "namespace": namespace.name, "name": "mine" },
+              "nodeAffinity": { "required": { "nodeSelectorTerms": [{ "matchExpressions": zone }] } },
+          } },
+        { "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+          "metadata": { "name": "mine", "namespace": namespace.name },
+          "spec": {
+              "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "5Gi" } },
+              "volumeName": volume, "storageClassName": "",
+          } },
+    ] });
+    namespace.bed.kubectl_with(&["create", "-f", "-"], &objects.to_string());
+    namespace.config("[deploy]\nexisting_claim = \"mine\"\ntolerate = { unschedulable = \"2s\" }\n");
+    let run = namespace.handsctl(&["deploy"]);
+    namespace.bed.kubectl(&["delete", "pv", &volume, "--wait=false"]);
+    run.exits(9)
+        .says("error[HC4301]: the pod fits on no node")
+        .says(&format!("persistentvolume/{volume} of the claim mine is only reachable from nodes with "))
+        .says("topology.kubernetes.io/zone In moon-1a")
+        .says("--> config.toml:2:18")
+        .says("[deploy].existing_claim");
+}
+
+/// The kubelet's Event of a volume that another node has attached.
+#[test]
+fn volume_in_use_names_the_pod_that_mounts_it() {
+    let namespace = Bed::shared().namespace("inuse");
+    namespace.config(
+        "[deploy]\nnode_selector = { \"example.io/bare\" = \"yes\" }\n\
+         tolerate = { unschedulable = \"10m\", image_pull = \"1s\" }\n",
+    );
+    let node = BareNode::new(&namespace);
+    let deploy = namespace.command(&["deploy", "--timeout", "60s"]).spawn_in_background();
+    let pod = node.bind_pod(&namespace);
+    let other = json!({ "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "theirs", "namespace": namespace.name },
+        "spec": {
+            "containers": [{ "name": "a", "image": "registry.example/a:1" }],
+            "volumes": [{ "name": "v", "persistentVolumeClaim": { "claimName": "oh-state" } }],
+        } });
+    namespace.bed.kubectl_with(&["create", "-f", "-"], &other.to_string());
+    let message = "Multi-Attach error for volume \"pvc-1\" Volume is already used by pod(s) theirs";
+    kubelet_event(&namespace, &pod, "FailedAttachVolume", None, message);
+    deploy
+        .finish()
+        .within(VERDICT_LIMIT)
+        .exits(9)
+        .says("error[HC4204]: a volume cannot be mounted")
+        .says("Multi-Attach error")
+        .says("pod/theirs")
+        .says("mounts the claim oh-state");
 }
 
 #[test]

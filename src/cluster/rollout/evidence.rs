@@ -1,11 +1,11 @@
-//! Evidence that is not part of watched objects: a container's last lines, the nodes' taints. Read once per finding.
+//! Evidence that is not part of watched objects: a container's last lines, nodes, volumes. Read once per finding.
 
 use kube::api::{ListParams, LogParams};
-use serde_json::Value;
 
 use crate::cluster::client::api::{Api, ApiError};
-use crate::object::kind::{NODE, POD};
-use crate::status::{Finding, Lookup, fold_similar, shorten};
+use crate::object::ObjectId;
+use crate::object::kind::{CLAIM, NODE, PERSISTENT_VOLUME, POD};
+use crate::status::{Finding, Lookup, PodClaims, fold_similar, looked_up, shorten};
 
 /// The number of lines to read from the end of a container's log.
 const MAX_LINES: i64 = 20;
@@ -15,37 +15,80 @@ const MAX_BYTES: i64 = 256 * 1024;
 /// Adds the requested evidence to a finding. A failed request becomes evidence as well, and never fails the command.
 pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
     for lookup in std::mem::take(&mut finding.lookups) {
-        match lookup {
+        let (what, added) = match lookup {
             Lookup::Log { pod, container, previous } => {
-                let params = LogParams {
-                    container: Some(container),
-                    tail_lines: Some(MAX_LINES),
-                    limit_bytes: Some(MAX_BYTES),
-                    previous,
-                    ..LogParams::default()
-                };
-                match api.get_log(&POD.collection(pod.namespace.as_deref()), &pod.name, &params).await {
-                    Ok(text) if finding.log.is_empty() => {
-                        finding.log = fold_similar(&text.lines().collect::<Vec<_>>());
-                        finding.log.iter_mut().for_each(shorten);
-                    }
-                    Ok(_) => {}
-                    Err(error) => {
-                        finding.evidence.push(format!("cannot read the log: {}", short_cause(error)));
-                    }
-                }
+                ("the log", log(api, finding, &pod, container, previous).await)
             }
-            Lookup::NodeTaints => match api.list(&NODE.collection(None), &ListParams::default()).await {
-                Ok(nodes) => {
-                    finding.evidence.extend(taints(&nodes.items));
-                    finding.hints.extend(uncordon_command(&nodes.items));
-                }
-                Err(error) => {
-                    finding.evidence.push(format!("cannot read the taints: {}", short_cause(error)));
-                }
-            },
+            Lookup::NodeTaints => ("the taints", node_taints(api, finding).await),
+            Lookup::NodeFaults(node) => ("the node", node_faults(api, finding, &node).await),
+            Lookup::NodePlatform(node) => ("the node", node_platform(api, finding, &node).await),
+            Lookup::VolumeReach(claims) => ("the volume", volume_reach(api, finding, &claims).await),
+            Lookup::ClaimUsers(claims) => ("the claim's pods", claim_users(api, finding, &claims).await),
+        };
+        if let Err(error) = added {
+            finding.evidence.push(format!("cannot read {what}: {}", short_cause(error)));
         }
     }
+}
+
+async fn log(
+    api: &Api,
+    finding: &mut Finding,
+    pod: &ObjectId,
+    container: String,
+    previous: bool,
+) -> Result<(), ApiError> {
+    let params = LogParams {
+        container: Some(container),
+        tail_lines: Some(MAX_LINES),
+        limit_bytes: Some(MAX_BYTES),
+        previous,
+        ..LogParams::default()
+    };
+    let text = api.get_log(&POD.collection(pod.namespace.as_deref()), &pod.name, &params).await?;
+    if finding.log.is_empty() {
+        finding.log = fold_similar(&text.lines().collect::<Vec<_>>());
+        finding.log.iter_mut().for_each(shorten);
+    }
+    Ok(())
+}
+
+async fn node_taints(api: &Api, finding: &mut Finding) -> Result<(), ApiError> {
+    let nodes = api.list(&NODE.collection(None), &ListParams::default()).await?.items;
+    finding.evidence.extend(looked_up::taints(&nodes));
+    finding.hints.extend(looked_up::uncordon_command(&nodes));
+    Ok(())
+}
+
+async fn node_faults(api: &Api, finding: &mut Finding, node: &str) -> Result<(), ApiError> {
+    let live = api.get_opt(&NODE.collection(None), node).await?;
+    finding.evidence.extend(looked_up::node_faults(node, live.as_ref()));
+    Ok(())
+}
+
+async fn node_platform(api: &Api, finding: &mut Finding, node: &str) -> Result<(), ApiError> {
+    let live = api.get_opt(&NODE.collection(None), node).await?;
+    finding.evidence.extend(live.as_ref().and_then(looked_up::platform));
+    Ok(())
+}
+
+async fn volume_reach(api: &Api, finding: &mut Finding, claims: &PodClaims) -> Result<(), ApiError> {
+    for name in &claims.names {
+        let claim = api.get_opt(&CLAIM.collection(claims.pod.namespace.as_deref()), name).await?;
+        let Some(volume) = claim.as_ref().and_then(|claim| claim["spec"]["volumeName"].as_str()) else {
+            continue;
+        };
+        let volume = api.get_opt(&PERSISTENT_VOLUME.collection(None), volume).await?;
+        finding.evidence.extend(volume.as_ref().and_then(|volume| looked_up::reach_of_volume(name, volume)));
+    }
+    Ok(())
+}
+
+async fn claim_users(api: &Api, finding: &mut Finding, claims: &PodClaims) -> Result<(), ApiError> {
+    let PodClaims { pod, names } = claims;
+    let pods = api.list(&POD.collection(pod.namespace.as_deref()), &ListParams::default()).await?.items;
+    finding.evidence.extend(looked_up::other_users(&pod.name, names, &pods));
+    Ok(())
 }
 
 fn short_cause(error: ApiError) -> String {
@@ -53,34 +96,8 @@ fn short_cause(error: ApiError) -> String {
     error.causes().pop().unwrap_or_else(|| error.message().to_owned())
 }
 
-/// Returns the command that makes cordoned nodes schedulable again; None if no node is cordoned.
-fn uncordon_command(nodes: &[Value]) -> Option<String> {
-    let cordoned = nodes.iter().filter(|node| node["spec"]["unschedulable"] == true);
-    let names: Vec<&str> = cordoned.filter_map(|node| node["metadata"]["name"].as_str()).collect();
-    (!names.is_empty()).then(|| format!("kubectl uncordon {}", names.join(" ")))
-}
-
-fn taints(nodes: &[Value]) -> Vec<String> {
-    let mut taints = Vec::new();
-    for node in nodes {
-        for taint in node["spec"]["taints"].as_array().into_iter().flatten() {
-            let text = |field: &str| taint[field].as_str().unwrap_or_default().to_owned();
-            let name = node["metadata"]["name"].as_str().unwrap_or_default();
-            taints.push(format!(
-                "node {name} has the taint {}={}:{}",
-                text("key"),
-                text("value"),
-                text("effect")
-            ));
-        }
-    }
-    taints
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::catalogue::Id;
     use crate::cluster::scripted::{ScriptedServer, scripted};
@@ -119,17 +136,5 @@ mod tests {
         let [evidence] = finding.evidence.as_slice() else { panic!("{:?}", finding.evidence) };
         assert!(evidence.starts_with("cannot read the log: "), "{evidence}");
         assert!(evidence.ends_with("the kubelet does not respond"), "{evidence}");
-    }
-
-    #[test]
-    fn cordoned_nodes_are_named_in_the_command() {
-        let node = |name: &str, spec: &Value| json!({ "metadata": { "name": name }, "spec": spec });
-        let nodes = [
-            node("a", &json!({ "unschedulable": true })),
-            node("b", &json!({})),
-            node("c", &json!({ "unschedulable": true })),
-        ];
-        assert_eq!(uncordon_command(&nodes).as_deref(), Some("kubectl uncordon a c"));
-        assert_eq!(uncordon_command(&nodes[1..2]), None);
     }
 }

@@ -180,6 +180,7 @@ pub(crate) fn names_missing_reference(message: &str) -> bool {
 fn create_fault(facts: &PodFacts, spec: &Container, message: &str) -> Fault {
     let fault =
         facts.container_fault(Id::ContainerCannotStart, spec, message, "the container cannot be started");
+    let fault = fault.lookups(crash::platform_lookup(facts, message));
     if crash::is_permanent_start_error(message) {
         fault
     } else {

@@ -40,6 +40,12 @@ pub(crate) fn is_permanent_start_error(message: &str) -> bool {
     PERMANENT_START_ERRORS.iter().any(|word| message.contains(word))
 }
 
+/// Returns the lookup that shows why a program is in no format that the node executes.
+pub(crate) fn platform_lookup(facts: &PodFacts, message: &str) -> Option<Lookup> {
+    let node = facts.node().filter(|_| message.contains("exec format error"));
+    node.map(|node| Lookup::NodePlatform(node.to_owned()))
+}
+
 /// Returns whether the process was never started. containerd reports `StartError`, Docker `ContainerCannotRun`.
 pub(crate) fn was_never_started(terminated: &ContainerStateTerminated) -> bool {
     matches!(terminated.reason.as_deref(), Some("StartError" | "ContainerCannotRun"))
@@ -60,6 +66,7 @@ pub(crate) fn exit_fault(
             if is_permanent_start_error(message) { FinalAt::Now } else { facts.grace.restarts(restarts) };
         return facts
             .container_fault(Id::ContainerCannotStart, spec, message, "the container cannot be started")
+            .lookups(platform_lookup(facts, message))
             .final_at(final_at);
     }
     let failed_probe = failed_probe(facts, spec, end);

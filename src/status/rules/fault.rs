@@ -64,6 +64,11 @@ impl Fault {
         self
     }
 
+    pub(crate) fn lookups(mut self, lookups: impl IntoIterator<Item = Lookup>) -> Self {
+        self.finding.lookups.extend(lookups);
+        self
+    }
+
     pub(crate) fn hints(mut self, hints: impl IntoIterator<Item = String>) -> Self {
         self.finding.hints.extend(hints);
         self

@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::pod_facts::{PodFacts, PodHealth, RunMode};
 use super::{container, scheduling, text};
 use crate::catalogue::Id;
+use crate::status::finding::Lookup;
 use crate::status::grace::{FinalAt, GracePeriods, final_after, later};
 use crate::status::observed::state::ObservedState;
 
@@ -92,7 +93,10 @@ fn setup_fault(facts: &PodFacts) -> Option<Fault> {
         let cause = missing_reference(&failed.message);
         facts.pod_fault(Id::MissingReference, &failed.message, cause).caused_by(cause)
     } else {
-        facts.pod_fault(Id::MountFailed, &failed.message, "a volume cannot be mounted").final_at(final_at)
+        facts
+            .pod_fault(Id::MountFailed, &failed.message, "a volume cannot be mounted")
+            .final_at(final_at)
+            .lookups(Some(facts.claims()).filter(|claims| !claims.names.is_empty()).map(Lookup::ClaimUsers))
     };
     Some(fault.evidence([text::occurrences(failed)]))
 }
@@ -128,16 +132,16 @@ pub(crate) fn failure(observed: &ObservedState, grace: &GracePeriods, pod: &Pod)
         (None, None, None) => "the pod's phase is Failed".to_owned(),
     };
     let short_reason = if reason == Some("Evicted") { "the pod was evicted" } else { "the pod failed" };
-    let fault = facts.pod_fault(Id::PodFailed, &message, short_reason).caused_by(reason.unwrap_or(&message));
+    let is_evicted = reason == Some("Evicted");
+    let fault = facts
+        .pod_fault(Id::PodFailed, &message, short_reason)
+        .caused_by(reason.unwrap_or(&message))
+        .lookups(facts.node().filter(|_| is_evicted).map(|node| Lookup::NodeFaults(node.to_owned())));
     match failed_container {
         Some((status, end)) => fault
             .container(&status.name)
             .evidence((reason.is_some() || status_message.is_some()).then(|| text::exit_code_text(end)))
-            .lookup(crate::status::finding::Lookup::Log {
-                pod: facts.id.clone(),
-                container: status.name.clone(),
-                previous: false,
-            }),
+            .lookup(Lookup::Log { pod: facts.id.clone(), container: status.name.clone(), previous: false }),
         None => fault,
     }
 }
@@ -160,6 +164,7 @@ pub(crate) fn deletion_fault(observed: &ObservedState, grace: &GracePeriods, pod
             .pod_fault(Id::OldPodStuck, &message, "the old pod is stopping")
             .caused_by(node)
             .evidence(node_events)
+            .lookups(facts.node().map(|node| Lookup::NodeFaults(node.to_owned())))
             .hint(format!("kubectl get node {node}"))
     } else {
         let message = format!("the pod is deleted but held by the finalizer {finalizers}");

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodCondition};
 use super::fault::Fault;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
+use crate::status::finding::PodClaims;
 use crate::status::grace::{FinalAt, GracePeriods, final_after};
 use crate::status::observed::kube_events::KubeEvent;
 use crate::status::observed::state::ObservedState;
@@ -59,6 +60,18 @@ impl<'a> PodFacts<'a> {
     /// Creates a fault of the whole pod.
     pub(crate) fn pod_fault(&self, id: Id, message: &str, reason: &str) -> Fault {
         Fault::new(id, self.id.clone(), message, reason).created(self.created())
+    }
+
+    /// Returns the node of this pod.
+    pub(crate) fn node(&self) -> Option<&'a str> {
+        self.pod.spec.as_ref()?.node_name.as_deref()
+    }
+
+    /// Returns the claims that this pod mounts.
+    pub(crate) fn claims(&self) -> PodClaims {
+        let volumes = self.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+        PodClaims { pod: self.id.clone(), names: claims.map(|claim| claim.claim_name.clone()).collect() }
     }
 
     /// Returns the Events about this pod.

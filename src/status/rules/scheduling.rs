@@ -5,6 +5,10 @@ use crate::catalogue::Id;
 use crate::status::finding::Lookup;
 use crate::status::grace::final_after;
 
+/// The scheduler's words for a node that cannot reach a volume: those of 1.34, and those of earlier versions
+/// (`pkg/scheduler/framework/plugins/volumebinding`, `ErrReasonNodeConflict`).
+const VOLUME_AFFINITY: [&str; 2] = ["PersistentVolume's node affinity", "volume node affinity"];
+
 /// Evaluates a pod without a node. None if the pod has a node.
 pub(crate) fn unscheduled(facts: &PodFacts) -> Option<PodHealth> {
     if facts.pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
@@ -29,7 +33,12 @@ pub(crate) fn unscheduled(facts: &PodFacts) -> Option<PodHealth> {
                 .pod_fault(Id::Unschedulable, without_preemption(message), reason(message))
                 .final_at(final_after(since, facts.grace.unschedulable));
             let has_taint = message.contains("untolerated taint");
-            health.faults.push(if has_taint { fault.lookup(Lookup::NodeTaints) } else { fault });
+            let is_out_of_reach = VOLUME_AFFINITY.iter().any(|text| message.contains(text));
+            health.faults.push(
+                fault
+                    .lookups(has_taint.then_some(Lookup::NodeTaints))
+                    .lookups(is_out_of_reach.then(|| Lookup::VolumeReach(facts.claims()))),
+            );
         }
         _ => health.reason = Some("waiting for a node".to_owned()),
     }
@@ -56,7 +65,8 @@ fn reason(message: &str) -> &'static str {
         ("Insufficient", "no node has room"),
         ("Too many pods", "no node has room"),
         ("node affinity/selector", "no node matches its selector"),
-        ("volume node affinity", "no node reaches its volume"),
+        (VOLUME_AFFINITY[0], "no node reaches its volume"),
+        (VOLUME_AFFINITY[1], "no node reaches its volume"),
         ("untolerated taint", "no node's taints are tolerated"),
         ("free ports", "its host port is taken"),
         ("persistentvolumeclaim", "its volume claim cannot be used"),

@@ -1,0 +1,173 @@
+//! Objects that were read for a finding → lines of its evidence. Pure.
+
+use serde_json::Value;
+
+/// Returns the taints of nodes. The scheduler's message does not name their keys.
+#[must_use]
+pub fn taints(nodes: &[Value]) -> Vec<String> {
+    let mut taints = Vec::new();
+    for node in nodes {
+        for taint in node["spec"]["taints"].as_array().into_iter().flatten() {
+            let text = |field: &str| taint[field].as_str().unwrap_or_default();
+            let name = name(node);
+            let (key, value, effect) = (text("key"), text("value"), text("effect"));
+            taints.push(format!("node {name} has the taint {key}={value}:{effect}"));
+        }
+    }
+    taints
+}
+
+/// Returns the command that makes cordoned nodes schedulable again; None if no node is cordoned.
+#[must_use]
+pub fn uncordon_command(nodes: &[Value]) -> Option<String> {
+    let cordoned = nodes.iter().filter(|node| node["spec"]["unschedulable"] == true);
+    let names: Vec<&str> = cordoned.map(name).collect();
+    (!names.is_empty()).then(|| format!("kubectl uncordon {}", names.join(" ")))
+}
+
+/// Returns what is wrong with a node: it does not exist, is not ready, or lacks memory, disk or process ids
+/// (`k8s.io/api/core/v1`, `NodeConditionType`). Empty if it is well.
+#[must_use]
+pub fn node_faults(node_name: &str, node: Option<&Value>) -> Vec<String> {
+    let Some(node) = node else { return vec![format!("node {node_name} does not exist any more")] };
+    let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+    let describe = |condition: &Value| {
+        let text = |field: &str| condition[field].as_str().unwrap_or_default();
+        let (kind, status) = (text("type"), text("status"));
+        let is_well = if kind == "Ready" { status == "True" } else { status == "False" };
+        let since = text("lastTransitionTime");
+        (!is_well).then(|| format!("node {node_name}: {kind} is {status} since {since}: {}", text("message")))
+    };
+    conditions.filter_map(describe).collect()
+}
+
+/// Returns the platform of a node, such as `linux/arm64`; None if its kubelet has not reported it.
+#[must_use]
+pub fn platform(node: &Value) -> Option<String> {
+    let info = &node["status"]["nodeInfo"];
+    let (system, architecture) = (info["operatingSystem"].as_str()?, info["architecture"].as_str()?);
+    Some(format!("node {} is {system}/{architecture}, and the image may be for another platform", name(node)))
+}
+
+/// Returns the nodes that can reach a volume; None if every node can.
+#[must_use]
+pub fn reach_of_volume(claim: &str, volume: &Value) -> Option<String> {
+    let terms = volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"].as_array()?;
+    let describe = |requirement: &Value| {
+        let values = requirement["values"].as_array().into_iter().flatten();
+        let values: Vec<&str> = values.filter_map(Value::as_str).collect();
+        let text = |field: &str| requirement[field].as_str().unwrap_or_default();
+        format!("{} {} {}", text("key"), text("operator"), values.join(", "))
+    };
+    let requirements = |term: &Value| {
+        let fields = ["matchExpressions", "matchFields"];
+        let all = fields.iter().flat_map(|field| term[*field].as_array().into_iter().flatten());
+        all.map(describe).collect::<Vec<_>>().join(" and ")
+    };
+    let terms: Vec<String> = terms.iter().map(requirements).filter(|text| !text.is_empty()).collect();
+    let volume = name(volume);
+    (!terms.is_empty()).then(|| {
+        format!(
+            "persistentvolume/{volume} of the claim {claim} is only reachable from nodes with {}",
+            terms.join(" or ")
+        )
+    })
+}
+
+/// Returns the other pods that mount one of these claims.
+#[must_use]
+pub fn other_users(pod: &str, claims: &[String], pods: &[Value]) -> Vec<String> {
+    let mounted = |other: &Value| {
+        let volumes = other["spec"]["volumes"].as_array().into_iter().flatten();
+        let names = volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str());
+        names.map(str::to_owned).find(|name| claims.contains(name))
+    };
+    let is_ended = |other: &Value| matches!(other["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    let others = pods.iter().filter(|other| name(other) != pod && !is_ended(other));
+    let describe = |other: &Value| {
+        let claim = mounted(other)?;
+        let node =
+            other["spec"]["nodeName"].as_str().map_or_else(String::new, |node| format!(" on node {node}"));
+        Some(format!("pod/{}{node} mounts the claim {claim}", name(other)))
+    };
+    others.filter_map(describe).collect()
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn node(name: &str, spec: &Value, status: &Value) -> Value {
+        json!({ "metadata": { "name": name }, "spec": spec, "status": status })
+    }
+
+    #[test]
+    fn cordoned_nodes_are_named_in_the_command() {
+        let cordoned = json!({ "unschedulable": true });
+        let nodes = [("a", &cordoned), ("b", &json!({})), ("c", &cordoned)];
+        let nodes = nodes.map(|(name, spec)| node(name, spec, &Value::Null));
+        assert_eq!(uncordon_command(&nodes).as_deref(), Some("kubectl uncordon a c"));
+        assert_eq!(uncordon_command(&nodes[1..2]), None);
+    }
+
+    #[test]
+    fn faults_of_a_node_are_its_bad_conditions() {
+        let condition = |kind: &str, status: &str| json!({ "type": kind, "status": status, "lastTransitionTime": "2026-01-02T03:04:05Z", "message": "m" });
+        let conditions = [
+            condition("MemoryPressure", "True"),
+            condition("DiskPressure", "False"),
+            condition("Ready", "Unknown"),
+        ];
+        let lost = node("a", &Value::Null, &json!({ "conditions": conditions }));
+        assert_eq!(
+            node_faults("a", Some(&lost)),
+            [
+                "node a: MemoryPressure is True since 2026-01-02T03:04:05Z: m",
+                "node a: Ready is Unknown since 2026-01-02T03:04:05Z: m",
+            ]
+        );
+        let well = node("a", &Value::Null, &json!({ "conditions": [condition("Ready", "True")] }));
+        assert_eq!(node_faults("a", Some(&well)), [""; 0]);
+        assert_eq!(node_faults("a", None), ["node a does not exist any more"]);
+    }
+
+    #[test]
+    fn volume_names_the_zone_that_reaches_it() {
+        let zone = json!([{ "key": "topology.kubernetes.io/zone", "operator": "In", "values": ["a", "b"] }]);
+        let volume = json!({
+            "metadata": { "name": "pv-1" },
+            "spec": { "nodeAffinity": { "required": { "nodeSelectorTerms": [{ "matchExpressions": zone }] } } },
+        });
+        assert_eq!(
+            reach_of_volume("oh-state", &volume).unwrap(),
+            "persistentvolume/pv-1 of the claim oh-state is only reachable from nodes with topology.kubernetes.io/zone In a, b"
+        );
+        assert_eq!(reach_of_volume("oh-state", &json!({ "metadata": { "name": "pv-1" }, "spec": {} })), None);
+    }
+
+    #[test]
+    fn other_users_are_running_pods_with_the_same_claim() {
+        let pod = |name: &str, claim: &str, phase: &str| {
+            json!({
+                "metadata": { "name": name }, "status": { "phase": phase },
+                "spec": { "nodeName": "n1", "volumes": [{ "name": "v", "persistentVolumeClaim": { "claimName": claim } }] },
+            })
+        };
+        let pods = [
+            pod("oh-1", "c", "Pending"),
+            pod("theirs", "c", "Running"),
+            pod("job", "c", "Succeeded"),
+            pod("x", "d", "Running"),
+        ];
+        assert_eq!(
+            other_users("oh-1", &["c".to_owned()], &pods),
+            ["pod/theirs on node n1 mounts the claim c"]
+        );
+    }
+}
