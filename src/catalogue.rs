@@ -90,6 +90,8 @@ catalogue! {
         "A pod can run under every ServiceAccount of its namespace, and OpenHands may create pods in the sandboxes' namespace. Whoever makes it create one would have the deployer's rights. Use a user, a group, or a ServiceAccount of a namespace in which nobody else creates pods."
     SecretUnavailable "HC0140" "a secret's value is not available"
         "A secret reference names an environment variable that is not set or a file that cannot be read, or it does not have one of the three forms { env = \"NAME\" }, { file = \"path\" }, { secret = \"name\", key = \"key\" }."
+    SecretInReference "HC0141" "a secret is written where the name of its source belongs"
+        "{ env = \"NAME\" } has the name of an environment variable, { file = \"path\" } a path, and { secret = \"name\", key = \"key\" } a Secret's name and one of its keys. The value is no such name and may be the secret itself, so handsctl does not print it. Export the secret as a variable, and write the variable's name."
     ContextPinned "HC0150" "the context is not the one of config.toml" key "cluster.context"
         "[cluster].context names the only context for this configuration. A different --context is rejected, to prevent a deploy to the wrong cluster by habit; `--set cluster.context=NAME` changes the key for one run."
     ContextMissing "HC0151" "no such context" key "cluster.context"

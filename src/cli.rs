@@ -163,6 +163,10 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
     let matches = help::arranged(definition()).try_get_matches_from(with_help_of_help(&words))?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     cli.unused = unused_flags(&matches);
+    // What is typed has priority over a variable, which a pod's spec may set for every command.
+    let in_cluster = innermost(&matches).value_source(GlobalFlag::InCluster.id());
+    cli.global.in_cluster &=
+        in_cluster == Some(ValueSource::CommandLine) || other_choice(&cli.global).is_none();
     cli.global.cluster = cluster_argument(&cli.command).cloned();
     cli.global.words = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     Ok(cli)
@@ -189,6 +193,31 @@ fn cluster_argument(command: &Command) -> Option<&String> {
         ClusterCommand::Status(arguments) => &arguments.cluster,
     };
     argument.as_ref()
+}
+
+/// Returns the matches of the last command word.
+fn innermost(mut matches: &ArgMatches) -> &ArgMatches {
+    while let Some((_, inner)) = matches.subcommand() {
+        matches = inner;
+    }
+    matches
+}
+
+/// Returns the typed flag that chooses a cluster of the kubeconfig.
+fn other_choice(global: &Global) -> Option<&'static str> {
+    let context = global.context.as_ref().map(|_| "--context");
+    context.or_else(|| global.kubeconfig.as_ref().map(|_| "--kubeconfig"))
+}
+
+/// Rejects two choices of the cluster.
+///
+/// # Errors
+/// Exit 2 if the service account of the pod and the kubeconfig are both typed.
+fn ensure_one_cluster(global: &Global) -> crate::error::Result<()> {
+    let Some(other) = other_choice(global).filter(|_| global.in_cluster) else { return Ok(()) };
+    let message = format!("--in-cluster and {other} choose different clusters");
+    Err(Error::new(Id::Usage, Kind::Usage, message)
+        .hint("--in-cluster uses the service account of the pod, and no kubeconfig: leave one of them out"))
 }
 
 fn unused_flags(matches: &ArgMatches) -> UnusedFlags {
@@ -250,7 +279,8 @@ pub async fn main(cli: Cli) -> ExitCode {
         Color::Never => ColorChoice::Never,
     };
     let streams = Streams::from_environment(color, cli.global.quiet, cli.global.verbose);
-    let result = match ensure_flags_are_used(&cli.unused) {
+    let checked = ensure_flags_are_used(&cli.unused).and_then(|()| ensure_one_cluster(&cli.global));
+    let result = match checked {
         Ok(()) => dispatch(&cli, &streams).await,
         Err(error) => Err(error.into()),
     };

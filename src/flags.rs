@@ -27,8 +27,8 @@ pub struct Global {
     /// Path of the kubeconfig [default: KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE", global = true)]
     pub kubeconfig: Option<PathBuf>,
-    /// Use the service account of the pod in which handsctl runs
-    #[arg(long, global = true, env = "HANDSCTL_IN_CLUSTER", value_parser = clap::builder::FalseyValueParser::new())]
+    /// Use the service account of the pod in which handsctl runs; a typed --context or --kubeconfig overrides the variable
+    #[arg(long, global = true, env = "HANDSCTL_IN_CLUSTER", value_parser = parse_in_cluster)]
     pub in_cluster: bool,
     /// When to use colour
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
@@ -176,6 +176,16 @@ pub struct ReadArgs {
 impl ReadArgs {
     /// The time limit without `--timeout`.
     pub const DEFAULT: Duration = Duration::from_secs(60);
+}
+
+/// Parses the variable of `--in-cluster`: the flag itself has no value.
+fn parse_in_cluster(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" | "t" | "y" => Ok(true),
+        "false" | "0" | "no" | "off" | "f" | "n" | "" => Ok(false),
+        _ => Err("the environment variable HANDSCTL_IN_CLUSTER is true (1, yes, on) or false (0, no, off)"
+            .to_owned()),
+    }
 }
 
 /// Parses `90` (seconds), `15s`, `10m` or `1h30m`.

@@ -19,8 +19,9 @@
 //! Secrets in texts:
 //! - `mask`: hides known secrets, in every encoding of theirs.
 //! - `secret_name`: names whose value is a secret. `url_secret`: passwords in URLs. `assignment`: both, in a program's
-//!   output.
+//!   output. `api_key`: texts that look like a key.
 
+pub mod api_key;
 pub mod assignment;
 pub mod container_names;
 pub mod deletion;

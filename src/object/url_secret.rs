@@ -6,8 +6,16 @@ use std::ops::Range;
 use super::mask;
 use super::secret_name::is_sensitive;
 
-/// A user name of this length is a token: `https://ghp_….@host`. `git@host` is not.
+/// A user name of this length is a token, whatever the scheme: `git@host` is not.
 const TOKEN_LENGTH: usize = 16;
+/// The same for a URL of the web, where a user without a password is nearly always a token: `https://TOKEN@host`.
+const WEB_TOKEN_LENGTH: usize = 6;
+/// Schemes of the web, and of its proxies.
+const WEB_SCHEMES: &[&str] = &["http", "https", "ws", "wss", "socks5", "socks5h"];
+/// User names of the web that everybody has. A token is the password then.
+const PUBLIC_USERS: &[&str] = &["anonymous", "gitlab-ci-token", "oauth2", "x-access-token", "x-token-auth"];
+/// Passwords that only say that the user name is the token.
+const PLACEHOLDERS: &[&str] = &["x-oauth-basic", "x", "api_token"];
 /// Query parameters that are secrets, besides those with a sensitive name.
 const PARAMETERS: &[&str] =
     &["key", "sig", "signature", "x-amz-signature", "x-amz-credential", "x-goog-signature", "auth"];
@@ -36,18 +44,26 @@ pub fn ranges(text: &str) -> Vec<Range<usize>> {
         let is_end =
             |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>' | '`' | '|');
         let end = text[start..].find(is_end).map_or(text.len(), |length| start + length);
-        ranges.extend(user_secret(&text[start..end]).map(|range| shifted(range, start)));
+        let is_web = WEB_SCHEMES.iter().any(|scheme| has_scheme(&text[..at], scheme));
+        ranges.extend(user_secret(&text[start..end], is_web).map(|range| shifted(range, start)));
         ranges.extend(parameter_secrets(&text[start..end]).map(|range| shifted(range, start)));
     }
     ranges
+}
+
+/// Whether the text before `://` ends with a scheme.
+fn has_scheme(before: &str, scheme: &str) -> bool {
+    let letters = before.len() - before.trim_end_matches(|c: char| c.is_ascii_alphanumeric()).len();
+    before[before.len() - letters..].eq_ignore_ascii_case(scheme)
 }
 
 fn shifted(range: Range<usize>, by: usize) -> Range<usize> {
     range.start + by..range.end + by
 }
 
-/// Returns the range of the password in a URL without its scheme: `user:password@host/path`.
-fn user_secret(url: &str) -> Option<Range<usize>> {
+/// Returns the range of the password, or of a token in the place of the user, in a URL without its scheme:
+/// `user:password@host/path`.
+fn user_secret(url: &str, is_web: bool) -> Option<Range<usize>> {
     let authority = &url[..url.find(['/', '?', '#']).unwrap_or(url.len())];
     let at = authority.rfind('@').or_else(|| {
         // A password whose `/`, `?` or `#` is not encoded. A port has only digits.
@@ -55,11 +71,31 @@ fn user_secret(url: &str) -> Option<Range<usize>> {
         let is_port = port.chars().all(|c| c.is_ascii_digit()) || authority.ends_with(']');
         if is_port { None } else { url.rfind('@') }
     })?;
-    match url[..at].find(':') {
-        Some(colon) if colon + 1 < at => Some(colon + 1..at),
-        None if at >= TOKEN_LENGTH => Some(0..at),
-        _ => None,
+    let (user, password) = url[..at].split_once(':').unwrap_or((&url[..at], ""));
+    let minimum = if is_web { WEB_TOKEN_LENGTH } else { TOKEN_LENGTH };
+    let is_token = user.len() >= minimum && !PUBLIC_USERS.contains(&user) && !user.starts_with('(');
+    if is_token && (password.is_empty() || PLACEHOLDERS.contains(&password)) {
+        return Some(0..user.len());
     }
+    (!password.is_empty()).then(|| user.len() + 1..at)
+}
+
+/// Returns everything of a server's URL that may be a secret, whatever its name: no API server and no proxy needs a query,
+/// and a user without a password is a token.
+#[must_use]
+pub fn all_of(url: &str) -> Vec<&str> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (address, query) = rest.split_once(['?', '#']).unwrap_or((rest, ""));
+    let authority = address.split('/').next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    let user = user.map(|user| {
+        user.split_once(':')
+            .filter(|(_, password)| !password.is_empty())
+            .map_or(user, |(_, password)| password)
+    });
+    let parameters =
+        query.split(['&', ';', '#', '?']).map(|part| part.split_once('=').map_or(part, |(_, value)| value));
+    user.into_iter().chain(parameters).filter(|text| !text.is_empty()).collect()
 }
 
 /// Returns the ranges of the secret values in a URL's query and fragment.
@@ -88,6 +124,11 @@ mod tests {
             ("a 'https://:pass@host' b", "a 'https://:(redacted)@host' b"),
             ("redis://u:pa/ss#wo?rd@host/0", "redis://u:(redacted)@host/0"),
             ("https://ghp_0123456789abcdef@host/r.git", "https://(redacted)@host/r.git"),
+            ("https://tok-planted@host/", "https://(redacted)@host/"),
+            ("wss://tok-planted:@host/", "wss://(redacted):@host/"),
+            ("https://tok-planted:x-oauth-basic@host/", "https://(redacted):x-oauth-basic@host/"),
+            ("https://(redacted)@host/", "https://(redacted)@host/"),
+            ("ssh://0123456789abcdef@host", "ssh://(redacted)@host"),
             ("https://h/v1?a=b&api_key=sk-1&c=d#e", "https://h/v1?a=b&api_key=(redacted)&c=d#e"),
             ("https://h/v1?key=AIza", "https://h/v1?key=(redacted)"),
             ("https://h/#access_token=abc", "https://h/#access_token=(redacted)"),
@@ -101,6 +142,13 @@ mod tests {
     }
 
     #[test]
+    fn every_part_of_a_server_url_may_be_secret() {
+        assert_eq!(all_of("https://tok-1@host:6443/a@b?k=sk-1&x&y=#z"), ["tok-1", "sk-1", "x", "z"]);
+        assert_eq!(all_of("http://me:pass@proxy:3128/"), ["pass"]);
+        assert_eq!(all_of("https://host:6443/k8s"), Vec::<&str>::new());
+    }
+
+    #[test]
     fn urls_without_secrets_stay() {
         for text in [
             "https://host:8443/a@b",
@@ -108,6 +156,8 @@ mod tests {
             "ssh://git@host/r.git",
             "https://host/path?model=a&page=2",
             "https://me:@host",
+            "https://oauth2@host",
+            "postgres://openhands@db/x",
             "a://",
             "://x:y@z",
         ] {

@@ -198,13 +198,14 @@ impl Settings {
             SecretSource::NotRead(_) | SecretSource::Placeholder | SecretSource::Reference { .. } => None,
         });
         let names = [self.deploy.name.as_str(), self.deploy.namespace.as_str(), self.runtime_namespace()];
-        let config = self.app_config_toml();
-        let config = url_secret::masked(&config);
+        let written = self.app_config_toml();
+        let config = url_secret::masked(&written);
         let is_public = |value: &str| {
             let is_word = value.len() < MIN_HIDDEN && config.contains(value);
             names.contains(&value) || self.cluster.name.as_str() == value || is_word
         };
         let mut mask = Mask::default();
+        url_secret::ranges(&written).into_iter().for_each(|range| mask.add(&written[range]));
         let parts = self.parts.iter().map(Redacted::expose);
         for value in values.chain(parts).filter(|value| !is_public(value)) {
             mask.add(value);

@@ -911,3 +911,37 @@ fn interrupt_ends_a_command_during_a_hanging_plugin() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     finish(child).exits(130).within(PLUGIN_LIMIT);
 }
+
+#[test]
+fn pod_and_kubeconfig_together_exit_2() {
+    let home = home();
+    for other in [["--context", "c"], ["--kubeconfig", "file"]] {
+        for command in [["status", "--in-cluster"], ["deploy", "--in-cluster"], ["version", "--in-cluster"]] {
+            run_in_home(home.path(), &[&command[..], &other[..]].concat())
+                .exits(2)
+                .says(&format!("--in-cluster and {} choose different clusters", other[0]));
+        }
+        // The variable is for a pod as a whole; what is typed overrides it.
+        let variable = |value: &str| {
+            let arguments = [&["status"][..], &other[..]].concat();
+            in_home(home.path(), &arguments).env("HANDSCTL_IN_CLUSTER", value).run()
+        };
+        assert_eq!(variable("true").stderr, variable("false").stderr);
+    }
+    let pod = |value: &str| in_home(home.path(), &["status"]).env("HANDSCTL_IN_CLUSTER", value).run();
+    pod("yes").exits(4).says("cannot use the pod's service account");
+    for no in ["no", "0", "Off", ""] {
+        pod(no).hides("service account");
+    }
+    pod("banana")
+        .exits(2)
+        .says("'banana'")
+        .says("the environment variable HANDSCTL_IN_CLUSTER is true (1, yes, on) or false (0, no, off)");
+    // A variable of a key names itself and the values, too.
+    in_home(home.path(), &["config", "check"])
+        .env("HANDSCTL_DEPLOY__PREPULL", "banana")
+        .run()
+        .exits(3)
+        .says("environment variable HANDSCTL_DEPLOY__PREPULL")
+        .says("true or false");
+}

@@ -180,6 +180,81 @@ fn kubeconfig_token_in_a_server_answer_is_hidden() {
     assert!(outputs[0].contains("bad credentials: key (redacted) is wrong"), "{}", outputs[0]);
 }
 
+/// Tokens in the URLs of a kubeconfig, which the plugin quotes.
+#[test]
+fn tokens_in_kubeconfig_urls_are_hidden() {
+    let [user, query, named, proxy] =
+        ["tok-planted-user", "planted-k", "planted-token", "tok-planted-proxy"].map(str::to_owned);
+    let folder = TempDir::new().unwrap();
+    let secrets = [user.clone(), query.clone(), named.clone(), proxy.clone()];
+    let exec = exec(folder.path(), &["unused".to_owned(), "unused".to_owned()]);
+    let mut exec = exec;
+    exec["exec"]["provideClusterInfo"] = json!(true);
+    let token = json!({ "kind": "ExecCredential", "status": { "token": "t-4711" } }).to_string();
+    let home = home("unused", &exec);
+    let path = home.path().join(".kube/config");
+    let mut kubeconfig: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let cluster = &mut kubeconfig["clusters"][0]["cluster"];
+    cluster["server"] = json!(format!("http://{user}@127.0.0.1:1/?k={query}&token={named}"));
+    cluster["proxy-url"] = json!(format!("http://{proxy}@127.0.0.1:1/?k={query}"));
+    std::fs::write(&path, kubeconfig.to_string()).unwrap();
+    for code in [0, 3] {
+        plugin(folder.path(), &token, &[], code);
+        // The plugin prints what it was told about the cluster.
+        let script = std::fs::read_to_string(folder.path().join("plugin")).unwrap();
+        let script = script.replace("exit ", "echo \"$KUBERNETES_EXEC_INFO\" >&2\nexit ");
+        std::fs::write(folder.path().join("plugin"), script).unwrap();
+        let outputs = assert_hidden_everywhere(home.path(), &secrets, &["config", "plugin"]);
+        let shown = if code == 0 { "http://127.0.0.1:1" } else { "(redacted)" };
+        assert!(outputs[0].contains(shown), "{}", outputs[0]);
+    }
+}
+
+/// A key in the place of the name of its source.
+#[test]
+fn key_in_place_of_a_name_is_never_printed() {
+    let home = TempDir::new().unwrap();
+    let key = "sk-planted-4711";
+    let hidden = |arguments: &[&str]| {
+        let run = in_home(home.path(), arguments).env("HANDSCTL_UNRELATED", key).run();
+        run.hides(key)
+    };
+    for reference in ["env", "file"].map(|form| format!("{{ {form} = \"{key}\" }}")).into_iter().chain([
+        format!("{{ secret = \"{key}\", key = \"k\" }}"),
+        format!("{{ secret = \"s\", key = \"{key}\" }}"),
+        format!("{{ env = \"{key}\", file = \"f\" }}"),
+    ]) {
+        for config in [
+            format!("[llm]\napi_key = {reference}"),
+            format!("[deploy.env]\nX = {reference}"),
+            format!("[sandbox]\nruntime_startup_env_vars = {{ A = {reference}, B_TOKEN = {reference} }}"),
+            format!("[condenser]\ntype = \"llm\"\nllm_config = {{ model = \"m\", api_key = {reference} }}"),
+            format!("[agent.a.extended]\napi_key = {reference}"),
+            format!("[extended]\napi_key = {reference}"),
+        ] {
+            std::fs::write(home.path().join("config.toml"), &config).unwrap();
+            for command in [
+                &["config", "check"][..],
+                &["config", "show"],
+                &["render"],
+                &["deploy"],
+                &["config", "get", "llm"],
+            ] {
+                let run = hidden(command);
+                assert!(run.code != Some(0) || command[1..] == ["get", "llm"], "{config}: {}", run.stderr);
+            }
+        }
+        std::fs::write(home.path().join("config.toml"), "").unwrap();
+        let assignment = format!("llm.api_key={reference}");
+        hidden(&["config", "check", "--set", &assignment]).exits(3);
+        hidden(&["config", "set", &assignment]).exits(3);
+        let variable = in_home(home.path(), &["config", "check"]).env("HANDSCTL_LLM__API_KEY", &reference);
+        variable.run().exits(3).hides(key);
+    }
+    let set = hidden(&["config", "check", "--set", &format!("llm.api_key={{ env = \"{key}\" }}")]);
+    set.says("error[HC0141]").says("the value looks like a key; write the name of the variable");
+}
+
 #[test]
 fn password_of_a_proxy_in_engine_output_is_hidden() {
     let home = TempDir::new().unwrap();

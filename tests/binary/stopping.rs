@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, mknodat};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -124,11 +124,34 @@ impl Waiting {
         (status.code(), status.signal(), begin.elapsed())
     }
 
+    /// Panics unless the program that the credential plugin has started ends, too.
+    fn assert_plugin_ends(&self, wait: Wait) {
+        if wait != Wait::Plugin {
+            return;
+        }
+        let id = std::fs::read_to_string(self.home.path().join("sleeping")).unwrap();
+        let id = Pid::from_raw(id.trim().parse().unwrap()).unwrap();
+        let begin = Instant::now();
+        while is_running(id) {
+            assert!(begin.elapsed() < Duration::from_secs(30), "process {id:?} of the plugin still runs");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn stderr(mut self, wait: Wait) -> String {
         if wait == Wait::Stderr {
             return String::new();
         }
         std::io::read_to_string(self.stderr.take().unwrap()).unwrap()
+    }
+}
+
+/// Whether a process exists and is no zombie that nobody awaits.
+fn is_running(id: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", id.as_raw_nonzero()));
+    match stat {
+        Ok(stat) => !stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')),
+        Err(_) => !Path::new("/proc/self/stat").exists() && test_kill_process(id).is_ok(),
     }
 }
 
@@ -149,7 +172,8 @@ fn write_kubeconfig(home: &Path, server: &TcpListener, wait: Wait) {
     let user = match wait {
         Wait::Plugin => json!({ "exec": {
             "apiVersion": "client.authentication.k8s.io/v1", "command": "/bin/sh",
-            "args": ["-c", "exec sleep 600"], "interactiveMode": "IfAvailable",
+            // A script whose child waits: `; true` keeps the shell from becoming it.
+            "args": ["-c", "sleep 600 & echo $! > sleeping; wait; true"], "interactiveMode": "IfAvailable",
         } }),
         Wait::TokenPipe => json!({ "tokenFile": "pipe" }),
         _ => json!({ "token": "t" }),
@@ -169,6 +193,7 @@ fn every_wait_ends_at_the_deadline() {
         let begin = Instant::now();
         let mut waiting = Waiting::start(wait, "3s");
         let (code, signal, took) = waiting.end(begin);
+        waiting.assert_plugin_ends(wait);
         let stderr = waiting.stderr(wait);
         eprintln!("{wait:?} ends {took:?} after its start");
         assert_eq!((code, signal), (Some(wait.code()), None), "{wait:?} after {took:?}: {stderr}");
@@ -184,6 +209,7 @@ fn sigterm_ends_every_wait() {
         let begin = Instant::now();
         waiting.signal(Signal::TERM);
         let (code, signal, took) = waiting.end(begin);
+        waiting.assert_plugin_ends(wait);
         let stderr = waiting.stderr(wait);
         eprintln!("{wait:?} ends {took:?} after SIGTERM");
         assert_eq!((code, signal), (Some(143), None), "{wait:?} after {took:?}: {stderr}");

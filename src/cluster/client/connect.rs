@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 
 use super::api::Api;
 use super::context::{self, ChosenContext, ContextOrigin, ContextSources};
-use super::credential_error::{credential_error, invalid_kubeconfig, user_secrets};
+use super::credential_error::{credential_error, invalid_kubeconfig, server_secrets, user_secrets};
 use super::credentials::{self, Bearer};
 use super::exec_credential::PluginCall;
 use super::kubeconfig::{self, KubeconfigFiles, PodAccount};
@@ -223,6 +223,14 @@ fn expiry_of(kubeconfig: &Kubeconfig, context: &str) -> Option<Timestamp> {
     token::expiry(info.token.as_ref()?.expose_secret())
 }
 
+/// Returns a server's URL as messages show it: without a user, a password and a query.
+fn address_of(url: &http::Uri) -> String {
+    let scheme = url.scheme_str().unwrap_or("https");
+    let authority = url.authority().map_or("", http::uri::Authority::as_str);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{}", url.path()).trim_end_matches('/').to_owned()
+}
+
 /// Checks that the kubeconfig's token can be sent.
 ///
 /// # Errors
@@ -253,7 +261,9 @@ impl ChosenCluster {
     /// # Errors
     /// Exit 4 if the kubeconfig's certificates are unusable, exit 5 if the credential plugin fails.
     pub async fn open(mut self) -> Result<Connection> {
-        let secrets = user_secrets(&self.config.auth_info);
+        let mut secrets = user_secrets(&self.config.auth_info);
+        secrets.extend(server_secrets(&self.config.cluster_url.to_string()));
+        secrets.extend(self.proxy.as_ref().map(Proxy::secrets).unwrap_or_default());
         let bearer = self.bearer().await?;
         let Self { mut config, choice, proxy, token_expiry, connect_limit } = self;
         ensure_header_token(&config, &choice.context)?;
@@ -267,7 +277,7 @@ impl ChosenCluster {
         if let Ok(value) = http::HeaderValue::from_str(&agent) {
             config.headers.push((http::header::USER_AGENT, value));
         }
-        let server = config.cluster_url.to_string();
+        let server = address_of(&config.cluster_url);
         let traffic = Arc::new(Traffic::default());
         let proxy_address = proxy.as_ref().map(|proxy| proxy.uri.to_string());
         let options = Options { proxy, bearer, traffic: traffic.clone() };
@@ -284,7 +294,7 @@ impl ChosenCluster {
         Ok(Connection {
             api: Api::new(client.await?, traffic),
             choice,
-            server: server.trim_end_matches('/').to_owned(),
+            server,
             proxy: proxy_address,
             token_expiry,
             secrets,

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::object::mask::without_quotes;
-use crate::object::{Mask, yaml};
+use crate::object::{Mask, url_secret, yaml};
 
 /// How many lines of a plugin's standard error an error carries.
 const TAIL: usize = 10;
@@ -129,6 +129,16 @@ fn plugin_secrets(plugin: &ExecConfig) -> Mask {
         }
         follows_flag = argument.starts_with('-');
     }
+    // `provideClusterInfo` passes the URLs to the plugin.
+    let cluster = plugin.cluster.iter().flat_map(|cluster| [&cluster.server, &cluster.proxy_url]);
+    cluster.flatten().for_each(|url| mask.extend(server_secrets(url)));
+    mask
+}
+
+/// Returns what may be secret in the URL of an API server or a proxy.
+pub(super) fn server_secrets(url: &str) -> Mask {
+    let mut mask = Mask::default();
+    url_secret::all_of(url).into_iter().for_each(|secret| mask.add(secret));
     mask
 }
 

@@ -11,6 +11,8 @@ use std::net::IpAddr;
 use http::Uri;
 use percent_encoding::percent_decode_str;
 
+use crate::object::Mask;
+
 /// The variables of the process that choose a proxy.
 #[derive(Clone, Default)]
 pub struct ProxyVariables {
@@ -50,6 +52,18 @@ pub(super) struct Proxy {
     pub(super) uri: Uri,
     /// User and password.
     pub(super) credentials: Option<(String, String)>,
+}
+
+impl Proxy {
+    /// Returns the password, or the user that is a token.
+    pub(super) fn secrets(&self) -> Mask {
+        let mut mask = Mask::default();
+        let secret = |(user, password): &(String, String)| {
+            if password.is_empty() { user.clone() } else { password.clone() }
+        };
+        self.credentials.as_ref().map(secret).iter().for_each(|secret| mask.add(secret));
+        mask
+    }
 }
 
 /// The credentials are secret.

@@ -10,7 +10,9 @@ use super::toml_key::dotted;
 use super::tree::{Data, KeyPosition, Node, SourceLayer, Table, TreeEntry};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::object::secret_name::is_sensitive;
 use crate::settings::format::by_name;
+use crate::settings::secrets::misplaced;
 use crate::settings::secrets::value::Reference;
 
 /// The result of a check.
@@ -169,6 +171,7 @@ impl Checker<'_> {
         }
         let position = &node.position;
         match (shape, &mut node.data) {
+            (Shape::Any, Data::Table(table)) if self.is_reference(table) => self.reference(table, position),
             (Shape::Any, data) => self.any(data),
             (Shape::Boolean, Data::Boolean(_))
             | (Shape::Number, Data::Integer(_) | Data::Float(_))
@@ -439,29 +442,43 @@ impl Checker<'_> {
         (format!("`{}` must be {}, not {}{consequence}", self.name(), shape.noun(), data.noun()), label)
     }
 
+    /// Whether a table in the place of a value without a type is a secret reference: it has only keys of one, and is under
+    /// a sensitive name or in a table in which every such value is a reference.
+    fn is_reference(&self, table: &Table) -> bool {
+        let is_in_typed_table = || {
+            matches!(self.path.first().map(String::as_str), Some("mcp" | "sandbox"))
+                && Reference::FORMS.iter().any(|form| is_form(table, form))
+        };
+        let is_secret = self.path.last().is_some_and(|name| is_sensitive(name));
+        misplaced::has_keys_of_reference(table.keys().map(String::as_str))
+            && (is_secret || is_in_typed_table())
+    }
+
     fn reference(&mut self, table: &Table, position: &KeyPosition) -> Keep {
-        let names: Vec<&str> = table.keys().map(String::as_str).collect();
-        let mut forms: Vec<Vec<&str>> = Reference::FORMS.iter().map(|form| form.to_vec()).collect();
-        for form in &mut forms {
-            form.sort_unstable();
-        }
         let has_values =
             table.values().all(|entry| entry.node.data.as_text().is_some_and(|text| !text.is_empty()));
-        if !forms.contains(&names) || !has_values {
+        if !has_values || !Reference::FORMS.iter().any(|form| is_form(table, form)) {
             let message = format!("`{}` is not a secret reference", self.name());
             let label = "{ env = \"NAME\" }, { file = \"path\" } or { secret = \"name\", key = \"key\" }";
             return self.error(Id::SecretUnavailable, message, position, label);
         }
         table.iter().fold(true, |keep, (name, entry)| {
-            let format = match name.as_str() {
-                "env" => "variable-name",
-                "secret" => "dns-name",
-                _ => return keep,
-            };
             let text = entry.node.data.as_text().unwrap_or_default();
-            self.at(name, |checker| checker.text(text, Some(format), &[], None, &entry.node.position)) && keep
+            let position = &entry.node.position;
+            if let Some(mistake) = misplaced::mistake(name, text) {
+                let message = format!("`{name}` of `{}` is not {}", self.name(), misplaced::noun(name));
+                return self.error(Id::SecretInReference, message, position, mistake);
+            }
+            let is_name = name != "secret"
+                || self.at(name, |checker| checker.text(text, Some("dns-name"), &[], None, position));
+            is_name && keep
         })
     }
+}
+
+/// Whether a table has exactly these keys.
+fn is_form(table: &Table, form: &[&str]) -> bool {
+    form.len() == table.len() && form.iter().all(|key| table.contains_key(*key))
 }
 
 /// How the application treats a value in the place of a table.

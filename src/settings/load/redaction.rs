@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::schema::{Shape, TableShape};
 use crate::object::secret_name::{ENDINGS, is_sensitive};
 use crate::object::url_secret;
+use crate::settings::secrets::misplaced;
 use crate::settings::secrets::value::Reference;
 
 /// The same for an unknown key, which may be misspelt: `api_keys`, `api_kye`, `tokn`. Masking one value too many is
@@ -71,6 +72,7 @@ fn in_value(
 ) {
     match value.get_ref() {
         DeValue::Table(table) => {
+            spans.extend(misplaced_keys(table));
             let inner = match shape {
                 // A reference is not a secret itself; another table in its place may contain the secret.
                 Some(Shape::Reference { .. }) => {
@@ -103,6 +105,18 @@ fn in_value(
         DeValue::String(text) if url_secret::has_secret(text) => spans.push(value.span()),
         _ => {}
     }
+}
+
+/// Returns the ranges of secrets that a reference has in place of a name.
+fn misplaced_keys(table: &DeTable<'_>) -> Vec<Range<usize>> {
+    if !misplaced::has_keys_of_reference(table.keys().map(|key| key.get_ref().as_ref())) {
+        return Vec::new();
+    }
+    let is_misplaced = |key: &str, value: &DeValue<'_>| {
+        value.as_str().is_some_and(|text| misplaced::mistake(key, text).is_some())
+    };
+    let values = table.iter().filter(|(key, value)| is_misplaced(key.get_ref(), value.get_ref()));
+    values.map(|(_, value)| value.span()).collect()
 }
 
 fn is_reference(table: &DeTable<'_>) -> bool {

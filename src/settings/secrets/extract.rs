@@ -89,7 +89,7 @@ impl SecretExtractor {
                     }
                 }
                 _ if is_url_with_secret(&entry.node) => self.warn_of_url(entry),
-                _ if holds_secret(name, typed.is_none(), self.accepts_references(), &entry.node) => {
+                _ if holds_secret(name, typed.is_none(), self.accepted_references(), &entry.node) => {
                     self.container(entry);
                 }
                 _ => {}
@@ -104,29 +104,29 @@ impl SecretExtractor {
             return;
         }
         let Some(variable) = variable(&self.path) else {
-            let names = references(&entry.node);
-            if names.iter().any(|reference| matches!(reference, Reference::Secret { .. })) {
-                let message = format!(
-                    "`{}` cannot be a Secret of the cluster: no variable reaches it",
-                    dotted(&self.path)
-                );
-                let label = "handsctl writes config.toml into a Secret: use { env = \"NAME\" } or { file = \"path\" }";
-                return self.report(
-                    Id::SecretUnavailable,
-                    Severity::Error,
-                    message,
-                    &entry.node.position,
-                    label.to_owned(),
-                );
+            if names_secret_of_cluster(&entry.node) {
+                return self.report_unreachable(&entry.node.position);
             }
             return self.extract_as(Form::Key, dotted(&self.path), &mut entry.node);
         };
         self.extract(variable, &mut entry.node);
     }
 
-    /// Whether a table with the keys of a reference is one, although the schema does not type the value.
-    fn accepts_references(&self) -> bool {
-        matches!(self.path.first().map(String::as_str), Some("mcp" | "sandbox"))
+    /// Reports a secret that is only in config.toml, where the application cannot read a Secret.
+    fn report_unreachable(&mut self, position: &KeyPosition) {
+        let name = dotted(&self.path);
+        let message = format!("`{name}` cannot be a Secret of the cluster: no variable reaches it");
+        let label =
+            "handsctl writes config.toml into a Secret: use { env = \"NAME\" } or { file = \"path\" }";
+        self.report(Id::SecretUnavailable, Severity::Error, message, position, label.to_owned());
+    }
+
+    /// Returns where a table with the keys of a reference is one, although the schema does not type the value.
+    fn accepted_references(&self) -> References {
+        match self.path.first().map(String::as_str) {
+            Some("mcp" | "sandbox") => References::All,
+            _ => References::UnderSensitiveNames,
+        }
     }
 
     /// Moves a list or table that the application also reads from one variable, as a Python literal.
@@ -139,11 +139,14 @@ impl SecretExtractor {
         };
         let Some(variable) = movable else {
             let (name, position) = (dotted(&self.path), entry.node.position.clone());
-            self.warn_if_visible(
-                &position,
-                &name,
-                "moved to a Secret, together with the whole config.toml".to_owned(),
-            );
+            if names_secret_of_cluster(&entry.node) {
+                return self.report_unreachable(&position);
+            }
+            if holds_secret(self.path.last().map_or("", String::as_str), true, References::None, &entry.node)
+            {
+                let label = "moved to a Secret, together with the whole config.toml".to_owned();
+                self.warn_if_visible(&position, &name, label);
+            }
             let data = std::mem::replace(&mut entry.node.data, Data::Secret);
             let value = FoundValue::Composed(Node { data, position: position.clone() });
             let path = self.path.clone();
@@ -157,15 +160,14 @@ impl SecretExtractor {
             return;
         };
         let position = entry.node.position.clone();
-        let names = references(&entry.node);
-        if names.iter().any(|reference| matches!(reference, Reference::Secret { .. })) {
+        if names_secret_of_cluster(&entry.node) {
             let message =
                 format!("`{}` is passed to the application as one value, {variable}", dotted(&self.path));
             let label =
                 "it cannot include a Secret of the cluster; use { env = \"NAME\" } or { file = \"path\" }";
             return self.report(Id::SecretUnavailable, Severity::Error, message, &position, label.to_owned());
         }
-        if holds_secret("", false, false, &entry.node) {
+        if holds_secret("", false, References::None, &entry.node) {
             self.warn_if_visible(
                 &position,
                 &variable,
@@ -444,12 +446,30 @@ fn is_url_with_secret(node: &Node) -> bool {
     node.data.as_text().is_some_and(url_secret::has_secret)
 }
 
-/// Whether a value contains a string under a sensitive name, or a reference if `references` is set. `inside`: whether
-/// the schema does not type `name`.
-fn holds_secret(name: &str, inside: bool, references: bool, node: &Node) -> bool {
+/// Whether a value contains a reference to a Secret of the cluster.
+fn names_secret_of_cluster(node: &Node) -> bool {
+    references(node).iter().any(|reference| matches!(reference, Reference::Secret { .. }))
+}
+
+/// Which tables with the keys of a reference count as secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum References {
+    None,
+    UnderSensitiveNames,
+    All,
+}
+
+/// Whether a value contains a string under a sensitive name, or a reference. `inside`: whether the schema does not type
+/// `name`.
+fn holds_secret(name: &str, inside: bool, references: References, node: &Node) -> bool {
     match &node.data {
         Data::Table(table) => {
-            (references && reference(table).is_some())
+            let counts = match references {
+                References::None => false,
+                References::UnderSensitiveNames => inside && is_sensitive(name),
+                References::All => true,
+            };
+            (counts && reference(table).is_some())
                 || table.iter().any(|(name, entry)| holds_secret(name, true, references, &entry.node))
         }
         Data::List(items) => items.iter().any(|item| holds_secret(name, inside, references, item)),

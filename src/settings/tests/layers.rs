@@ -457,3 +457,43 @@ fn list_with_references_becomes_one_variable() {
         Some("environment variable KEY")
     );
 }
+
+/// A condenser's model, an agent's extension: only config.toml has them, and it is part of the Secret then.
+#[test]
+fn references_in_untyped_tables_are_resolved() {
+    for (text, expected) in [
+        (
+            "[condenser]\ntype = \"llm\"\nllm_config = { model = \"m\", api_key = { env = \"KEY\" } }\n",
+            "api_key = \"from-a-variable\"",
+        ),
+        (
+            "[agent.a.condenser]\ntype = \"llm\"\nllm_config = { model = \"m\", api_key = { env = \"KEY\" } }\n",
+            "api_key = \"from-a-variable\"",
+        ),
+        ("[agent.a.extended]\napi_key = { env = \"KEY\" }\n", "api_key = \"from-a-variable\""),
+        ("[extended]\nx = { auth_token = { env = \"KEY\" } }\n", "auth_token = \"from-a-variable\""),
+    ] {
+        let folder = folder(text);
+        let environment = variables(&[("KEY", "from-a-variable")]);
+        let settings = read(&Request::default(), &environment, folder.path()).expect(text).settings;
+        let secret = settings.secret_app_config().expect(text);
+        assert!(secret.expose().contains(expected), "{}", secret.expose());
+        assert!(!settings.app_config_toml().contains("KEY"), "{}", settings.app_config_toml());
+        let of_cluster = text.replace("env = \"KEY\"", "secret = \"s\", key = \"k\"");
+        let error = read_text(&of_cluster).expect_err(text);
+        let message = &error.diagnostics()[0].message;
+        assert!(message.contains("cannot be a Secret of the cluster"), "{message}");
+        let incomplete = text.replace("env = \"KEY\"", "secret = \"s\"");
+        let error = read_text(&incomplete).expect_err(text);
+        assert!(error.diagnostics()[0].message.ends_with("is not a secret reference"), "{error:?}");
+        let missing = read_text(text).expect_err(text);
+        assert!(missing.diagnostics()[0].label.contains("KEY is not set"), "{missing:?}");
+    }
+}
+
+#[test]
+fn token_of_a_public_url_is_hidden_elsewhere() {
+    let settings =
+        read_text("[llm]\nbase_url = \"https://tok-planted@host/v1\"\n").expect("a warning").settings;
+    assert_eq!(settings.redacted("401 for tok-planted"), "401 for (redacted)");
+}
