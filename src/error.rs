@@ -229,6 +229,8 @@ struct Inner {
     diagnostics: Vec<Diagnostic>,
     location: Option<Location>,
     source: Option<Source>,
+    /// What a library reported, where the source says the same in words: for `-v`.
+    raw: Vec<String>,
 }
 
 impl Error {
@@ -244,6 +246,7 @@ impl Error {
             diagnostics: Vec::new(),
             location: None,
             source: None,
+            raw: Vec::new(),
         }))
     }
 
@@ -326,6 +329,7 @@ impl Error {
             diagnostics: self.0.diagnostics.iter().map(|diagnostic| diagnostic.map_texts(&change)).collect(),
             location: self.0.location.clone(),
             source: source.map(|source| source as Source),
+            raw: self.0.raw.iter().map(|text| change(text)).collect(),
         }))
     }
 
@@ -384,6 +388,22 @@ impl Error {
     pub fn caused_by(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// Sets the cause in words. What the library reported is kept for `-v`.
+    #[must_use]
+    pub fn caused_by_in_words(mut self, text: impl Into<String>, library: impl Into<Source>) -> Self {
+        self = self.caused_by(library);
+        let raw = self.causes();
+        self = self.caused_by(text.into());
+        self.0.raw = raw;
+        self
+    }
+
+    /// Returns what a library reported, outermost first; empty where the causes are its report.
+    #[must_use]
+    pub fn raw_causes(&self) -> &[String] {
+        &self.0.raw
     }
 
     /// Returns the id.
