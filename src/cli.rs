@@ -11,7 +11,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 
 use crate::catalogue::Id;
 use crate::command_line::{self, GlobalFlag, RepeatedFlags};
-use crate::commands::cluster::{down, status as cluster_status, up as cluster_up};
+use crate::commands::cluster::{down, list as cluster_list, status as cluster_status, up as cluster_up};
 use crate::commands::config::{
     check, edit, explain as config_explain, get, init, schema as config_schema, set, show,
 };
@@ -71,7 +71,7 @@ handsctl COMMAND --help explains a command";
 #[expect(missing_docs, reason = "each command is documented in its own file")]
 pub enum Command {
     Up(up::UpArgs),
-    /// Manage the local cluster: up, down, status
+    /// Manage the local cluster: up, down, status, list
     #[command(subcommand)]
     Cluster(ClusterCommand),
     Deploy(deploy::DeployArgs),
@@ -108,6 +108,7 @@ pub enum ClusterCommand {
     Up(cluster_up::ClusterUpArgs),
     Down(down::ClusterDownArgs),
     Status(cluster_status::ClusterStatusArgs),
+    List(cluster_list::ClusterListArgs),
 }
 
 /// A command of the group `image`.
@@ -191,6 +192,7 @@ fn cluster_argument(command: &Command) -> Option<&String> {
         ClusterCommand::Up(arguments) => &arguments.cluster,
         ClusterCommand::Down(arguments) => &arguments.cluster,
         ClusterCommand::Status(arguments) => &arguments.cluster,
+        ClusterCommand::List(_) => return None,
     };
     argument.as_ref()
 }
@@ -246,6 +248,9 @@ fn ensure_flags_are_used(unused: &UnusedFlags) -> crate::error::Result<()> {
         flags.iter().map(|flag| flag.forms().last().copied().unwrap_or_default()).collect();
     let message = format!("handsctl {command} does not use {}", names.join(", "));
     let mut error = Error::new(Id::Usage, Kind::Usage, message);
+    if command == "cluster list" {
+        return Err(error.hint("it lists all local clusters that handsctl created"));
+    }
     if command.starts_with("cluster ") {
         if flags.contains(&GlobalFlag::Name) {
             error = error.hint("[cluster].name is the cluster's name; --name is that of the application");
@@ -309,6 +314,7 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
             ClusterCommand::Up(arguments) => cluster_up::run(global, arguments, streams).await,
             ClusterCommand::Down(arguments) => down::run(global, arguments, streams).await,
             ClusterCommand::Status(arguments) => cluster_status::run(global, arguments, streams).await,
+            ClusterCommand::List(arguments) => cluster_list::run(arguments, streams).await,
         },
         Command::Deploy(arguments) => deploy::run(global, arguments, streams).await,
         Command::Diff(arguments) => diff::run(global, arguments, streams).await,
@@ -438,6 +444,7 @@ fn error_output(command: &Command) -> Output {
         Command::List(arguments) => Some(arguments.output),
         Command::Status(arguments) => Some(arguments.output),
         Command::Cluster(ClusterCommand::Status(arguments)) => Some(arguments.output),
+        Command::Cluster(ClusterCommand::List(arguments)) => Some(arguments.output),
         Command::Diff(arguments) => arguments.output.format(),
         Command::Config(ConfigCommand::Check(arguments)) => Some(arguments.output),
         Command::Config(ConfigCommand::Show(arguments)) => Some(arguments.output),
@@ -531,6 +538,9 @@ mod tests {
     fn flag_before_the_command_counts_like_one_behind_it() {
         let words = ["handsctl", "--name", "foo", "-q", "cluster", "down"].map(OsString::from);
         let error = ensure_flags_are_used(&parse(words).unwrap().unused).unwrap_err();
+        let list = ["handsctl", "cluster", "list", "-n", "a"].map(OsString::from);
+        let listed = ensure_flags_are_used(&parse(list).unwrap().unused).unwrap_err();
+        assert_eq!(listed.hints(), ["it lists all local clusters that handsctl created"]);
         assert_eq!(error.message(), "handsctl cluster down does not use --name");
         assert_eq!(
             error.hints(),

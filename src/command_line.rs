@@ -138,6 +138,7 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("cluster up", LOCAL),
     ("cluster down", LOCAL),
     ("cluster status", &[GlobalFlag::Config, GlobalFlag::Set]),
+    ("cluster list", NONE),
     ("deploy", CHANGE),
     ("diff", OBSERVE),
     ("status", OBSERVE),
@@ -252,7 +253,11 @@ impl RepeatedFlags {
     /// Returns the flags of one suggested command, each after a space.
     fn for_command(&self, command: &str, uses: &[GlobalFlag], following: &str) -> String {
         let has = |flag: GlobalFlag| following.split_whitespace().any(|word| flag.is_typed_as(word));
-        let cluster = self.cluster.iter().filter(|_| command.starts_with("cluster ")).map(String::as_str);
+        let cluster = self
+            .cluster
+            .iter()
+            .filter(|_| command.starts_with("cluster ") && command != "cluster list")
+            .map(String::as_str);
         let flags = self.flags.iter().filter(|(flag, _)| uses.contains(flag) && !has(*flag));
         cluster.chain(flags.map(|(_, text)| text.as_str())).fold(String::new(), |all, text| all + " " + text)
     }

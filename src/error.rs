@@ -231,6 +231,8 @@ struct Inner {
     keys: Vec<ConfigKey>,
     rejected_kind: Option<String>,
     source: Option<Source>,
+    /// What a library reported, where the source says the same in words: for `-v`.
+    raw: Vec<String>,
 }
 
 impl Error {
@@ -248,6 +250,7 @@ impl Error {
             keys: Vec::new(),
             rejected_kind: None,
             source: None,
+            raw: Vec::new(),
         }))
     }
 
@@ -332,6 +335,7 @@ impl Error {
             keys: self.0.keys.clone(),
             rejected_kind: self.0.rejected_kind.clone(),
             source: source.map(|source| source as Source),
+            raw: self.0.raw.iter().map(|text| change(text)).collect(),
         }))
     }
 
@@ -408,6 +412,22 @@ impl Error {
     pub fn caused_by(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// Sets the cause in words. What the library reported is kept for `-v`.
+    #[must_use]
+    pub fn caused_by_in_words(mut self, text: impl Into<String>, library: impl Into<Source>) -> Self {
+        self = self.caused_by(library);
+        let raw = self.causes();
+        self = self.caused_by(text.into());
+        self.0.raw = raw;
+        self
+    }
+
+    /// Returns what a library reported, outermost first; empty where the causes are its report.
+    #[must_use]
+    pub fn raw_causes(&self) -> &[String] {
+        &self.0.raw
     }
 
     /// Returns the id.

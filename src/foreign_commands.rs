@@ -45,7 +45,10 @@ const FOREIGN: &[(&[&str], &str)] = &[
         &["load", "pull", "images", "push"],
         "handsctl image load and handsctl image pull put images on the nodes",
     ),
-    (&["clusters", "kind", "minikube"], "handsctl cluster up, down and status manage the local cluster"),
+    (
+        &["clusters", "kind", "minikube"],
+        "handsctl cluster list lists the local clusters; handsctl cluster up, down and status manage one",
+    ),
     (
         &["login", "auth", "role", "roles"],
         "handsctl rbac prints the roles that an account needs; the login is that of the kubeconfig",

@@ -243,6 +243,7 @@ mod tests {
             "cluster up",
             "cluster down",
             "cluster status",
+            "cluster list",
             "config check",
         ] {
             assert!(help(&format!("{path} --help")).contains("In order: "), "{path}");

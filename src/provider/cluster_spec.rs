@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The desired state of a local cluster, for every provider.
@@ -23,7 +24,7 @@ pub struct ClusterSpec {
 }
 
 /// Ports of this computer that forward to the first node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ports {
     /// Address that the ports listen on.
     #[serde(rename = "http_address")]

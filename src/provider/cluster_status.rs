@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::local_cluster::{Condition, LocalProvider};
 use super::{kind, kwok};
 
 /// The status of a local cluster.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ClusterStatus {
     /// Name of the cluster.
     pub name: String,
@@ -26,7 +27,7 @@ pub struct ClusterStatus {
 }
 
 /// Details that depend on the provider.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(tag = "provider", rename_all = "lowercase")]
 pub enum Details {
     /// A kind cluster: its nodes are containers.

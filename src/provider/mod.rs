@@ -3,6 +3,7 @@
 //!
 //! - `dispatch`: selects the provider and forwards the calls to it.
 //! - `cluster_spec`: the desired state. `local_cluster`: the results of `up` and `down`. `cluster_status`: the status.
+//! - `cluster_list`: the clusters that handsctl created.
 //!
 //! The providers:
 //! - `kind`: nodes are containers. `engine`: the container engines that kind can use.
@@ -19,6 +20,7 @@
 
 mod assets;
 mod atomic_file;
+mod cluster_list;
 mod cluster_spec;
 mod cluster_status;
 mod command;
@@ -38,6 +40,7 @@ mod state_file;
 
 pub use assets::component::ControlPlaneComponent;
 pub use atomic_file::replace as replace_file;
+pub use cluster_list::{ClusterList, ListedCluster, ListedCondition, list};
 pub use cluster_spec::{ClusterSpec, Ports, ResourceAmount, Workload};
 pub use cluster_status::{ClusterStatus, Details};
 pub use dispatch::{

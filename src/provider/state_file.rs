@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,9 @@ pub(super) struct StateFile<S> {
     schema: u32,
     provider: LocalProvider,
     pub(super) phase: StatePhase,
+    /// When the creation started; None: an earlier version of handsctl did not record it, or the record was lost.
+    #[serde(default)]
+    pub(super) created: Option<Timestamp>,
     /// The kubeconfig files that the context was merged into; `down` removes it from them.
     #[serde(default)]
     pub(super) merged: Vec<KubeconfigEntry>,
@@ -62,7 +66,14 @@ pub(super) struct StateFile<S> {
 impl<S: ProviderState> StateFile<S> {
     /// A record of a cluster whose creation starts now.
     pub(super) fn new(state: S) -> Self {
-        Self { schema: SCHEMA, provider: S::PROVIDER, phase: StatePhase::Creating, merged: Vec::new(), state }
+        Self {
+            schema: SCHEMA,
+            provider: S::PROVIDER,
+            phase: StatePhase::Creating,
+            created: Some(Timestamp::now()),
+            merged: Vec::new(),
+            state,
+        }
     }
 }
 
@@ -76,6 +87,8 @@ struct Version {
 #[derive(Debug, Deserialize)]
 struct Head {
     provider: LocalProvider,
+    #[serde(default)]
+    created: Option<Timestamp>,
     #[serde(default)]
     merged: Vec<KubeconfigEntry>,
 }
@@ -101,6 +114,18 @@ pub(super) fn provider(own: &Path) -> Result<Option<LocalProvider>> {
     let path = own.join(RECORD);
     match text(&path)? {
         Some(text) => head(&path, &text).map(|head| Some(head.provider)),
+        None => Ok(None),
+    }
+}
+
+/// Returns when the creation of the cluster in a folder started; None: it is not recorded.
+///
+/// # Errors
+/// `HC9003` if the record cannot be read or was written by another version of handsctl.
+pub(super) fn created(own: &Path) -> Result<Option<Timestamp>> {
+    let path = own.join(RECORD);
+    match text(&path)? {
+        Some(text) => head(&path, &text).map(|head| head.created),
         None => Ok(None),
     }
 }
@@ -231,6 +256,7 @@ mod tests {
         let record = StateFile { merged: vec![merged.clone()], ..StateFile::new(KwokLike { ports: 7 }) };
         write(&own, &record).unwrap();
         assert_eq!((provider(&own).unwrap(), exists(&own)), (Some(LocalProvider::Kwok), true));
+        assert_eq!(created(&own).unwrap(), record.created);
         assert_eq!(read::<KwokLike>(&own).unwrap(), Some(record));
         assert_eq!(read::<KindLike>(&own).unwrap(), None);
         assert_eq!(all::<KindLike>(state.path()).unwrap(), []);

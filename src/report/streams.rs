@@ -234,6 +234,12 @@ impl Streams {
         self.settings.out.terminal
     }
 
+    /// Returns whether stderr is a terminal.
+    #[must_use]
+    pub fn err_is_terminal(&self) -> bool {
+        self.settings.err.terminal
+    }
+
     /// Returns whether a question can be asked: stdin and stderr are terminals, and no CI service runs the command.
     #[must_use]
     pub fn can_ask(&self) -> bool {

@@ -321,8 +321,7 @@ impl Session {
     /// clusters. Then repeated requests are useless.
     pub(super) async fn local_cluster_stopped(&self) -> Error {
         let Connection { choice, server, api, .. } = &self.connection;
-        let outage = api.traffic().outage();
-        local_state::stopped(&choice.context, &self.settings.cluster, &self.environment, outage).await;
+        local_state::stopped(&choice.context, &self.settings.cluster, &self.environment, api.traffic()).await;
         let message = format!("cannot reach the cluster of context `{}`", choice.context);
         Error::new(Id::Unreachable, Kind::Unreachable, message).fact("server", server.clone())
     }

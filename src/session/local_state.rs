@@ -6,6 +6,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::catalogue::Id;
+use crate::cluster::client::pending_calls::PendingCalls;
+use crate::cluster::client::traffic::Traffic;
 use crate::error::Error;
 use crate::provider::{self, Condition, Environment};
 use crate::settings::handsctl::Cluster;
@@ -36,21 +38,18 @@ pub(super) async fn explained(
 /// The label of the line with the state of the local cluster.
 const CLUSTER: &str = "cluster";
 /// The state of the local cluster is read after an outage of this length: a restart of its API server is shorter.
-const OUTAGE: Duration = Duration::from_secs(5);
+const OUTAGE: Duration = Duration::from_secs(4);
+/// How often to check whether an outage has begun.
+const CHECK: Duration = Duration::from_millis(500);
 
-/// Waits until an outage has lasted for [`OUTAGE`] and the local cluster which handsctl created for the context does not
-/// run. Pending forever for another context.
-pub(super) async fn stopped(
-    context: &str,
-    cluster: &Cluster,
-    environment: &Environment,
-    outage: watch::Receiver<Option<Instant>>,
-) {
+/// Waits until the API server has not responded for [`OUTAGE`] and the local cluster which handsctl created for the
+/// context does not run. Pending forever for another context.
+pub(super) async fn stopped(context: &str, cluster: &Cluster, environment: &Environment, traffic: &Traffic) {
     if !is_own(context, cluster, environment) {
         std::future::pending::<()>().await;
     }
     loop {
-        long_outage(&outage).await;
+        long_silence(&traffic.outage(), traffic.calls()).await;
         let status = provider::status(environment, cluster.provider, cluster.name.as_str()).await;
         if status.is_ok_and(|status| is_stopped(status.condition)) {
             return;
@@ -59,14 +58,16 @@ pub(super) async fn stopped(
     }
 }
 
-/// Waits for an outage of [`OUTAGE`].
-async fn long_outage(outage: &watch::Receiver<Option<Instant>>) {
+/// Waits for an outage of [`OUTAGE`], or for a request that has waited that long: an API server without its store
+/// accepts connections and does not respond.
+async fn long_silence(outage: &watch::Receiver<Option<Instant>>, calls: &PendingCalls) {
     loop {
-        let since = *outage.borrow();
-        match since.map(|since| OUTAGE.saturating_sub(since.elapsed())) {
+        let outage = outage.borrow().map(|since| since.elapsed());
+        let waited = calls.oldest().map(|call| call.waited());
+        match outage.max(waited).map(|silence| OUTAGE.saturating_sub(silence)) {
             Some(Duration::ZERO) => return,
             Some(left) => sleep(left).await,
-            None => sleep(OUTAGE).await,
+            None => sleep(CHECK).await,
         }
     }
 }
@@ -103,6 +104,8 @@ fn explanation(condition: Condition, id: Id) -> Option<(&'static str, &'static s
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -117,9 +120,23 @@ mod tests {
             sleep(Duration::from_secs(20)).await;
             sender.send_replace(Some(Instant::now()));
         };
-        tokio::join!(long_outage(&outage), restart);
+        let calls = PendingCalls::default();
+        tokio::join!(long_silence(&outage, &calls), restart);
         let waited = begin.elapsed();
-        assert!(waited >= Duration::from_secs(34) && waited < Duration::from_secs(45), "{waited:?}");
+        assert!(waited >= Duration::from_secs(33) && waited < Duration::from_secs(35), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_without_response_counts_like_an_outage() {
+        let (_sender, outage) = watch::channel(None);
+        let calls = Arc::new(PendingCalls::default());
+        let quick = calls.begin("get /version".to_owned());
+        sleep(Duration::from_secs(3)).await;
+        drop(quick);
+        let begin = Instant::now();
+        let _slow = calls.begin("get /api".to_owned());
+        long_silence(&outage, &calls).await;
+        assert_eq!(begin.elapsed(), OUTAGE);
     }
 
     #[test]

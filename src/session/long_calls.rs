@@ -18,6 +18,8 @@ use crate::report::Streams;
 
 /// A request is reported after this long, and again each time.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Somebody at a terminal is told earlier that the command waits, and for what.
+const FIRST_AT_TERMINAL: Duration = Duration::from_secs(2);
 
 /// The requests of a command that wait for a response; empty until the command connects to a cluster.
 #[derive(Default)]
@@ -33,7 +35,7 @@ impl LongCalls {
     /// Sends an event for each long wait.
     pub(crate) async fn report(&self, deadline: Deadline, events: &Events) -> Infallible {
         loop {
-            let message = self.long_wait().await;
+            let message = self.long_wait(REPORT_INTERVAL).await;
             let left = Some(deadline.at.saturating_duration_since(Instant::now()));
             events.send(Event::Waiting { object: None, message, left }).await;
         }
@@ -41,8 +43,10 @@ impl LongCalls {
 
     /// Prints a line for each long wait.
     async fn print(&self, streams: &Streams) -> Infallible {
+        let mut after = if streams.err_is_terminal() { FIRST_AT_TERMINAL } else { REPORT_INTERVAL };
         loop {
-            let (streams, line) = (streams.clone(), format!("waiting: {}\n", self.long_wait().await));
+            let (streams, line) = (streams.clone(), format!("waiting: {}\n", self.long_wait(after).await));
+            after = REPORT_INTERVAL;
             // A write that blocks must not delay the deadline.
             let _it_never_panics = tokio::task::spawn_blocking(move || streams.progress(&line)).await;
         }
@@ -55,12 +59,12 @@ impl LongCalls {
         deadline.passed(call.as_deref()).hint(LONGER_LIMIT)
     }
 
-    /// Waits for the next time at which a request has waited for long, and describes the request.
-    async fn long_wait(&self) -> String {
+    /// Waits for the next time at which a request has waited for so long, and describes the request.
+    async fn long_wait(&self, after: Duration) -> String {
         loop {
-            tokio::time::sleep(REPORT_INTERVAL).await;
+            tokio::time::sleep(after).await;
             let call = self.0.get().and_then(|calls| calls.oldest());
-            if let Some(call) = call.filter(|call| call.waited() >= REPORT_INTERVAL) {
+            if let Some(call) = call.filter(|call| call.waited() >= after) {
                 return call.describe();
             }
         }

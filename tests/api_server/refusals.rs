@@ -166,9 +166,10 @@ fn refused_connection_exits_4_with_server_and_hint() {
             .within(UNREACHABLE_LIMIT)
             .says("error[HC1010]: cannot reach the cluster of context")
             .says(&format!("server    {server}"))
-            .says("Connection refused")
+            .says("caused by: nothing listens there (connection refused)")
             .says("hint: is the cluster running, and is this the right context?")
-            .never_says("ServiceError");
+            .never_says("ServiceError")
+            .never_says("os error");
     }
 }
 

@@ -430,3 +430,50 @@ fn cluster_status_with_hanging_engine_exits_10() {
     let run = in_home(computer.path(), &status).env("PATH", computer.path()).without("DOCKER_HOST").run();
     run.exits(10).says("the state of cluster local-hands was not read").within(HANGING_ENGINE_LIMIT);
 }
+
+#[test]
+fn cluster_list_without_clusters_names_the_next_command() {
+    let computer = Computer::new(&[]);
+    let run = in_home(computer.path(), &["cluster", "list"]).run().exits(0);
+    assert_eq!(
+        (run.stdout.as_str(), run.stderr.contains("no local clusters; handsctl cluster up")),
+        ("", true)
+    );
+    let run = in_home(computer.path(), &["cluster", "list", "-o", "json"]).run().exits(0);
+    assert_eq!((run.stdout.trim(), run.stderr.as_str()), ("[]", ""));
+}
+
+#[test]
+fn cluster_list_reports_each_record_also_without_engine() {
+    let computer = Computer::new(&[("docker", DOCKER)]);
+    computer.write_unfinished_record(16443);
+    let clusters = computer.path().join(".local/state/handsctl/clusters");
+    let damaged = clusters.join("damaged");
+    std::fs::create_dir_all(&damaged).unwrap();
+    std::fs::write(damaged.join("handsctl.json"), r#"{"schema": 99, "provider": "kind"}"#).unwrap();
+    std::fs::create_dir_all(clusters.join("empty")).unwrap();
+    let list = || {
+        let command =
+            in_home(computer.path(), &["cluster", "list", "-o", "json"]).env("PATH", computer.path());
+        let run = command.without("DOCKER_HOST").without("KIND_EXPERIMENTAL_PROVIDER").run().exits(0);
+        let states: Vec<(String, String)> = run
+            .json()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|cluster| {
+                ["name", "condition"].map(|field| cluster[field].as_str().unwrap().to_owned()).into()
+            })
+            .collect();
+        (states, run.stderr)
+    };
+    let states = |trial: &str| [("damaged", "unknown"), ("trial", trial)].map(|(a, b)| (a.into(), b.into()));
+    // Its containers do not exist.
+    assert_eq!(list(), (states("gone").to_vec(), String::new()));
+    std::fs::write(computer.path().join("made"), "16443\n").unwrap();
+    assert_eq!(list().0, states("incomplete"));
+    std::fs::remove_file(computer.path().join("docker")).unwrap();
+    let (without_engine, warning) = list();
+    assert_eq!(without_engine, states("unknown"));
+    assert!(warning.starts_with("warning[HC2001]"), "{warning}");
+}

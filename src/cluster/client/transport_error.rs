@@ -39,9 +39,26 @@ pub(crate) fn transport_error(action: &str, error: kube::Error) -> Error {
             .caused_by(cause(error))
             .hint("the server's URL in the kubeconfig begins with https, but the server may not use TLS");
     }
-    Error::new(Id::Unreachable, Kind::Unreachable, action)
-        .caused_by(cause(error))
-        .hint("is the cluster running, and is this the right context?")
+    let unreachable = Error::new(Id::Unreachable, Kind::Unreachable, action);
+    let unreachable = match in_words(&error) {
+        Some(words) => unreachable.caused_by_in_words(words, cause(error)),
+        None => unreachable.caused_by(cause(error)),
+    };
+    unreachable.hint("is the cluster running, and is this the right context?")
+}
+
+/// Says in words why no connection was opened; None: the library's text is all that is known.
+fn in_words(error: &kube::Error) -> Option<&'static str> {
+    if chain(error).contains(NAME_NOT_RESOLVED) {
+        return Some("the server's name is not known to the resolver");
+    }
+    let kind =
+        sources(error).find_map(|source| source.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    match kind? {
+        ErrorKind::ConnectionRefused => Some("nothing listens there (connection refused)"),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Some("there is no route to the server"),
+        _ => None,
+    }
 }
 
 /// Returns the error for a request that timed out.
@@ -119,4 +136,20 @@ fn is_untrusted(text: &str) -> bool {
 
 fn chain(error: &(dyn StdError + 'static)) -> String {
     sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_connection_is_told_in_words_and_raw() {
+        let refused = || kube::Error::Service(Box::new(std::io::Error::from(ErrorKind::ConnectionRefused)));
+        let error = transport_error("cannot read", refused()).map_texts(str::to_uppercase);
+        assert_eq!(error.causes(), ["NOTHING LISTENS THERE (CONNECTION REFUSED)"]);
+        assert_eq!(error.raw_causes(), ["CONNECTION REFUSED"]);
+        let other = kube::Error::Service(Box::new(std::io::Error::from(ErrorKind::ConnectionReset)));
+        let error = transport_error("cannot read", other);
+        assert_eq!((error.causes().len(), error.raw_causes().len()), (1, 0));
+    }
 }

@@ -1,10 +1,11 @@
 //! The processes of a kwok cluster.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A process that `kwokctl` starts. kwokctl uses its name for the link in the cluster's `bin`, its log and its pid
 /// file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ControlPlaneComponent {
     /// The store of the API server.

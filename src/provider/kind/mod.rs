@@ -38,5 +38,5 @@ pub use images::{LoadedImage, Nodes, Require};
 pub(super) use images::{load, nodes_with, replaced};
 pub use spec::KindSpec;
 pub use status::{KindDetails, NodeStatus};
-pub(super) use status::{own_kubeconfig, recorded_differences, recorded_ports, status};
+pub(super) use status::{own_kubeconfig, recorded_differences, recorded_ports, status, status_on};
 pub(super) use up::up;

@@ -1,5 +1,6 @@
 //! The spec of a cluster, and its differences from the desired state. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::provider::cluster_spec::{ClusterSpec, Ports};
@@ -14,7 +15,7 @@ const NODE_IMAGE: &str =
     "kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d";
 
 /// The spec that a cluster was created from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KindSpec {
     /// Image of the nodes.
     pub image: String,

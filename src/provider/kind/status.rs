@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::folder::KindFolder;
@@ -9,13 +10,13 @@ use super::inspect::{ClusterOwner, inspect};
 use super::spec::{self, KindSpec, KindStateFile};
 use crate::error::Result;
 use crate::provider::cluster_spec::{ClusterSpec, Ports};
-use crate::provider::engine::{self, Patience};
+use crate::provider::engine::{self, NoEngine, Patience, Server};
 use crate::provider::environment::Environment;
 use crate::provider::local_cluster::Condition;
 use crate::provider::state_file;
 
 /// Details of a kind cluster for `cluster status`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct KindDetails {
     /// `docker 28.2.2`; None: no engine is usable.
     pub engine: Option<String>,
@@ -26,7 +27,7 @@ pub struct KindDetails {
 }
 
 /// One node of a cluster.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct NodeStatus {
     /// Name of the container and of the node.
     pub name: String,
@@ -46,11 +47,20 @@ pub(crate) struct Status {
 
 /// Returns the status of the cluster.
 pub(crate) async fn status(environment: &Environment, name: &str, patience: Patience<'_>) -> Result<Status> {
+    status_on(environment, name, &engine::find(environment, patience).await).await
+}
+
+/// Returns the status of the cluster on this engine.
+pub(crate) async fn status_on(
+    environment: &Environment,
+    name: &str,
+    engine: &std::result::Result<Server, NoEngine>,
+) -> Result<Status> {
     let folder = KindFolder::new(&environment.state, name);
     let record: Option<KindStateFile> = state_file::read(&folder.own)?;
     let spec = record.map(|record| record.state.spec);
     let kubeconfig = folder.kubeconfig();
-    let server = match engine::find(environment, patience).await {
+    let server = match engine {
         Ok(server) => server,
         Err(error) => {
             let details = KindDetails { engine: None, spec, nodes: Vec::new() };

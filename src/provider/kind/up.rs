@@ -120,7 +120,10 @@ async fn restore_record(
     let nodes = cluster.nodes.iter().map(|node| node.id.clone()).collect();
     let spec = spec::from_containers(&cluster.nodes);
     let mut record = cluster.record.clone().unwrap_or_else(|| {
-        KindStateFile::new(KindState { engine: client.engine, nodes, api_port: None, spec })
+        let state = KindState { engine: client.engine, nodes, api_port: None, spec };
+        let mut record = KindStateFile::new(state);
+        record.created = None;
+        record
     });
     record.phase = StatePhase::Ready;
     export_kubeconfig(environment, folder, client, events).await?;

@@ -1,5 +1,6 @@
 //! The spec of a cluster as its record keeps it, and its differences from the desired state.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::provider::assets::component::ControlPlaneComponent;
@@ -8,7 +9,7 @@ use crate::provider::local_cluster::LocalProvider;
 use crate::provider::state_file::{self, ProviderState};
 
 /// The spec that a cluster was created from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KwokSpec {
     /// Number of nodes in addition to the first one.
     pub workers: u32,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::folder::KwokFolder;
@@ -15,7 +16,7 @@ use crate::provider::local_cluster::Condition;
 use crate::provider::state_file::{self, StatePhase};
 
 /// Details of a kwok cluster for `cluster status`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct KwokDetails {
     /// The spec that it was created from.
     pub spec: Option<KwokSpec>,
@@ -28,7 +29,7 @@ pub struct KwokDetails {
 }
 
 /// One process of a cluster.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ProcessStatus {
     /// The component.
     pub component: ControlPlaneComponent,

@@ -131,6 +131,15 @@ fn causes_and_hints(causes: &[String], hints: &[String], style: Style) -> String
     }))
 }
 
+/// Renders what a library reported, for `-v`.
+pub(crate) fn raw_causes(error: &Error, style: Style) -> String {
+    let lines = error
+        .raw_causes()
+        .iter()
+        .map(|cause| format!("{} {}", style.palette.dim("  reported:"), one_line(cause)));
+    format::lines(lines)
+}
+
 /// The result of a command that failed before it had one, for programs: `{"error": {…}}`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FailureObject<'a> {

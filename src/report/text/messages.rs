@@ -48,7 +48,11 @@ impl Streams {
     /// Writes an error to stderr as text. In a GitHub workflow it adds annotations.
     pub fn error(&self, error: &Error) {
         let error = &error.map_texts(|text| self.hidden(text));
-        let text = error::render(error, style_of(self.settings.err));
+        let style = style_of(self.settings.err);
+        let mut text = error::render(error, style);
+        if self.settings.verbose > 0 {
+            text += &error::raw_causes(error, style);
+        }
         self.err(&self.annotated(&text, |checkout| github::error(error, checkout)));
     }
 
