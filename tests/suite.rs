@@ -67,6 +67,7 @@ mod api_server {
 
 mod containers {
     mod application;
+    mod image;
     mod kind;
     mod volumes;
 }
