@@ -25,6 +25,7 @@ mod binary {
     pub(crate) mod pipelines;
     mod provider;
     mod render;
+    mod shipping;
     mod stopping;
     mod tidy;
     mod words;
