@@ -54,10 +54,10 @@ struct UnusedFlags {
 
 const TOP_EXAMPLES: &str = "\
 Examples:
-  handsctl up                        create a local cluster, deploy OpenHands
-  handsctl deploy --context prod     apply config.toml to an existing cluster
-  handsctl render --split manifests  write the manifests to files
-  handsctl status && echo healthy    use the exit code as the verdict
+  handsctl up                        # create a local cluster, deploy OpenHands
+  handsctl deploy --context prod     # apply config.toml to an existing cluster
+  handsctl render --split manifests  # write the manifests to files
+  handsctl status && echo healthy    # use the exit code as the verdict
 
 Exit codes: 0 done or healthy, 1 differences, 2 usage, 3 configuration,
 4 unreachable, 5 not authenticated, 6 forbidden, 7 owned by someone else,
@@ -152,6 +152,16 @@ fn with_hidden_flags(mut command: clap::Command, path: &str, global: &[clap::Arg
     };
     // clap propagates a global flag only to commands that do not define it themselves.
     command.args(global.iter().filter(is_unused).map(|flag| flag.clone().hide(true)))
+}
+
+impl Cli {
+    /// Checks that the command uses every typed global flag.
+    ///
+    /// # Errors
+    /// Exit 2 with the flags that it would ignore.
+    pub fn check_flags(&self) -> crate::error::Result<()> {
+        ensure_flags_are_used(&self.unused)
+    }
 }
 
 /// Parses a command line, with the program as its first word.
@@ -250,7 +260,7 @@ pub async fn main(cli: Cli) -> ExitCode {
         Color::Never => ColorChoice::Never,
     };
     let streams = Streams::from_environment(color, cli.global.quiet, cli.global.verbose);
-    let result = match ensure_flags_are_used(&cli.unused) {
+    let result = match cli.check_flags() {
         Ok(()) => dispatch(&cli, &streams).await,
         Err(error) => Err(error.into()),
     };

@@ -20,6 +20,7 @@ mod binary {
     mod cli;
     mod completion;
     mod config;
+    pub(crate) mod documented;
     mod engines;
     mod hidden;
     pub(crate) mod pipelines;
@@ -39,6 +40,7 @@ mod api_server {
     mod deploy;
     mod dev;
     mod differences;
+    mod documented;
     mod extra;
     mod faults;
     mod forged;
