@@ -29,7 +29,7 @@ impl Line {
 }
 
 /// Programs of others that the lines call. They only read their stdin here.
-pub(crate) const FOREIGN_PROGRAMS: &[&str] = &["cargo", "code", "gh", "jq", "less", "ln", "man"];
+pub(crate) const FOREIGN_PROGRAMS: &[&str] = &["cargo", "cat", "code", "gh", "jq", "less", "ln", "man"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -48,6 +48,13 @@ pub(crate) fn shell_blocks(document: &str) -> Vec<Line> {
     let lines = blocks.iter().flat_map(|block| block.lines());
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| Line::new(document, line)).collect()
+}
+
+/// The commands of the screens in a document.
+fn screens(document: &str) -> Vec<Line> {
+    let blocks = blocks(document, "console");
+    let commands = blocks.iter().filter_map(|block| block.lines().next()?.strip_prefix("$ "));
+    commands.map(|command| Line::new(document, command)).collect()
 }
 
 /// The examples of every command's help.
@@ -150,6 +157,9 @@ fn documented_command_lines_are_accepted() {
         ["action.yml", ".gitlab/handsctl.yml"].iter().flat_map(|file| pipeline_arguments(file)).collect();
     assert_eq!(arguments.len(), 2, "{arguments:?}");
     lines.extend(arguments);
+    let screens = screens("docs/screens/README.md");
+    assert!(screens.len() > 8, "{screens:?}");
+    lines.extend(screens);
     let mut rejected = Vec::new();
     let mut accepted = 0;
     for line in &lines {
