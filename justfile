@@ -32,3 +32,8 @@ test-containers:
 # Measure the table of docs/performance.md and write it
 bench:
     cargo bench --bench performance -- --write
+
+# Capture the screens of docs/screens/README.md again (tmux; creates and deletes a simulated cluster)
+screens:
+    cargo build --locked
+    docs/screens/capture target/debug/handsctl

@@ -54,10 +54,10 @@ struct UnusedFlags {
 
 const TOP_EXAMPLES: &str = "\
 Examples:
-  handsctl up                        create a local cluster, deploy OpenHands
-  handsctl deploy --context prod     apply config.toml to an existing cluster
-  handsctl render --split manifests  write the manifests to files
-  handsctl status && echo healthy    use the exit code as the verdict
+  handsctl up                        # create a local cluster, deploy OpenHands
+  handsctl deploy --context prod     # apply config.toml to an existing cluster
+  handsctl render --split manifests  # write the manifests to files
+  handsctl status && echo healthy    # use the exit code as the verdict
 
 Exit codes: 0 done or healthy, 1 differences, 2 usage, 3 configuration,
 4 unreachable, 5 not authenticated, 6 forbidden, 7 owned by someone else,
@@ -153,6 +153,17 @@ fn with_hidden_flags(mut command: clap::Command, path: &str, global: &[clap::Arg
     };
     // clap propagates a global flag only to commands that do not define it themselves.
     command.args(global.iter().filter(is_unused).map(|flag| flag.clone().hide(true)))
+}
+
+impl Cli {
+    /// Checks that the command uses every typed global flag, and that they choose one cluster.
+    ///
+    /// # Errors
+    /// Exit 2 with the flags that it would ignore, or that contradict each other.
+    pub fn check_flags(&self) -> crate::error::Result<()> {
+        ensure_flags_are_used(&self.unused)?;
+        ensure_one_cluster(&self.global)
+    }
 }
 
 /// Parses a command line, with the program as its first word.
@@ -284,8 +295,7 @@ pub async fn main(cli: Cli) -> ExitCode {
         Color::Never => ColorChoice::Never,
     };
     let streams = Streams::from_environment(color, cli.global.quiet, cli.global.verbose);
-    let checked = ensure_flags_are_used(&cli.unused).and_then(|()| ensure_one_cluster(&cli.global));
-    let result = match checked {
+    let result = match cli.check_flags() {
         Ok(()) => dispatch(&cli, &streams).await,
         Err(error) => Err(error.into()),
     };

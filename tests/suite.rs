@@ -20,11 +20,13 @@ mod binary {
     mod cli;
     mod completion;
     mod config;
+    pub(crate) mod documented;
     mod engines;
     mod hidden;
     pub(crate) mod pipelines;
     mod provider;
     mod render;
+    mod shipping;
     mod stopping;
     mod tidy;
     mod words;
@@ -38,6 +40,7 @@ mod api_server {
     mod deploy;
     mod dev;
     mod differences;
+    mod documented;
     mod extra;
     mod faults;
     mod forged;
@@ -67,6 +70,7 @@ mod api_server {
 
 mod containers {
     mod application;
+    mod image;
     mod kind;
     mod volumes;
 }

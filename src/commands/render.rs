@@ -22,7 +22,7 @@ use crate::session::cluster_session::{self, Secrets};
 /// bytes. Secrets are not printed: the manifests name a Secret that you create.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl render | kubectl diff --server-side -f -\n  handsctl render --split manifests --include-namespace"
+    after_help = "Examples:\n  handsctl render | kubectl diff --server-side --field-manager=handsctl -f -\n  handsctl render --split manifests --include-namespace"
 )]
 pub struct RenderArgs {
     /// Write one file per object into this folder instead of stdout; the names sort in the order of applying

@@ -16,7 +16,7 @@ use crate::settings::{self, KeyReference, KeyValue};
 /// without a value prints nothing.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl config get deploy.host\n  handsctl config get kubernetes          every key of a table\n  handsctl config get deploy.env.LOG_LEVEL -o json"
+    after_help = "Examples:\n  handsctl config get deploy.host\n  handsctl config get kubernetes          # every key of a table\n  handsctl config get deploy.env.LOG_LEVEL -o json"
 )]
 pub struct ConfigGetArgs {
     /// A key or a table, with dots

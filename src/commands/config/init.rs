@@ -18,7 +18,7 @@ use crate::settings::{FirstValues, KeyReference};
 /// default; --yes keeps both.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl config init\n  handsctl config init --yes\n  handsctl config init --all - | less     every key and its meaning"
+    after_help = "Examples:\n  handsctl config init\n  handsctl config init --yes\n  handsctl config init --all - | less     # every key and its meaning"
 )]
 pub struct ConfigInitArgs {
     /// File to write; `-` prints it to stdout
