@@ -23,6 +23,8 @@ pub(crate) enum GlobalFlag {
     Events,
     /// `--junit`.
     Junit,
+    /// `--evidence`.
+    Evidence,
     /// `--yes`.
     Yes,
 }
@@ -39,6 +41,7 @@ impl GlobalFlag {
         Self::InCluster,
         Self::Events,
         Self::Junit,
+        Self::Evidence,
         Self::Yes,
     ];
 
@@ -54,6 +57,7 @@ impl GlobalFlag {
             Self::InCluster => "in_cluster",
             Self::Events => "events",
             Self::Junit => "junit",
+            Self::Evidence => "evidence",
             Self::Yes => "yes",
         }
     }
@@ -70,6 +74,7 @@ impl GlobalFlag {
             Self::InCluster => &["--in-cluster"],
             Self::Events => &["--events"],
             Self::Junit => &["--junit"],
+            Self::Evidence => &["--evidence"],
             Self::Yes => &["-y", "--yes"],
         }
     }
@@ -117,8 +122,21 @@ const OBSERVE: &[GlobalFlag] = &[
     GlobalFlag::Events,
     GlobalFlag::Junit,
 ];
-/// The flags of a command that changes a cluster.
-const CHANGE: &[GlobalFlag] = GlobalFlag::ALL;
+/// The flags of a command that ends with a rollout.
+const ROLLOUT: &[GlobalFlag] = GlobalFlag::ALL;
+/// The flags of another command that changes a cluster.
+const CHANGE: &[GlobalFlag] = &[
+    GlobalFlag::Config,
+    GlobalFlag::Set,
+    GlobalFlag::Namespace,
+    GlobalFlag::Name,
+    GlobalFlag::Context,
+    GlobalFlag::Kubeconfig,
+    GlobalFlag::InCluster,
+    GlobalFlag::Events,
+    GlobalFlag::Junit,
+    GlobalFlag::Yes,
+];
 /// The flags of a command that changes the local cluster: its configuration names it.
 const LOCAL: &[GlobalFlag] = &[
     GlobalFlag::Config,
@@ -134,17 +152,17 @@ const CHECK: &[GlobalFlag] =
 
 /// The global flags that each command uses. The first word, or the first two, are the command.
 const USES: &[(&str, &[GlobalFlag])] = &[
-    ("up", CHANGE),
+    ("up", ROLLOUT),
     ("cluster up", LOCAL),
     ("cluster down", LOCAL),
     ("cluster status", &[GlobalFlag::Config, GlobalFlag::Set]),
     ("cluster list", NONE),
-    ("deploy", CHANGE),
+    ("deploy", ROLLOUT),
     ("diff", OBSERVE),
     ("status", OBSERVE),
     ("logs", READ),
     ("open", READ),
-    ("rollback", CHANGE),
+    ("rollback", ROLLOUT),
     ("history", READ),
     ("history diff", READ),
     (
@@ -158,9 +176,9 @@ const USES: &[(&str, &[GlobalFlag])] = &[
             GlobalFlag::InCluster,
         ],
     ),
-    ("restart", CHANGE),
+    ("restart", ROLLOUT),
     ("image load", CHANGE),
-    ("image pull", CHANGE),
+    ("image pull", ROLLOUT),
     ("teardown", CHANGE),
     ("render", FOR_CLUSTER),
     ("rbac", SETTINGS),

@@ -27,7 +27,7 @@ pub struct Global {
     /// Path of the kubeconfig [default: KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE", global = true)]
     pub kubeconfig: Option<PathBuf>,
-    /// Use the service account of the pod in which handsctl runs; a typed --context or --kubeconfig overrides the variable
+    /// Use the service account of the pod in which handsctl runs; a typed context or kubeconfig overrides the variable
     #[arg(long, global = true, env = "HANDSCTL_IN_CLUSTER", value_parser = parse_in_cluster)]
     pub in_cluster: bool,
     /// When to use colour
@@ -39,6 +39,9 @@ pub struct Global {
     /// Write the result as JUnit XML to a file
     #[arg(long, value_name = "FILE", global = true)]
     pub junit: Option<PathBuf>,
+    /// Write the objects, Events and logs of a failed rollout to a folder
+    #[arg(long, value_name = "DIR", global = true)]
+    pub evidence: Option<PathBuf>,
     /// Print only errors and the result
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,

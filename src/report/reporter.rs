@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
+use super::evidence_folder::EvidenceFolder;
 use super::junit::{self, ConfigCheck, Junit};
 use super::progress::bars::Bars;
 use super::progress::events_json::EventsJson;
@@ -60,6 +61,7 @@ pub struct Reporter {
     sink: Sink,
     json: Option<(EventsJson, EventsPipe)>,
     junit: Option<(Junit, JunitFile)>,
+    evidence: Option<EvidenceFolder>,
     heartbeat: Heartbeat,
     run_summary: RunSummary,
     /// Whether the run's summary is written for a GitHub workflow. A command that only reads writes its own.
@@ -119,14 +121,21 @@ impl Reporter {
         let (heartbeat, run_summary) = (Heartbeat::default(), RunSummary::default());
         let writes_github_files = true;
         let now = Box::new(now);
-        let junit = None;
-        Ok(Self { streams, sink, json, junit, heartbeat, run_summary, writes_github_files, now })
+        let (junit, evidence) = (None, None);
+        Ok(Self { streams, sink, json, junit, evidence, heartbeat, run_summary, writes_github_files, now })
     }
 
     /// Writes the result as JUnit XML at the end.
     #[must_use]
     pub fn with_junit(mut self, file: Option<JunitFile>) -> Self {
         self.junit = file.map(|file| (Junit::default(), file));
+        self
+    }
+
+    /// Writes the evidence of every finding.
+    #[must_use]
+    pub fn with_evidence(mut self, folder: Option<EvidenceFolder>) -> Self {
+        self.evidence = folder;
         self
     }
 
@@ -189,6 +198,11 @@ impl Reporter {
         self.write_json(event, now);
         if let Some((junit, _)) = &mut self.junit {
             junit.observe(event, now);
+        }
+        if let (Some(evidence), Event::Finding(finding)) = (&mut self.evidence, event)
+            && let Err(error) = evidence.write(finding)
+        {
+            self.streams.diagnostic(&warning(Id::EvidenceMissing, &error.with_causes(), None));
         }
         match &mut self.sink {
             Sink::Silent => {}

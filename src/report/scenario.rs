@@ -63,6 +63,7 @@ pub(super) fn image_missing() -> Finding {
         hints: vec!["fix the tag and run `handsctl deploy`".into()],
         is_of_extra_manifest: false,
         keys: Vec::new(),
+        exhibits: Vec::new(),
     }
 }
 

@@ -24,7 +24,9 @@ use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::lease::Holder;
 use crate::plan::inventory::provenance::Provenance;
 use crate::provider::Environment;
-use crate::report::{EventsTarget, JunitFile, Output, ReadingProgress, Reporter, RunSummary, Streams};
+use crate::report::{
+    EventsTarget, EvidenceFolder, JunitFile, Output, ReadingProgress, Reporter, RunSummary, Streams,
+};
 use crate::settings::Settings;
 
 /// Longer than the release of the lock takes at most; its warning may wait for a reader that has stopped.
@@ -245,14 +247,16 @@ pub(super) async fn start_reporter(
     reads: Option<ReadingProgress>,
 ) -> anyhow::Result<Reporter> {
     let target = events_target(global);
-    let (streams, junit) = (streams.clone(), global.junit.clone());
+    let (streams, junit, evidence) = (streams.clone(), global.junit.clone(), global.evidence.clone());
     let starting = tokio::task::spawn_blocking(move || {
         let target = target.as_ref();
         let reporter = match reads {
             None => Reporter::new(streams, target, output, Timestamp::now)?,
             Some(progress) => Reporter::for_reading(streams, target, output, progress, Timestamp::now)?,
         };
-        Ok::<_, Error>(reporter.with_junit(junit.map(JunitFile::create).transpose()?))
+        let evidence = evidence.map(EvidenceFolder::create).transpose()?;
+        let junit = junit.map(JunitFile::create).transpose()?;
+        Ok::<_, Error>(reporter.with_junit(junit).with_evidence(evidence))
     });
     Ok(starting.await??)
 }

@@ -1,8 +1,11 @@
 //! A problem of a live object, its cause, and how to fix it.
 
+use serde_json::Value;
+
 use crate::catalogue::Id;
 use crate::diagnostic::ConfigKey;
 use crate::object::ObjectId;
+use crate::object::references::map_strings;
 
 /// A cause, with its evidence. Several pods with one cause are one finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Finding {
     pub is_of_extra_manifest: bool,
     /// The keys of config.toml that cause it, the most likely one first. `cluster` fills them in.
     pub keys: Vec<ConfigKey>,
+    /// The objects that were observed around it, for `--evidence`. `cluster` fills them in.
+    pub exhibits: Vec<Exhibit>,
 }
 
 impl Finding {
@@ -47,6 +52,7 @@ impl Finding {
             hints: Vec::new(),
             is_of_extra_manifest: false,
             keys: Vec::new(),
+            exhibits: Vec::new(),
         }
     }
 
@@ -59,6 +65,7 @@ impl Finding {
             evidence: all(&self.evidence),
             log: all(&self.log),
             hints: all(&self.hints),
+            exhibits: self.exhibits.iter().map(|exhibit| exhibit.map_texts(&change)).collect(),
             ..self.clone()
         }
     }
@@ -100,6 +107,22 @@ pub enum Lookup {
     VolumeReach(PodClaims),
     /// The other pods that mount a pod's claims.
     ClaimUsers(PodClaims),
+}
+
+/// An object as it was observed, with its Events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exhibit {
+    /// The object, without its managed fields.
+    pub object: Value,
+    /// The Events about it, the latest last.
+    pub events: Vec<String>,
+}
+
+impl Exhibit {
+    fn map_texts(&self, change: &impl Fn(&str) -> String) -> Self {
+        let events = self.events.iter().map(|event| change(event)).collect();
+        Self { object: map_strings(&self.object, change), events }
+    }
 }
 
 /// The claims that a pod mounts.

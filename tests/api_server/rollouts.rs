@@ -1,6 +1,7 @@
 //! Failing rollouts, on simulated nodes and on nodes whose kubelet the test plays: id, evidence, time of the verdict,
 //! and recovery.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -125,6 +126,48 @@ fn missing_image_exits_9_and_fixed_image_deploys() {
     namespace.handsctl(&["deploy"]).exits(0).says("deployment.apps/oh 1/1");
     assert_ne!(pod(&namespace)["metadata"]["uid"], broken["metadata"]["uid"]);
     namespace.handsctl(&["status"]).exits(0);
+}
+
+/// The texts of all files in a folder and in its folders, by their paths.
+fn files(folder: &std::path::Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            files.extend(
+                self::files(&path).into_iter().map(|(inner, text)| (format!("{name}/{inner}"), text)),
+            );
+        } else {
+            files.insert(name, std::fs::read_to_string(&path).unwrap());
+        }
+    }
+    files
+}
+
+#[test]
+fn evidence_of_a_failed_rollout_is_written_to_files_without_secrets() {
+    let namespace = Bed::shared().namespace("evidence");
+    let secret = planted::secret("e1");
+    let image = "registry.example/simulate-image-pull-backoff:0.59";
+    let note = format!("see {secret}");
+    namespace.config(&format!(
+        "[llm]\napi_key = {secret:?}\n[deploy]\nimage = \"{image}\"\nenv = {{ NOTE = {note:?} }}\n"
+    ));
+    namespace.handsctl(&["deploy", "--evidence", "kept/here"]).exits(9).says("error[HC4103]");
+    let name = pod(&namespace)["metadata"]["name"].as_str().unwrap().to_owned();
+    let files = files(&namespace.folder.path().join("kept/here"));
+    let own = format!("HC4103-pod-{name}");
+    assert!(files[&format!("{own}/finding.txt")].contains("[deploy].image"), "{files:?}");
+    assert!(files[&format!("{own}/pod-{name}.yaml")].contains(image), "{files:?}");
+    assert!(files[&format!("{own}/pod-{name}.events.txt")].contains("Failed"), "{files:?}");
+    for rest in ["deployment-oh.yaml", "persistentvolumeclaim-oh-state.yaml"] {
+        assert!(files.contains_key(&format!("{own}/{rest}")), "{rest}: {:?}", files.keys());
+    }
+    for (path, text) in &files {
+        planted::assert_hidden(&secret, path, text);
+    }
+    namespace.handsctl(&["teardown", "--evidence", "kept"]).exits(2).says("--evidence");
 }
 
 #[test]

@@ -85,9 +85,7 @@ pub async fn follow(
             Verdict::Failed => {
                 let mut findings = evaluation.findings;
                 collect_evidence(api, settings, &mut findings).await;
-                for finding in &findings {
-                    events.send(Event::Finding(Box::new(finding.clone()))).await;
-                }
+                report_findings(state, &mut findings, events).await;
                 return Ok(RolloutResult::Failed(findings));
             }
             Verdict::Waiting { until } => until,
@@ -111,6 +109,7 @@ pub async fn follow(
                 let evidence = collect_evidence(api, settings, &mut pending);
                 // The command has to end: a log that is not there by now is not waited for.
                 let _read_or_late = tokio::time::timeout(LAST_EVIDENCE, evidence).await;
+                report_findings(state, &mut pending, events).await;
                 return Err(deadline_error(&evaluation.objects, &pending, outage.outage()));
             }
         }
@@ -139,6 +138,14 @@ pub async fn collect_evidence(api: &Api, settings: Option<&Settings>, findings: 
     }
     for finding in findings {
         evidence::collect(api, finding).await;
+    }
+}
+
+/// Sends the findings, each with the objects around it.
+async fn report_findings(state: &ObservedState, findings: &mut [Finding], events: &Events) {
+    for finding in findings {
+        finding.exhibits = state.exhibits(&finding.object);
+        events.send(Event::Finding(Box::new(finding.clone()))).await;
     }
 }
 

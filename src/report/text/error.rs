@@ -339,6 +339,7 @@ mod tests {
                     location: None,
                 },
             ],
+            exhibits: Vec::new(),
         };
         assert_recorded!("finding", finding(&crash, Severity::Error, PLAIN));
     }

@@ -257,7 +257,7 @@ where
 }
 
 /// Returns the owner reference with `controller: true`.
-fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+pub(super) fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
     metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }
 

@@ -1,0 +1,118 @@
+//! The folder of `--evidence`: a folder for each finding, with the objects, their Events, and the container's log.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::streams::DEFAULT_WIDTH;
+use super::text::diagnostic::Style;
+use super::text::error;
+use super::text::style::Palette;
+use crate::catalogue::Id;
+use crate::diagnostic::Severity;
+use crate::error::{Error, Kind, Result};
+use crate::object::{ObjectId, yaml};
+use crate::status::{Exhibit, Finding};
+
+/// A file has no colour.
+const PLAIN: Style = Style { palette: Palette::NONE, width: DEFAULT_WIDTH };
+
+/// The folder of `--evidence`.
+#[derive(Debug)]
+pub struct EvidenceFolder {
+    path: PathBuf,
+    /// The folders of the findings that this run has written.
+    written: BTreeSet<String>,
+}
+
+impl EvidenceFolder {
+    /// Creates the folder, before the command has changed anything. What an earlier run wrote into it stays, unless this
+    /// run has the same finding.
+    ///
+    /// # Errors
+    /// Exit 2 if the folder cannot be created.
+    pub fn create(path: PathBuf) -> Result<Self> {
+        let action = || format!("cannot create the folder {}", path.display());
+        fs::create_dir_all(&path)
+            .map_err(|error| Error::io(action(), error).replace_kind(Id::Usage, Kind::Usage))?;
+        Ok(Self { path, written: BTreeSet::new() })
+    }
+
+    /// Writes a finding once.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub(crate) fn write(&mut self, finding: &Finding) -> Result<()> {
+        let name = folder_name(finding);
+        if !self.written.insert(name.clone()) {
+            return Ok(());
+        }
+        let folder = self.path.join(name);
+        let failed = |error| Error::io(format!("cannot write the evidence to {}", folder.display()), error);
+        write_files(&folder, finding).map_err(failed)
+    }
+}
+
+/// Names the folder of a finding: `HC4201-pod-openhands-6d5f9c7b9-x2kqp`. A name in Kubernetes has no character that a file
+/// system rejects, except for the colon of a role.
+fn folder_name(finding: &Finding) -> String {
+    format!("{}-{}", finding.id, object_name(&finding.object))
+}
+
+fn object_name(object: &ObjectId) -> String {
+    let plain =
+        |letter: char| if letter.is_ascii_alphanumeric() || "-._".contains(letter) { letter } else { '_' };
+    format!("{}-{}", object.kind.to_lowercase(), object.name).chars().map(plain).collect()
+}
+
+fn write_files(folder: &Path, finding: &Finding) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("finding.txt"), error::finding(finding, Severity::Error, PLAIN))?;
+    if !finding.log.is_empty() {
+        fs::write(folder.join("log.txt"), finding.log.join("\n") + "\n")?;
+    }
+    for Exhibit { object, events } in &finding.exhibits {
+        let Some(id) = ObjectId::from_object(object) else { continue };
+        let name = object_name(&id);
+        let text = yaml::write(object).map_err(io::Error::other)?;
+        fs::write(folder.join(format!("{name}.yaml")), text)?;
+        if !events.is_empty() {
+            fs::write(folder.join(format!("{name}.events.txt")), events.join("\n") + "\n")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::scenario::image_missing;
+
+    #[test]
+    fn finding_is_a_folder_with_objects_events_and_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        let mut evidence = EvidenceFolder::create(path.clone()).unwrap();
+        let pod =
+            json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "oh-1", "namespace": "n" } });
+        let exhibit = Exhibit { object: pod, events: vec!["now  1x  Failed  why".to_owned()] };
+        let finding = Finding { log: vec!["last".to_owned()], exhibits: vec![exhibit], ..image_missing() };
+        evidence.write(&finding).unwrap();
+        let own = path.join("HC4103-pod-openhands-6d5f9c7b9-x2kqp");
+        let read = |name: &str| fs::read_to_string(own.join(name)).unwrap();
+        assert!(read("finding.txt").starts_with("error[HC4103]: the image does not exist\n"));
+        assert_eq!(read("log.txt"), "last\n");
+        assert!(read("pod-oh-1.yaml").contains("name: oh-1"));
+        assert_eq!(read("pod-oh-1.events.txt"), "now  1x  Failed  why\n");
+
+        fs::remove_dir_all(&own).unwrap();
+        evidence.write(&finding).unwrap();
+        assert!(!own.exists(), "a finding is written once");
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert_eq!(EvidenceFolder::create(file).unwrap_err().kind().exit_code(), 2);
+    }
+}
