@@ -182,10 +182,8 @@ fn of_reference(message: &str, settings: &Settings) -> Vec<String> {
         message.split(|letter: char| letter.is_whitespace() || "\"'/,;:()".contains(letter)).collect();
     let names = |name: &str| words.contains(&name);
     let known = FieldKeys::default();
-    let key_of = |name: &str| match name.contains('.') {
-        true => Some(name.to_owned()),
-        false => known.of_variable(name),
-    };
+    let key_of =
+        |name: &str| if name.contains('.') { Some(name.to_owned()) } else { known.of_variable(name) };
     let referring: Vec<(&str, &str)> = settings
         .sources()
         .filter_map(|(name, source)| match source {
@@ -287,7 +285,7 @@ mod tests {
                       [deploy.env]\nOTHER = { secret = \"keys\", key = \"other\" }\n";
         let missing = |message: &str| keys(Id::MissingReference, message, config);
         let (llm, other) = (("llm.api_key".to_owned(), Some(2)), ("deploy.env.OTHER".to_owned(), Some(4)));
-        assert_eq!(missing("couldn't find key other in Secret n/keys"), [other.clone()]);
+        assert_eq!(missing("couldn't find key other in Secret n/keys"), std::slice::from_ref(&other));
         let mut both = missing("secret \"keys\" not found");
         both.sort();
         assert_eq!(both, [other, llm]);
