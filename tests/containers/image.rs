@@ -25,6 +25,8 @@ api_key = { env = "LLM_API_KEY" }
 [deploy]
 namespace = "in-cluster"
 expose = "none"
+# How full the computer of the tests is does not matter here.
+thresholds = { disk = 100 }
 "#;
 /// The shared libraries of the distroless base that the Containerfile names
 /// (<https://github.com/GoogleContainerTools/distroless/blob/main/cc/README.md>).

@@ -15,7 +15,7 @@ use crate::settings::{KeyDoc, KeyReference, UnknownKeys, ValueForm};
 /// A table lists its keys. The explanation is that of this version of handsctl; no cluster is contacted.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl config explain deploy.storage_size\n  handsctl config explain kubernetes\n  handsctl config explain memory      # the keys with this word\n  handsctl config explain"
+    after_help = "Examples:\n  handsctl config explain deploy.storage_size\n  handsctl config explain kubernetes\n  handsctl config explain memory      # keys with this word in their name\n  handsctl config explain"
 )]
 pub struct ConfigExplainArgs {
     /// A key or a table, with dots, or a word of its name; without KEY the tables are listed
