@@ -6,7 +6,8 @@
 //!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete
 //!   a conversation's volume. `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
 //!   `new_volume`: warns about a volume that is created anew. `service_account`: checks that the named ServiceAccount
-//!   exists. `restored_rights`: stops a rollback that grants more rights. `shared_host`: warns about another Ingress with the same host.
+//!   exists. `restored_rights`: stops a rollback that grants more rights. `shared_host`: warns about another Ingress with the
+//!   same host. `live_exposure`: stops if others expose the application.
 //! - `version_change`: warns about the effects of another app version. `conversations`: warns about the conversations
 //!   that a stop of the application interrupts. `replaced_images`: finds pods that run an earlier build of their image.
 //! - `dry_run`: reports the planned changes.
@@ -31,6 +32,7 @@ mod dry_run;
 mod execute;
 #[cfg(test)]
 mod history_tests;
+mod live_exposure;
 mod new_volume;
 mod pod_security;
 pub(crate) mod prepare;

@@ -1,5 +1,6 @@
 //! Adds the line of config.toml to what the API server rejects before the first write.
 
+use super::live_exposure;
 use super::prepare::Preparation;
 use super::request::DeployRequest;
 use crate::cluster::apply::refusals;
@@ -7,14 +8,16 @@ use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Result};
 use crate::session::runner::Run;
 
-/// Checks the planned changes as in [`refusals::check`].
+/// Checks the planned changes as in [`refusals::check`], and who reaches the application after them.
 ///
 /// # Errors
-/// As [`refusals::check`].
+/// As [`refusals::check`]. Exit 7 if others expose the application.
 pub(super) async fn check(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<()> {
     let (changes, observed) = (&prepared.changes, &prepared.observed);
     let checked = refusals::check(run.api(), changes, &request.policy.ownership, observed).await;
-    checked.map_err(|error| located(error, run))
+    let contained =
+        checked.and_then(|results| live_exposure::ensure_results_contained(run, prepared, &results));
+    contained.map_err(|error| located(error, run))
 }
 
 /// Checks the pods of a restart as in [`refusals::check_restart`].

@@ -766,3 +766,95 @@ fn secret_in_a_denial_is_hidden() {
     planted::assert_hidden(&secret, "the events", &std::fs::read_to_string(&events).unwrap());
     proxy.command(&namespace, &["diff"]).run().hides(&secret);
 }
+
+/// A command on a copy of the kubeconfig in which the context does not have the name of a local cluster.
+fn on_another_cluster(namespace: &Namespace, arguments: &[&str]) -> Run {
+    let kubeconfig = std::fs::read_to_string(&namespace.bed.kubeconfig).unwrap();
+    let prod = namespace.folder.path().join("prod.yaml");
+    std::fs::write(&prod, kubeconfig.replace(&namespace.bed.context, "prod")).unwrap();
+    let target = ["-n", &namespace.name, "--name", "oh", "--context", "prod", "--kubeconfig"];
+    run_in_home(namespace.folder.path(), &[arguments, &target, &[prod.to_str().unwrap()]].concat())
+}
+
+#[test]
+fn exposure_by_others_stops_deploy_and_warns_in_status() {
+    let namespace = Bed::shared().namespace("exposed");
+    namespace.config("");
+    on_another_cluster(&namespace, &["deploy"]).exits(0);
+    let patch = |kind: &str, patch: &str| {
+        let manager = "--field-manager=them";
+        namespace.bed.kubectl(&[
+            "patch",
+            kind,
+            "oh",
+            "-n",
+            &namespace.name,
+            manager,
+            "--type=merge",
+            "-p",
+            patch,
+        ])
+    };
+    patch("service", "{\"spec\":{\"externalIPs\":[\"203.0.113.7\"]}}");
+    on_another_cluster(&namespace, &["status"])
+        .exits(0)
+        .prints("HC0172")
+        .prints(".spec.externalIPs has 203.0.113.7; set by them");
+    let command = format!(" patch service/oh -n {} -p '{{\"spec\":{{\"externalIPs\":null}}}}'", namespace.name);
+    on_another_cluster(&namespace, &["deploy"])
+        .exits(7)
+        .says(&format!(
+            "error[HC0172]: OpenHands has no login, but service/oh in namespace {} exposes it at its externalIPs",
+            namespace.name
+        ))
+        .says(".spec.externalIPs has 203.0.113.7; set by them")
+        .says(&command);
+    // A changed member is judged by the dry run.
+    namespace.bed.kubectl(&[
+        "patch",
+        "service",
+        "oh",
+        "-n",
+        &namespace.name,
+        "-p",
+        "{\"spec\":{\"externalIPs\":null}}",
+    ]);
+    let alias =
+        "{\"metadata\":{\"annotations\":{\"nginx.ingress.kubernetes.io/server-alias\":\"a.example\"}}}";
+    patch("ingress", alias);
+    let revisions = || namespace.bed.kubectl(&["get", "secret", "-n", &namespace.name, "-o", "name"]);
+    let before = revisions();
+    let changed = ["deploy", "--set", "deploy.host=b.localhost"];
+    on_another_cluster(&namespace, &changed)
+        .exits(7)
+        .says("HC0172")
+        .says("server-alias leads to it from a.example");
+    assert_eq!(revisions(), before, "no revision is recorded");
+    // The consent allows it, and no other computer reaches a local cluster.
+    on_another_cluster(&namespace, &["deploy", "--set", "deploy.exposure=acknowledged"]).exits(0);
+    on_another_cluster(&namespace, &["status", "--set", "deploy.exposure=acknowledged"])
+        .exits(0)
+        .never_says("HC0172");
+    namespace.handsctl(&["deploy"]).exits(0).never_says("HC0172");
+}
+
+#[test]
+fn adopted_service_with_external_addresses_exits_7_before_changes() {
+    let namespace = Bed::shared().namespace("adopt-exposed");
+    namespace.create(&[]);
+    namespace.config("");
+    let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "oh", "namespace": namespace.name },
+        "spec": { "ports": [{ "name": "http", "port": 3000, "targetPort": "http" }], "externalIPs": ["203.0.113.7"],
+            "selector": { "app": "theirs" } } });
+    let create = ["apply", "--server-side", "--field-manager=terraform", "-f", "-"];
+    namespace.bed.kubectl_with(&create, &service.to_string());
+    let service = || namespace.bed.get(&["service", "oh", "-n", &namespace.name]);
+    let before = service();
+    on_another_cluster(&namespace, &["deploy", "--adopt", "--force-conflicts"])
+        .exits(7)
+        .says("error[HC0172]")
+        .says("set by terraform");
+    assert_eq!(service(), before);
+    let list = ["get", "configmap,secret", "-n", &namespace.name, "-o", "name"];
+    assert!(!namespace.bed.kubectl(&list).contains("oh"), "no record and no revision");
+}
