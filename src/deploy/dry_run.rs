@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::live_exposure;
 use super::prepare::Preparation;
 use super::request::DeployRequest;
 use super::summary::{UndoHint, counts, finished};
+use super::{live_exposure, refusals};
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::waves;
 use crate::command_line;
@@ -53,6 +53,7 @@ pub(crate) async fn dry_run(
 async fn on_server(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<Vec<Applied>> {
     let live = &prepared.observed.members;
     let ownership = &request.policy.ownership;
+    refusals::check_new_key(run, prepared).await?;
     let changes = &prepared.changes;
     let results = waves::dry_run(run.api(), changes, live, ownership, run.events(), &BTreeSet::new()).await?;
     live_exposure::ensure_results_contained(run, prepared, &results)?;

@@ -615,8 +615,8 @@ fn foreign_deployment_exits_7_and_is_unchanged() {
 }
 
 /// The requests of a first deploy of the installation alone, measured before changes were checked by dry run; two for the
-/// application's NetworkPolicy, and one for the key that authenticates revisions.
-const FIRST_DEPLOY_REQUESTS: usize = 51;
+/// application's NetworkPolicy, and two for the key that authenticates revisions: its dry run, and its creation.
+const FIRST_DEPLOY_REQUESTS: usize = 52;
 
 #[test]
 fn foreign_object_among_many_new_ones_exits_7_before_changes() {
@@ -800,7 +800,8 @@ fn exposure_by_others_stops_deploy_and_warns_in_status() {
         .exits(0)
         .prints("HC0172")
         .prints(".spec.externalIPs has 203.0.113.7; set by them");
-    let command = format!(" patch service/oh -n {} -p '{{\"spec\":{{\"externalIPs\":null}}}}'", namespace.name);
+    let command =
+        format!(" patch service/oh -n {} -p '{{\"spec\":{{\"externalIPs\":null}}}}'", namespace.name);
     on_another_cluster(&namespace, &["deploy"])
         .exits(7)
         .says(&format!(
@@ -857,4 +858,23 @@ fn adopted_service_with_external_addresses_exits_7_before_changes() {
     assert_eq!(service(), before);
     let list = ["get", "configmap,secret", "-n", &namespace.name, "-o", "name"];
     assert!(!namespace.bed.kubectl(&list).contains("oh"), "no record and no revision");
+}
+
+#[test]
+fn foreign_secret_with_name_of_the_key_exits_7_before_changes() {
+    let namespace = Bed::shared().namespace("foreign-key");
+    namespace.create(&[]);
+    let secret = ["create", "secret", "generic", "handsctl-oh", "--from-literal=a=1", "-n", &namespace.name];
+    namespace.bed.kubectl(&secret);
+    for arguments in [&["deploy"][..], &["deploy", "--dry-run=server"]] {
+        namespace
+            .handsctl(arguments)
+            .exits(7)
+            .says("error[HC3006]: secret/handsctl-oh")
+            .says("the installation was not changed: the server rejected a dry run, before the first write");
+        let list = ["get", "configmap,secret,service", "-n", &namespace.name, "-o", "name"];
+        let rest = namespace.bed.kubectl(&list);
+        let ours: Vec<&str> = rest.lines().filter(|name| name.ends_with("oh")).collect();
+        assert_eq!(ours, ["secret/handsctl-oh"]);
+    }
 }
