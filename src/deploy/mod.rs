@@ -15,6 +15,7 @@
 //! - `terminating`: waits for namespaces and members that are being deleted.
 //! - `prepull`: pulls a changed image before the old pod is stopped.
 //! - `execute`: records the revision, applies, follows the rollout, verifies, prunes.
+//!   `sandbox_policy`: keeps a policy that still limits sandboxes.
 //! - `rejected_pods`: asks anew about pods that the API server rejected before the run.
 //! - `rollout`: follows the rollout and turns its findings into an error.
 //! - `verify`: probes the application. `sandbox_capacity`: estimates how many sandboxes fit. `app_settings`: posts the
@@ -45,6 +46,7 @@ pub(crate) mod request;
 mod restored_rights;
 pub(crate) mod rollout;
 mod sandbox_capacity;
+mod sandbox_policy;
 mod service_account;
 mod shared_host;
 pub(crate) mod summary;
