@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
 use crate::plan::PlanOrigin;
 use crate::plan::changes::Change;
-use crate::plan::ownership::live_exposure::{LiveExposure, ObjectState, live_exposures};
+use crate::plan::ownership::live_exposure::{LiveExposure, Membership, live_exposures};
 use crate::session::runner::Run;
 
 /// Checks the objects that the run leaves as they are.
@@ -46,7 +46,7 @@ fn ensure_contained(run: &Run<'_>, prepared: &Preparation, objects: &[(&ObjectId
     let live = objects.iter().filter_map(|(id, object)| {
         let member = plan.members.iter().find(|member| member.id == **id)?;
         let is_member = prepared.observed.members.contains_key(*id);
-        Some((member, *object, if is_member { ObjectState::Member } else { ObjectState::New }))
+        Some((member, *object, if is_member { Membership::Member } else { Membership::New }))
     });
     let exposures = live_exposures(&plan.set.name, &plan.set.namespace, live);
     error(&exposures, run).map_or(Ok(()), Err)

@@ -16,7 +16,7 @@ use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::presence;
 use crate::plan::inventory::revision::RevisionResult;
 use crate::plan::ownership::foreign_change::{self, ForeignChange};
-use crate::plan::ownership::live_exposure::{LiveExposure, ObjectState, live_exposures};
+use crate::plan::ownership::live_exposure::{LiveExposure, Membership, live_exposures};
 use crate::plan::ownership::policy::Ownership;
 use crate::status::{self, Expected, Finding, SandboxHealth, TrackedKind};
 
@@ -275,7 +275,7 @@ impl<'a> SetView<'a> {
             Some((member, live))
         };
         let live: Vec<(Member, &Value)> = self.named.iter().flatten().filter_map(live).collect();
-        let live = live.iter().map(|(member, live)| (member, *live, ObjectState::Member));
+        let live = live.iter().map(|(member, live)| (member, *live, Membership::Member));
         let set = self.set();
         let exposures = live_exposures(&set.name, &set.namespace, live);
         let note = |exposure: LiveExposure| {

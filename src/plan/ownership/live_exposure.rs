@@ -29,10 +29,10 @@ pub struct LiveExposure {
 pub fn live_exposures<'a>(
     app: &str,
     namespace: &str,
-    live: impl Iterator<Item = (&'a Member, &'a Value, ObjectState)>,
+    live: impl Iterator<Item = (&'a Member, &'a Value, Membership)>,
 ) -> Vec<LiveExposure> {
     let judged: Vec<_> = live.filter(|(member, ..)| settings::is_judged(&member.id.kind)).collect();
-    let services = settings::services_of_app(app, namespace, judged.iter().map(|(_, live, _)| *live));
+    let services = settings::services_of_app(app, namespace, &judged.iter().map(|(_, live, _)| *live));
     let exposures = judged.iter().filter_map(|(member, live, state)| {
         let exposure = LiveExposure::of(member, live, *state, app, &services);
         (!exposure.fields.is_empty()).then_some(exposure)
@@ -42,7 +42,7 @@ pub fn live_exposures<'a>(
 
 /// Whether an object is a member already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ObjectState {
+pub enum Membership {
     /// It is a member.
     Member,
     /// It does not exist, or belongs to another tool: the apply creates or adopts it.
@@ -50,7 +50,7 @@ pub enum ObjectState {
 }
 
 impl LiveExposure {
-    fn of(member: &Member, live: &Value, state: ObjectState, app: &str, services: &BTreeSet<String>) -> Self {
+    fn of(member: &Member, live: &Value, state: Membership, app: &str, services: &BTreeSet<String>) -> Self {
         let is_migrated =
             |owner: &FieldOwner| adoption::is_migrated(&owner.manager, owner.subresource.as_deref());
         let fields = settings::fields_beyond(&member.manifest, live, app, services);
@@ -59,7 +59,7 @@ impl LiveExposure {
             (field, owners)
         });
         let stays = |(_, owners): &(ExposingField, Vec<FieldOwner>)| {
-            state == ObjectState::Member || owners.is_empty() || !owners.iter().all(is_migrated)
+            state == Membership::Member || owners.is_empty() || !owners.iter().all(is_migrated)
         };
         let planned_type = member.manifest["spec"]["type"].as_str().unwrap_or("ClusterIP").to_owned();
         Self { id: member.id.clone(), fields: fields.filter(stays).collect(), planned_type }
@@ -148,14 +148,14 @@ mod tests {
         live
     }
 
-    fn exposures(member: &Member, live: &Value, state: ObjectState) -> Vec<LiveExposure> {
+    fn exposures(member: &Member, live: &Value, state: Membership) -> Vec<LiveExposure> {
         live_exposures("oh", "n", std::iter::once((member, live, state)))
     }
 
     #[test]
     fn exposure_names_field_manager_and_command() {
         let now = "2026-01-01T00:05:00Z".parse().unwrap();
-        let found = exposures(&service(), &with_address("kubectl-patch"), ObjectState::Member);
+        let found = exposures(&service(), &with_address("kubectl-patch"), Membership::Member);
         let [exposure] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(exposure.sentence(), "exposes it at its externalIPs");
         assert_eq!(exposure.lines(now), [".spec.externalIPs has 203.0.113.7; set by kubectl-patch 5 m ago"]);
@@ -163,15 +163,15 @@ mod tests {
             exposure.commands(),
             ["kubectl patch service/oh -n n -p '{\"spec\":{\"externalIPs\":null}}'"]
         );
-        assert_eq!(exposures(&service(), &service().manifest, ObjectState::Member), []);
+        assert_eq!(exposures(&service(), &service().manifest, Membership::Member), []);
     }
 
     #[test]
     fn adoption_removes_fields_of_deploy_tools_only() {
         let is_exposed = |manager, state| !exposures(&service(), &with_address(manager), state).is_empty();
-        assert!(!is_exposed("helm", ObjectState::New));
-        assert!(is_exposed("helm", ObjectState::Member));
-        assert!(is_exposed("kubectl-patch", ObjectState::New));
+        assert!(!is_exposed("helm", Membership::New));
+        assert!(is_exposed("helm", Membership::Member));
+        assert!(is_exposed("kubectl-patch", Membership::New));
     }
 
     #[test]
@@ -182,7 +182,7 @@ mod tests {
         let mut live = member.manifest.clone();
         live["metadata"]["annotations"] = json!({ "nginx.ingress.kubernetes.io/server-alias": "a.example" });
         assert_eq!(
-            exposures(&member, &live, ObjectState::Member)[0].commands(),
+            exposures(&member, &live, Membership::Member)[0].commands(),
             ["kubectl annotate ingress.networking.k8s.io/oh -n n nginx.ingress.kubernetes.io/server-alias-"]
         );
     }

@@ -69,7 +69,7 @@ pub fn is_judged(kind: &str) -> bool {
 pub fn services_of_app<'a>(
     app: &str,
     namespace: &str,
-    objects: impl Iterator<Item = &'a Value> + Clone,
+    objects: &(impl Iterator<Item = &'a Value> + Clone),
 ) -> BTreeSet<String> {
     let mut names = BTreeSet::from([app.to_owned()]);
     loop {
@@ -356,7 +356,7 @@ mod tests {
             alias("other", "oh.m.svc.cluster.local"),
             alias("outside", "hands.example.org"),
         ];
-        let names = services_of_app("oh", "n", objects.iter());
+        let names = services_of_app("oh", "n", &objects.iter());
         assert_eq!(names, ["b", "c", "oh", "second"].map(str::to_owned).into());
     }
 }

@@ -11,7 +11,7 @@ use crate::diagnostic::Severity;
 
 /// How an object exposes the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ExposedBy {
+enum ManifestExposure {
     /// A Service for whoever reaches an address.
     Address(&'static str),
     /// A route of a controller, which may have a login of its own.
@@ -24,19 +24,19 @@ impl RuleChecker<'_> {
         let settings = self.settings;
         let (name, namespace) = (settings.deploy.name.as_str(), settings.deploy.namespace.as_str());
         let manifests = settings.extra_objects.iter().map(|extra| &extra.manifest);
-        let services = services_of_app(name, namespace, manifests);
+        let services = services_of_app(name, namespace, &manifests);
         for extra in &settings.extra_objects {
             let Some(by) = exposed_by(&extra.manifest, name, &services) else { continue };
             let text = |key: &str| extra.manifest.pointer(key).and_then(Value::as_str).unwrap_or_default();
             let object = format!("{}/{}", text("/kind").to_lowercase(), text("/metadata/name"));
             let source = &extra.source;
             let (id, severity, message) = match by {
-                ExposedBy::Address(how) => (
+                ManifestExposure::Address(how) => (
                     Id::Exposed,
                     Severity::Error,
                     format!("OpenHands has no login, but {object} of {source} exposes it {how}"),
                 ),
-                ExposedBy::Route => (
+                ManifestExposure::Route => (
                     Id::ReachableByOthers,
                     Severity::Warning,
                     format!("OpenHands has no login, and {object} of {source} routes to it"),
@@ -48,15 +48,15 @@ impl RuleChecker<'_> {
 }
 
 /// Returns how an object exposes the application of this set; None: it does not. `services` lead to the application.
-fn exposed_by(manifest: &Value, set: &str, services: &BTreeSet<String>) -> Option<ExposedBy> {
+fn exposed_by(manifest: &Value, set: &str, services: &BTreeSet<String>) -> Option<ManifestExposure> {
     match manifest["kind"].as_str()? {
         "Service" => exposing_fields(manifest, set, services)
             .first()
-            .map(|field| ExposedBy::Address(field.by.as_str())),
+            .map(|field| ManifestExposure::Address(field.by.as_str())),
         "Ingress" | "Route" | "HTTPRoute" | "TCPRoute" | "TLSRoute" | "IngressRoute" | "VirtualService"
             if names_service(&manifest["spec"], services) =>
         {
-            Some(ExposedBy::Route)
+            Some(ManifestExposure::Route)
         }
         _ => None,
     }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
     use crate::settings::load::read::{Request, read};
 
-    fn exposed_by(manifest: &Value) -> Option<ExposedBy> {
+    fn exposed_by(manifest: &Value) -> Option<ManifestExposure> {
         super::exposed_by(manifest, "oh", &BTreeSet::from(["oh".to_owned()]))
     }
 
@@ -83,15 +83,15 @@ mod tests {
         for (spec, expected) in [
             (
                 json!({ "type": "LoadBalancer", "selector": app }),
-                Some(ExposedBy::Address("by a load balancer")),
+                Some(ManifestExposure::Address("by a load balancer")),
             ),
             (
                 json!({ "type": "NodePort", "selector": app }),
-                Some(ExposedBy::Address("at every node's address")),
+                Some(ManifestExposure::Address("at every node's address")),
             ),
             (
                 json!({ "selector": app, "externalIPs": ["203.0.113.7"] }),
-                Some(ExposedBy::Address("at its externalIPs")),
+                Some(ManifestExposure::Address("at its externalIPs")),
             ),
             (json!({ "selector": app }), None),
             (json!({ "type": "LoadBalancer", "selector": { "app.kubernetes.io/instance": "other" } }), None),
