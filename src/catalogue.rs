@@ -86,6 +86,8 @@ catalogue! {
         "OpenHands 0.45 to 1.6 can run conversations in pods of the cluster. Earlier versions do not have this runtime, and 1.7 removed it. Choose a tag in that range."
     Exposed "HC0170" "the application would be exposed without a login" key "deploy.exposure"
         "OpenHands has no login: whoever reaches it runs commands in sandboxes, reads conversations and uses its API key. Put a proxy with a login before it and set [deploy].expose to \"none\", restrict a load balancer with [deploy].source_ranges or [deploy].load_balancer, or accept it with [deploy] exposure = \"acknowledged\"."
+    ExposedByOthers "HC0172" "fields of others expose the application, which has no login" key "deploy.exposure"
+        "A Service or an Ingress of the installation has fields that its manifest does not have: another type, externalIPs, another host. Other managers own them, so an apply keeps them, and more computers reach the application than config.toml says. The message names the fields and who set them. Remove them, or accept them with [deploy] exposure = \"acknowledged\". `deploy` fails before it changes anything; `status` warns. Local clusters are not checked."
     AccountOfSandboxes "HC0171" "pods of others can run under this account"
         "A pod can run under every ServiceAccount of its namespace, and OpenHands may create pods in the sandboxes' namespace. Whoever makes it create one would have the deployer's rights. Use a user, a group, or a ServiceAccount of a namespace in which nobody else creates pods."
     SecretUnavailable "HC0140" "a secret's value is not available"

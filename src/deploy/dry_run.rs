@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::prepare::Preparation;
 use super::request::DeployRequest;
 use super::summary::{UndoHint, counts, finished};
+use super::{live_exposure, refusals};
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::waves;
 use crate::command_line;
@@ -20,7 +21,7 @@ use crate::settings;
 /// Reports the planned change of every member.
 ///
 /// # Errors
-/// The server's dry run rejects a change.
+/// The server's dry run rejects a change. Exit 7 if others expose the application.
 pub(crate) async fn dry_run(
     run: &Run<'_>,
     request: &DeployRequest,
@@ -52,7 +53,11 @@ pub(crate) async fn dry_run(
 async fn on_server(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<Vec<Applied>> {
     let live = &prepared.observed.members;
     let ownership = &request.policy.ownership;
-    waves::dry_run(run.api(), &prepared.changes, live, ownership, run.events(), &BTreeSet::new()).await
+    refusals::check_new_key(run, prepared).await?;
+    let changes = &prepared.changes;
+    let results = waves::dry_run(run.api(), changes, live, ownership, run.events(), &BTreeSet::new()).await?;
+    live_exposure::ensure_results_contained(run, prepared, &results)?;
+    Ok(results)
 }
 
 async fn on_client(changes: &Changes, events: &Events) -> Vec<Applied> {

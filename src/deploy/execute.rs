@@ -7,7 +7,7 @@ use super::prepare::Preparation;
 use super::request::DeployRequest;
 use super::summary::{self, UndoHint};
 use super::verify::{Verification, verify};
-use super::{refusals, rejected_pods, rollout};
+use super::{refusals, rejected_pods, rollout, sandbox_policy};
 use crate::catalogue::Id;
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::revisions::{self, RevisionRef};
@@ -264,17 +264,18 @@ async fn clean_up(
     let cleanup = changes.cleanup(result);
     let deleted = cleanup.to_delete().map(|candidate| candidate.id.clone()).collect();
     claim_guard::ensure_still_kept(run, request, &deleted, observed, CheckTime::BeforeStop).await?;
+    let (candidates, needed) = sandbox_policy::keep_needed(run, &cleanup.candidates).await?;
     let work = async {
-        let kept = prune::prune(api, &state.set, &cleanup.candidates, events).await?;
+        let kept = prune::prune(api, &state.set, &candidates, events).await?;
         if request.policy.waits {
             let deadline = run.deadline().at;
-            prune::wait_until_gone(api, &state.set, &cleanup.candidates, &kept, deadline, events).await;
+            prune::wait_until_gone(api, &state.set, &candidates, &kept, deadline, events).await;
         }
         Ok((kept, String::new()))
     };
-    let deletes = cleanup.to_delete().next().is_some();
+    let deletes = candidates.iter().any(|candidate| candidate.decision().deletes());
     let kept = if deletes { step(events, Phase::Prune, "prune", work).await? } else { work.await?.0 };
-    let members: Vec<&ObjectId> = changes.member_ids().chain(&kept).collect();
+    let members: Vec<&ObjectId> = changes.member_ids().chain(&kept).chain(&needed).collect();
     let set = &changes.plan.set;
     if let Some(parent) = state.parent.take() {
         let force = request.policy.ownership.forces_conflicts();

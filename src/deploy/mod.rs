@@ -6,7 +6,8 @@
 //!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete
 //!   a conversation's volume. `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
 //!   `new_volume`: warns about a volume that is created anew. `service_account`: checks that the named ServiceAccount
-//!   exists. `restored_rights`: stops a rollback that grants more rights. `shared_host`: warns about another Ingress with the same host.
+//!   exists. `restored_rights`: stops a rollback that grants more rights. `shared_host`: warns about another Ingress with the
+//!   same host. `live_exposure`: stops if others expose the application.
 //! - `version_change`: warns about the effects of another app version. `conversations`: warns about the conversations
 //!   that a stop of the application interrupts. `replaced_images`: finds pods that run an earlier build of their image.
 //! - `dry_run`: reports the planned changes.
@@ -14,6 +15,7 @@
 //! - `terminating`: waits for namespaces and members that are being deleted.
 //! - `prepull`: pulls a changed image before the old pod is stopped.
 //! - `execute`: records the revision, applies, follows the rollout, verifies, prunes.
+//!   `sandbox_policy`: keeps a policy that still limits sandboxes.
 //! - `rejected_pods`: asks anew about pods that the API server rejected before the run.
 //! - `rollout`: follows the rollout and turns its findings into an error.
 //! - `verify`: probes the application. `sandbox_capacity`: estimates how many sandboxes fit. `app_settings`: posts the
@@ -31,6 +33,7 @@ mod dry_run;
 mod execute;
 #[cfg(test)]
 mod history_tests;
+mod live_exposure;
 mod new_volume;
 mod pod_security;
 pub(crate) mod prepare;
@@ -43,6 +46,7 @@ pub(crate) mod request;
 mod restored_rights;
 pub(crate) mod rollout;
 mod sandbox_capacity;
+mod sandbox_policy;
 mod service_account;
 mod shared_host;
 pub(crate) mod summary;

@@ -1,21 +1,37 @@
 //! Adds the line of config.toml to what the API server rejects before the first write.
 
+use super::live_exposure;
 use super::prepare::Preparation;
 use super::request::DeployRequest;
-use crate::cluster::apply::refusals;
+use crate::cluster::apply::{inventory, refusals};
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Result};
 use crate::plan::config_keys;
 use crate::session::runner::Run;
 
-/// Checks the planned changes as in [`refusals::check`].
+/// Checks the planned changes as in [`refusals::check`], and who reaches the application after them.
 ///
 /// # Errors
-/// As [`refusals::check`].
+/// As [`refusals::check`]. Exit 7 if others expose the application.
 pub(super) async fn check(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<()> {
     let (changes, observed) = (&prepared.changes, &prepared.observed);
+    check_new_key(run, prepared).await?;
     let checked = refusals::check(run.api(), changes, &request.policy.ownership, observed).await;
-    checked.map_err(|error| located(error, run))
+    let contained =
+        checked.and_then(|results| live_exposure::ensure_results_contained(run, prepared, &results));
+    contained.map_err(|error| located(error, run))
+}
+
+/// Checks that the installation's key can be stored, if it is not yet.
+///
+/// # Errors
+/// As [`inventory::check_new_key`].
+pub(super) async fn check_new_key(run: &Run<'_>, prepared: &Preparation) -> Result<()> {
+    let (changes, key) = (&prepared.changes, &prepared.state.key.key);
+    if !changes.stores_key {
+        return Ok(());
+    }
+    inventory::check_new_key(run.api(), &changes.plan.set, key).await
 }
 
 /// Checks the pods of a restart as in [`refusals::check_restart`].

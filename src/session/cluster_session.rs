@@ -270,6 +270,13 @@ impl Session {
         Ok(())
     }
 
+    /// Returns whether it does not matter who reaches the application: no other computer reaches a local cluster, and the
+    /// configuration may accept every exposure.
+    pub(crate) fn accepts_exposure(&self) -> bool {
+        let Connection { choice, server, .. } = &self.connection;
+        context::is_local(&choice.context, server) || crate::settings::accepts_exposure(&self.settings)
+    }
+
     /// Returns the set that the settings name.
     pub(crate) fn set(&self) -> ApplySet {
         crate::plan::apply_set_for(&self.settings)

@@ -53,6 +53,8 @@ pub use load::read::{
 pub use load::schema::json_schema;
 pub(crate) use load::toml_key::dotted as dotted_key;
 pub use resolved::{KeyOrigin, KeyValue, Settings};
+pub use rules::exposing_fields::{ExposedBy, ExposingField, fields_beyond, is_judged, services_of_app};
+pub use rules::exposure::accepts_exposure;
 
 #[cfg(test)]
 mod tests;

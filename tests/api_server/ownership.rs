@@ -537,3 +537,60 @@ fn field_taken_without_manager_stops_deploy_with_exit_7() {
     assert_eq!(row(&run.stderr, ".spec.egress")[..3], [".spec.egress", "unknown", "-"]);
     namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0).says("1 configured, 9 unchanged");
 }
+
+/// Writes an extra Service with this port.
+fn write_service(namespace: &Namespace, port: u16) {
+    let spec = json!({ "selector": { "app": "mine" }, "ports": [{ "name": "http", "port": port }] });
+    let service =
+        json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "mine" }, "spec": spec });
+    std::fs::write(namespace.folder.path().join("mine.yaml"), service.to_string()).unwrap();
+    namespace.config("[deploy]\nextra_manifests = [\"mine.yaml\"]\n");
+}
+
+/// The numbers of the extra Service's ports.
+fn ports(namespace: &Namespace) -> String {
+    namespace.kubectl(&["get", "service", "mine", "-o", "jsonpath={.spec.ports[*].port}"])
+}
+
+#[test]
+fn changed_port_replaces_our_entry_of_the_service() {
+    let namespace = Bed::shared().namespace("port");
+    write_service(&namespace, 80);
+    namespace.handsctl(&["deploy"]).exits(0);
+    // Another manager owns one field of our entry.
+    let patch = json!({ "spec": { "ports": [{ "port": 80, "targetPort": 99 }] } }).to_string();
+    namespace.kubectl(&["patch", "service", "mine", "--field-manager=them", "-p", &patch]);
+    write_service(&namespace, 8080);
+    namespace.handsctl(&["deploy"]).exits(0);
+    assert_eq!(ports(&namespace), "8080");
+}
+
+#[test]
+fn port_of_another_manager_is_named_with_a_command() {
+    let namespace = Bed::shared().namespace("port-theirs");
+    namespace.create(&[]);
+    write_service(&namespace, 80);
+    let service = std::fs::read_to_string(namespace.folder.path().join("mine.yaml")).unwrap();
+    let apply = |manager: &str| {
+        let manager = format!("--field-manager={manager}");
+        let apply = ["apply", "-n", &namespace.name, "--server-side", &manager, "-f", "-"];
+        namespace.bed.kubectl_with(&apply, &service);
+    };
+    apply("terraform");
+    write_service(&namespace, 9090);
+    let run = namespace
+        .handsctl(&["deploy", "--adopt"])
+        .exits(7)
+        .says("port 80 of terraform has the name \"http\", which is planned for port 9090")
+        .says("before the first write");
+    let patch = run.stderr.split("--type=json -p '").nth(1).unwrap().split('\'').next().unwrap();
+    namespace.kubectl(&["patch", "service", "mine", "--type=json", "-p", patch]);
+    namespace.handsctl(&["deploy", "--adopt", "--force-conflicts"]).exits(0);
+    assert_eq!(ports(&namespace), "9090");
+
+    // The fields of a deploy tool are ours after the adoption.
+    namespace.kubectl(&["delete", "service", "mine"]);
+    apply("helm");
+    namespace.handsctl(&["deploy", "--adopt"]).exits(0).says("adopted from helm");
+    assert_eq!(ports(&namespace), "9090");
+}

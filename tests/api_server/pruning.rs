@@ -177,3 +177,33 @@ fn former_sandbox_namespace_is_pruned() {
     let namespaces = &parent["metadata"]["annotations"]["applyset.kubernetes.io/additional-namespaces"];
     assert!(namespaces.is_null(), "{namespaces}");
 }
+
+#[test]
+fn policy_of_former_namespace_is_kept_while_sandboxes_run() {
+    let bed = Bed::shared();
+    let (namespace, boxes) = (bed.namespace("leaving"), bed.namespace("leaving-boxes"));
+    boxes.create(&[]);
+    namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
+    namespace.handsctl(&["deploy"]).exits(0);
+    let pod = serde_json::json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "openhands-runtime-a", "labels": { "app": "openhands-runtime" } },
+        "spec": {
+            "nodeSelector": { "example.io/none": "none" },
+            "containers": [{ "name": "runtime", "image": "registry.example/runtime:1" }],
+        },
+    });
+    bed.kubectl_with(&["create", "-n", &boxes.name, "-f", "-"], &pod.to_string());
+    namespace.config("");
+    for _ in 0..2 {
+        namespace
+            .handsctl(&["deploy", "-v"])
+            .exits(0)
+            .says(&format!("it limits 1 pod in namespace {}", boxes.name))
+            .never_says("networkpolicy.networking.k8s.io/oh pruned");
+        assert!(boxes.has("networkpolicy/oh") && !boxes.has("role/oh"));
+    }
+    bed.kubectl(&["delete", "pod", "openhands-runtime-a", "-n", &boxes.name, "--now"]);
+    namespace.handsctl(&["deploy"]).exits(0).says("networkpolicy.networking.k8s.io/oh pruned");
+    assert!(!boxes.has("networkpolicy/oh"));
+}

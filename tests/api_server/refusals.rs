@@ -640,8 +640,8 @@ fn foreign_deployment_exits_7_and_is_unchanged() {
 }
 
 /// The requests of a first deploy of the installation alone, measured before changes were checked by dry run; two for the
-/// application's NetworkPolicy, and one for the key that authenticates revisions.
-const FIRST_DEPLOY_REQUESTS: usize = 51;
+/// application's NetworkPolicy, and two for the key that authenticates revisions: its dry run, and its creation.
+const FIRST_DEPLOY_REQUESTS: usize = 52;
 
 #[test]
 fn foreign_object_among_many_new_ones_exits_7_before_changes() {
@@ -790,4 +790,116 @@ fn secret_in_a_denial_is_hidden() {
     }
     planted::assert_hidden(&secret, "the events", &std::fs::read_to_string(&events).unwrap());
     proxy.command(&namespace, &["diff"]).run().hides(&secret);
+}
+
+/// A command on a copy of the kubeconfig in which the context does not have the name of a local cluster.
+fn on_another_cluster(namespace: &Namespace, arguments: &[&str]) -> Run {
+    let kubeconfig = std::fs::read_to_string(&namespace.bed.kubeconfig).unwrap();
+    let prod = namespace.folder.path().join("prod.yaml");
+    std::fs::write(&prod, kubeconfig.replace(&namespace.bed.context, "prod")).unwrap();
+    let target = ["-n", &namespace.name, "--name", "oh", "--context", "prod", "--kubeconfig"];
+    run_in_home(namespace.folder.path(), &[arguments, &target, &[prod.to_str().unwrap()]].concat())
+}
+
+#[test]
+fn exposure_by_others_stops_deploy_and_warns_in_status() {
+    let namespace = Bed::shared().namespace("exposed");
+    namespace.config("");
+    on_another_cluster(&namespace, &["deploy"]).exits(0);
+    let patch = |kind: &str, patch: &str| {
+        let manager = "--field-manager=them";
+        namespace.bed.kubectl(&[
+            "patch",
+            kind,
+            "oh",
+            "-n",
+            &namespace.name,
+            manager,
+            "--type=merge",
+            "-p",
+            patch,
+        ])
+    };
+    patch("service", "{\"spec\":{\"externalIPs\":[\"203.0.113.7\"]}}");
+    on_another_cluster(&namespace, &["status"])
+        .exits(0)
+        .prints("HC0172")
+        .prints(".spec.externalIPs has 203.0.113.7; set by them");
+    let command =
+        format!(" patch service/oh -n {} -p '{{\"spec\":{{\"externalIPs\":null}}}}'", namespace.name);
+    on_another_cluster(&namespace, &["deploy"])
+        .exits(7)
+        .says(&format!(
+            "error[HC0172]: OpenHands has no login, but service/oh in namespace {} exposes it at its externalIPs",
+            namespace.name
+        ))
+        .says(".spec.externalIPs has 203.0.113.7; set by them")
+        .says(&command);
+    // A changed member is judged by the dry run.
+    namespace.bed.kubectl(&[
+        "patch",
+        "service",
+        "oh",
+        "-n",
+        &namespace.name,
+        "-p",
+        "{\"spec\":{\"externalIPs\":null}}",
+    ]);
+    let alias =
+        "{\"metadata\":{\"annotations\":{\"nginx.ingress.kubernetes.io/server-alias\":\"a.example\"}}}";
+    patch("ingress", alias);
+    let revisions = || namespace.bed.kubectl(&["get", "secret", "-n", &namespace.name, "-o", "name"]);
+    let before = revisions();
+    let changed = ["deploy", "--set", "deploy.host=b.localhost"];
+    on_another_cluster(&namespace, &changed)
+        .exits(7)
+        .says("HC0172")
+        .says("server-alias leads to it from a.example");
+    assert_eq!(revisions(), before, "no revision is recorded");
+    // The consent allows it, and no other computer reaches a local cluster.
+    on_another_cluster(&namespace, &["deploy", "--set", "deploy.exposure=acknowledged"]).exits(0);
+    on_another_cluster(&namespace, &["status", "--set", "deploy.exposure=acknowledged"])
+        .exits(0)
+        .never_says("HC0172");
+    namespace.handsctl(&["deploy"]).exits(0).never_says("HC0172");
+}
+
+#[test]
+fn adopted_service_with_external_addresses_exits_7_before_changes() {
+    let namespace = Bed::shared().namespace("adopt-exposed");
+    namespace.create(&[]);
+    namespace.config("");
+    let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "oh", "namespace": namespace.name },
+        "spec": { "ports": [{ "name": "http", "port": 3000, "targetPort": "http" }], "externalIPs": ["203.0.113.7"],
+            "selector": { "app": "theirs" } } });
+    let create = ["apply", "--server-side", "--field-manager=terraform", "-f", "-"];
+    namespace.bed.kubectl_with(&create, &service.to_string());
+    let service = || namespace.bed.get(&["service", "oh", "-n", &namespace.name]);
+    let before = service();
+    on_another_cluster(&namespace, &["deploy", "--adopt", "--force-conflicts"])
+        .exits(7)
+        .says("error[HC0172]")
+        .says("set by terraform");
+    assert_eq!(service(), before);
+    let list = ["get", "configmap,secret", "-n", &namespace.name, "-o", "name"];
+    assert!(!namespace.bed.kubectl(&list).contains("oh"), "no record and no revision");
+}
+
+#[test]
+fn foreign_secret_with_name_of_the_key_exits_7_before_changes() {
+    let namespace = Bed::shared().namespace("foreign-key");
+    namespace.create(&[]);
+    let secret = ["create", "secret", "generic", "handsctl-oh", "--from-literal=a=1", "-n", &namespace.name];
+    namespace.bed.kubectl(&secret);
+    for arguments in [&["deploy"][..], &["deploy", "--dry-run=server"]] {
+        namespace
+            .handsctl(arguments)
+            .exits(7)
+            .says("error[HC3006]: secret/handsctl-oh")
+            .says("the installation was not changed: the server rejected a dry run, before the first write");
+        let list = ["get", "configmap,secret,service", "-n", &namespace.name, "-o", "name"];
+        let rest = namespace.bed.kubectl(&list);
+        let ours: Vec<&str> = rest.lines().filter(|name| name.ends_with("oh")).collect();
+        assert_eq!(ours, ["secret/handsctl-oh"]);
+    }
 }

@@ -6,6 +6,7 @@ use crate::cluster::watch::observe;
 use crate::event::Action;
 use crate::object::ObjectId;
 use crate::plan::Member;
+use crate::settings;
 
 /// The result of applying one member.
 #[derive(Debug, Clone)]
@@ -14,7 +15,8 @@ pub struct Applied {
     pub id: ObjectId,
     /// The action that was performed.
     pub action: Action,
-    /// The live object of a kind that has a rollout; None for other kinds and for members that do not exist yet.
+    /// The live object of a kind that has a rollout or can expose the application; None for other kinds and for members
+    /// that do not exist yet.
     pub object: Option<Value>,
 }
 
@@ -24,10 +26,15 @@ impl Applied {
         matches!(self.action, Action::Created | Action::Configured)
     }
 
-    /// Keeps the object only if its rollout is followed, to save memory for the many others.
+    /// Keeps the object only if its rollout is followed or its exposure is judged, to save memory for the many others.
     pub(crate) fn new(member: &Member, action: Action, object: Option<Value>) -> Self {
-        let object = object.filter(|_| observe::tracked_kind(member.kind).is_some());
+        let object = object.filter(|_| Self::keeps_object(member));
         Self { id: member.id.clone(), action, object }
+    }
+
+    /// Returns whether the results of this member's kind have the object.
+    pub(crate) fn keeps_object(member: &Member) -> bool {
+        observe::tracked_kind(member.kind).is_some() || settings::is_judged(member.kind.kind)
     }
 }
 

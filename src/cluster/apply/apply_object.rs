@@ -25,6 +25,7 @@ use crate::plan::ownership::adoption;
 use crate::plan::ownership::conflict::{self, Conflict};
 use crate::plan::ownership::other_set;
 use crate::plan::ownership::policy::Ownership;
+use crate::plan::ownership::port_clash::{self, PortClash};
 use crate::settings::handsctl::OwnershipRule;
 
 /// How many times to try a member whose object changes between reading it and the next request.
@@ -139,7 +140,7 @@ impl ObjectApplier<'_> {
             let status = match self.patch(member, &manifest, target.mode, false).await {
                 Ok(response) => return Ok(response),
                 Err(ApiError::Status(status)) if is_field_conflict(&status) => status,
-                Err(error) => return Err(apply_error(error, &member.id)),
+                Err(error) => return Self::after_rejection(error, member, &manifest, target),
             };
             let live = match self.get(member).await {
                 Ok(Some(live)) if live["metadata"]["uid"] == *uid => live,
@@ -173,6 +174,29 @@ impl ObjectApplier<'_> {
             };
         }
         Err(kept_changing_error(&member.id))
+    }
+
+    /// Returns the result of a rejected apply: an error, or the object as it is if only its dry run is rejected. The dry
+    /// run of an adoption still finds the ports of the object's deploy tools, which the adoption removes.
+    fn after_rejection(
+        error: ApiError,
+        member: &Member,
+        manifest: &Value,
+        target: ApplyTarget<'_>,
+    ) -> Result<Response> {
+        let ApiError::Status(status) = error else { return Err(apply_error(error, &member.id)) };
+        let clashes = match status.code {
+            422 => port_clash::port_clashes(manifest, target.object),
+            _ => Vec::new(),
+        };
+        if clashes.is_empty() {
+            return Err(apply_error(ApiError::Status(status), &member.id));
+        }
+        if target.adopting && target.mode == ApplyMode::DryRun && clashes.iter().all(PortClash::is_migrated) {
+            let warning = "not checked by a dry run: the adoption replaces its ports".to_owned();
+            return Ok(Response { status: 200, warnings: vec![warning], body: target.object.clone() });
+        }
+        Err(port_clash_error(&member.id, &clashes).caused_by(status.message.clone()))
     }
 
     /// Returns the conflicts of a response. Adopting an object, fields of its deploy tools are not conflicts.
@@ -357,6 +381,17 @@ fn apply_error(error: ApiError, id: &ObjectId) -> Error {
         error => error.into_error(&action),
     }
     .of_rejected(&id.kind)
+}
+
+/// Returns the error for ports of others that have the names of planned ports.
+fn port_clash_error(id: &ObjectId, clashes: &[PortClash]) -> Error {
+    let texts: Vec<String> = clashes.iter().map(PortClash::text).collect();
+    let message = format!("cannot apply {}: {}", with_namespace(id), texts.join("; "));
+    let error = Error::new(Id::FieldConflict, Kind::Ownership, message);
+    let error = clashes
+        .iter()
+        .fold(error, |error, clash| error.hint(format!("to give up that port: {}", clash.command(id))));
+    error.hint("handsctl deploy --force-conflicts then overwrites the other fields of the port")
 }
 
 fn with_namespace(id: &ObjectId) -> String {

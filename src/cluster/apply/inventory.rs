@@ -199,6 +199,25 @@ pub fn foreign_key_error(set: &ApplySet) -> Error {
     .hint(format!("if no other installation uses it: kubectl delete {id} -n {}", set.namespace))
 }
 
+/// Lets the server check the creation of the Secret that stores a new key. Stores nothing.
+///
+/// # Errors
+/// Exit 7 if a Secret of that name exists; exit 8 if the server would reject it.
+pub async fn check_new_key(api: &Api, set: &ApplySet, key: &SecretKey) -> Result<()> {
+    let id = SECRET.id(&set.namespace, &set.parent_name());
+    let manifest = set_key::manifest(set, key);
+    let error = match api.create_dry_run(&SECRET.in_namespace(&set.namespace), &manifest).await {
+        Err(error) if error.code() == Some(409) => foreign_key_error(set),
+        Err(ApiError::Status(status)) if (400..500).contains(&status.code) => {
+            write_error(ApiError::Status(status), &format!("cannot create {id}"), &set.namespace)
+        }
+        // A lost connection or an overload: the creation itself is repeated.
+        Ok(_) | Err(_) => return Ok(()),
+    };
+    Err(error
+        .state("the installation was not changed: the server rejected a dry run, before the first write"))
+}
+
 /// Creates the Secret that stores a new key.
 ///
 /// # Errors

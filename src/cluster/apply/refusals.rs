@@ -24,7 +24,8 @@ use crate::plan::ownership::policy::Ownership;
 const UNCHANGED: &str =
     "the installation was not changed: the server rejected a dry run, before the first write";
 
-/// Sends the planned changes as a dry run, then a pod of each changed Deployment.
+/// Sends the planned changes as a dry run, then a pod of each changed Deployment. Returns the results of the dry run; none
+/// if nothing is sent.
 ///
 /// # Errors
 /// The first rejection with all others: exit 7 for fields and objects of others, exit 8 for quotas, webhooks, Pod
@@ -34,9 +35,9 @@ pub async fn check(
     changes: &Changes,
     ownership: &Ownership,
     observed: &ObservedSet,
-) -> Result<()> {
+) -> Result<Vec<Applied>> {
     if !changes.sends() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     // The apply reports each object; its dry run would report it twice.
     let (silent, _) = Events::channel();
@@ -47,7 +48,7 @@ pub async fn check(
         let Some(object) = &deployment.object else { continue };
         check_pod(api, &deployment.id, object, observed).await?;
     }
-    Ok(())
+    Ok(applied)
 }
 
 /// Returns the new members that no dry run checks: of many of one kind those whose names no other object has. One list

@@ -8,7 +8,6 @@ use futures::stream::{self, StreamExt as _};
 use super::applied::{Applied, ApplyMode};
 use super::apply_object::{ApplyOutcome, ObjectApplier};
 use crate::cluster::client::api::Api;
-use crate::cluster::watch::observe;
 use crate::error::{Error, Result};
 use crate::event::{Action, Events, Phase};
 use crate::object::kind::{ROLE, ROLE_BINDING, Wave};
@@ -165,10 +164,9 @@ impl<'a> ApplyRun<'a> {
         let live = self.live.get(&member.id);
         let not_sent = |action| {
             // A claim that is being deleted is never ready again, so its readiness is not expected.
-            let tracked = live.filter(|object| {
-                observe::tracked_kind(member.kind).is_some() && deletion::deleted_since(object).is_none()
-            });
-            let applied = Applied::new(member, action, tracked.cloned());
+            let kept = live
+                .filter(|object| Applied::keeps_object(member) && deletion::deleted_since(object).is_none());
+            let applied = Applied::new(member, action, kept.cloned());
             Ok(ApplyOutcome { applied, message: None })
         };
         let outcome = match change {

@@ -26,7 +26,8 @@ const WRITE_ATTEMPT: Duration = Duration::from_secs(35);
 const MAX_ATTEMPT: Duration = Duration::from_secs(60);
 /// How long to repeat a request that loses its connection while the server has never responded.
 const FIRST_CONTACT: Duration = Duration::from_secs(10);
-/// How long to repeat a request that gets 500 without `Retry-After`: most of these errors are permanent.
+/// How long to repeat a request that gets 500 or 502 without `Retry-After`: most of these errors are permanent. A load
+/// balancer answers 502 while an API server behind it restarts, but a proxy with a wrong server does so for ever.
 const INTERNAL_ERROR: Duration = Duration::from_secs(10);
 
 /// A failed attempt of a call, with what is known about the server.
@@ -64,7 +65,8 @@ impl FailedAttempt {
         let is_transient = match status.code {
             429 | 503 | 504 => true,
             500 if status_error::is_type_mismatch(&status.message) => false,
-            500.. => requested > 0 || status.code == 500 && self.elapsed < INTERNAL_ERROR,
+            500 | 502 => requested > 0 || self.elapsed < INTERNAL_ERROR,
+            500.. => requested > 0,
             403 => self.rbac_may_be_loading,
             _ => false,
         };
@@ -131,10 +133,10 @@ mod tests {
 
     #[test]
     fn only_transient_statuses_are_repeated() {
-        for code in [429, 500, 503, 504] {
+        for code in [429, 500, 502, 503, 504] {
             assert!(FIRST.after_status(&status(code, 0)).is_some(), "{code}");
         }
-        for code in [400, 401, 403, 404, 409, 410, 422, 501, 502] {
+        for code in [400, 401, 403, 404, 409, 410, 422, 501, 505] {
             assert_eq!(FIRST.after_status(&status(code, 0)), None, "{code}");
         }
         let restarted = FailedAttempt { rbac_may_be_loading: true, ..FIRST };
@@ -144,9 +146,10 @@ mod tests {
     }
 
     #[test]
-    fn internal_error_is_repeated_for_ten_seconds_only() {
+    fn internal_error_and_bad_gateway_are_repeated_ten_seconds() {
         let late = FailedAttempt { elapsed: Duration::from_secs(10), attempt: 8, ..FIRST };
         assert_eq!(late.after_status(&status(500, 0)), None);
+        assert_eq!(late.after_status(&status(502, 0)), None);
         assert!(late.after_status(&status(503, 0)).is_some());
         assert_eq!(late.after_status(&status(500, 9)), Some(Pause::Requested(Duration::from_secs(9))));
     }

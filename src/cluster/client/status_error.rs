@@ -124,7 +124,7 @@ fn forbidden(action: &str, message: &str) -> Error {
             .caused_by(message.to_owned())
             .hint("kubectl describe resourcequota shows what is used");
     }
-    if message.contains(" cannot ") && message.contains(" resource ")
+    if message.contains(" cannot ") && (message.contains(" resource ") || message.contains(" path "))
         || message.contains("attempting to grant")
     {
         let error = Error::new(Id::Forbidden, Kind::Forbidden, action).caused_by(message.to_owned());
@@ -137,9 +137,14 @@ fn forbidden(action: &str, message: &str) -> Error {
 }
 
 /// Returns the RBAC rule that is missing according to the API server's message:
-/// `User "x" cannot patch resource "deployments" in API group "apps" in the namespace "n"`.
+/// `User "x" cannot patch resource "deployments" in API group "apps" in the namespace "n"`, or
+/// `User "x" cannot get path "/apis"`.
 fn missing_rule(message: &str) -> Option<String> {
     let rest = message.split_once(" cannot ")?.1;
+    if let Some((verb, path)) = rest.split_once(" path \"") {
+        let path = path.split_once('"')?.0;
+        return Some(format!(r#"{{nonResourceURLs: ["{path}"], verbs: ["{verb}"]}} of a ClusterRole"#));
+    }
     let (verb, rest) = rest.split_once(" resource \"")?;
     let (resource, rest) = rest.split_once('"')?;
     let group = rest.split_once("in API group \"")?.1.split_once('"')?.0;
@@ -256,6 +261,15 @@ mod tests {
             [
                 r#"the account needs the rule {apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]} in namespace n"#
             ]
+        );
+        let error = status_error(
+            "cannot list the API",
+            &status(403, r#"forbidden: User "x" cannot get path "/apis""#),
+        );
+        assert_eq!((error.id(), error.kind()), (Id::Forbidden, Kind::Forbidden));
+        assert_eq!(
+            error.hints(),
+            [r#"the account needs the rule {nonResourceURLs: ["/apis"], verbs: ["get"]} of a ClusterRole"#]
         );
     }
 }

@@ -1,5 +1,7 @@
 //! The API server's version.
 
+use kube::core::Status;
+
 use super::api::{Api, ApiError};
 
 /// The version from `/version`.
@@ -11,12 +13,21 @@ pub struct ServerVersion {
     pub minor: u32,
 }
 
-/// Gets the version. This is the first request of every command, so its failure explains a broken connection.
+/// Returns whether the account is known and may not read the path.
+fn is_forbidden(status: &Status) -> bool {
+    status.code == 403 && !status.message.contains("system:anonymous")
+}
+
+/// Gets the version, or the unknown one if the account has no right to read it. This is the first request of every command, so its failure explains a broken connection.
 ///
 /// # Errors
 /// Fails if the server is unreachable or rejects the request.
 pub async fn get_server_version(api: &Api) -> Result<ServerVersion, ApiError> {
-    let response = api.get_path("/version").await?;
+    let response = match api.get_path("/version").await {
+        // The right to read it is one of its own, and nothing needs the version.
+        Err(ApiError::Status(status)) if is_forbidden(&status) => return Ok(ServerVersion::unknown()),
+        response => response?,
+    };
     let text = response.body["gitVersion"].as_str().unwrap_or_default().to_owned();
     let minor = response.body["minor"].as_str().unwrap_or_default();
     // Some cloud providers append a plus: "34+".
@@ -28,6 +39,11 @@ pub async fn get_server_version(api: &Api) -> Result<ServerVersion, ApiError> {
 }
 
 impl ServerVersion {
+    /// The version of a server that does not tell it.
+    fn unknown() -> Self {
+        Self { text: "unknown".to_owned(), minor: 0 }
+    }
+
     /// Whether the server supports streaming lists (KEP-3157, on by default from 1.32).
     #[must_use]
     pub fn streams_lists(&self) -> bool {
@@ -42,6 +58,18 @@ mod tests {
     use super::*;
     use crate::cluster::client::traffic::Traffic;
     use crate::cluster::scripted::scripted;
+
+    #[tokio::test(start_paused = true)]
+    async fn forbidden_version_is_unknown_and_anonymous_one_an_error() {
+        for (user, is_known) in [("ana", true), ("system:anonymous", false)] {
+            let (api, mut server) = scripted();
+            let (version, ()) = tokio::join!(get_server_version(&api), async {
+                let message = format!("forbidden: User \"{user}\" cannot get path \"/version\"");
+                server.expect("GET /version").await.status(403, "Forbidden", &message);
+            });
+            assert_eq!(version.ok().map(|version| version.text), is_known.then(|| "unknown".to_owned()));
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn connection_knows_if_the_server_streams_lists() {

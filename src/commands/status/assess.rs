@@ -16,6 +16,7 @@ use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::presence;
 use crate::plan::inventory::revision::RevisionResult;
 use crate::plan::ownership::foreign_change::{self, ForeignChange};
+use crate::plan::ownership::live_exposure::{LiveExposure, Membership, live_exposures};
 use crate::plan::ownership::policy::Ownership;
 use crate::status::{self, Expected, Finding, SandboxHealth, TrackedKind};
 
@@ -29,6 +30,8 @@ pub(super) struct SetView<'a> {
     /// The named members that no list had, by name: those that exist, without content if they may not be read.
     unlabelled: &'a BTreeMap<ObjectId, Option<Value>>,
     ownership: &'a Ownership,
+    /// Whether it does not matter who reaches the application.
+    accepts_exposure: bool,
     now: Timestamp,
     /// The members that must exist, with their manifests; None if no revision names them.
     named: Option<BTreeMap<ObjectId, &'a Value>>,
@@ -66,6 +69,7 @@ impl<'a> SetView<'a> {
         deployed: &'a DeployedMembers,
         unlabelled: &'a BTreeMap<ObjectId, Option<Value>>,
         ownership: &'a Ownership,
+        accepts_exposure: bool,
         now: Timestamp,
     ) -> Self {
         let named = named(record, now).map(|manifests| {
@@ -74,7 +78,7 @@ impl<'a> SetView<'a> {
                 .filter_map(|manifest| Some((ObjectId::from_object(manifest)?, manifest)))
                 .collect()
         });
-        Self { record, deployed, unlabelled, ownership, now, named }
+        Self { record, deployed, unlabelled, ownership, accepts_exposure, now, named }
     }
 
     fn set(&self) -> &'a ApplySet {
@@ -121,6 +125,9 @@ impl<'a> SetView<'a> {
         let is_scaled_to_zero = zero.is_some();
         assessment.findings.extend(zero);
         assessment.notes.extend(status::paused_rollouts(state, expected));
+        if !self.accepts_exposure {
+            assessment.notes.extend(self.exposures());
+        }
         match &self.deployed.installer {
             Some(manager) => assessment.notes.push(self.managed_by_others(manager)),
             None => assessment.notes.extend(self.foreign_changes(is_scaled_to_zero)),
@@ -257,6 +264,27 @@ impl<'a> SetView<'a> {
             self.foreign_note(&member.id, &changes)
         });
         notes.collect()
+    }
+
+    /// Returns a note for each member that exposes the application more than the revision does.
+    fn exposures(&self) -> Vec<Finding> {
+        let live = |(id, manifest): (&ObjectId, &&Value)| {
+            let live = self.deployed.observed.members.get(id)?;
+            let member =
+                Member { id: id.clone(), kind: self.set().kind_of(id)?, manifest: (*manifest).clone() };
+            Some((member, live))
+        };
+        let live: Vec<(Member, &Value)> = self.named.iter().flatten().filter_map(live).collect();
+        let live = live.iter().map(|(member, live)| (member, *live, Membership::Member));
+        let set = self.set();
+        let exposures = live_exposures(&set.name, &set.namespace, live);
+        let note = |exposure: LiveExposure| {
+            let message = format!("OpenHands has no login, and this object {}", exposure.sentence());
+            let note = Finding::new(Id::ExposedByOthers, exposure.id.clone(), message);
+            let note = note.evidence(exposure.lines(self.now));
+            exposure.commands().into_iter().fold(note, Finding::hint)
+        };
+        exposures.into_iter().map(note).collect()
     }
 
     fn foreign_note(&self, id: &ObjectId, changes: &[ForeignChange]) -> Option<Finding> {

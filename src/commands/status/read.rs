@@ -75,7 +75,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     let missing = assess::missing(&deployed.set, &record, &deployed, now);
     let unlabelled = deployed::read_by_name(api, &deployed.set, &missing).await?;
     let ownership = Ownership::new(&session.settings.deploy.ownership, false, false);
-    let view = SetView::new(&record, &deployed, &unlabelled, &ownership, now);
+    let view = SetView::new(&record, &deployed, &unlabelled, &ownership, session.accepts_exposure(), now);
     let expected = view.without_pruned(observed_set::expected_unchanged(&deployed.observed.members));
     let extras = view.extras(&expected);
     let mut health = status::health(&deployed.observed.state, &expected, &extras);
@@ -86,7 +86,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     if health.verdict != HealthVerdict::Healthy {
         (health, findings) = find_causes(session, &mut deployed, &expected, &extras).await?;
     }
-    let view = SetView::new(&record, &deployed, &unlabelled, &ownership, now);
+    let view = SetView::new(&record, &deployed, &unlabelled, &ownership, session.accepts_exposure(), now);
     let (app, replaced) = tokio::join!(
         read_app_status(session, &deployed.observed, &health),
         replaced_images::observed(session, &deployed.observed.state)

@@ -15,6 +15,15 @@ pub(crate) const fn is_about_exposure(id: Id) -> bool {
     matches!(id, Id::Exposed | Id::ReachableByOthers | Id::SandboxesReachApp)
 }
 
+/// Returns whether it does not matter who reaches the application: it has a login of its own, the configuration accepts
+/// every exposure, or there is no application.
+#[must_use]
+pub fn accepts_exposure(settings: &Settings) -> bool {
+    settings.deploy.profile == Profile::Dev
+        || settings.deploy.exposure == ExposureConsent::Acknowledged
+        || requires_key(settings)
+}
+
 /// Who can reach the application, as far as the configuration tells.
 enum Reach {
     /// This computer, or clients inside the cluster.
@@ -34,8 +43,7 @@ impl RuleChecker<'_> {
         self.egress();
         if self.is_wrong("deploy.expose")
             || self.is_wrong("deploy.exposure")
-            || self.settings.deploy.exposure == ExposureConsent::Acknowledged
-            || requires_key(self.settings)
+            || accepts_exposure(self.settings)
         {
             return;
         }
@@ -165,7 +173,7 @@ fn requires_key(settings: &Settings) -> bool {
 
 /// Whether the name is reachable from this computer only: browsers resolve it to loopback without DNS (RFC 6761, section
 /// 6.3). No Ingress has an IP address as its host, which is an error of its own.
-fn is_contained(host: &str) -> bool {
+pub(super) fn is_contained(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost") || host.parse::<std::net::Ipv4Addr>().is_ok()
 }
 

@@ -1,15 +1,17 @@
 //! Extra manifests that expose the application, which has no login.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::checker::RuleChecker;
+use super::exposing_fields::{exposing_fields, names_service, services_of_app};
 use crate::catalogue::Id;
 use crate::diagnostic::Severity;
-use crate::object::labels::{self, Component};
 
 /// How an object exposes the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ExposedBy {
+enum ManifestExposure {
     /// A Service for whoever reaches an address.
     Address(&'static str),
     /// A route of a controller, which may have a login of its own.
@@ -20,19 +22,21 @@ impl RuleChecker<'_> {
     /// Reports the user's own objects that expose the application.
     pub(super) fn exposing_extra_manifests(&mut self, consent: &str) {
         let settings = self.settings;
-        let name = settings.deploy.name.as_str();
+        let (name, namespace) = (settings.deploy.name.as_str(), settings.deploy.namespace.as_str());
+        let manifests = settings.extra_objects.iter().map(|extra| &extra.manifest);
+        let services = services_of_app(name, namespace, &manifests);
         for extra in &settings.extra_objects {
-            let Some(by) = exposed_by(&extra.manifest, name) else { continue };
+            let Some(by) = exposed_by(&extra.manifest, name, &services) else { continue };
             let text = |key: &str| extra.manifest.pointer(key).and_then(Value::as_str).unwrap_or_default();
             let object = format!("{}/{}", text("/kind").to_lowercase(), text("/metadata/name"));
             let source = &extra.source;
             let (id, severity, message) = match by {
-                ExposedBy::Address(how) => (
+                ManifestExposure::Address(how) => (
                     Id::Exposed,
                     Severity::Error,
                     format!("OpenHands has no login, but {object} of {source} exposes it {how}"),
                 ),
-                ExposedBy::Route => (
+                ManifestExposure::Route => (
                     Id::ReachableByOthers,
                     Severity::Warning,
                     format!("OpenHands has no login, and {object} of {source} routes to it"),
@@ -43,50 +47,18 @@ impl RuleChecker<'_> {
     }
 }
 
-/// Returns how an object exposes the application of this set; None: it does not.
-fn exposed_by(manifest: &Value, set: &str) -> Option<ExposedBy> {
-    let spec = &manifest["spec"];
+/// Returns how an object exposes the application of this set; None: it does not. `services` lead to the application.
+fn exposed_by(manifest: &Value, set: &str, services: &BTreeSet<String>) -> Option<ManifestExposure> {
     match manifest["kind"].as_str()? {
-        "Service" if selects_app(&spec["selector"], set) => {
-            let has_addresses = spec["externalIPs"].as_array().is_some_and(|addresses| !addresses.is_empty());
-            match spec["type"].as_str() {
-                Some("LoadBalancer") => Some(ExposedBy::Address("by a load balancer")),
-                Some("NodePort") => Some(ExposedBy::Address("at every node's address")),
-                _ if has_addresses => Some(ExposedBy::Address("at its externalIPs")),
-                _ => None,
-            }
-        }
+        "Service" => exposing_fields(manifest, set, services)
+            .first()
+            .map(|field| ManifestExposure::Address(field.by.as_str())),
         "Ingress" | "Route" | "HTTPRoute" | "TCPRoute" | "TLSRoute" | "IngressRoute" | "VirtualService"
-            if names_service(spec, set) =>
+            if names_service(&manifest["spec"], services) =>
         {
-            Some(ExposedBy::Route)
+            Some(ManifestExposure::Route)
         }
         _ => None,
-    }
-}
-
-/// Whether a Service's selector matches the labels of the application's pods.
-fn selects_app(selector: &Value, set: &str) -> bool {
-    let labels = labels::selector(set, Component::App);
-    selector.as_object().is_some_and(|selector| {
-        let matches = |(key, value): (&String, &Value)| {
-            labels.get(key.as_str()).is_some_and(|label| value.as_str() == Some(label))
-        };
-        !selector.is_empty() && selector.iter().all(matches)
-    })
-}
-
-/// Whether a value names the application's Service as a backend: each of these kinds has it under `name`, `VirtualService`
-/// under `host`, alone or with its namespace.
-fn names_service(value: &Value, service: &str) -> bool {
-    match value {
-        Value::Object(map) => map.iter().any(|(key, value)| {
-            let is_name = matches!(key.as_str(), "name" | "host")
-                && value.as_str().is_some_and(|text| text.split('.').next() == Some(service));
-            is_name || names_service(value, service)
-        }),
-        Value::Array(items) => items.iter().any(|item| names_service(item, service)),
-        _ => false,
     }
 }
 
@@ -96,6 +68,10 @@ mod tests {
 
     use super::*;
     use crate::settings::load::read::{Request, read};
+
+    fn exposed_by(manifest: &Value) -> Option<ManifestExposure> {
+        super::exposed_by(manifest, "oh", &BTreeSet::from(["oh".to_owned()]))
+    }
 
     fn service(spec: &Value) -> Value {
         json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "mine" }, "spec": spec })
@@ -107,22 +83,22 @@ mod tests {
         for (spec, expected) in [
             (
                 json!({ "type": "LoadBalancer", "selector": app }),
-                Some(ExposedBy::Address("by a load balancer")),
+                Some(ManifestExposure::Address("by a load balancer")),
             ),
             (
                 json!({ "type": "NodePort", "selector": app }),
-                Some(ExposedBy::Address("at every node's address")),
+                Some(ManifestExposure::Address("at every node's address")),
             ),
             (
                 json!({ "selector": app, "externalIPs": ["203.0.113.7"] }),
-                Some(ExposedBy::Address("at its externalIPs")),
+                Some(ManifestExposure::Address("at its externalIPs")),
             ),
             (json!({ "selector": app }), None),
             (json!({ "type": "LoadBalancer", "selector": { "app.kubernetes.io/instance": "other" } }), None),
             (json!({ "type": "LoadBalancer", "selector": { "app": "proxy" } }), None),
             (json!({ "type": "LoadBalancer" }), None),
         ] {
-            assert_eq!(exposed_by(&service(&spec), "oh"), expected, "{spec}");
+            assert_eq!(exposed_by(&service(&spec)), expected, "{spec}");
         }
     }
 
@@ -144,7 +120,30 @@ mod tests {
             ("ConfigMap", json!({ "name": "oh" }), false),
         ] {
             let manifest = json!({ "kind": kind, "metadata": { "name": "mine" }, "spec": spec });
-            assert_eq!(exposed_by(&manifest, "oh").is_some(), expected, "{manifest}");
+            assert_eq!(exposed_by(&manifest).is_some(), expected, "{manifest}");
+        }
+    }
+
+    #[test]
+    fn route_to_a_second_service_is_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let ingress = |service: &str| {
+            json!({ "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": { "name": "public" },
+                "spec": { "defaultBackend": { "service": { "name": service, "port": { "number": 3000 } } } } })
+        };
+        let second = json!({ "selector": { "app.kubernetes.io/instance": "openhands" },
+            "ports": [{ "port": 3000 }] });
+        let alias =
+            json!({ "type": "ExternalName", "externalName": "openhands.openhands.svc.cluster.local" });
+        let other = json!({ "selector": { "app": "proxy" }, "ports": [{ "port": 3000 }] });
+        for (spec, expected) in [(&second, true), (&alias, true), (&other, false)] {
+            let text = format!("{}\n---\n{}\n", service(spec), ingress("mine"));
+            std::fs::write(folder.path().join("public.yaml"), text).unwrap();
+            let config = "[deploy]\nextra_manifests = [\"public.yaml\"]\n";
+            std::fs::write(folder.path().join("config.toml"), config).unwrap();
+            let loaded = read(&Request::default(), &[], folder.path()).unwrap();
+            let ids: Vec<Id> = loaded.warnings.iter().map(|warning| warning.id).collect();
+            assert_eq!(ids.contains(&Id::ReachableByOthers), expected, "{spec}: {ids:?}");
         }
     }
 
