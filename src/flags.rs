@@ -22,7 +22,7 @@ pub struct Global {
     #[arg(long, global = true)]
     pub name: Option<String>,
     /// Context of the kubeconfig
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub context: Option<String>,
     /// Path of the kubeconfig [default: KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE", global = true)]

@@ -193,6 +193,7 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
         None => Goal::Configuration,
     };
     if goal == Goal::Configuration {
+        extra_manifests::check(settings)?;
         session.warn_of_cluster_differences(events).await?;
     }
     let secrets = secret_refs::secret_refs(settings);

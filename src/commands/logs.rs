@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use crate::catalogue::Id;
 use crate::cluster::app::logs::{self, LogPart, LogQuery};
 use crate::cluster::app::probe;
+use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind};
 use crate::flags::{Global, parse_duration};
 use crate::object::container_names::container_names;
@@ -41,7 +42,7 @@ pub struct LogsArgs {
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub since: Option<Duration>,
     /// Print only the logs of this container
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub container: Option<String>,
     /// Print the logs of the container before its last restart
     #[arg(short, long)]
@@ -74,11 +75,12 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
         Ok((pods, simulated, is_empty))
     })
     .await?;
+    let why = RepeatedFlags::new(global).insert_into("handsctl status shows why");
     if pods.is_empty() {
         let waiting = if arguments.follow { "; waiting for one" } else { "" };
         streams.err(&format!(
-            "no pods of `{}` in namespace {}{waiting}\n",
-            session.settings.deploy.name, query.namespace
+            "no pods of `{}` in namespace {}{waiting}; {}\n",
+            session.settings.deploy.name, query.namespace, why
         ));
     }
     if pods.is_empty() && !arguments.follow {
@@ -89,7 +91,7 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
     }
     for pod in pods.iter().filter(|pod| !logs::has_log(pod)) {
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        streams.err(&format!("{name}: no container has started yet; handsctl status shows why\n"));
+        streams.err(&format!("{name}: no container has started yet; {why}\n"));
     }
     if is_empty {
         return Err(probe::simulated_error("there is no log").into());
@@ -167,7 +169,11 @@ fn container_count(pods: &[Value]) -> usize {
     pods.iter().map(|pod| pod["spec"]["containers"].as_array().map_or(0, Vec::len)).sum()
 }
 
+/// Whether the pods run no container. One that is still pending has no node that tells, but its cluster does.
 async fn is_simulated(session: &Session, pods: &[Value]) -> bool {
+    if session.is_simulation && !pods.is_empty() {
+        return true;
+    }
     match pods.first().and_then(|pod| Pod::deserialize(pod).ok()) {
         Some(pod) => probe::is_simulated(&session.connection.api, &pod).await,
         None => false,

@@ -14,6 +14,7 @@ use crate::cluster::app::port_forward::{self, ReadyPodName, ReadyPodWatcher};
 use crate::cluster::app::probe;
 use crate::cluster::app::url_probe::{self, ProbeResponse};
 use crate::cluster::client::api::Api;
+use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind, Result};
 use crate::flags::{Format, Global, parse_duration};
 use crate::object::kind::{DEPLOYMENT, POD};
@@ -81,10 +82,11 @@ pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams
     let mut interrupt =
         signals::interrupt().map_err(|error| Error::io("cannot listen for signals", error))?;
     show_url(&format!("http://{address}/"), "port-forward", arguments, streams)?;
+    let flags = RepeatedFlags::new(global);
     tokio::select! {
         outcome = watcher.follow() => outcome?,
         outcome = port_forward::serve(&api, namespace, listener, pod.clone()) => outcome?,
-        () = report_pod(pod, streams) => {}
+        () = report_pod(pod, &flags, streams) => {}
         _ = interrupt.recv() => return Ok(Kind::Interrupted.exit_code()),
     }
     Ok(0)
@@ -123,6 +125,10 @@ async fn start(session: &Session, arguments: &OpenArgs, streams: &Streams) -> Re
         ReadyPodWatcher::open(api, deploy.namespace.as_str(), labels, version.streams_lists()).await?;
     ensure_forwarding(api, deploy.namespace.as_str(), &pod).await?;
     let listener = listen(arguments.port).await?;
+    // A pod that is pending will run no container either, so no connection would ever be served.
+    if session.is_simulation && pod.borrow().is_none() {
+        return Err(probe::simulated_error("there is nothing to open"));
+    }
     Ok(Start::Forward(Box::new(Forwarding { watcher, pod, listener })))
 }
 
@@ -230,12 +236,13 @@ fn show_url(url: &str, via: &str, arguments: &OpenArgs, streams: &Streams) -> Re
 }
 
 /// Prints the pod that connections are forwarded to, and each change of it.
-async fn report_pod(mut pod: ReadyPodName, streams: &Streams) {
+async fn report_pod(mut pod: ReadyPodName, flags: &RepeatedFlags, streams: &Streams) {
+    let waiting = flags.insert_into("no pod is ready: connections wait for one; handsctl status shows why\n");
     loop {
         let ready = pod.borrow_and_update().clone();
         match ready {
             Some(name) => streams.err(&format!("forwarding to pod/{name}; Ctrl-C stops it\n")),
-            None => streams.err("no pod is ready: connections wait for one; handsctl status shows why\n"),
+            None => streams.err(&waiting),
         }
         if pod.changed().await.is_err() {
             return;

@@ -50,6 +50,9 @@ pub(crate) struct Preparation {
 /// # Errors
 /// Every foreseeable error, so that the command does not stop half-way.
 pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<Preparation> {
+    if matches!(request.goal, Goal::Configuration) {
+        extra_manifests::check(run.settings())?;
+    }
     let (version, state) = tokio::join!(run.session.server_version(), inspect(run));
     // The error of the version request comes first, because it explains a failed connection.
     let version = version?;

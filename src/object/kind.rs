@@ -204,6 +204,25 @@ const STATELESS: &[(&str, &[&str])] = &[
     ("cilium.io", &["CiliumNetworkPolicy"]),
 ];
 
+/// The kinds of every cluster whose objects have no namespace, as group and kind, besides those that handsctl sends.
+const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
+    ("", &["PersistentVolume", "ComponentStatus"]),
+    ("admissionregistration.k8s.io", &["*"]),
+    ("apiextensions.k8s.io", &["*"]),
+    ("apiregistration.k8s.io", &["*"]),
+    ("certificates.k8s.io", &["CertificateSigningRequest", "ClusterTrustBundle"]),
+    ("flowcontrol.apiserver.k8s.io", &["*"]),
+    ("networking.k8s.io", &["IPAddress", "ServiceCIDR"]),
+    ("node.k8s.io", &["*"]),
+    ("scheduling.k8s.io", &["*"]),
+    ("storage.k8s.io", &["CSIDriver", "CSINode", "VolumeAttachment", "VolumeAttributesClass"]),
+];
+
+fn is_cluster_scoped(group: &str, kind: &str) -> bool {
+    let kinds = CLUSTER_SCOPED.iter().filter(|(name, _)| *name == group).flat_map(|(_, kinds)| *kinds);
+    kinds.into_iter().any(|name| *name == "*" || *name == kind)
+}
+
 /// Returns whether deleting an object of this kind may delete data. A kind that handsctl does not know may: the operator
 /// of a custom resource such as a database deletes its data with the resource.
 #[must_use]
@@ -252,7 +271,9 @@ impl KindInfo {
     /// Guesses a kind (plural = kind + "s"), for display only; never use it in a request.
     #[must_use]
     pub fn guessed(api_version: &str, kind: &str) -> Self {
-        Self::discovered(api_version, kind, &format!("{}s", kind.to_ascii_lowercase()), true)
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let is_namespaced = !is_cluster_scoped(group, kind);
+        Self::discovered(api_version, kind, &format!("{}s", kind.to_ascii_lowercase()), is_namespaced)
     }
 
     /// Returns `apps/v1`, or `v1` for the core group.

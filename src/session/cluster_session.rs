@@ -158,6 +158,8 @@ pub(crate) struct Session {
     pub(crate) connection: Connection,
     /// The host ports of the ingress, if handsctl created the cluster with kind.
     pub(crate) local: Option<Ports>,
+    /// Whether the cluster is a simulated one of handsctl: no container runs there.
+    pub(crate) is_simulation: bool,
     /// Whether handsctl created the cluster, and the configuration names it.
     is_own: bool,
     /// The folders, programs and container engine of this computer.
@@ -245,10 +247,11 @@ impl Session {
         let is_own = own_context.as_ref() == Some(&connection.choice.context);
         let local = if is_own { provider::recorded_ports(&environment, name) } else { None };
         let mut settings = settings.for_local_cluster(is_local);
-        if provider::is_recorded_simulation(&environment, &connection.server)? {
+        let is_simulation = provider::is_recorded_simulation(&environment, &connection.server)?;
+        if is_simulation {
             settings = settings.with_placeholders();
         }
-        Ok(Self { settings, connection, local, is_own, environment })
+        Ok(Self { settings, connection, local, is_simulation, is_own, environment })
     }
 
     /// Checks who would reach the application on a cluster of others: the configuration may be one for a local cluster,

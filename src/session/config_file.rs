@@ -11,7 +11,9 @@ use crate::flags::Global;
 use crate::phrase;
 use crate::provider::replace_file;
 use crate::report::Streams;
-use crate::settings::{added_diagnostics, config_files, read_checking_secrets};
+use crate::settings::{
+    added_diagnostics, config_files, overridden_keys, read_checking_secrets, read_without_secrets,
+};
 
 /// A config file as it was read.
 pub(crate) struct ConfigFile {
@@ -88,6 +90,29 @@ impl ConfigFile {
             }
             Err(error) => error.diagnostics().to_vec(),
         }
+    }
+
+    /// Returns a warning for each of these keys that has no effect in the written file, because a variable or another key
+    /// overrides it.
+    pub(crate) fn overridden(&self, global: &Global, keys: &[String], text: &str) -> Vec<Diagnostic> {
+        let mut request = request(global);
+        request.files = vec![self.path.clone()];
+        request.edited = Some((self.path.clone(), text.to_owned()));
+        // Errors that the file had before are reported already.
+        let Ok(loaded) = read_without_secrets(&request, &variables(), Path::new(".")) else {
+            return Vec::new();
+        };
+        overridden_keys(&loaded.settings, keys)
+            .into_iter()
+            .map(|overridden| Diagnostic {
+                id: Id::Overridden,
+                severity: Severity::Warning,
+                message: overridden.to_string(),
+                location: None,
+                label: String::new(),
+                masked: false,
+            })
+            .collect()
     }
 
     /// Returns the error of an edit with new mistakes, which is not written.

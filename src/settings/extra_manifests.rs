@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::diagnostic::Location;
 use crate::object::manifest_yaml;
+use crate::settings::manifest_fields;
 
 /// One of the user's own objects, as in its manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,7 +89,7 @@ fn check(source: &str, object: &Value) -> Result<(), ManifestMistake> {
     let rejected = REJECTED.iter().find(|(api_version, name, _)| *api_version == version && *name == kind);
     match rejected {
         Some((.., reason)) => Err(format!("{source} is a {kind}, which is not allowed: {reason}")),
-        None => Ok(()),
+        None => manifest_fields::check(object).map_err(|mistake| format!("{source} ({kind}) {mistake}")),
     }
 }
 

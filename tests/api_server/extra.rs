@@ -214,6 +214,17 @@ fn invalid_extra_manifest_is_rejected_before_changes() {
     deploy(&format!("apiVersion: acme.example/v1\nkind: Rocket\n{metadata}"))
         .exits(8)
         .says("error[HC3014]: the cluster has no kind Rocket in acme.example/v1");
+    // A definition with an object of it: the cluster does not know the kind, and that is not the reason.
+    let definition = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n";
+    let both = format!("{definition}{metadata}---\napiVersion: acme.example/v1\nkind: Rocket\n{metadata}");
+    for command in ["deploy", "diff"] {
+        write(&namespace, "extra.yaml", &both);
+        namespace
+            .handsctl(&[command])
+            .exits(3)
+            .says("is a CustomResourceDefinition, which is cluster-scoped")
+            .says("apply that with kubectl first");
+    }
     deploy(&format!("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n{metadata}"))
         .exits(3)
         .says("error[HC0112]")

@@ -758,6 +758,11 @@ fn open_without_set_exits_12_and_simulated_exits_14() {
     namespace.bed.kubectl(&["scale", "deployment", "oh", "--replicas=0", "-n", &namespace.name]);
     namespace.bed.kubectl(&["wait", "pod", "-n", &namespace.name, "--all", "--for=delete", "--timeout=30s"]);
     namespace.handsctl(&["open", "--port", &port]).exits(14).says("error[HC2006]").says(&port);
+    // Without a ready pod, too: none of this cluster will ever serve.
+    // Only the account that created the cluster knows without a pod that it is simulated.
+    namespace.command(&["open"]).without("XDG_STATE_HOME").run().exits(14).says("error[HC2030]");
+    let why = namespace.suggested("status", "shows why");
+    namespace.handsctl(&["logs"]).exits(0).says("no pods of `oh`").says(&why);
 }
 
 #[test]

@@ -913,6 +913,14 @@ fn interrupt_ends_a_command_during_a_hanging_plugin() {
 }
 
 #[test]
+fn empty_names_exit_2_without_empty_quotes() {
+    let home = home();
+    for command in [&["status", "--context", ""][..], &["deploy", "--context="], &["logs", "-c", ""]] {
+        run_in_home(home.path(), command).exits(2).says("a value is required").never_says("``");
+    }
+}
+
+#[test]
 fn pod_and_kubeconfig_together_exit_2() {
     let home = home();
     for other in [["--context", "c"], ["--kubeconfig", "file"]] {

@@ -26,7 +26,7 @@ fn config_init_writes_the_keys_that_people_need() {
         "#resource_memory_limit = \"2Gi\"",
     ];
     assert_eq!(lines, expected);
-    assert!(text.lines().count() <= 24, "{text}");
+    assert!(text.lines().count() <= 28, "{text}");
     let key = in_home(home.path(), &["config", "check"]).env("LLM_API_KEY", "sk-planted").run().exits(0);
     key.prints("config.toml  (2 keys set)  ok").hides("sk-planted");
     run_in_home(home.path(), &["config", "check"])
@@ -57,7 +57,7 @@ fn config_init_all_writes_neutral_file_and_overwrites_none() {
     assert!(google.stdout.contains("\n#exposure = \"rejected\"\n"), "{}", google.stdout);
     let printed = run_in_home(home.path(), &["config", "init", "--all", "-"]).exits(0);
     assert_eq!(printed.stdout, text);
-    let example = "stopped. No default; for example:\n#max_budget_per_task = 5.0\n";
+    let example = "No default; for example:\n#max_budget_per_task = 5.0\n";
     assert!(text.contains(example) && text.contains("\n[mcp]\n"), "{text}");
     run_in_home(home.path(), &["config", "init", "no/such/folder.toml"])
         .exits(3)
@@ -129,7 +129,8 @@ fn config_set_writes_nothing_after_a_mistake() {
         .says("config.toml was not changed: 1 error");
     set(&["deploy.host=a.localhost", "deploy.storage_size=10GB"]).exits(3).says("is not a quantity");
     set(&["llm.api_kye=sk-planted"]).exits(3).hides("sk-planted");
-    set(&["deploy.host"]).exits(3).says("KEY=VALUE");
+    set(&["deploy.host"]).exits(3).says("config set takes KEY=VALUE").says("--> argument:1:1");
+    set(&["sk-planted"]).exits(3).says("config set takes KEY=VALUE").hides("sk-planted");
     set(&[]).exits(2);
     set(&["--config", "a.toml", "--config", "b.toml", "deploy.host=x"]).exits(2).says("2 config files");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), SETTINGS);
@@ -139,6 +140,19 @@ fn config_set_writes_nothing_after_a_mistake() {
     std::fs::write(&file, "[deploy\n").unwrap();
     set(&["deploy.host=a.localhost"]).exits(3).says("not TOML");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "[deploy\n");
+}
+
+#[test]
+fn config_set_warns_of_a_variable_that_overrides_it() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("config.toml"), SETTINGS).unwrap();
+    let set = in_home(home.path(), &["config", "set", "llm.model=x"]).env("HANDSCTL_LLM__MODEL", "y").run();
+    set.exits(0).says("set llm.model").says("warning[HC0332]").says("HANDSCTL_LLM__MODEL overrides the file");
+    run_in_home(home.path(), &["config", "set", "llm.model=z"]).exits(0).never_says("HC0332");
+    run_in_home(home.path(), &["config", "set", "deploy.env.LLM_MODEL=z"]).exits(0);
+    run_in_home(home.path(), &["config", "set", "llm.model=a"])
+        .exits(0)
+        .says("`deploy.env.LLM_MODEL` overrides it");
 }
 
 #[test]
@@ -338,4 +352,38 @@ fn config_schema_has_descriptions_and_defaults() {
     assert!(schema["$schema"].as_str().unwrap().contains("json-schema.org"), "{schema}");
     assert_eq!(schema["$defs"]["Deploy"]["properties"]["replicas"]["default"], 1);
     assert!(schema["$defs"]["Core"]["properties"]["max_iterations"]["description"].is_string());
+}
+
+/// An extra manifest that `deploy` would reject before it sends anything.
+#[test]
+fn config_check_finds_what_deploy_rejects() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("config.toml"), "[deploy]\nextra_manifests = [\"x.yaml\"]\n").unwrap();
+    let definition =
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b.c}\n";
+    let object = "apiVersion: b.c/v1\nkind: A\nmetadata: {name: own}\n";
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: own}\n";
+    for (manifest, message) in [
+        (
+            format!("{definition}---\n{object}"),
+            "x.yaml#1 is a CustomResourceDefinition, which is cluster-scoped",
+        ),
+        ("apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: a}\n".to_owned(), "is cluster-scoped"),
+        (map.replace("name: own", "name: own, namespace: other"), "is for namespace other"),
+        (map.replace("own", "handsctl-openhands"), "which handsctl keeps about the installation"),
+        (format!("{map}---\n{map}"), "which the installation already has"),
+        (map.replace("own", "Own"), "invalid `metadata.name` `Own`"),
+        (map.replace("own", "own, labels: {a: b c}"), "invalid label `a`"),
+    ] {
+        std::fs::write(home.path().join("x.yaml"), &manifest).unwrap();
+        for command in [&["config", "check"][..], &["render"]] {
+            run_in_home(home.path(), command).exits(3).says("error[HC0112]").says(message);
+        }
+        let value = run_in_home(home.path(), &["config", "check", "-o", "json"]).exits(3).json();
+        assert!(value.is_object(), "{value}");
+    }
+    std::fs::write(home.path().join("x.yaml"), format!("{definition}---\n{object}")).unwrap();
+    run_in_home(home.path(), &["config", "check"]).says("apply that with kubectl first");
+    std::fs::write(home.path().join("x.yaml"), format!("{object}---\n{map}")).unwrap();
+    run_in_home(home.path(), &["config", "check"]).exits(0);
 }

@@ -92,13 +92,27 @@ pub fn choose_context(sources: &ContextSources) -> Result<ChosenContext> {
     if sources.contexts.contains(&choice.context) {
         return Ok(choice);
     }
-    let contexts = if sources.contexts.is_empty() { "none".to_owned() } else { sources.contexts.join(", ") };
     Err(Error::new(
         Id::ContextMissing,
         Kind::Config,
         format!("the kubeconfig has no context `{}` (from {})", choice.context, choice.origin.label()),
     )
-    .hint(format!("the kubeconfig has: {contexts}")))
+    .hint(missing_context_hint(&sources.contexts, choice.origin)))
+}
+
+/// Returns what to type instead of a context that does not exist.
+fn missing_context_hint(contexts: &[String], origin: ContextOrigin) -> String {
+    if contexts.is_empty() {
+        return "the kubeconfig has no context: --kubeconfig FILE or KUBECONFIG selects another one"
+            .to_owned();
+    }
+    let change = match origin {
+        ContextOrigin::Pin => "--set cluster.context=NAME chooses another one for one run",
+        ContextOrigin::Current => "kubectl config use-context NAME changes the current one",
+        ContextOrigin::LocalCluster => "handsctl cluster up writes that of the local cluster again",
+        ContextOrigin::Flag | ContextOrigin::InCluster => "--context NAME chooses one",
+    };
+    format!("the kubeconfig has {}; {change}", contexts.join(", "))
 }
 
 /// The facts that decide whether a changing command needs a confirmation.

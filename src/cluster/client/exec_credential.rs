@@ -43,6 +43,9 @@ impl PluginCall {
         let version = exec.api_version.as_deref().unwrap_or_default();
         if !VERSIONS.contains(&version) {
             let supported = VERSIONS.join(" or ");
+            if version.is_empty() {
+                return Err(format!("users[].user.exec has no apiVersion: {supported}"));
+            }
             return Err(format!("users[].user.exec.apiVersion is `{version}`, and not {supported}"));
         }
         let is_interactive = match exec.interactive_mode {

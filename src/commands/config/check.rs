@@ -6,14 +6,15 @@ use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::flags::{Format, Global};
+use crate::plan::{self, SecretNaming};
 use crate::report::{ConfigCheck, JunitFile, Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 
 /// Report every error of the config file
 ///
-/// In order: read the files, the environment and --set, check each key and value, check that they fit together, print
-/// every error and warning with its line. Exit code 3: there is an error. The values of secrets are not read.
+/// In order: read the files, the environment and --set, check each key and value, check that they fit together, build
+/// the objects, print every error and warning with its line. Exit code 3: there is an error. The values of secrets are not read.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl config check\n  handsctl config check --config base.toml --config prod.toml -o json"
@@ -28,7 +29,12 @@ pub struct ConfigCheckArgs {
 pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Streams) -> anyhow::Result<u8> {
     let output = output_form(Some(arguments.output));
     let junit = global.junit.clone().map(JunitFile::create).transpose()?;
-    let loaded = match cluster_session::load(global, Secrets::Checked, streams) {
+    let loaded = cluster_session::load(global, Secrets::Checked, streams).and_then(|loaded| {
+        // What `deploy` rejects before it sends anything.
+        plan::build(&loaded.settings, SecretNaming::Placeholder, &[])?;
+        Ok(loaded)
+    });
+    let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
             if let Some(file) = junit {

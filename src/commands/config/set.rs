@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::diagnostic::{Diagnostic, Location, SourceText};
+use crate::catalogue::Id;
+use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
+use crate::error::Result;
 use crate::flags::Global;
 use crate::phrase;
 use crate::report::Streams;
@@ -28,6 +30,11 @@ pub struct ConfigSetArgs {
 /// Runs `config set`.
 pub(crate) fn run(global: &Global, arguments: &ConfigSetArgs, streams: &Streams) -> anyhow::Result<u8> {
     let file = ConfigFile::read(global)?;
+    let without_key = arguments.assignments.iter().filter_map(|argument| without_key(argument));
+    let without_key = without_key.collect::<Result<Vec<_>>>()?;
+    if !without_key.is_empty() {
+        return Err(file.rejected(without_key).into());
+    }
     // This check shows mistakes in the arguments, the next one those in the file.
     let of_arguments = file.check(global, file.text(), &arguments.assignments, streams).errors;
     if !of_arguments.is_empty() {
@@ -50,8 +57,14 @@ pub(crate) fn run(global: &Global, arguments: &ConfigSetArgs, streams: &Streams)
     let keys: Vec<String> =
         arguments.assignments.iter().filter_map(|text| settings::assigned_key(text)).collect();
     streams.err(&format!("{name}  set {}\n{}", keys.join(", "), remaining(check.remaining)));
+    for warning in file.overridden(global, &keys, &text) {
+        streams.diagnostic(&warning);
+    }
     Ok(0)
 }
+
+/// The name of an argument as the source of a diagnostic.
+const ARGUMENT: &str = "argument";
 
 /// Returns the line about errors that the file had before the edit.
 pub(super) fn remaining(errors: usize) -> String {
@@ -61,13 +74,30 @@ pub(super) fn remaining(errors: usize) -> String {
     format!("it still has {}: handsctl config check\n", phrase::count(errors, "error"))
 }
 
+/// Returns the error for an argument without a key. Its text may be a secret.
+fn without_key(argument: &str) -> Option<Result<Diagnostic>> {
+    if settings::assigned_key(argument).is_some() {
+        return None;
+    }
+    Some(settings::masked_set(argument).map(|text| Diagnostic {
+        id: Id::BadValue,
+        severity: Severity::Error,
+        message: "config set takes KEY=VALUE".to_owned(),
+        location: Some(Location {
+            span: 0..text.len(),
+            source: Arc::new(SourceText { name: ARGUMENT.to_owned(), text }),
+        }),
+        label: "a dotted key is expected before `=`, as in deploy.replicas=1".to_owned(),
+        masked: false,
+    }))
+}
+
 /// Names the argument as the source of a diagnostic; it was checked like a `--set`.
 fn in_argument(mut diagnostic: Diagnostic) -> Diagnostic {
-    diagnostic.message = diagnostic.message.replace("--set takes", "config set takes");
     if let Some(Location { source, .. }) = &mut diagnostic.location
         && source.name == "--set"
     {
-        *source = Arc::new(SourceText { name: "argument".to_owned(), text: source.text.clone() });
+        *source = Arc::new(SourceText { name: ARGUMENT.to_owned(), text: source.text.clone() });
     }
     diagnostic
 }

@@ -55,6 +55,10 @@ pub(super) fn next_command(report: &StatusReport) -> Option<&'static str> {
             Some("handsctl status shows it once it is deployed")
         }
         HealthVerdict::Absent => Some("handsctl deploy creates it"),
+        // There is no Deployment to restart, and no pod with a log.
+        HealthVerdict::Down(_) if report.findings.is_empty() && report.health.components.is_empty() => {
+            Some("handsctl deploy creates it again; handsctl history shows what was deployed")
+        }
         HealthVerdict::Down(_) if report.findings.is_empty() => {
             Some("handsctl restart creates new pods; handsctl logs shows what they say")
         }

@@ -40,6 +40,14 @@ pub fn unknown_kinds(settings: &Settings) -> BTreeSet<ManifestKind> {
     kinds.map(|extra| ManifestKind::of_manifest(&extra.manifest)).chain(route).collect()
 }
 
+/// Checks the extra manifests without a cluster.
+///
+/// # Errors
+/// Exit 3 with every manifest that no cluster accepts as a member of the set.
+pub fn check(settings: &Settings) -> Result<()> {
+    members(settings, &[]).and_then(|members| reject_duplicates(&members, settings))
+}
+
 /// Returns the extra manifests as members. `kinds` are the kinds that API discovery found.
 ///
 /// # Errors
@@ -67,8 +75,15 @@ fn member(settings: &Settings, extra: &ExtraObject, kinds: &[KindInfo]) -> Resul
     let kind = kind_of(&manifest, kinds).unwrap_or_else(|| KindInfo::guessed(&api_version, &kind_name));
     if !kind.namespaced {
         let message = format!("{} is a {kind_name}, which is cluster-scoped", extra.source);
-        return Err(extra_manifest_error(extra, message)
-            .hint("an installation has only namespaced members: apply this object with kubectl"));
+        let error = extra_manifest_error(extra, message);
+        return Err(if kind_name == "CustomResourceDefinition" {
+            error.hint(
+                "every namespace uses a CustomResourceDefinition: move it to a file of its own, apply that with kubectl first, and \
+                 keep its objects here",
+            )
+        } else {
+            error.hint("an installation has only namespaced members: apply this object with kubectl")
+        });
     }
     let (own, runtime) = (settings.deploy.namespace.as_str(), settings.runtime_namespace());
     let namespace = manifest["metadata"]["namespace"].as_str().unwrap_or(own).to_owned();

@@ -95,6 +95,7 @@ impl<'a> PrintableSpan<'a> {
         let span = clamped(&source.text, &source_span.location.span);
         let (text, span) =
             if source_span.masked { masked(&source.text, span) } else { sanitized(&source.text, span) };
+        let span = first_line(&text, span);
         Self { name: sanitize(&source.name), text, span, label: one_line(source_span.label) }
     }
 }
@@ -110,6 +111,12 @@ fn clamped(text: &str, span: &Range<usize>) -> Range<usize> {
     };
     let start = floor(span.start);
     start..floor(span.end).max(start)
+}
+
+/// Ends the span at the end of its first line: a table of ten lines needs no bracket around all of them.
+fn first_line(text: &str, span: Range<usize>) -> Range<usize> {
+    let line = text[span.clone()].lines().next().map_or(0, |line| line.trim_end().len());
+    if line == 0 { span } else { span.start..span.start + line }
 }
 
 /// Replaces the span with [`MASK`]. Returns the text and the new span.
@@ -145,6 +152,15 @@ mod tests {
         let start = text.find(part).unwrap();
         let source = SourceText { name: "config.toml".into(), text: text.into() };
         Location { source: Arc::new(source), span: start..start + part.len() }
+    }
+
+    #[test]
+    fn value_of_several_lines_is_shown_by_its_first() {
+        let text = "[deploy]\nreplicas = [\n  1,\n  2,\n]\nhost = \"a\"\n";
+        let at = location(text, "[\n  1,\n  2,\n]");
+        let shown = render(&diagnostic(Severity::Error, Id::WrongType, "wrong", at, "a number"), PLAIN);
+        assert!(shown.contains("2 | replicas = [\n") && shown.contains("^ a number"), "{shown}");
+        assert!(!shown.contains("  1,"), "{shown}");
     }
 
     fn diagnostic(severity: Severity, id: Id, message: &str, location: Location, label: &str) -> Diagnostic {

@@ -28,17 +28,21 @@ const SHORT: &[(&str, &[&str])] = &[
     ("kubernetes", &["resource_memory_limit"]),
 ];
 
-const WIDTH: usize = 100;
+/// The width of a comment's text: with its `# ` a line fits into a terminal of 80 columns.
+const WIDTH: usize = 78;
 /// A text with so many letters and digits is rather a key than the name of a variable.
 const LIKELY_KEY: usize = 20;
 
 const HEAD: &str = "\
-# config.toml of OpenHands and handsctl. A key behind `#` shows its default, or an example where its comment says so.
-# Remove the `#` to set the key. `handsctl config explain KEY` describes a key, `handsctl config check` checks the file.
+# config.toml of OpenHands and handsctl. A key behind `#` shows its default,
+# or an example where its comment says so. Remove the `#` to set the key.
+# `handsctl config explain KEY` describes a key.
+# `handsctl config check` checks the file.
 ";
 const SHORT_HEAD: &str = "\
-# config.toml of OpenHands and handsctl. A key behind `#` shows its default; remove the `#` to change it.
-# `handsctl config init --all -` prints every key, `handsctl config explain WORD` finds one.
+# config.toml of OpenHands and handsctl. A key behind `#` shows its default;
+# remove the `#` to change it. `handsctl config init --all -` prints every key,
+# `handsctl config explain WORD` finds one.
 ";
 /// What to do in a table that is commented out.
 const UNCOMMENT_TABLE: &str = "To set a key of this table, remove the `#` of its first line, too.";
@@ -227,6 +231,20 @@ fn comment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn comments_fit_into_80_columns() {
+        let reference = KeyReference::default();
+        for profile in [None, Some(Profile::Gke)] {
+            for file in [reference.file(profile), reference.short_file(&reference.first_values(), profile)] {
+                let comments: Vec<&str> = file.lines().filter(|line| line.starts_with("# ")).collect();
+                assert!(comments.len() > 6, "{file}");
+                for line in comments {
+                    assert!(line.chars().count() <= 80, "{line}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn key_instead_of_its_variable_is_rejected() {
