@@ -31,16 +31,20 @@ pub fn evaluate(
             health.message = with_reason(&health.message, "must stay up 10 s, it has no probes");
             rechecks.push(stable_at);
         }
+        let mut fails_at = None;
         for fault in health.faults {
             let fault = if changed { with_grace_for_fixed_objects(fault, grace) } else { fault };
-            rechecks.extend(fault.final_at.recheck(now));
+            let final_at = fault.final_at.recheck(now);
+            rechecks.extend(final_at);
+            fails_at = earlier(fails_at, final_at);
             if fault.final_at.is_final(now) {
                 faults.push(ObjectFault { object: object.id.clone(), desired: health.desired, fault });
-            } else if fault.final_at.recheck(now).is_some() {
+            } else if final_at.is_some() {
                 pending.push(fault.finding);
             }
         }
-        objects.push(ObjectState { id: object.id.clone(), ready: health.ready, message: health.message });
+        let (id, ready, message) = (object.id.clone(), health.ready, health.message);
+        objects.push(ObjectState { id, ready, message, fails_at });
     }
     let findings = root_cause::root_causes(faults);
     let verdict = if !findings.is_empty() {
@@ -51,6 +55,11 @@ pub fn evaluate(
         Verdict::Waiting { until: rechecks.into_iter().min() }
     };
     Evaluation { objects, findings, pending, verdict }
+}
+
+/// Returns the earlier one of two times that may be unknown.
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }
 
 fn with_grace_for_fixed_objects(mut fault: Fault, grace: &GracePeriods) -> Fault {
@@ -191,6 +200,8 @@ mod tests {
             .apply(0, TrackedKind::Pod, &pod(&waiting("ImagePullBackOff", "Back-off"), 0, false), at(20))
             .unwrap();
         assert_eq!(verdict(&observed, 69), Verdict::Waiting { until: Some(at(70)) });
+        let evaluation = evaluate(&observed, &expected(true), &GracePeriods::starting_at(at(0)), at(69));
+        assert_eq!(evaluation.objects[0].fails_at, Some(at(70)));
         let evaluation = evaluate(&observed, &expected(true), &GracePeriods::starting_at(at(0)), at(70));
         assert_eq!(evaluation.verdict, Verdict::Failed);
         assert_eq!(evaluation.findings[0].message, unreachable);
