@@ -21,7 +21,7 @@
 //! | `step` | `phase name action message` | a step begins or ends |
 //! | `planned` | `phase object` | one per object that will be applied or deleted, before the first request |
 //! | `object`, `pruned` | `phase object action message` | one object was processed |
-//! | `rollout` | `phase object ready message` | a tracked object's state changed |
+//! | `rollout` | `phase object ready message fails_in` | a tracked object's state changed |
 //! | `finding` | `phase id object container message evidence log keys hints` | a problem of a live object |
 //! | `probe` | `phase ready message` | the application was probed |
 //! | `waiting` | `object message left` | no other event for a while; what the command waits for |
@@ -232,6 +232,8 @@ pub enum Event {
         ready: bool,
         /// The state, and what an unready object waits for: `0/1: pulling image`, `1/1`.
         message: String,
+        /// The time until the rollout fails because of this object, unless it recovers; None: no such time is known.
+        fails_in: Option<Duration>,
     },
     /// A problem of a live object.
     Finding(Box<Finding>),

@@ -51,6 +51,18 @@ pub fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
+/// Formats a size: `512 B`, `41 KiB`, `3.2 MiB`.
+#[must_use]
+pub fn size(count: u64) -> String {
+    const KIB: u64 = 1024;
+    const MIB: u64 = 1024 * KIB;
+    match count {
+        0..KIB => format!("{count} B"),
+        KIB..MIB => format!("{} KiB", count / KIB),
+        _ => format!("{}.{} MiB", count / MIB, count % MIB * 10 / MIB),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +105,10 @@ mod tests {
             let from = Timestamp::from_second(now.as_second() - seconds).unwrap();
             assert_eq!(age(from, now), text);
         }
+    }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        assert_eq!([size(512), size(42_100), size(3_400_000)], ["512 B", "41 KiB", "3.2 MiB"]);
     }
 }

@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::catalogue::Id;
@@ -223,10 +224,18 @@ async fn listen(port: Option<u16>) -> Result<TcpListener> {
     })
 }
 
+/// The result.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct OpenedUrl<'a> {
+    url: &'a str,
+    /// `ingress`, `nodeport` or `port-forward`.
+    via: &'a str,
+}
+
 fn show_url(url: &str, via: &str, arguments: &OpenArgs, streams: &Streams) -> Result<()> {
     let _written = match output_form(arguments.output) {
         Output::Human => streams.out(&format!("{url}\n"))?,
-        output => streams.value(&json!({ "url": url, "via": via }), output)?,
+        output => streams.value(&OpenedUrl { url, via }, output)?,
     };
     if streams.out_is_terminal() && !arguments.no_browser {
         // Without a browser, the printed URL is enough.

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::catalogue::Id;
@@ -286,18 +288,33 @@ fn table(rows: &[Row]) -> String {
     report::table(&["NAMESPACE", "RESOURCE", "VERBS", "WITHOUT IT"], &cells)
 }
 
-fn list(rows: &[Row]) -> Vec<Value> {
-    let to_json = |row: &Row| {
-        json!({
-            "namespace": (!row.namespace.is_empty()).then_some(&row.namespace),
-            "apiGroup": row.group,
-            "resource": row.resource,
-            "verbs": row.verbs,
-            "needed": row.impact.is_none(),
-            "without": row.impact,
-        })
+/// A row of the result.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RightObject<'a> {
+    /// null: the right is for the whole cluster.
+    namespace: Option<&'a str>,
+    api_group: &'a str,
+    resource: &'a str,
+    verbs: Vec<String>,
+    needed: bool,
+    /// What happens without the right; null: nothing can be deployed.
+    without: Option<&'a str>,
+}
+
+fn list<'a>(rows: &'a [Row]) -> Vec<RightObject<'a>> {
+    let object = |row: &'a Row| {
+        let Row { namespace, group, resource, verbs, impact } = row;
+        RightObject {
+            namespace: (!namespace.is_empty()).then_some(namespace.as_str()),
+            api_group: group,
+            resource,
+            verbs: verbs.clone(),
+            needed: impact.is_none(),
+            without: *impact,
+        }
     };
-    rows.iter().map(to_json).collect()
+    rows.iter().map(object).collect()
 }
 
 #[cfg(test)]

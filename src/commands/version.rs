@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -37,8 +38,9 @@ const TESTED_MINOR: u32 = 34;
 /// Short, because the versions of an unreachable cluster are only left out.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-#[derive(Debug, Serialize)]
-struct Versions {
+/// The result.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Versions {
     client: &'static str,
     kubernetes_tested: String,
     #[serde(skip_serializing_if = "Option::is_none")]

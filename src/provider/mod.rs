@@ -16,6 +16,7 @@
 //! - `private_file`: files that only this user may read. `atomic_file`: replaces a file atomically.
 //! - `environment`: the environment variables and folders of this computer.
 //! - `command`: child processes. `process_id`: identity of a process. `readyz`: waits for an API server.
+//! - `transfer`: reports bytes and rate of a transfer.
 //! - `mirrord`: runs a local command as if it ran in a pod.
 
 mod assets;
@@ -37,6 +38,7 @@ mod private_file;
 mod process_id;
 mod readyz;
 mod state_file;
+mod transfer;
 
 pub use assets::component::ControlPlaneComponent;
 pub use atomic_file::replace as replace_file;

@@ -77,7 +77,7 @@ impl Junit {
                 self.step(*phase, name, *progress, message, now);
             }
             Event::Object { object, action, message, .. } => self.object(object, *action, message.as_deref()),
-            Event::Rollout { object, ready, message } => {
+            Event::Rollout { object, ready, message, .. } => {
                 let outcome = if *ready { Outcome::Passed } else { failed("not ready", message, message) };
                 self.put("rollout", object_name(object), None, outcome);
             }
@@ -294,7 +294,7 @@ mod tests {
         let scenario = vec![
             (0, Event::Started { command: hostile.into() }),
             (1, scenario::object(Action::Failed, object.clone(), Some(hostile))),
-            (2, Event::Rollout { object, ready: false, message: hostile.into() }),
+            (2, Event::Rollout { object, ready: false, message: hostile.into(), fails_in: None }),
             (3, Event::Finished(finished)),
         ];
         let xml = xml(&scenario);

@@ -42,7 +42,7 @@ pub(super) fn object(action: Action, object: ObjectId, message: Option<&str>) ->
 }
 
 fn rollout(ready: bool, message: &str) -> Event {
-    Event::Rollout { object: deployment(), ready, message: message.into() }
+    Event::Rollout { object: deployment(), ready, message: message.into(), fails_in: None }
 }
 
 fn target(command: &str) -> Event {

@@ -33,14 +33,18 @@ pub fn evaluate(
             rechecks.push(stable_at);
         }
         let is_extra = is_of_extra_manifest(observed, object);
+        let mut fails_at = None;
         for mut fault in health.faults {
             fault.finding.is_of_extra_manifest = is_extra;
             let fault = if changed { with_grace_for_fixed_objects(fault, grace) } else { fault };
-            rechecks.extend(fault.final_at.recheck(now));
+            let final_at = fault.final_at.recheck(now);
+            rechecks.extend(final_at);
+            fails_at = earlier(fails_at, final_at);
             let list = if fault.final_at.is_final(now) { &mut faults } else { &mut pending };
             list.push(ObjectFault { object: object.id.clone(), desired: health.desired, fault });
         }
-        objects.push(ObjectState { id: object.id.clone(), ready: health.ready, message: health.message });
+        let (id, ready, message) = (object.id.clone(), health.ready, health.message);
+        objects.push(ObjectState { id, ready, message, fails_at });
     }
     let findings = root_cause::root_causes(faults);
     let verdict = if !findings.is_empty() {
@@ -58,6 +62,11 @@ fn is_of_extra_manifest(observed: &ObservedState, expected: &Expected) -> bool {
     let Some(metadata) = observed.metadata(&expected.uid) else { return false };
     let labels = metadata.labels.as_ref();
     labels.is_some_and(|labels| !labels.contains_key(COMPONENT) && labels.contains_key(MANAGED_BY))
+}
+
+/// Returns the earlier one of two times that may be unknown.
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }
 
 fn with_grace_for_fixed_objects(mut fault: Fault, grace: &GracePeriods) -> Fault {
@@ -198,6 +207,8 @@ mod tests {
             .apply(0, TrackedKind::Pod, &pod(&waiting("ImagePullBackOff", "Back-off"), 0, false), at(20))
             .unwrap();
         assert_eq!(verdict(&observed, 69), Verdict::Waiting { until: Some(at(70)) });
+        let evaluation = evaluate(&observed, &expected(true), &GracePeriods::starting_at(at(0)), at(69));
+        assert_eq!(evaluation.objects[0].fails_at, Some(at(70)));
         let evaluation = evaluate(&observed, &expected(true), &GracePeriods::starting_at(at(0)), at(70));
         assert_eq!(evaluation.verdict, Verdict::Failed);
         assert_eq!(evaluation.findings[0].message, unreachable);

@@ -41,6 +41,8 @@ pub struct ObjectState {
     pub ready: bool,
     /// The state, and what an unready object waits for: `1/1`, `0/1: pulling image`.
     pub message: String,
+    /// When the object's fault becomes final if nothing changes; None: it has no fault, or time does not decide.
+    pub fails_at: Option<Timestamp>,
 }
 
 /// Whether the set is ready, may become ready, or has failed.

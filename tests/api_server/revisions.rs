@@ -58,6 +58,7 @@ fn config(namespace: &Namespace, model: &str, rest: &str) {
 
 pub(super) fn history(namespace: &Namespace) -> Vec<Value> {
     let run = namespace.handsctl(&["history", "-o", "json"]).exits(0);
+    crate::binary::pipelines::assert_matches(&crate::binary::pipelines::schema("history"), &run.json());
     run.json().as_array().unwrap().clone()
 }
 

@@ -114,3 +114,22 @@ fn failures_match_their_schemas() {
         assert_matches(&events, line);
     }
 }
+
+#[test]
+fn results_without_a_cluster_match_their_schemas() {
+    let home = with_config("[cluster]\nprovider = \"kwok\"\n");
+    let state = home.path().join(".local/state/handsctl/clusters/old");
+    std::fs::create_dir_all(&state).unwrap();
+    std::fs::write(state.join("handsctl.json"), "{}").unwrap();
+    let matches = |name: &str, code: i32, words: &[&str]| {
+        let words = [words, &["-o", "json"]].concat();
+        assert_matches(&schema(name), &run_in_home(home.path(), &words).exits(code).json());
+    };
+    matches("version", 0, &["version", "--client"]);
+    matches("version", 0, &["version"]);
+    matches("cluster-list", 0, &["cluster", "list"]);
+    matches("cluster-status", 12, &["cluster", "status"]);
+    matches("show", 0, &["config", "show"]);
+    matches("show", 0, &["config", "show", "--origin"]);
+    matches("rbac", 0, &["rbac"]);
+}

@@ -65,7 +65,7 @@ pub async fn follow(
     events: &Events,
 ) -> Result<RolloutResult> {
     let ObservedSet { watches, state, .. } = observed;
-    let mut reported: BTreeMap<ObjectId, (bool, String)> = BTreeMap::new();
+    let mut reported: BTreeMap<ObjectId, ReportedState> = BTreeMap::new();
     let mut warned = false;
     let mut outage = OutageTracker::new(api.traffic());
     let mut clock = WaitClock::new(rollout.deadline, HEARTBEAT);
@@ -75,7 +75,7 @@ pub async fn follow(
         }
         let now = api.clock().now();
         let evaluation = evaluate(state, &rollout.expected, &rollout.grace, now);
-        report_changes(&evaluation, &mut reported, events).await;
+        report_changes(&evaluation, now, &mut reported, events).await;
         warn_of_unreachable_registries(&evaluation, &rollout.grace, &mut warned, events).await;
         let current_at = outage.poll(events).await;
         let until = match evaluation.verdict {
@@ -162,19 +162,24 @@ fn duration_between(now: Timestamp, until: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_millis(5)
 }
 
+/// What an event has reported of an object: whether it is ready, its message, and when it fails.
+type ReportedState = (bool, String, Option<Timestamp>);
+
 async fn report_changes(
     evaluation: &Evaluation,
-    reported: &mut BTreeMap<ObjectId, (bool, String)>,
+    now: Timestamp,
+    reported: &mut BTreeMap<ObjectId, ReportedState>,
     events: &Events,
 ) {
     for state in &evaluation.objects {
-        let status = (state.ready, state.message.clone());
+        let status = (state.ready, state.message.clone(), state.fails_at);
         if reported.get(&state.id) == Some(&status) {
             continue;
         }
         reported.insert(state.id.clone(), status);
         let (object, ready, message) = (state.id.clone(), state.ready, state.message.clone());
-        events.send(Event::Rollout { object, ready, message }).await;
+        let fails_in = state.fails_at.map(|at| phrase::elapsed(now, at));
+        events.send(Event::Rollout { object, ready, message, fails_in }).await;
     }
 }
 

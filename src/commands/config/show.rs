@@ -1,7 +1,8 @@
 //! `config show`: prints every key with its value.
 
 use clap::Args;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::flags::{Format, Global};
 use crate::report::{self, Output, Streams};
@@ -34,7 +35,8 @@ pub(crate) fn run(global: &Global, arguments: &ConfigShowArgs, streams: &Streams
     let _written = if output == Output::Human {
         streams.out(&table(&settings, arguments.origin))?
     } else {
-        let list: Vec<Value> = settings.iter().map(|setting| value(setting, arguments.origin)).collect();
+        let list: Vec<ShownKey<'_>> =
+            settings.iter().map(|setting| value(setting, arguments.origin)).collect();
         streams.value(&list, output)?
     };
     Ok(0)
@@ -53,12 +55,20 @@ fn table(settings: &[KeyValue], with_origin: bool) -> String {
     report::table(&["KEY", "VALUE"], &rows)
 }
 
-fn value(setting: &KeyValue, with_origin: bool) -> Value {
-    let mut value = json!({ "key": setting.key, "value": setting.value });
-    if with_origin {
-        value["origin"] = json!(origin_text(&setting.origin));
-    }
-    value
+/// A key of the result.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ShownKey<'a> {
+    key: &'a str,
+    /// The value as TOML.
+    value: &'a str,
+    /// Where the value was set, with `--origin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
+}
+
+fn value(setting: &KeyValue, with_origin: bool) -> ShownKey<'_> {
+    let origin = with_origin.then(|| origin_text(&setting.origin));
+    ShownKey { key: &setting.key, value: &setting.value, origin }
 }
 
 pub(super) fn origin_text(origin: &KeyOrigin) -> String {

@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::diff::{self, HistoryDiffArgs};
@@ -87,7 +89,7 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
         (None, Output::Human) => streams.text(&history_table(&session, &recorded))?,
         (None, output) => {
             let revisions = recorded.history.all().iter().rev().map(|revision| value(&recorded, revision));
-            streams.value(&Value::Array(revisions.collect()), output)?
+            streams.value(&revisions.collect::<Vec<_>>(), output)?
         }
         (Some(number), output) => {
             let revision = recorded.revision(number)?;
@@ -223,29 +225,52 @@ fn heading(revision: &Revision) -> String {
     text
 }
 
-fn value(recorded: &RecordedHistory, revision: &Revision) -> Value {
-    let content = revision.snapshot.as_ref();
-    let changes = changes(recorded, revision);
-    json!({
-        "number": revision.number,
-        "result": revision.result.as_str(),
-        "created": revision.created.map(|created| created.to_string()),
-        "by": revision.by,
-        "provenance": revision.provenance().map(Provenance::value),
-        "evidence": revision.evidence,
-        "failure": revision.failure_id(),
-        "note": content.map_or_else(|| without_content(revision), |content| content.note.as_str()),
-        "image": content.and_then(|content| content.image()),
-        "against": changes.as_ref().map(|changes| changes.from),
-        "changed": changes.as_ref().map(|changes| &changes.changed),
-        "objects": content.map(|content| content.objects().iter().map(ToString::to_string).collect::<Vec<_>>()),
-    })
+/// A revision of the result.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct RevisionObject<'a> {
+    number: u64,
+    result: &'a str,
+    created: Option<String>,
+    by: &'a str,
+    /// The person, commit, run and note of the deploy.
+    provenance: Option<Value>,
+    evidence: Option<&'a str>,
+    /// The id of the failure.
+    failure: Option<&'a str>,
+    note: &'a str,
+    image: Option<&'a str>,
+    /// The revision that `changed` compares with.
+    against: Option<u64>,
+    changed: Option<Vec<String>>,
+    objects: Option<Vec<String>>,
+    /// The objects in full; only of the one revision that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifests: Option<Value>,
 }
 
-fn with_manifests(recorded: &RecordedHistory, revision: &Revision) -> Value {
-    let mut value = value(recorded, revision);
-    value["manifests"] = json!(revision.snapshot.as_ref().map(|content| &content.members));
-    value
+fn value<'a>(recorded: &RecordedHistory, revision: &'a Revision) -> RevisionObject<'a> {
+    let content = revision.snapshot.as_ref();
+    let changes = changes(recorded, revision);
+    RevisionObject {
+        number: revision.number,
+        result: revision.result.as_str(),
+        created: revision.created.map(|created| created.to_string()),
+        by: &revision.by,
+        provenance: revision.provenance().map(Provenance::value),
+        evidence: revision.evidence.as_deref(),
+        failure: revision.failure_id(),
+        note: content.map_or_else(|| without_content(revision), |content| content.note.as_str()),
+        image: content.and_then(|content| content.image()),
+        against: changes.as_ref().map(|changes| changes.from),
+        changed: changes.map(|changes| changes.changed),
+        objects: content.map(|content| content.objects().iter().map(ToString::to_string).collect()),
+        manifests: None,
+    }
+}
+
+fn with_manifests<'a>(recorded: &RecordedHistory, revision: &'a Revision) -> RevisionObject<'a> {
+    let manifests = json!(revision.snapshot.as_ref().map(|content| &content.members));
+    RevisionObject { manifests: Some(manifests), ..value(recorded, revision) }
 }
 
 #[cfg(test)]

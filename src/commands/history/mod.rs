@@ -8,6 +8,6 @@ mod command;
 mod diff;
 mod recorded;
 
-pub(crate) use command::run;
 pub use command::{HistoryArgs, HistoryCommand};
+pub(crate) use command::{RevisionObject, run};
 pub use diff::HistoryDiffArgs;

@@ -75,7 +75,7 @@ pub(super) fn rows(report: &StatusReport, exit: u8) -> Vec<(String, String)> {
         ("reasons".to_owned(), reasons.join(", ")),
     ];
     rows.extend(report.revision.iter().map(|revision| {
-        let text = format!("{} ({}) by {}", revision.number, revision.result.as_str(), revision.by);
+        let text = format!("{} ({}) by {}", revision.number, revision.result.as_str(), revision.author());
         ("revision".to_owned(), text)
     }));
     rows.extend(report.health.components.iter().map(|component| {

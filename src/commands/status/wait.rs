@@ -77,6 +77,7 @@ pub(super) async fn report_components(
             continue;
         }
         let ready = component.desired > 0 && component.ready == component.desired;
-        events.send(Event::Rollout { object: component.id.clone(), ready, message }).await;
+        let object = component.id.clone();
+        events.send(Event::Rollout { object, ready, message, fails_in: None }).await;
     }
 }

@@ -14,6 +14,7 @@ use super::cache::hex;
 use super::release::{Checksum, Packing, Release, sum_of};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::provider::transfer::TransferredBytes;
 
 /// Timeout of name resolution and of the connection. Short: without a network, the build should start soon.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -42,15 +43,21 @@ impl NotFetched {
 }
 
 /// Downloads a file. After Ok it is complete and matches its checksum. Dropping the future stops the download.
-pub(super) async fn fetch(release: Release, to: PathBuf) -> Result<(), NotFetched> {
-    fetch_up_to(FILE, release, to).await
+pub(super) async fn fetch(release: Release, to: PathBuf, bytes: &TransferredBytes) -> Result<(), NotFetched> {
+    fetch_up_to(FILE, release, to, bytes).await
 }
 
 /// As [`fetch`], with another size limit in bytes.
-pub(super) async fn fetch_up_to(limit: u64, release: Release, to: PathBuf) -> Result<(), NotFetched> {
+pub(super) async fn fetch_up_to(
+    limit: u64,
+    release: Release,
+    to: PathBuf,
+    bytes: &TransferredBytes,
+) -> Result<(), NotFetched> {
+    let bytes = bytes.clone();
     let stop = Arc::new(AtomicBool::new(false));
     let _stopped = StopOnDrop(Arc::clone(&stop));
-    let work = tokio::task::spawn_blocking(move || Download { release, to, limit, stop }.run());
+    let work = tokio::task::spawn_blocking(move || Download { release, to, limit, stop, bytes }.run());
     work.await.unwrap_or_else(|panicked| {
         Err(NotFetched::Failed(Error::internal("the download task panicked").caused_by(panicked)))
     })
@@ -70,6 +77,7 @@ struct Download {
     /// Size limit in bytes.
     limit: u64,
     stop: Arc<AtomicBool>,
+    bytes: TransferredBytes,
 }
 
 impl Download {
@@ -127,7 +135,9 @@ impl Download {
         let url = &self.release.url;
         let unavailable = |error: &dyn std::fmt::Display| NotFetched::Unavailable(format!("{url}: {error}"));
         let response = agent.get(url).call().map_err(|error| unavailable(&error))?;
-        let mut body = response.into_body().into_reader();
+        let body = response.into_body();
+        self.bytes.expect(body.content_length().unwrap_or_default());
+        let mut body = body.into_reader();
         let cannot_write = |error| NotFetched::io(format!("cannot write {}", file.display()), error);
         let mut target = File::create(file).map_err(cannot_write)?;
         let mut hash = Sha256::new();
@@ -142,6 +152,7 @@ impl Download {
                 return Ok(hex(&hash.finalize()));
             }
             size += read as u64;
+            self.bytes.set(size);
             if size > self.limit {
                 return Err(unavailable(&format!("larger than {} MiB", self.limit >> 20)));
             }

@@ -18,6 +18,7 @@ use super::release::{Mirror, Platform, Release, release};
 use crate::catalogue::Id;
 use crate::event::{Event, Events, Progress};
 use crate::provider::environment::Environment;
+use crate::provider::transfer::TransferredBytes;
 
 const LINUX: Platform = Platform { os: "linux", arch: "amd64" };
 
@@ -100,7 +101,7 @@ async fn file_with_matching_checksum_is_downloaded() {
     let to = folder.path().join("kubectl");
     let content = vec![7; 300_000];
     let base = with_kubectl(Answer::Whole(content.clone()), &sum(&content));
-    fetch(kubectl(&base), to.clone()).await.unwrap();
+    fetch(kubectl(&base), to.clone(), &TransferredBytes::default()).await.unwrap();
     assert_eq!(std::fs::read(&to).unwrap(), content);
 }
 
@@ -117,7 +118,7 @@ async fn archive_member_is_extracted() {
         .into(),
     );
     let release = release(&Mirror::new(Some(&base)), Program::Etcd, "v1", LINUX, &pin());
-    fetch(release, folder.path().join("etcd")).await.unwrap();
+    fetch(release, folder.path().join("etcd"), &TransferredBytes::default()).await.unwrap();
     assert_eq!(std::fs::read(folder.path().join("etcd")).unwrap(), b"the program");
     assert_eq!(entries(folder.path()), ["etcd"], "the archive is not kept");
 }
@@ -126,7 +127,8 @@ async fn archive_member_is_extracted() {
 async fn checksum_mismatch_is_an_error_and_removes_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let base = with_kubectl(Answer::Whole(b"something else".to_vec()), &sum(b"the program"));
-    let NotFetched::Failed(error) = fetch(kubectl(&base), folder.path().join("kubectl")).await.unwrap_err()
+    let NotFetched::Failed(error) =
+        fetch(kubectl(&base), folder.path().join("kubectl"), &TransferredBytes::default()).await.unwrap_err()
     else {
         panic!("a wrong checksum must not fall back to a build")
     };
@@ -149,7 +151,7 @@ async fn failed_download_is_unavailable_and_leaves_no_file() {
         ("http://127.0.0.1:1".to_owned(), "refused"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        match fetch(kubectl(&base), folder.path().join("kubectl")).await {
+        match fetch(kubectl(&base), folder.path().join("kubectl"), &TransferredBytes::default()).await {
             Err(NotFetched::Unavailable(why)) => assert!(why.contains(reason), "{why}"),
             other => panic!("{reason}: {other:?}"),
         }
@@ -162,7 +164,9 @@ async fn file_larger_than_the_limit_is_not_kept() {
     let content = vec![7; 3 << 20];
     let folder = tempfile::tempdir().unwrap();
     let base = with_kubectl(Answer::Whole(content.clone()), &sum(&content));
-    let fetched = fetch_up_to(1 << 20, kubectl(&base), folder.path().join("kubectl")).await;
+    let fetched =
+        fetch_up_to(1 << 20, kubectl(&base), folder.path().join("kubectl"), &TransferredBytes::default())
+            .await;
     let Err(NotFetched::Unavailable(why)) = fetched else { panic!("{fetched:?}") };
     assert!(why.contains("larger than 1 MiB"), "{why}");
 
@@ -177,7 +181,8 @@ async fn file_larger_than_the_limit_is_not_kept() {
         .into(),
     );
     let release = release(&Mirror::new(Some(&base)), Program::Etcd, "v1", LINUX, &pin());
-    let fetched = fetch_up_to(1 << 20, release, folder.path().join("etcd")).await;
+    let fetched =
+        fetch_up_to(1 << 20, release, folder.path().join("etcd"), &TransferredBytes::default()).await;
     assert!(matches!(fetched, Err(NotFetched::Failed(_))), "{fetched:?}");
     assert!(entries(folder.path()).is_empty());
 }
@@ -196,7 +201,7 @@ async fn https_release_is_not_read_over_http() {
         },
         ..kubectl(&base)
     };
-    let fetched = fetch(release, folder.path().join("kubectl")).await;
+    let fetched = fetch(release, folder.path().join("kubectl"), &TransferredBytes::default()).await;
     let Err(NotFetched::Unavailable(why)) = fetched else { panic!("{fetched:?}") };
     assert!(why.contains(".sha256") && why.contains("https"), "{why}");
 }

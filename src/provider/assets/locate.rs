@@ -14,10 +14,11 @@ use super::release::{self, Checksum, Mirror, Platform};
 use super::search::{self, ProgramDir};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Events, Phase};
+use crate::event::{Events, Phase, Progress};
 use crate::phrase;
 use crate::provider::environment::Environment;
 use crate::provider::file_lock;
+use crate::provider::transfer::{self, TransferredBytes};
 
 /// How long to wait for another handsctl, which may be building.
 const LOCK_WAIT: Duration = Duration::from_secs(3600);
@@ -192,10 +193,26 @@ impl<'a> Locator<'a> {
                 return Ok(None);
             }
             self.begin("downloading", program).await;
-            match download::fetch(release, dir.incomplete(program)).await {
+            let (bytes, message) = (TransferredBytes::default(), self.message("downloading", program));
+            let fetched = transfer::reported(
+                download::fetch(release, dir.incomplete(program), &bytes),
+                &bytes,
+                |_the_download_counts_them| {},
+                (program.name(), &message),
+                self.events,
+            );
+            match fetched.await {
                 Ok(()) => dir.complete(program)?,
                 Err(NotFetched::Failed(error)) => return Err(error),
                 Err(NotFetched::Unavailable(why)) => {
+                    self.events
+                        .step(
+                            Phase::Cluster,
+                            program.name(),
+                            Progress::Skipped,
+                            format!("not downloaded: {why}"),
+                        )
+                        .await;
                     self.attempts.push(format!("download: {why}"));
                     return Ok(None);
                 }
@@ -219,7 +236,7 @@ impl<'a> Locator<'a> {
         let workspace = build::workspace(&self.entry, module(self.set))?;
         for program in self.set.programs().iter().copied().filter(|program| !dir.program(*program).exists()) {
             let started = Instant::now();
-            self.begin("building", program).await;
+            self.begin_build(program).await;
             if let Err(error) = build::build(&go, &workspace, &dir, self.set, program, self.version).await {
                 return Err(self.with_attempts(error));
             }
@@ -230,8 +247,18 @@ impl<'a> Locator<'a> {
     }
 
     async fn begin(&self, action: &str, program: Program) {
-        let message = format!("{action} {program} {} ({})", self.version, program.position());
+        self.events.begin(Phase::Cluster, program.name(), self.message(action, program)).await;
+    }
+
+    /// Reports that a build begins, why, and that it takes long: nobody expects a compiler here.
+    async fn begin_build(&self, program: Program) {
+        let building = self.message("building", program);
+        let message = format!("{building} with Go, as there is no download: takes minutes");
         self.events.begin(Phase::Cluster, program.name(), message).await;
+    }
+
+    fn message(&self, action: &str, program: Program) -> String {
+        format!("{action} {program} {} ({})", self.version, program.position())
     }
 
     async fn done(&self, program: Program, how: &str) {

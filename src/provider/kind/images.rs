@@ -10,9 +10,11 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part, Progress};
 use crate::object::running_image::RunningImage;
+use crate::phrase;
 use crate::provider::command::{ChildCommand, ChildFailure};
 use crate::provider::engine::{self, Client, Container, Image, Patience, Server};
 use crate::provider::environment::Environment;
+use crate::provider::transfer::{self, TransferredBytes};
 use crate::provider::{assets, file_lock};
 
 /// Timeout of `kind load`: an image may have several gigabytes.
@@ -238,11 +240,20 @@ impl LoadContext<'_> {
         })
         .await?;
         let archive = Archive(folder.join("image.tar"));
-        events
-            .begin(Part::Cluster, step, format!("saving {} from {}", image.name, self.server.client.engine))
-            .await;
-        self.server.save(image, &archive.0).run().await.map_err(|failure| self.failed(image, failure))?;
-        let message = format!("loading {} onto {}", image.name, nodes.join(", "));
+        let message = format!("saving {} from {}", image.name, self.server.client.engine);
+        events.begin(Part::Cluster, step, &message).await;
+        let written = || std::fs::metadata(&archive.0).map_or(0, |file| file.len());
+        let bytes = TransferredBytes::default();
+        let saved = transfer::reported(
+            self.server.save(image, &archive.0).run(),
+            &bytes,
+            |bytes| bytes.set(written()),
+            (step, &message),
+            events,
+        );
+        saved.await.map_err(|failure| self.failed(image, failure))?;
+        let size = phrase::size(written());
+        let message = format!("loading {} ({size}) onto {}", image.name, nodes.join(", "));
         events.begin(Part::Cluster, step, message).await;
         let load = ChildCommand::new(kind, LOAD)
             .variable("KIND_EXPERIMENTAL_PROVIDER", self.server.client.engine.name())

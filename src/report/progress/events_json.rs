@@ -86,6 +86,8 @@ enum Body<'a> {
         object: ObjectRef<'a>,
         ready: bool,
         message: &'a str,
+        /// Seconds until the rollout fails because of this object, unless it recovers.
+        fails_in: Option<u64>,
     },
     Finding {
         phase: &'static str,
@@ -150,9 +152,9 @@ fn bodies(event: &Event) -> Vec<Body<'_>> {
             action: action.as_str(),
             message: message.as_deref(),
         },
-        Event::Rollout { object, ready, message } => {
-            let phase = Phase::Track.as_str();
-            Body::Rollout { phase, object: ObjectRef::new(object), ready: *ready, message }
+        Event::Rollout { object, ready, message, fails_in } => {
+            let (phase, fails_in) = (Phase::Track.as_str(), fails_in.map(|left| left.as_secs()));
+            Body::Rollout { phase, object: ObjectRef::new(object), ready: *ready, message, fails_in }
         }
         Event::Finding(finding) => {
             Body::Finding { phase: Phase::Track.as_str(), finding: FindingObject::new(finding) }

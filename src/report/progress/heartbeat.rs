@@ -34,6 +34,21 @@ struct UnreadyObject {
     object: ObjectId,
     message: String,
     since: Timestamp,
+    /// When the rollout fails because of it, unless it recovers.
+    fails_at: Option<Timestamp>,
+}
+
+/// What the command waits for, in its parts: a narrow terminal has no room for all.
+#[derive(Debug)]
+pub(crate) struct WaitText {
+    /// The object: `deployment.apps/openhands`.
+    pub(crate) object: String,
+    /// The state and since when: `0/1: pulling image 12 s`.
+    pub(crate) reason: String,
+    /// The time until the rollout fails, unless the object recovers.
+    pub(crate) fails_in: Option<Duration>,
+    /// The time until the command's deadline.
+    pub(crate) left: Option<Duration>,
 }
 
 impl Heartbeat {
@@ -48,7 +63,10 @@ impl Heartbeat {
                 self.step(*phase, name, *progress, message, now);
             }
             Event::Rollout { object, ready: true, .. } => self.unready.retain(|it| it.object != *object),
-            Event::Rollout { object, message, .. } => self.add_unready(object, message, now),
+            Event::Rollout { object, message, fails_in, .. } => {
+                let fails_at = fails_in.and_then(|left| now.checked_add(left).ok());
+                self.add_unready(object, message, fails_at, now);
+            }
             Event::Waiting { left: Some(left), .. } => self.deadline = now.checked_add(*left).ok(),
             _ => {}
         }
@@ -71,19 +89,28 @@ impl Heartbeat {
         }
     }
 
-    fn add_unready(&mut self, object: &ObjectId, message: &str, now: Timestamp) {
+    fn add_unready(&mut self, object: &ObjectId, message: &str, fails_at: Option<Timestamp>, now: Timestamp) {
         let since = self
             .unready
             .iter()
             .find(|it| it.object == *object && it.message == message)
             .map_or(now, |it| it.since);
         self.unready.retain(|it| it.object != *object);
-        self.unready.push(UnreadyObject { object: object.clone(), message: message.to_owned(), since });
+        let (object, message) = (object.clone(), message.to_owned());
+        self.unready.push(UnreadyObject { object, message, since, fails_at });
     }
 
-    /// Describes the unready object that changed last: `deployment.apps/openhands 0/1: pulling image 12 s`.
-    pub(crate) fn unready_text(&self, now: Timestamp) -> Option<String> {
-        self.unready.last().map(|it| format!("{} {}", it.object, it.text(now)))
+    /// Returns what the command waits for: the unready object that will fail first, else the one that changed last.
+    pub(crate) fn wait(&self, now: Timestamp) -> Option<WaitText> {
+        let failing = self.unready.iter().filter(|it| it.fails_at.is_some()).min_by_key(|it| it.fails_at);
+        let unready = failing.or(self.unready.last())?;
+        let fails_in = unready.fails_at.map(|at| phrase::elapsed(now, at));
+        let reason = match fails_in {
+            // The countdown is the only clock.
+            Some(_) => unready.message.clone(),
+            None => unready.text(now),
+        };
+        Some(WaitText { object: unready.object.to_string(), reason, fails_in, left: self.left(now) })
     }
 
     /// Returns the time until the command's deadline, if an event has reported one.
@@ -152,7 +179,10 @@ mod tests {
         state.observe(&step("rollout", Progress::Started, ""), at(0));
         let left = Some(Duration::from_secs(900));
         state.observe(&Event::Waiting { object: None, message: String::new(), left }, at(0));
-        state.observe(&Event::Rollout { object, ready: false, message: "0/1: pulling image".into() }, at(1));
+        state.observe(
+            &Event::Rollout { object, ready: false, message: "0/1: pulling image".into(), fails_in: None },
+            at(1),
+        );
         assert_eq!(waiting(state.due(at(30))), None);
         let text = "deployment.apps/openhands 0/1: pulling image 30 s".to_owned();
         assert_eq!(waiting(state.due(at(31))), Some((text, Some(869))));

@@ -96,8 +96,12 @@ impl LineProgress {
                 let text = line(format::phase(*phase), &format!("{object} {word}{reason}"));
                 (*action != Action::Unchanged || self.options.verbose).then_some(text)
             }
-            Event::Rollout { object, message, .. } => {
-                self.unless_repeated(object.to_string(), line("rollout", &format!("{object} {message}")))
+            Event::Rollout { object, message, fails_in, .. } => {
+                let fails = fails_in.map_or_else(String::new, |left| format!("; {}", format::fails_in(left)));
+                self.unless_repeated(
+                    object.to_string(),
+                    line("rollout", &format!("{object} {message}{fails}")),
+                )
             }
             Event::Finding(finding) => {
                 let (id, object) = (finding.id, &finding.object);
@@ -276,7 +280,7 @@ mod tests {
     #[test]
     fn cluster_text_cannot_forge_lines_or_commands() {
         let message = "ready\n::endgroup::\n00:00.00 done ##[error]x\u{1b}[2J".to_owned();
-        let event = Event::Rollout { object: scenario::deployment(), ready: true, message };
+        let event = Event::Rollout { object: scenario::deployment(), ready: true, message, fails_in: None };
         let text = lines(&vec![(0, event)], false, true);
         assert_eq!(
             text,

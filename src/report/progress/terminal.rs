@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::heartbeat::Heartbeat;
+use super::heartbeat::{Heartbeat, WaitText};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::{Action, Event, Finished, Phase, Progress};
@@ -193,18 +193,17 @@ impl TerminalProgress {
 
     /// Formats a running step: `rollout   deployment.apps/openhands 0/1: pulling image 12 s · 14 m 48 s left   16.2s`.
     fn spinner_row(&self, step: &StepRow, heartbeat: &Heartbeat, now: Timestamp) -> String {
-        let mut parts = Vec::new();
-        if step.phase == Phase::Track {
-            parts.extend(heartbeat.unready_text(now));
-            parts.extend(heartbeat.left(now).map(|left| format!("{} left", phrase::span(left))));
-        }
-        if parts.is_empty() {
-            parts.push(step.message.clone());
-        }
-        let text = format!("{:<20} {}", one_line(&step.name), one_line(&parts.join(" · ")));
         // The spinner and the spaces around it take four columns.
         let time = format::took(phrase::elapsed(step.since, now));
         let room = self.style.width.saturating_sub(5 + time.len() + 2);
+        let wait = heartbeat.wait(now).filter(|_| step.phase == Phase::Track);
+        let text = if let Some(wait) = wait {
+            wait_row(&one_line(&step.name), &wait, room)
+        } else {
+            let left = heartbeat.left(now).filter(|_| step.phase == Phase::Track);
+            let left = left.map(|left| format!("{} left", phrase::span(left)));
+            format!("{:<20} {}", one_line(&step.name), one_line(left.as_ref().unwrap_or(&step.message)))
+        };
         with_time(&console::truncate_str(&text, room, "…"), &time, self.columns().saturating_sub(4))
     }
 
@@ -352,6 +351,40 @@ impl Section {
     }
 }
 
+/// The fewest columns in which a cut name still tells objects apart.
+const NAME_COLUMNS: usize = 8;
+
+/// Formats what a step waits for. Where room is short, the object's name is cut first, then the step's name and the
+/// remarks go; the reason is cut last.
+fn wait_row(step: &str, wait: &WaitText, room: usize) -> String {
+    let width = console::measure_text_width;
+    let (object, reason) = (one_line(&wait.object), one_line(&wait.reason));
+    let (end, short_end) = match (wait.fails_in, wait.left) {
+        (Some(left), _) => {
+            (format!(" · {}", format::fails_in(left)), format!(" · fails in {}", phrase::span(left)))
+        }
+        (None, Some(left)) => {
+            let end = format!(" · {} left", phrase::span(left));
+            (end.clone(), end)
+        }
+        (None, None) => (String::new(), String::new()),
+    };
+    let full = format!("{step:<20} {object} {reason}{end}");
+    if width(&full) <= room {
+        return full;
+    }
+    for end in [&end, &short_end] {
+        let others = width(&format!("{step}  {reason}{end}"));
+        if others + NAME_COLUMNS <= room {
+            let object = console::truncate_str(&object, room - others, "…").into_owned();
+            return format!("{step} {object} {reason}{end}");
+        }
+    }
+    let shorter =
+        [format!("{step} {reason}{short_end}"), format!("{reason}{short_end}"), format!("{step} {reason}")];
+    shorter.into_iter().find(|text| width(text) <= room).unwrap_or(reason)
+}
+
 /// Appends the time to the text, right-aligned to `columns`, or after two spaces if the text is longer.
 fn with_time(text: &str, time: &str, columns: usize) -> String {
     let used = console::measure_text_width(text) + console::measure_text_width(time);
@@ -360,6 +393,8 @@ fn with_time(text: &str, time: &str, columns: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::report::scenario::{self, Scenario, assert_recorded, timestamp};
     use crate::report::text::style::Palette;
@@ -408,6 +443,31 @@ mod tests {
         let block = live_block(&scenario::deploy(), 12_400, 42);
         let times: Vec<&str> = block.lines().filter_map(|line| line.split_whitespace().last()).collect();
         assert_eq!((times[0], times[3]), ("12.4s", "12.1s"), "{block}");
+    }
+
+    #[test]
+    fn narrow_terminal_cuts_the_name_not_the_reason() {
+        let wait = WaitText {
+            object: "deployment.apps/openhands".to_owned(),
+            reason: "0/1: no node matches its selector".to_owned(),
+            fails_in: Some(Duration::from_secs(40)),
+            left: Some(Duration::from_secs(600)),
+        };
+        let row = |room| wait_row("rollout", &wait, room);
+        assert_eq!(
+            row(120),
+            "rollout              deployment.apps/openhands 0/1: no node matches its selector · fails in 40 s unless it recovers"
+        );
+        assert_eq!(
+            row(90),
+            "rollout deployment.a… 0/1: no node matches its selector · fails in 40 s unless it recovers"
+        );
+        assert_eq!(row(70), "rollout deployment.… 0/1: no node matches its selector · fails in 40 s");
+        assert_eq!(row(49), "0/1: no node matches its selector · fails in 40 s");
+        assert_eq!(row(34), "0/1: no node matches its selector");
+        assert_eq!(row(20), "0/1: no node matches its selector", "the caller cuts its end");
+        let waiting = WaitText { fails_in: None, ..wait };
+        assert!(wait_row("rollout", &waiting, 200).ends_with("selector · 10 m left"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::event::{Action, Phase, Progress};
 use crate::object::ObjectId;
+use crate::phrase;
 
 /// Returns the name of a phase for people. It is the event stream's word, except "rollout" for `track`.
 pub(crate) fn phase(phase: Phase) -> &'static str {
@@ -55,26 +56,20 @@ pub(crate) fn stopwatch(duration: Duration) -> String {
     format!("{:02}:{:02}.{:02}", seconds / 60, seconds % 60, duration.subsec_millis() / 10)
 }
 
-/// Formats a size: `512 B`, `41 KiB`, `3.2 MiB`.
-pub(crate) fn bytes(count: u64) -> String {
-    const KIB: u64 = 1024;
-    const MIB: u64 = 1024 * KIB;
-    match count {
-        0..KIB => format!("{count} B"),
-        KIB..MIB => format!("{} KiB", count / KIB),
-        _ => format!("{}.{} MiB", count / MIB, count % MIB * 10 / MIB),
-    }
-}
-
 /// Formats the API traffic: `requests 23 · 41 KiB in · 9 KiB out · slowest PATCH deployment 34 ms`.
 pub(crate) fn wire(requests: u64, bytes_in: u64, bytes_out: u64, slowest: &str) -> String {
     let slowest = if slowest.is_empty() { String::new() } else { format!(" · slowest {slowest}") };
-    format!("requests {requests} · {} in · {} out{slowest}", bytes(bytes_in), bytes(bytes_out))
+    format!("requests {requests} · {} in · {} out{slowest}", phrase::size(bytes_in), phrase::size(bytes_out))
 }
 
 /// Formats what the command waits for: `deployment.apps/openhands 0/1: pulling image`.
 pub(crate) fn waiting_text(object: Option<&ObjectId>, message: &str) -> String {
     object.map_or_else(|| message.to_owned(), |object| format!("{object} {message}"))
+}
+
+/// Formats the time until a fault is final: `fails in 40 s unless it recovers`.
+pub(crate) fn fails_in(left: Duration) -> String {
+    format!("fails in {} unless it recovers", phrase::span(left))
 }
 
 #[cfg(test)]
@@ -93,10 +88,5 @@ mod tests {
             let duration = Duration::from_millis(milliseconds);
             assert_eq!((took(duration).as_str(), stopwatch(duration).as_str()), (short, watch));
         }
-    }
-
-    #[test]
-    fn sizes_have_binary_units() {
-        assert_eq!([bytes(512), bytes(42_100), bytes(3_400_000)], ["512 B", "41 KiB", "3.2 MiB"]);
     }
 }
