@@ -205,7 +205,9 @@ impl Settings {
             names.contains(&value) || self.cluster.name.as_str() == value || is_word
         };
         let mut mask = Mask::default();
-        url_secret::ranges(&written).into_iter().for_each(|range| mask.add(&written[range]));
+        for range in url_secret::ranges(&written) {
+            mask.add(&written[range]);
+        }
         let parts = self.parts.iter().map(Redacted::expose);
         for value in values.chain(parts).filter(|value| !is_public(value)) {
             mask.add(value);

@@ -138,7 +138,9 @@ fn plugin_secrets(plugin: &ExecConfig) -> Mask {
 /// Returns what may be secret in the URL of an API server or a proxy.
 pub(super) fn server_secrets(url: &str) -> Mask {
     let mut mask = Mask::default();
-    url_secret::all_of(url).into_iter().for_each(|secret| mask.add(secret));
+    for secret in url_secret::all_of(url) {
+        mask.add(secret);
+    }
     mask
 }
 
