@@ -75,7 +75,7 @@ fn read_by_python(text: &str) -> Option<&'static str> {
         let capital = word[..1].to_ascii_uppercase() + &word[1..];
         text == *word || text == capital || text == word.to_ascii_uppercase()
     };
-    if words.iter().any(|word| is_cased(&word)) {
+    if words.iter().any(is_cased) {
         return Some("a boolean");
     }
     if text == "=" {
