@@ -255,7 +255,7 @@ async fn follow(
         grace: GracePeriods::starting_at(started),
         deadline: Instant::now() + TIMEOUT,
     };
-    match follow::follow(api, &mut prepared.observed, &rollout, events).await? {
+    match follow::follow(api, &mut prepared.observed, &rollout, None, events).await? {
         RolloutResult::Ready(_) => Ok(()),
         RolloutResult::Failed(findings) => {
             let message = format!("the bench's rollout failed: {findings:?}");
