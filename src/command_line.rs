@@ -122,7 +122,7 @@ const OBSERVE: &[GlobalFlag] = &[
     GlobalFlag::Events,
     GlobalFlag::Junit,
 ];
-/// The flags of a command that ends with a rollout.
+/// The flags of a command that ends with a rollout, or follows a pod.
 const ROLLOUT: &[GlobalFlag] = GlobalFlag::ALL;
 /// The flags of another command that changes a cluster.
 const CHANGE: &[GlobalFlag] = &[

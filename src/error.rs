@@ -219,6 +219,21 @@ fn mapped_value(value: &Value, change: &impl Fn(&str) -> String) -> Value {
 /// An error: the failed action with its cause, evidence and hints.
 pub struct Error(Box<Inner>);
 
+/// An object that the API server rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedObject {
+    /// The kind that the server names fields of: a Pod where it rejects the pods of a workload.
+    pub kind: String,
+    /// The group of the member of the installation.
+    pub group: String,
+    /// The kind of the member.
+    pub member_kind: String,
+    /// The namespace of the member.
+    pub namespace: Option<String>,
+    /// The name of the member.
+    pub name: String,
+}
+
 struct Inner {
     id: Id,
     kind: Kind,
@@ -229,7 +244,7 @@ struct Inner {
     diagnostics: Vec<Diagnostic>,
     location: Option<Location>,
     keys: Vec<ConfigKey>,
-    rejected_kind: Option<String>,
+    rejected: Option<RejectedObject>,
     source: Option<Source>,
     /// What a library reported, where the source says the same in words: for `-v`.
     raw: Vec<String>,
@@ -248,7 +263,7 @@ impl Error {
             diagnostics: Vec::new(),
             location: None,
             keys: Vec::new(),
-            rejected_kind: None,
+            rejected: None,
             source: None,
             raw: Vec::new(),
         }))
@@ -333,7 +348,7 @@ impl Error {
             diagnostics: self.0.diagnostics.iter().map(|diagnostic| diagnostic.map_texts(&change)).collect(),
             location: self.0.location.clone(),
             keys: self.0.keys.clone(),
-            rejected_kind: self.0.rejected_kind.clone(),
+            rejected: self.0.rejected.clone(),
             source: source.map(|source| source as Source),
             raw: self.0.raw.iter().map(|text| change(text)).collect(),
         }))
@@ -400,10 +415,10 @@ impl Error {
         self
     }
 
-    /// Sets the kind of the object that the API server rejected. Its cause names fields of this kind.
+    /// Sets the object that the API server rejected. The cause names fields of its kind.
     #[must_use]
-    pub fn of_rejected(mut self, kind: &str) -> Self {
-        self.0.rejected_kind = Some(kind.to_owned());
+    pub fn of_rejected(mut self, object: RejectedObject) -> Self {
+        self.0.rejected = Some(object);
         self
     }
 
@@ -484,10 +499,10 @@ impl Error {
         &self.0.keys
     }
 
-    /// Returns the kind of the object that the API server rejected.
+    /// Returns the object that the API server rejected.
     #[must_use]
-    pub fn rejected_kind(&self) -> Option<&str> {
-        self.0.rejected_kind.as_deref()
+    pub fn rejected(&self) -> Option<&RejectedObject> {
+        self.0.rejected.as_ref()
     }
 
     /// Returns the message with its causes on one line, for a warning.

@@ -264,7 +264,7 @@ async fn clean_up(
     let cleanup = changes.cleanup(result);
     let deleted = cleanup.to_delete().map(|candidate| candidate.id.clone()).collect();
     claim_guard::ensure_still_kept(run, request, &deleted, observed, CheckTime::BeforeStop).await?;
-    let (candidates, needed) = sandbox_policy::keep_needed(run, &cleanup.candidates).await?;
+    let (candidates, needed) = sandbox_policy::keep_needed(run, &changes.plan, &cleanup.candidates).await?;
     let work = async {
         let kept = prune::prune(api, &state.set, &candidates, events).await?;
         if request.policy.waits {

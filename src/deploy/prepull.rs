@@ -69,9 +69,10 @@ pub(crate) async fn prepull(run: &Run<'_>, prepared: &Preparation) -> Result<()>
             warn_not_prepulled(&pull, &reasons.join("; "), events).await;
             Ok(())
         }
-        Ok(PullResult::Failed(findings) | PullResult::NotRunnable(findings)) => {
+        Ok(PullResult::Failed(mut findings) | PullResult::NotRunnable(mut findings)) => {
+            follow::report_findings(&mut findings, Some(run.settings()), events).await;
             events.step(Phase::Preflight, STEP, Progress::Failed, pull.image).await;
-            Err(pull_failed(run, &findings))
+            Err(pull_failed(&findings))
         }
         Err(error) => {
             events.step(Phase::Preflight, STEP, Progress::Failed, "").await;
@@ -113,13 +114,8 @@ fn needed_pull<'a>(prepared: &'a Preparation, node: Option<&str>) -> Option<(&'a
     Some((member, ImagePull { owner: prepared.state.parent.as_ref().and_then(owner), ..pull }))
 }
 
-fn pull_failed(run: &Run<'_>, findings: &[Finding]) -> Error {
+fn pull_failed(findings: &[Finding]) -> Error {
     let error = finding_error(findings);
     let id = error.id();
-    let keys = findings.first().map(|first| follow::keys(first, run.settings()));
-    error
-        .with_keys(keys.unwrap_or_default())
-        .state(UNCHANGED)
-        .hint("fix it and run the command again")
-        .hint(format!("handsctl explain {id}"))
+    error.state(UNCHANGED).hint("fix it and run the command again").hint(format!("handsctl explain {id}"))
 }

@@ -6,6 +6,7 @@ use super::request::DeployRequest;
 use crate::cluster::apply::{inventory, refusals};
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Result};
+use crate::object::ObjectId;
 use crate::plan::config_keys;
 use crate::session::runner::Run;
 
@@ -44,7 +45,12 @@ pub(crate) async fn check_restart(run: &Run<'_>, observed: &ObservedSet) -> Resu
 
 /// Adds the keys of config.toml that cause a rejection.
 pub(super) fn located(error: Error, run: &Run<'_>) -> Error {
-    let Some(kind) = error.rejected_kind() else { return error };
-    let keys = config_keys::of_rejected_object(kind, &error.causes().join("; "), run.settings());
+    let Some(rejected) = error.rejected() else { return error };
+    let settings = run.settings();
+    let keys = if settings.has_extra_object(&ObjectId::of_rejected(rejected)) {
+        config_keys::of_extra_manifest(settings)
+    } else {
+        config_keys::of_rejected_object(&rejected.kind, &error.causes().join("; "), settings)
+    };
     error.with_keys(keys)
 }

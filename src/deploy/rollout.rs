@@ -49,7 +49,14 @@ pub(crate) async fn follow(run: &Run<'_>, observed: &mut ObservedSet, rollout: &
             run.events().done(Phase::Track, "rollout", workloads).await;
             return Ok(());
         }
-        Ok(RolloutResult::Failed(findings)) => rollout_failed(run, &findings, observed),
+        Ok(RolloutResult::Failed(mut findings)) => {
+            follow::report_findings(&mut findings, Some(run.settings()), run.events()).await;
+            rollout_failed(run, &findings, observed)
+        }
+        Ok(RolloutResult::Expired(error, mut findings)) => {
+            follow::report_findings(&mut findings, Some(run.settings()), run.events()).await;
+            error
+        }
         Err(error) => error,
     };
     run.events().step(Phase::Track, "rollout", Progress::Failed, "").await;

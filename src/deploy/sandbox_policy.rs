@@ -8,22 +8,24 @@ use crate::event::{Action, Phase};
 use crate::object::kind::NETWORK_POLICY;
 use crate::object::{ObjectId, labels};
 use crate::phrase;
+use crate::plan::Plan;
 use crate::plan::inventory::prune::PruneCandidate;
 use crate::session::runner::Run;
 
 /// Takes the policies out of the candidates that still limit sandboxes, and reports them as kept. Without them these
-/// sandboxes would reach everything. With `network_policy = false` the configuration wants no policy.
+/// sandboxes would reach everything. A plan without a policy wants none.
 ///
 /// # Errors
 /// The server returns an error other than a missing right. Without the right to list pods the policy is kept.
 pub(super) async fn keep_needed(
     run: &Run<'_>,
+    plan: &Plan,
     candidates: &[PruneCandidate],
 ) -> Result<(Vec<PruneCandidate>, Vec<ObjectId>)> {
     let (mut deleted, mut kept) = (Vec::new(), Vec::new());
     let mut reasons: BTreeMap<String, Option<String>> = BTreeMap::new();
     for candidate in candidates {
-        let Some(namespace) = former_sandbox_namespace(run, candidate) else {
+        let Some(namespace) = former_sandbox_namespace(plan, candidate) else {
             deleted.push(candidate.clone());
             continue;
         };
@@ -42,13 +44,15 @@ pub(super) async fn keep_needed(
     Ok((deleted, kept))
 }
 
-/// Returns the namespace of a policy that the configuration has left.
-fn former_sandbox_namespace<'a>(run: &Run<'_>, candidate: &'a PruneCandidate) -> Option<&'a str> {
-    let settings = run.settings();
-    let is_policy = candidate.id.kind == NETWORK_POLICY.kind && candidate.id.group == NETWORK_POLICY.group;
+/// Returns the namespace of a policy if the plan has policies, but none there. The plan may be that of a revision.
+fn former_sandbox_namespace<'a>(plan: &Plan, candidate: &'a PruneCandidate) -> Option<&'a str> {
+    let is_policy = |id: &ObjectId| id.kind == NETWORK_POLICY.kind && id.group == NETWORK_POLICY.group;
     let namespace = candidate.id.namespace.as_deref()?;
-    let is_kept = is_policy && candidate.decision().deletes() && settings.deploy.network_policy;
-    (is_kept && namespace != settings.runtime_namespace()).then_some(namespace)
+    let planned = plan.members.iter().map(|member| &member.id).filter(|id| is_policy(id));
+    let mut planned = planned.filter_map(|id| id.namespace.as_deref()).peekable();
+    let has_policies = planned.peek().is_some();
+    let is_left = is_policy(&candidate.id) && candidate.decision().deletes() && has_policies;
+    (is_left && planned.all(|other| other != namespace)).then_some(namespace)
 }
 
 /// Returns why the policies of the namespace are kept; None if no sandbox runs there.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::error::RejectedObject;
+
 /// An object's group, kind, namespace and name. It has no version, because the API serves one object in several.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId {
@@ -18,6 +20,30 @@ pub struct ObjectId {
 }
 
 impl ObjectId {
+    /// Describes this member of an installation for an error about its rejection; `kind` is the one whose fields the server
+    /// names.
+    #[must_use]
+    pub fn rejected_as(&self, kind: &str) -> RejectedObject {
+        RejectedObject {
+            kind: kind.to_owned(),
+            group: self.group.clone(),
+            member_kind: self.kind.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
+
+    /// Returns the member that was rejected.
+    #[must_use]
+    pub fn of_rejected(rejected: &RejectedObject) -> Self {
+        Self {
+            group: rejected.group.clone(),
+            kind: rejected.member_kind.clone(),
+            namespace: rejected.namespace.clone(),
+            name: rejected.name.clone(),
+        }
+    }
+
     /// Identifies a namespaced object.
     pub fn namespaced(
         group: impl Into<String>,

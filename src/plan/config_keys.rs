@@ -104,6 +104,7 @@ fn of_scheduler(message: &str, settings: &Settings) -> Vec<String> {
     let reasons = message.split_once(": ").map_or(message, |(_, reasons)| reasons);
     let mut counted: Vec<(u32, &[&str])> = reasons
         .split(", ")
+        .filter(|reason| !is_state_of_nodes(reason))
         .filter_map(|reason| {
             let number = reason.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0);
             let (_, keys) = SCHEDULER_REASONS.iter().find(|(phrase, _)| reason.contains(phrase))?;
@@ -118,6 +119,11 @@ fn of_scheduler(message: &str, settings: &Settings) -> Vec<String> {
         keys.extend(likely.into_iter().filter(|key| !keys.contains(key)).collect::<Vec<_>>());
     }
     keys
+}
+
+/// Whether nodes are tainted because they are not ready or lack something: no toleration is missing then.
+fn is_state_of_nodes(reason: &str) -> bool {
+    reason.contains("{node.kubernetes.io/") || reason.contains("{node.cloudprovider.kubernetes.io/")
 }
 
 /// Quotas and limit ranges name resources, accounts have names, and every other rejection names a field.
@@ -156,9 +162,8 @@ fn of_fields(kind: &str, message: &str) -> Vec<String> {
     let mut keys = Vec::new();
     for (end, _) in message.match_indices(": ") {
         let is_field = FIELD_MISTAKES.iter().any(|mistake| message[end + 2..].starts_with(mistake));
-        let path = message[..end].rsplit([' ', '(']).find(|word| word.contains('.')).filter(|_| is_field);
-        let key = path.and_then(|path| of_field(&known, kind, path));
-        keys.extend(key.filter(|key| !keys.contains(key)));
+        let path = message[..end].rsplit([' ', '(']).next().filter(|_| is_field).unwrap_or_default();
+        keys.extend(of_field(&known, kind, path).filter(|key| !keys.contains(key)));
     }
     keys
 }
@@ -241,6 +246,13 @@ mod tests {
             names(Id::Unschedulable, message, ""),
             ["deploy.tolerations", "deploy.resources.requests.cpu"]
         );
+    }
+
+    #[test]
+    fn taint_of_a_node_that_is_not_ready_names_no_key() {
+        let message =
+            "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.";
+        assert!(names(Id::Unschedulable, message, "").is_empty());
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub enum ListedCondition {
     Incomplete,
     /// Its containers were deleted by another program; the record is left.
     Gone,
+    /// Containers of this name exist that handsctl did not create.
+    Foreign,
     /// Its record cannot be read, or no container engine is usable.
     Unknown,
 }
@@ -61,6 +63,7 @@ impl ListedCondition {
             Self::Stopped => "stopped",
             Self::Incomplete => "incomplete",
             Self::Gone => "gone",
+            Self::Foreign => "foreign",
             Self::Unknown => "unknown",
         }
     }
@@ -68,7 +71,8 @@ impl ListedCondition {
     /// Returns the state of a cluster with a record. No API server was asked.
     const fn of(condition: Condition) -> Self {
         match condition {
-            Condition::Absent | Condition::Foreign => Self::Gone,
+            Condition::Absent => Self::Gone,
+            Condition::Foreign => Self::Foreign,
             Condition::Incomplete => Self::Incomplete,
             Condition::Stopped => Self::Stopped,
             Condition::Running | Condition::Starting | Condition::Unresponsive => Self::Running,
@@ -118,7 +122,7 @@ async fn read(
         Err(error) => {
             let own = state_file::clusters(&environment.state).join(name);
             let provider = state_file::provider_of_any_version(&own);
-            Some(unknown(name, provider, error.to_string()))
+            Some(unknown(name, provider, error.with_causes()))
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The folder of `--evidence`: a folder for each finding, with the objects, their Events, and the container's log.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::streams::DEFAULT_WIDTH;
@@ -12,6 +13,7 @@ use super::text::style::Palette;
 use crate::catalogue::Id;
 use crate::diagnostic::Severity;
 use crate::error::{Error, Kind, Result};
+use crate::object::assignment;
 use crate::object::{ObjectId, yaml};
 use crate::status::{Exhibit, Finding};
 
@@ -54,10 +56,13 @@ impl EvidenceFolder {
     }
 }
 
-/// Names the folder of a finding: `HC4201-pod-openhands-6d5f9c7b9-x2kqp`. A name in Kubernetes has no character that a file
-/// system rejects, except for the colon of a role.
+/// Names the folder of a finding: `HC4201-hands-pod-openhands-6d5f9c7b9-x2kqp-openhands`, with namespace and container. A
+/// name in Kubernetes has no character that a file system rejects, except for the colon of a role.
 fn folder_name(finding: &Finding) -> String {
-    format!("{}-{}", finding.id, object_name(&finding.object))
+    let namespace = finding.object.namespace.iter().map(String::as_str);
+    let object = object_name(&finding.object);
+    let parts = [finding.id.code()].into_iter().chain(namespace).chain([object.as_str()]);
+    parts.chain(finding.container.as_deref()).collect::<Vec<_>>().join("-")
 }
 
 fn object_name(object: &ObjectId) -> String {
@@ -67,25 +72,37 @@ fn object_name(object: &ObjectId) -> String {
 }
 
 fn write_files(folder: &Path, finding: &Finding) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    fs::write(folder.join("finding.txt"), error::finding(finding, Severity::Error, PLAIN))?;
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    // Logs contain conversations.
+    DirBuilder::new().mode(0o700).create(folder)?;
+    write_text(&folder.join("finding.txt"), &error::finding(finding, Severity::Error, PLAIN))?;
     if !finding.log.is_empty() {
-        fs::write(folder.join("log.txt"), finding.log.join("\n") + "\n")?;
+        write_text(&folder.join("log.txt"), &(finding.log.join("\n") + "\n"))?;
     }
     for Exhibit { object, events } in &finding.exhibits {
         let Some(id) = ObjectId::from_object(object) else { continue };
         let name = object_name(&id);
         let text = yaml::write(object).map_err(io::Error::other)?;
-        fs::write(folder.join(format!("{name}.yaml")), text)?;
+        write_text(&folder.join(format!("{name}.yaml")), &text)?;
         if !events.is_empty() {
-            fs::write(folder.join(format!("{name}.events.txt")), events.join("\n") + "\n")?;
+            write_text(&folder.join(format!("{name}.events.txt")), &(events.join("\n") + "\n"))?;
         }
     }
     Ok(())
 }
 
+/// Writes a file that only its owner can read, without the values of secret names.
+fn write_text(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(assignment::masked(text).as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use serde_json::json;
 
     use super::*;
@@ -99,12 +116,18 @@ mod tests {
         let pod =
             json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "oh-1", "namespace": "n" } });
         let exhibit = Exhibit { object: pod, events: vec!["now  1x  Failed  why".to_owned()] };
-        let finding = Finding { log: vec!["last".to_owned()], exhibits: vec![exhibit], ..image_missing() };
+        let finding = Finding {
+            log: vec!["last".to_owned(), "API_KEY=sk-unknown".to_owned()],
+            exhibits: vec![exhibit],
+            ..image_missing()
+        };
         evidence.write(&finding).unwrap();
-        let own = path.join("HC4103-pod-openhands-6d5f9c7b9-x2kqp");
+        let own = path.join("HC4103-hands-pod-openhands-6d5f9c7b9-x2kqp-openhands");
         let read = |name: &str| fs::read_to_string(own.join(name)).unwrap();
         assert!(read("finding.txt").starts_with("error[HC4103]: the image does not exist\n"));
-        assert_eq!(read("log.txt"), "last\n");
+        assert!(read("log.txt").starts_with("last\n") && !read("log.txt").contains("sk-unknown"));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&own), mode(&own.join("log.txt"))), (0o700, 0o600));
         assert!(read("pod-oh-1.yaml").contains("name: oh-1"));
         assert_eq!(read("pod-oh-1.events.txt"), "now  1x  Failed  why\n");
 

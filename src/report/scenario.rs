@@ -61,7 +61,7 @@ pub(super) fn image_missing() -> Finding {
         affected: None,
         lookups: Vec::new(),
         hints: vec!["fix the tag and run `handsctl deploy`".into()],
-        is_of_extra_manifest: false,
+        member: None,
         keys: Vec::new(),
         exhibits: Vec::new(),
     }

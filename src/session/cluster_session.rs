@@ -273,7 +273,7 @@ impl Session {
         Ok(())
     }
 
-    /// Returns whether it does not matter who reaches the application: no other computer reaches a local cluster, and the
+    /// Returns whether it does not matter who reaches the application: a local cluster is its user's own, and the
     /// configuration may accept every exposure.
     pub(crate) fn accepts_exposure(&self) -> bool {
         let Connection { choice, server, .. } = &self.connection;

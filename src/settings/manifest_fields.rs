@@ -20,10 +20,15 @@ pub(super) fn check(object: &Value) -> Result<(), String> {
 const DNS_NAMED: &[&str] =
     &["", "apps", "batch", "autoscaling", "policy", "networking.k8s.io", "coordination.k8s.io"];
 
+/// Returns the API group of an object; empty for `v1`.
+fn group(object: &Value) -> &str {
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    version.split_once('/').map_or("", |(group, _)| group)
+}
+
 fn name(object: &Value) -> Result<(), String> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let group = object["apiVersion"].as_str().and_then(|version| version.split_once('/'));
-    let group = group.map_or("", |(group, _)| group);
+    let group = group(object);
     let invalid = |error: FormatError| format!("has the invalid `metadata.name` `{name}`: {}", error.message);
     if group.is_empty() && object["kind"] == "Service" {
         return DnsLabel::check(name).map_err(invalid);
@@ -38,11 +43,13 @@ fn name(object: &Value) -> Result<(), String> {
 }
 
 fn labels(object: &Value) -> Result<(), String> {
-    for (field, labels) in [
-        ("metadata.labels", &object["metadata"]["labels"]),
-        ("spec.template.metadata.labels", &object["spec"]["template"]["metadata"]["labels"]),
-        ("spec.selector.matchLabels", &object["spec"]["selector"]["matchLabels"]),
-    ] {
+    let mut fields = vec![("metadata.labels", &object["metadata"]["labels"])];
+    // A custom resource may mean something else by the same names.
+    if DNS_NAMED.contains(&group(object)) {
+        fields.push(("spec.template.metadata.labels", &object["spec"]["template"]["metadata"]["labels"]));
+        fields.push(("spec.selector.matchLabels", &object["spec"]["selector"]["matchLabels"]));
+    }
+    for (field, labels) in fields {
         for (key, value) in entries(field, labels)? {
             let invalid =
                 |error: FormatError| format!("has the invalid label `{key}` in `{field}`: {}", error.message);
@@ -86,9 +93,8 @@ const POD_SPECS: &[&str] =
     &["/spec", "/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/template/spec"];
 
 fn quantities(object: &Value) -> Result<(), String> {
-    let group = object["apiVersion"].as_str().and_then(|version| version.split_once('/'));
     // A custom resource may mean something else by the same names.
-    if group.is_some_and(|(group, _)| !DNS_NAMED.contains(&group)) {
+    if !DNS_NAMED.contains(&group(object)) {
         return Ok(());
     }
     for pointer in QUANTITIES {
@@ -161,6 +167,8 @@ mod tests {
         for object in [
             config_map(&json!({ "name": "a.b", "labels": { "example.com/team": "on", "empty": "" } })),
             config_map(&json!({ "name": "a", "annotations": { "Example.com/X": "any text" } })),
+            json!({ "apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet", "metadata": { "name": "a" },
+                "spec": { "template": { "metadata": { "labels": { "team": "{{team}}" } } } } }),
             json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "system:A" } }),
         ] {
             assert_eq!(check(&object), Ok(()), "{object}");

@@ -8,16 +8,14 @@
 //! - `rules`: reports values that are valid alone but contradict each other.
 //!
 //! The types:
-//! - `openhands`: OpenHands' own tables.
-//! - `handsctl`: `[cluster]` and `[deploy]`.
+//! - `openhands`: OpenHands' own tables. `handsctl`: `[cluster]` and `[deploy]`.
 //! - `format`: strings with a syntax of their own: names, images, quantities.
 //! - `profile`: the values that `[deploy] profile` sets instead of the defaults of the types.
 //! - `extra_manifests`: the user's own objects. `manifest_fields`: their fields that no cluster accepts.
 //! - `sandbox_tolerations`: the value of `[kubernetes] tolerations_yaml`.
 //!
 //! Derived for the application:
-//! - `app_version`: the version of OpenHands.
-//! - `app_env`: its environment variables. `left_out`: the keys that its config.toml does not get.
+//! - `app_version`: the version of OpenHands. `app_env`: its variables. `left_out`: keys that its config.toml does not get.
 //!
 //! For people:
 //! - `docs`: the reference of every key, and the file that `config init` writes. `key_changes`: the keys in which two
@@ -55,6 +53,7 @@ pub use load::schema::json_schema;
 pub(crate) use load::toml_key::dotted as dotted_key;
 pub use overridden::overridden_keys;
 pub use resolved::{KeyOrigin, KeyValue, Settings};
+pub use rules::exposing_fields::PRIVATE_ANNOTATIONS;
 pub use rules::exposing_fields::{ExposedBy, ExposingField, fields_beyond, is_judged, services_of_app};
 pub use rules::exposure::accepts_exposure;
 

@@ -21,6 +21,7 @@ use super::secrets::value::{Redacted, SecretSource};
 use crate::diagnostic::{ConfigKey, Location};
 use crate::error::{Error, Result};
 use crate::object::Mask;
+use crate::object::ObjectId;
 use crate::object::url_secret;
 
 /// Default cpu request of a container on a local cluster, which shares the cpus of this computer.
@@ -205,14 +206,16 @@ impl Settings {
             names.contains(&value) || self.cluster.name.as_str() == value || is_word
         };
         let mut mask = Mask::default();
-        for range in url_secret::ranges(&written) {
-            mask.add(&written[range]);
+        let in_urls = url_secret::ranges(&written).into_iter().map(|range| &written[range]);
+        for value in in_urls.filter(|value| !is_public(value)) {
+            mask.add(value);
         }
         let parts = self.parts.iter().map(Redacted::expose);
         for value in values.chain(parts).filter(|value| !is_public(value)) {
             mask.add(value);
-            for range in url_secret::ranges(value) {
-                mask.add(&value[range]);
+            let in_urls = url_secret::ranges(value).into_iter().map(|range| &value[range]);
+            for part in in_urls.filter(|part| !is_public(part)) {
+                mask.add(part);
             }
         }
         mask
@@ -309,6 +312,17 @@ impl Settings {
         };
         (!matches!(position.layer, SourceLayer::Handsctl | SourceLayer::Profile(_)))
             .then(|| position.location.clone())
+    }
+
+    /// Whether an object comes from `[deploy].extra_manifests`.
+    #[must_use]
+    pub fn has_extra_object(&self, id: &ObjectId) -> bool {
+        let namespace =
+            |id: &ObjectId| id.namespace.clone().unwrap_or_else(|| self.deploy.namespace.to_string());
+        self.extra_objects.iter().filter_map(|extra| ObjectId::from_object(&extra.manifest)).any(|extra| {
+            (&extra.group, &extra.kind, &extra.name) == (&id.group, &id.kind, &id.name)
+                && namespace(&extra) == namespace(id)
+        })
     }
 
     /// Describes a key that decides about a failure. A secret's value is not located, because its line would be shown.

@@ -112,12 +112,17 @@ fn read_by_python(text: &str) -> Option<&'static str> {
 
 /// `2024-01-01`, also with a time.
 fn is_date(text: &str) -> bool {
-    let date = text.split(['T', 't', ' ', '\t']).next().unwrap_or_default();
+    let (date, has_time) = match text.split_once(['T', 't', ' ', '\t']) {
+        Some((date, _)) => (date, true),
+        None => (text, false),
+    };
+    // PyYAML's resolver accepts one digit only where a time follows.
+    let lengths: &[usize] = if has_time { &[1, 2] } else { &[2] };
     let parts: Vec<&str> = date.split('-').collect();
     let is_part = |part: &str, lengths: &[usize]| {
         lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
     };
-    matches!(&parts[..], [year, month, day] if is_part(year, &[4]) && is_part(month, &[1, 2]) && is_part(day, &[1, 2]))
+    matches!(&parts[..], [year, month, day] if is_part(year, &[4]) && is_part(month, lengths) && is_part(day, lengths))
 }
 
 /// `1:30`: 90.
@@ -243,6 +248,7 @@ mod tests {
                 assert!(mistake.message.contains("which the application reads as"), "{mistake:?}");
             }
             assert_eq!(check(&format!("- {{key: a, value: '{text}'}}")), Ok(()), "{text}");
+            assert_eq!(check("- {key: a, value: 2024-1-1}"), Ok(()), "a text for PyYAML");
         }
         for text in ["y", "yEs", "a_1", "1a", "1-2", "example.com/gpu", "on-demand", "0-1", "1.2.3", "a:1"] {
             assert_eq!(check(&format!("- {{key: a, value: {text}}}")), Ok(()), "{text}");

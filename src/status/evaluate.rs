@@ -10,7 +10,6 @@ use super::rules::root_cause::{self, ObjectFault};
 use super::rules::{claim, daemon_set, deployment, text, workload};
 use super::verdict::{Evaluation, Expected, ObjectState, Verdict};
 use crate::catalogue::Id;
-use crate::object::labels::{COMPONENT, MANAGED_BY};
 
 /// Evaluates the set. Each object is checked for deletion first, then for its generation, then by the rule of its kind.
 #[must_use]
@@ -32,10 +31,9 @@ pub fn evaluate(
             health.message = with_reason(&health.message, "must stay up 10 s, it has no probes");
             rechecks.push(stable_at);
         }
-        let is_extra = is_of_extra_manifest(observed, object);
         let mut fails_at = None;
         for mut fault in health.faults {
-            fault.finding.is_of_extra_manifest = is_extra;
+            fault.finding.member = Some(object.id.clone());
             let fault = if changed { with_grace_for_fixed_objects(fault, grace) } else { fault };
             let final_at = fault.final_at.recheck(now);
             rechecks.extend(final_at);
@@ -55,13 +53,6 @@ pub fn evaluate(
         Verdict::Waiting { until: rechecks.into_iter().min() }
     };
     Evaluation { objects, findings, pending: root_cause::root_causes(pending), verdict }
-}
-
-/// Whether an object comes from an extra manifest: handsctl labels every object of its own with its component.
-fn is_of_extra_manifest(observed: &ObservedState, expected: &Expected) -> bool {
-    let Some(metadata) = observed.metadata(&expected.uid) else { return false };
-    let labels = metadata.labels.as_ref();
-    labels.is_some_and(|labels| !labels.contains_key(COMPONENT) && labels.contains_key(MANAGED_BY))
 }
 
 /// Returns the earlier one of two times that may be unknown.

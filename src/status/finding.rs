@@ -28,8 +28,8 @@ pub struct Finding {
     pub lookups: Vec<Lookup>,
     /// Commands to copy, or facts.
     pub hints: Vec<String>,
-    /// Whether the fault belongs to an object of `[deploy].extra_manifests`.
-    pub is_of_extra_manifest: bool,
+    /// The member of the installation that it belongs to: the workload of a pod.
+    pub member: Option<ObjectId>,
     /// The keys of config.toml that cause it, the most likely one first. `cluster` fills them in.
     pub keys: Vec<ConfigKey>,
     /// The objects that were observed around it, for `--evidence`. `cluster` fills them in.
@@ -50,7 +50,7 @@ impl Finding {
             affected: None,
             lookups: Vec::new(),
             hints: Vec::new(),
-            is_of_extra_manifest: false,
+            member: None,
             keys: Vec::new(),
             exhibits: Vec::new(),
         }

@@ -25,8 +25,12 @@ pub fn uncordon_command(nodes: &[Value]) -> Option<String> {
     (!names.is_empty()).then(|| format!("kubectl uncordon {}", names.join(" ")))
 }
 
-/// Returns what is wrong with a node: it does not exist, is not ready, or lacks memory, disk or process ids
-/// (`k8s.io/api/core/v1`, `NodeConditionType`). Empty if it is well.
+/// The conditions of a node that are False as long as it is well (`k8s.io/api/core/v1`, `NodeConditionType`). Distributions
+/// have others of their own, such as `EtcdIsVoter`.
+const BAD_IF_TRUE: &[&str] = &["MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable"];
+
+/// Returns what is wrong with a node: it does not exist, is not ready, or lacks memory, disk, process ids or its network.
+/// Empty if it is well.
 #[must_use]
 pub fn node_faults(node_name: &str, node: Option<&Value>) -> Vec<String> {
     let Some(node) = node else { return vec![format!("node {node_name} does not exist any more")] };
@@ -34,7 +38,11 @@ pub fn node_faults(node_name: &str, node: Option<&Value>) -> Vec<String> {
     let describe = |condition: &Value| {
         let text = |field: &str| condition[field].as_str().unwrap_or_default();
         let (kind, status) = (text("type"), text("status"));
-        let is_well = if kind == "Ready" { status == "True" } else { status == "False" };
+        let is_well = match kind {
+            "Ready" => status == "True",
+            kind if BAD_IF_TRUE.contains(&kind) => status == "False",
+            _ => true,
+        };
         let since = text("lastTransitionTime");
         (!is_well).then(|| format!("node {node_name}: {kind} is {status} since {since}: {}", text("message")))
     };
@@ -122,6 +130,7 @@ mod tests {
         let conditions = [
             condition("MemoryPressure", "True"),
             condition("DiskPressure", "False"),
+            condition("EtcdIsVoter", "True"),
             condition("Ready", "Unknown"),
         ];
         let lost = node("a", &Value::Null, &json!({ "conditions": conditions }));

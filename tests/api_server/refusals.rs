@@ -214,7 +214,7 @@ fn unknown_context_exits_3_and_lists_contexts() {
     deploy(&["deploy", "--context", "prod"])
         .exits(3)
         .says("error[HC0151]: the kubeconfig has no context `prod` (from --context)")
-        .says(&format!("hint: the kubeconfig has: {}", bed.context));
+        .says(&format!("hint: the kubeconfig has {}; --context NAME chooses one", bed.context));
     deploy(&["deploy", "--set", "cluster.context=\"prod\""])
         .exits(3)
         .says("error[HC0151]: the kubeconfig has no context `prod` (from [cluster].context)");
@@ -557,6 +557,18 @@ fn taken_node_port_leads_to_its_key() {
         .says("provided port is already allocated")
         .says("--> config.toml:4:13")
         .says("[deploy].node_port");
+
+    let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "extra" },
+        "spec": { "type": "NodePort", "ports": [{ "port": 80, "nodePort": port }] } });
+    std::fs::write(namespace.folder.path().join("extra.yaml"), service.to_string()).unwrap();
+    namespace.config("[deploy]\nextra_manifests = [\"extra.yaml\"]\n");
+    namespace
+        .handsctl(&["deploy"])
+        .exits(8)
+        .says("provided port is already allocated")
+        .says("--> config.toml:2:19")
+        .says("[deploy].extra_manifests")
+        .never_says("[deploy].node_port");
 }
 
 /// An object whose finalizer keeps its namespace terminating. Dropping the value removes the finalizer.

@@ -157,7 +157,7 @@ fn evidence_of_a_failed_rollout_is_written_to_files_without_secrets() {
     namespace.handsctl(&["deploy", "--evidence", "kept/here"]).exits(9).says("error[HC4103]");
     let name = pod(&namespace)["metadata"]["name"].as_str().unwrap().to_owned();
     let files = files(&namespace.folder.path().join("kept/here"));
-    let own = format!("HC4103-pod-{name}");
+    let own = format!("HC4103-{}-pod-{name}-openhands", namespace.name);
     assert!(files[&format!("{own}/finding.txt")].contains("[deploy].image"), "{files:?}");
     assert!(files[&format!("{own}/pod-{name}.yaml")].contains(image), "{files:?}");
     assert!(files[&format!("{own}/pod-{name}.events.txt")].contains("Failed"), "{files:?}");

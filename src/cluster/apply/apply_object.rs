@@ -186,7 +186,7 @@ impl ObjectApplier<'_> {
     ) -> Result<Response> {
         let ApiError::Status(status) = error else { return Err(apply_error(error, &member.id)) };
         let clashes = match status.code {
-            422 => port_clash::port_clashes(manifest, target.object),
+            422 if names_only_ports(&status) => port_clash::port_clashes(manifest, target.object),
             _ => Vec::new(),
         };
         if clashes.is_empty() {
@@ -367,6 +367,13 @@ fn action_of(response: &Response, before: Option<&Value>) -> Action {
     }
 }
 
+/// Whether a rejection is only about the ports of a Service: another mistake needs its own error.
+fn names_only_ports(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let fields: Vec<&str> = causes.map(|cause| cause.field.as_str()).collect();
+    !fields.is_empty() && fields.iter().all(|field| field.starts_with("spec.ports"))
+}
+
 fn apply_error(error: ApiError, id: &ObjectId) -> Error {
     let action = format!("cannot apply {}", with_namespace(id));
     match error {
@@ -380,7 +387,7 @@ fn apply_error(error: ApiError, id: &ObjectId) -> Error {
             .hint("it was deleted meanwhile; run the command again"),
         error => error.into_error(&action),
     }
-    .of_rejected(&id.kind)
+    .of_rejected(id.rejected_as(&id.kind))
 }
 
 /// Returns the error for ports of others that have the names of planned ports.

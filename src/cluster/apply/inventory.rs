@@ -208,6 +208,12 @@ pub async fn check_new_key(api: &Api, set: &ApplySet, key: &SecretKey) -> Result
     let manifest = set_key::manifest(set, key);
     let error = match api.create_dry_run(&SECRET.in_namespace(&set.namespace), &manifest).await {
         Err(error) if error.code() == Some(409) => foreign_key_error(set),
+        // Whether the server accepts the object stays unknown, or a repetition helps: the creation tells.
+        Err(ApiError::Status(status))
+            if matches!(status.code, 408 | 429) || status_error::is_dry_run_unsupported(&status) =>
+        {
+            return Ok(());
+        }
         Err(ApiError::Status(status)) if (400..500).contains(&status.code) => {
             write_error(ApiError::Status(status), &format!("cannot create {id}"), &set.namespace)
         }

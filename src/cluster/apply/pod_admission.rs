@@ -70,20 +70,22 @@ fn rejection_of(id: &ObjectId, status: &Status) -> Option<Error> {
     let namespace = id.namespace.as_deref().unwrap_or_default();
     let action = format!("the server would reject the new pods of {id} in namespace {namespace}");
     if status.code == 500 && status.message.contains("failed calling webhook") {
-        return Some(pods_rejected(action, status));
+        return Some(pods_rejected(id, action, status));
     }
     let error = status_error::status_error(&action, status);
     match error.id() {
-        Id::QuotaRejected => Some(error.of_rejected(POD.kind)),
-        Id::Rejected if !status_error::is_dry_run_unsupported(status) => Some(pods_rejected(action, status)),
+        Id::QuotaRejected => Some(error.of_rejected(id.rejected_as(POD.kind))),
+        Id::Rejected if !status_error::is_dry_run_unsupported(status) => {
+            Some(pods_rejected(id, action, status))
+        }
         _ => None,
     }
 }
 
-fn pods_rejected(action: String, status: &Status) -> Error {
+fn pods_rejected(id: &ObjectId, action: String, status: &Status) -> Error {
     Error::new(Id::PodsRejected, Kind::Rejected, action)
         .caused_by(status.message.clone())
-        .of_rejected(POD.kind)
+        .of_rejected(id.rejected_as(POD.kind))
 }
 
 #[cfg(test)]

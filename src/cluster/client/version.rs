@@ -18,13 +18,14 @@ fn is_forbidden(status: &Status) -> bool {
     status.code == 403 && !status.message.contains("system:anonymous")
 }
 
-/// Gets the version, or the unknown one if the account has no right to read it. This is the first request of every command, so its failure explains a broken connection.
+/// Gets the version, or the unknown one if the account has no right to read it. This is the first request of every command,
+/// so its failure explains a broken connection.
 ///
 /// # Errors
 /// Fails if the server is unreachable or rejects the request.
 pub async fn get_server_version(api: &Api) -> Result<ServerVersion, ApiError> {
     let response = match api.get_path("/version").await {
-        // The right to read it is one of its own, and nothing needs the version.
+        // The right to read it is one of its own. Without the version, lists are not streamed.
         Err(ApiError::Status(status)) if is_forbidden(&status) => return Ok(ServerVersion::unknown()),
         response => response?,
     };

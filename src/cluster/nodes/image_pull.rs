@@ -73,10 +73,11 @@ pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Even
     let mut observed = ObservedSet { watches, members: Members::new(), state: ObservedState::default() };
     let result = follow::follow(api, &mut observed, &rollout, None, events).await;
     delete(api, &pods, &pod).await;
-    Ok(match result.map_err(|error| timed_out(pull, error))? {
-        RolloutResult::Ready(_) => PullResult::Pulled,
-        RolloutResult::Failed(findings) => pull_result(findings),
-    })
+    match result? {
+        RolloutResult::Ready(_) => Ok(PullResult::Pulled),
+        RolloutResult::Failed(findings) => Ok(pull_result(findings)),
+        RolloutResult::Expired(error, _) => Err(timed_out(pull, error)),
+    }
 }
 
 fn pull_action(pull: &ImagePull) -> String {
@@ -85,9 +86,6 @@ fn pull_action(pull: &ImagePull) -> String {
 
 /// Replaces the error of a rollout's deadline: the pod that pulls is deleted, so nothing continues.
 fn timed_out(pull: &ImagePull, error: Error) -> Error {
-    if error.kind() != Kind::Deadline {
-        return error;
-    }
     let message = format!("timed out before {} was pulled", pull.image);
     let timed_out = Error::new(error.id(), Kind::Deadline, message);
     let facts = error.facts().iter();

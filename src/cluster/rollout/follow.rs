@@ -50,13 +50,15 @@ pub enum RolloutResult {
     Ready(String),
     /// The rollout cannot succeed. The findings have their evidence, root cause first.
     Failed(Vec<Finding>),
+    /// The command's deadline passed: the error, and what was wrong until then.
+    Expired(Error, Vec<Finding>),
 }
 
 /// Waits until the rollout ends: every watched change is evaluated, and a final verdict ends the wait. `settings` are
 /// those that the objects come from; None: they come from no config.toml.
 ///
 /// # Errors
-/// Exit 10 if the command's deadline passes; the error names the objects that are not ready.
+/// A watch fails.
 pub async fn follow(
     api: &Api,
     observed: &mut ObservedSet,
@@ -85,7 +87,7 @@ pub async fn follow(
             Verdict::Failed => {
                 let mut findings = evaluation.findings;
                 collect_evidence(api, settings, &mut findings).await;
-                report_findings(state, &mut findings, events).await;
+                add_exhibits(state, &mut findings);
                 return Ok(RolloutResult::Failed(findings));
             }
             Verdict::Waiting { until } => until,
@@ -105,12 +107,19 @@ pub async fn follow(
                 report_waiting(&evaluation, outage.outage(), left, events).await;
             }
             WaitState::Expired => {
-                let mut pending = evaluation.pending;
-                let evidence = collect_evidence(api, settings, &mut pending);
+                // During an outage, final faults are no verdict.
+                let mut findings = evaluation.findings;
+                findings.extend(evaluation.pending);
+                let evidence = collect_evidence(api, settings, &mut findings);
                 // The command has to end: a log that is not there by now is not waited for.
-                let _read_or_late = tokio::time::timeout(LAST_EVIDENCE, evidence).await;
-                report_findings(state, &mut pending, events).await;
-                return Err(deadline_error(&evaluation.objects, &pending, outage.outage()));
+                if tokio::time::timeout(LAST_EVIDENCE, evidence).await.is_err()
+                    && let Some(first) = findings.first_mut()
+                {
+                    first.evidence.push("further evidence was not read in time".to_owned());
+                }
+                add_exhibits(state, &mut findings);
+                let error = deadline_error(&evaluation.objects, &findings, outage.outage());
+                return Ok(RolloutResult::Expired(error, findings));
             }
         }
     }
@@ -141,18 +150,25 @@ pub async fn collect_evidence(api: &Api, settings: Option<&Settings>, findings: 
     }
 }
 
-/// Sends the findings, each with the objects around it.
-async fn report_findings(state: &ObservedState, findings: &mut [Finding], events: &Events) {
+fn add_exhibits(state: &ObservedState, findings: &mut [Finding]) {
     for finding in findings {
         finding.exhibits = state.exhibits(&finding.object);
+    }
+}
+
+/// Sends findings that are the result of a command, with the keys of config.toml that cause them.
+pub async fn report_findings(findings: &mut [Finding], settings: Option<&Settings>, events: &Events) {
+    for finding in findings {
+        if let Some(settings) = settings.filter(|_| finding.keys.is_empty()) {
+            finding.keys = keys(finding, settings);
+        }
         events.send(Event::Finding(Box::new(finding.clone()))).await;
     }
 }
 
 /// Returns the keys of config.toml that cause a finding.
-#[must_use]
-pub fn keys(finding: &Finding, settings: &Settings) -> Vec<ConfigKey> {
-    if finding.is_of_extra_manifest {
+fn keys(finding: &Finding, settings: &Settings) -> Vec<ConfigKey> {
+    if finding.member.as_ref().is_some_and(|member| settings.has_extra_object(member)) {
         return config_keys::of_extra_manifest(settings);
     }
     config_keys::of_failure(finding.id, &finding.object.kind, &finding.message, settings)
@@ -389,7 +405,8 @@ mod tests {
             drop(stream);
         })
         .await;
-        let error = result.err().unwrap();
+        let Ok(RolloutResult::Expired(error, findings)) = result else { panic!("not expired") };
+        assert!(findings.is_empty(), "{findings:?}");
         assert_eq!(error.id(), Id::DeadlinePassed);
         assert!(format!("{error:?}").contains("deployment.apps/oh  0/1"), "{error:?}");
         assert!(begin.elapsed() >= Duration::from_secs(45));

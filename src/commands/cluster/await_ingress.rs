@@ -42,6 +42,7 @@ pub(super) async fn ensure(ready: &ReadyCluster<'_>, provider: LocalProvider) ->
         };
         let message = match workloads::wait_for_workloads(api, version.streams_lists(), wait, events).await? {
             RolloutResult::Ready(workloads) => workloads,
+            RolloutResult::Expired(error, _) => return Err(error),
             RolloutResult::Failed(findings) => {
                 return Err(finding_error(&findings)
                     .hint("[cluster] ingress = \"none\" continues without an ingress controller"));

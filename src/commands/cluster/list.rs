@@ -95,6 +95,9 @@ fn next(condition: ListedCondition) -> Option<&'static str> {
             Some("handsctl cluster up NAME recreates it, handsctl cluster down NAME deletes it")
         }
         ListedCondition::Gone => Some("handsctl cluster down NAME deletes its record"),
+        ListedCondition::Foreign => {
+            Some("another program created its containers; handsctl cluster status NAME describes it")
+        }
         ListedCondition::Unknown => Some("handsctl cluster status NAME reads it again"),
     }
 }
@@ -129,7 +132,12 @@ mod tests {
              b     kwok, simulated  stopped  kwok-b   https://127.0.0.1:20001  -      2 h\n\
              b stopped; handsctl cluster up b starts it\n"
         );
-        for condition in [ListedCondition::Incomplete, ListedCondition::Gone, ListedCondition::Unknown] {
+        for condition in [
+            ListedCondition::Incomplete,
+            ListedCondition::Gone,
+            ListedCondition::Foreign,
+            ListedCondition::Unknown,
+        ] {
             assert!(next(condition).is_some_and(|next| next.contains("handsctl cluster")), "{condition:?}");
         }
     }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::cluster::nodes::capacity;
 use crate::cluster::nodes::image_pull::{self, PullLimits, PullResult};
 use crate::cluster::rollout::finding_error::finding_error;
+use crate::cluster::rollout::follow;
 use crate::deploy::rollout;
 use crate::error::{Error, Result};
 use crate::event::{Events, Finished, Phase, Progress};
@@ -153,13 +154,15 @@ async fn pull(run: &Run<'_>, pull: &ImagePull, streaming: bool) -> Result<()> {
     step(events, Phase::Apply, &name, async {
         match image_pull::pull(api, pull, limits, events).await? {
             PullResult::Pulled | PullResult::NotRunnable(_) => Ok(((), format!("{} pulled", pull.image))),
-            PullResult::Failed(findings) => {
+            PullResult::Failed(mut findings) => {
+                follow::report_findings(&mut findings, Some(run.settings()), events).await;
                 let error = finding_error(&findings);
                 let id = error.id();
                 Err(error.hint(format!("handsctl explain {id}")))
             }
             PullResult::Rejected(error) => Err(error),
-            PullResult::Unscheduled(findings) => {
+            PullResult::Unscheduled(mut findings) => {
+                follow::report_findings(&mut findings, Some(run.settings()), events).await;
                 Err(finding_error(&findings).fact("node", pull.node.clone().unwrap_or_default()))
             }
         }

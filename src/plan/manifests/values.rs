@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::{network_policy, scheduling, stop_signal};
 use crate::object::labels::{self, Component};
-use crate::settings::Settings;
 use crate::settings::format::{DnsLabel, DnsName, Quantity};
 use crate::settings::handsctl::{Deploy, Expose, LoadBalancer, ResourceList, Strategy};
 use crate::settings::secrets::value::SecretSource;
+use crate::settings::{PRIVATE_ANNOTATIONS, Settings};
 
 /// Names that depend on the objects' content.
 pub(crate) struct GeneratedNames {
@@ -170,16 +170,7 @@ const fn service_type(expose: Expose) -> &'static str {
 fn service_annotations(load_balancer: LoadBalancer) -> BTreeMap<&'static str, &'static str> {
     match load_balancer {
         LoadBalancer::Public => BTreeMap::new(),
-        LoadBalancer::Internal => BTreeMap::from([
-            ("networking.gke.io/load-balancer-type", "Internal"),
-            ("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type", "intranet"),
-            ("service.beta.kubernetes.io/aws-load-balancer-internal", "true"),
-            ("service.beta.kubernetes.io/aws-load-balancer-scheme", "internal"),
-            ("service.beta.kubernetes.io/azure-load-balancer-internal", "true"),
-            ("service.beta.kubernetes.io/oci-load-balancer-internal", "true"),
-            ("service.beta.kubernetes.io/openstack-internal-load-balancer", "true"),
-            ("service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type", "private"),
-        ]),
+        LoadBalancer::Internal => PRIVATE_ANNOTATIONS.iter().copied().collect(),
     }
 }
 

@@ -54,7 +54,9 @@ pub(crate) struct WaitText {
 impl Heartbeat {
     /// Updates the state from an event.
     pub(crate) fn observe(&mut self, event: &Event, now: Timestamp) {
-        self.last = Some(now);
+        if !self.is_progress_of_open_step(event) {
+            self.last = Some(now);
+        }
         match event {
             Event::Started { .. } | Event::Target { .. } | Event::Finished(_) => {
                 *self = Self { last: Some(now), ..Self::default() }
@@ -70,6 +72,12 @@ impl Heartbeat {
             Event::Waiting { left: Some(left), .. } => self.deadline = now.checked_add(*left).ok(),
             _ => {}
         }
+    }
+
+    /// Whether an event only updates the message of a step that runs, such as the bytes of a transfer: lines do not show it.
+    fn is_progress_of_open_step(&self, event: &Event) -> bool {
+        let Event::Step { phase, name, progress: Progress::Started, .. } = event else { return false };
+        self.steps.iter().any(|step| step.phase == *phase && step.name == *name)
     }
 
     fn step(&mut self, phase: Phase, name: &str, progress: Progress, message: &str, now: Timestamp) {

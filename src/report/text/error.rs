@@ -330,7 +330,7 @@ mod tests {
             affected: Some((2, 2)),
             lookups: Vec::new(),
             hints: vec!["handsctl logs --previous".into()],
-            is_of_extra_manifest: false,
+            member: None,
             keys: vec![
                 key_in_file("deploy.tolerate.crash_restarts", "0"),
                 ConfigKey {

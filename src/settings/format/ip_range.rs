@@ -9,6 +9,7 @@ use super::newtype::formatted;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IpRange {
     text: String,
+    address: IpAddr,
     prefix: u8,
 }
 
@@ -35,13 +36,24 @@ impl IpRange {
         if host_bits > 0 && bits.trailing_zeros() < host_bits {
             return Err(FormatError::new(at_prefix, "the bits of the address behind the prefix must be 0"));
         }
-        Ok(Self { text: text.to_owned(), prefix })
+        Ok(Self { text: text.to_owned(), address, prefix })
     }
 
     /// The range as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether every address of another range is in this one.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        let differing = match (self.address, other.address) {
+            (IpAddr::V4(one), IpAddr::V4(two)) => u128::from(one.to_bits() ^ two.to_bits()) << 96,
+            (IpAddr::V6(one), IpAddr::V6(two)) => one.to_bits() ^ two.to_bits(),
+            _ => return false,
+        };
+        self.prefix <= other.prefix && differing.leading_zeros() >= u32::from(self.prefix)
     }
 
     /// Whether the range is every address.
@@ -56,6 +68,19 @@ formatted!(IpRange, "ip-range");
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn range_contains_smaller_ranges_of_its_family() {
+        let contains =
+            |one: &str, other: &str| IpRange::parse(one).unwrap().contains(&IpRange::parse(other).unwrap());
+        for other in ["10.0.0.0/8", "10.1.0.0/16", "10.255.255.255/32"] {
+            assert!(contains("10.0.0.0/8", other), "{other}");
+        }
+        for other in ["11.0.0.0/8", "0.0.0.0/0", "::/0", "2001:db8::/32"] {
+            assert!(!contains("10.0.0.0/8", other), "{other}");
+        }
+        assert!(contains("0.0.0.0/0", "203.0.113.7/32") && contains("2001:db8::/32", "2001:db8::1/128"));
+    }
 
     #[test]
     fn parses_ranges_and_names_the_wrong_character() {

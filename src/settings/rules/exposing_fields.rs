@@ -7,9 +7,21 @@ use serde_json::Value;
 use super::exposure::is_contained;
 use crate::object::field_path::{FieldPath, PathStep};
 use crate::object::labels::{self, Component};
+use crate::settings::format::IpRange;
 
 /// Kinds of which a field can expose the application, and whose objects are judged as the server has them.
 const JUDGED_KINDS: &[&str] = &["Service", "Ingress", "Route"];
+/// Annotations that keep a load balancer's address private, each of one cloud. Other annotations do not decide who reaches it.
+pub const PRIVATE_ANNOTATIONS: &[(&str, &str)] = &[
+    ("networking.gke.io/load-balancer-type", "Internal"),
+    ("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type", "intranet"),
+    ("service.beta.kubernetes.io/aws-load-balancer-internal", "true"),
+    ("service.beta.kubernetes.io/aws-load-balancer-scheme", "internal"),
+    ("service.beta.kubernetes.io/azure-load-balancer-internal", "true"),
+    ("service.beta.kubernetes.io/oci-load-balancer-internal", "true"),
+    ("service.beta.kubernetes.io/openstack-internal-load-balancer", "true"),
+    ("service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type", "private"),
+];
 /// The ends of annotations with further hosts of an Ingress. Each ingress controller has a prefix of its own.
 const HOST_ANNOTATIONS: &[&str] = &["/server-alias", "/server-alias-regex"];
 /// The ends of annotations that give a load balancer a public address with this value.
@@ -111,7 +123,8 @@ pub fn fields_beyond(
     let planned = exposing_fields(manifest, app, services);
     let is_planned = |field: &ExposingField| {
         planned.iter().any(|other| {
-            let is_same = other.by == field.by && (other.value == field.value || other.value == EVERY);
+            let is_same =
+                other.by == field.by && (other.value == EVERY || covers(&other.value, &field.value));
             // A load balancer has a port of every node.
             is_same || other.by == ExposedBy::LoadBalancer && field.by == ExposedBy::NodePort
         })
@@ -119,7 +132,7 @@ pub fn fields_beyond(
     let mut fields = exposing_fields(live, app, services);
     fields.retain(|field| !is_planned(field));
     if fields.iter().all(|field| field.by != ExposedBy::LoadBalancer) {
-        fields.extend(changed_load_balancer_annotations(manifest, live));
+        fields.extend(lost_private_annotations(manifest, live, app));
     } else {
         // The limits of a load balancer that nobody planned do not matter.
         fields.retain(|field| field.by != ExposedBy::Clients);
@@ -127,26 +140,40 @@ pub fn fields_beyond(
     fields
 }
 
-/// Returns the planned annotations of a load balancer that the live object lacks. They keep its address private.
-fn changed_load_balancer_annotations(manifest: &Value, live: &Value) -> Vec<ExposingField> {
-    if [manifest, live].iter().any(|object| object["spec"]["type"] != "LoadBalancer") {
+/// Whether a planned value includes a live one: the same, a host under its wildcard, or a smaller range of addresses.
+fn covers(planned: &str, live: &str) -> bool {
+    let is_under = |domain: &str| {
+        let label = live.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
+        label.is_some_and(|label| !label.is_empty() && !label.contains('.'))
+    };
+    let is_smaller_range = || match (IpRange::parse(planned), IpRange::parse(live)) {
+        (Ok(planned), Ok(live)) => planned.contains(&live),
+        _ => false,
+    };
+    planned == live || planned.strip_prefix("*.").is_some_and(is_under) || is_smaller_range()
+}
+
+/// Returns the annotations that keep a load balancer of the application private and that the live object lacks.
+fn lost_private_annotations(manifest: &Value, live: &Value, app: &str) -> Vec<ExposingField> {
+    let is_load_balancer = [manifest, live].iter().all(|object| object["spec"]["type"] == "LoadBalancer");
+    if !is_load_balancer || !selects_app(&live["spec"]["selector"], app) {
         return Vec::new();
     }
-    let planned = manifest["metadata"]["annotations"].as_object().into_iter().flatten();
     let annotations = &live["metadata"]["annotations"];
-    let changed = planned.filter(|(key, value)| annotations[key.as_str()] != **value);
-    changed
-        .map(|(key, _)| {
-            let value = annotations[key.as_str()].as_str().unwrap_or("absent");
-            field(&["metadata", "annotations", key], value, ExposedBy::Clients)
-        })
-        .collect()
+    let lost = PRIVATE_ANNOTATIONS.iter().filter(|(key, value)| {
+        manifest["metadata"]["annotations"][*key] == *value && annotations[*key] != *value
+    });
+    lost.map(|(key, _)| {
+        let value = annotations[*key].as_str().unwrap_or("absent");
+        field(&["metadata", "annotations", key], value, ExposedBy::Clients)
+    })
+    .collect()
 }
 
 /// Returns the fields by which an object exposes the application.
 pub(super) fn exposing_fields(object: &Value, app: &str, services: &BTreeSet<String>) -> Vec<ExposingField> {
     let spec = &object["spec"];
-    match object["kind"].as_str() {
+    match object["kind"].as_str().filter(|_| !is_of_knative(object)) {
         Some("Service") if selects_app(&spec["selector"], app) => exposing_service_fields(spec),
         Some("Ingress") if names_service(spec, services) => exposing_ingress_fields(object, services),
         Some("Route") if names_service(spec, services) => {
@@ -155,6 +182,11 @@ pub(super) fn exposing_fields(object: &Value, app: &str, services: &BTreeSet<Str
         }
         _ => Vec::new(),
     }
+}
+
+/// Knative has a Service and a Route of its own.
+fn is_of_knative(object: &Value) -> bool {
+    object["apiVersion"].as_str().is_some_and(|version| version.starts_with("serving.knative.dev/"))
 }
 
 fn exposing_service_fields(spec: &Value) -> Vec<ExposingField> {
@@ -216,14 +248,20 @@ pub(super) fn selects_app(selector: &Value, set: &str) -> bool {
     })
 }
 
-/// Whether a value names one of these Services as a backend: each kind of route has it under `name`, `VirtualService`
-/// under `host`, alone or with its namespace.
+/// Whether a value names one of these Services as a backend, alone or with its namespace: each kind of route has it under
+/// `name`, `VirtualService` in a `destination` under `host`. Elsewhere a `host` is a host of the route, and the `name` of a
+/// `port` is that of the port.
 pub(super) fn names_service(value: &Value, services: &BTreeSet<String>) -> bool {
+    let is_service = |value: &Value| {
+        let name = value.as_str().and_then(|text| text.split('.').next());
+        name.is_some_and(|name| services.contains(name))
+    };
     match value {
-        Value::Object(map) => map.iter().any(|(key, value)| {
-            let name = value.as_str().and_then(|text| text.split('.').next());
-            let is_name = matches!(key.as_str(), "name" | "host");
-            is_name && name.is_some_and(|name| services.contains(name)) || names_service(value, services)
+        Value::Object(map) => map.iter().any(|(key, value)| match key.as_str() {
+            "name" => is_service(value),
+            "destination" => is_service(&value["host"]) || names_service(value, services),
+            "port" => false,
+            _ => names_service(value, services),
         }),
         Value::Array(items) => items.iter().any(|item| names_service(item, services)),
         _ => false,
@@ -270,6 +308,7 @@ mod tests {
                 vec![".spec.type LoadBalancer by a load balancer"],
             ),
             (&of_type("LoadBalancer"), limited(&["10.0.0.0/8"]), vec![]),
+            (&limited(&["10.0.0.0/8"]), limited(&["10.1.0.0/16"]), vec![]),
             (
                 &limited(&["10.0.0.0/8"]),
                 limited(&["10.0.0.0/8", "0.0.0.0/0"]),
@@ -293,14 +332,20 @@ mod tests {
     #[test]
     fn private_load_balancer_that_became_public_is_beyond() {
         let mut planned = service(&json!({ "type": "LoadBalancer" }));
-        planned["metadata"]["annotations"] = json!({ "cloud.example/scheme": "internal" });
+        let scheme = "service.beta.kubernetes.io/aws-load-balancer-scheme";
+        planned["metadata"]["annotations"] = json!({ scheme: "internal", "external-dns/hostname": "a" });
         let mut live = planned.clone();
-        assert_eq!(beyond(&planned, &live), [""; 0]);
-        live["metadata"]["annotations"]["cloud.example/scheme"] = json!("public");
+        live["metadata"]["annotations"]["external-dns/hostname"] = json!("b");
+        assert_eq!(beyond(&planned, &live), [""; 0], "a name exposes nothing");
+        live["metadata"]["annotations"][scheme] = json!("internet-facing");
         assert_eq!(
             beyond(&planned, &live),
-            [".metadata.annotations.cloud.example/scheme public to more clients of its load balancer"]
+            [format!(".metadata.annotations.{scheme} internet-facing to more clients of its load balancer")]
         );
+        for object in [&mut planned, &mut live] {
+            object["spec"]["selector"] = json!({ "app": "proxy" });
+        }
+        assert_eq!(beyond(&planned, &live), [""; 0], "the load balancer of a proxy with a login");
     }
 
     #[test]
@@ -335,10 +380,24 @@ mod tests {
         ] {
             assert_eq!(beyond(&planned, &live), expected, "{live}");
         }
+        for (planned, alias_host) in [("a.example", "a.example"), ("*.example", "b.example")] {
+            let live = ingress(planned, &alias(alias_host));
+            assert_eq!(beyond(&ingress(planned, &json!({})), &live), [""; 0], "{planned}");
+        }
         assert_eq!(
-            beyond(&ingress("a.example", &json!({})), &ingress("a.example", &alias("a.example"))),
-            [""; 0]
+            beyond(&ingress("*.example", &json!({})), &ingress("*.example", &alias("c.b.example"))).len(),
+            1
         );
+    }
+
+    #[test]
+    fn route_of_another_service_with_our_name_as_host_is_none() {
+        let services = BTreeSet::from(["oh".to_owned(), "http".to_owned()]);
+        let backend = json!({ "service": { "name": "login-proxy", "port": { "name": "http" } } });
+        let rule = json!({ "host": "oh.example.com", "http": { "paths": [{ "backend": backend }] } });
+        assert!(!names_service(&json!({ "rules": [rule] }), &services));
+        let route = json!({ "hosts": ["a.example"], "http": [{ "route": [{ "destination": { "host": "oh.n.svc" } }] }] });
+        assert!(names_service(&route, &services));
     }
 
     #[test]

@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::kube_events::KubeEvent;
 use super::state::{ByUid, ObservedState, controller};
 use crate::object::ObjectId;
+use crate::object::mask::REDACTED;
+use crate::object::secret_name::is_sensitive;
 use crate::status::finding::Exhibit;
 
 /// The longest chain of owners is Deployment, `ReplicaSet`, Pod. The limit ends a cycle.
@@ -68,13 +70,36 @@ fn uid_in<T>(objects: &ByUid<T>, is_same: impl Fn(&T) -> bool) -> Option<String>
     objects.iter().find(|(_, object)| is_same(object)).map(|(uid, _)| uid.clone())
 }
 
-/// Returns an object as it is in the cluster, without the record of its managers, which nobody reads.
+/// The copy of a manifest that kubectl keeps: it has every literal of it.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Returns an object as it is in the cluster, without the record of its managers, which nobody reads, and without the
+/// values of variables with a secret name.
 fn manifest<T: Serialize>(objects: &ByUid<T>, uid: &str) -> Option<Value> {
     let mut object = serde_json::to_value(objects.get(uid)?).ok()?;
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove(LAST_APPLIED);
+        }
     }
+    hide_variables(&mut object);
     Some(object)
+}
+
+/// Hides the values of variables with a secret name, in every container below.
+fn hide_variables(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(hide_variables),
+        Value::Object(map) => {
+            let is_secret = map.get("name").and_then(Value::as_str).is_some_and(is_sensitive);
+            if let Some(value) = map.get_mut("value").filter(|value| is_secret && value.is_string()) {
+                *value = Value::String(REDACTED.to_owned());
+            }
+            map.values_mut().for_each(hide_variables);
+        }
+        _ => {}
+    }
 }
 
 fn claims_of(object: &Value) -> Vec<String> {
@@ -110,6 +135,7 @@ mod tests {
                     "managedFields": [{ "manager": "m" }] } })
         };
         let volume = json!([{ "name": "v", "persistentVolumeClaim": { "claimName": "c" } }]);
+        let container = json!({ "name": "c", "env": [{ "name": "FOO_TOKEN", "value": "t-1" }, { "name": "A", "value": "a" }] });
         let template = json!({ "selector": {}, "template": {} });
         let event = json!({ "apiVersion": "v1", "kind": "Event", "metadata": { "uid": "e" },
             "involvedObject": { "uid": "p" }, "reason": "BackOff", "message": "back-off", "count": 3,
@@ -120,7 +146,7 @@ mod tests {
             (TrackedKind::ReplicaSet, object("ReplicaSet", "apps/v1", "r", Some("d"), template)),
             (
                 TrackedKind::Pod,
-                object("Pod", "v1", "p", Some("r"), json!({ "containers": [], "volumes": volume })),
+                object("Pod", "v1", "p", Some("r"), json!({ "containers": [container], "volumes": volume })),
             ),
             (TrackedKind::PersistentVolumeClaim, object("PersistentVolumeClaim", "v1", "c", None, json!({}))),
             (TrackedKind::PersistentVolumeClaim, object("PersistentVolumeClaim", "v1", "z", None, json!({}))),
@@ -134,6 +160,8 @@ mod tests {
         assert_eq!(kinds, ["Pod", "ReplicaSet", "Deployment", "PersistentVolumeClaim"]);
         assert_eq!(exhibits[0].events, ["2026-01-02T03:04:06Z  3x  BackOff  back-off"]);
         assert!(exhibits[0].object["metadata"]["managedFields"].is_null());
+        let variables = &exhibits[0].object["spec"]["containers"][0]["env"];
+        assert_eq!((&variables[0]["value"], &variables[1]["value"]), (&json!("(redacted)"), &json!("a")));
         assert_eq!(state.exhibits(&POD.id("n", "q")), []);
     }
 }

@@ -96,9 +96,14 @@ fn setup_fault(facts: &PodFacts) -> Option<Fault> {
         facts
             .pod_fault(Id::MountFailed, &failed.message, "a volume cannot be mounted")
             .final_at(final_at)
-            .lookups(Some(facts.claims()).filter(|claims| !claims.names.is_empty()).map(Lookup::ClaimUsers))
+            .lookups(is_in_use(&failed.message).then(|| Lookup::ClaimUsers(facts.claims())))
     };
     Some(fault.evidence([text::occurrences(failed)]))
+}
+
+/// Whether a volume cannot be attached because of another pod (`pkg/controller/volume/attachdetach`).
+fn is_in_use(message: &str) -> bool {
+    ["Multi-Attach", "already used by", "exclusively attached"].iter().any(|text| message.contains(text))
 }
 
 /// Returns the cause in a mount error: `configmap "x" not found` of `MountVolume.SetUp failed for volume "config" :
