@@ -261,6 +261,7 @@ async fn follow(
             let message = format!("the bench's rollout failed: {findings:?}");
             Err(Error::new(Id::Internal, Kind::Internal, message))
         }
+        RolloutResult::Expired(error, _) => Err(error),
     }
 }
 

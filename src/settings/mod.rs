@@ -3,8 +3,7 @@
 //! From text to settings:
 //! - `load`: parses each source into a tree with the position of every key, checks it against the JSON Schema that is
 //!   generated from the types, and merges it over the sources before it.
-//! - `secrets`: moves secrets out of the tree. No text that leaves this module contains one.
-//! - `resolved`: the rest of the tree as typed values: [`Settings`].
+//! - `secrets`: moves secrets out of the tree; no text that leaves it has one. `resolved`: the rest, as [`Settings`].
 //! - `rules`: reports values that are valid alone but contradict each other.
 //!
 //! The types:

@@ -76,7 +76,7 @@ pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Even
     match result? {
         RolloutResult::Ready(_) => Ok(PullResult::Pulled),
         RolloutResult::Failed(findings) => Ok(pull_result(findings)),
-        RolloutResult::Expired(error, _) => Err(timed_out(pull, error)),
+        RolloutResult::Expired(error, _) => Err(timed_out(pull, &error)),
     }
 }
 
@@ -85,7 +85,7 @@ fn pull_action(pull: &ImagePull) -> String {
 }
 
 /// Replaces the error of a rollout's deadline: the pod that pulls is deleted, so nothing continues.
-fn timed_out(pull: &ImagePull, error: Error) -> Error {
+fn timed_out(pull: &ImagePull, error: &Error) -> Error {
     let message = format!("timed out before {} was pulled", pull.image);
     let timed_out = Error::new(error.id(), Kind::Deadline, message);
     let facts = error.facts().iter();
