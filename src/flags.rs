@@ -16,10 +16,10 @@ pub struct Global {
     #[arg(long, value_name = "KEY=VALUE", global = true)]
     pub set: Vec<String>,
     /// Namespace of the application [default: deploy.namespace, else openhands]
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub namespace: Option<String>,
     /// Name of the installation [default: deploy.name, else openhands]
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub name: Option<String>,
     /// Context of the kubeconfig
     #[arg(long, global = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]

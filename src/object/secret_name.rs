@@ -1,5 +1,9 @@
 //! Names of variables, keys and headers whose value is a secret. Pure.
 
+use serde_json::Value;
+
+use super::mask::REDACTED;
+
 /// Endings of names that mark a secret.
 pub const ENDINGS: &[&str] = &[
     "API_KEY",
@@ -47,6 +51,23 @@ pub fn is_sensitive(name: &str) -> bool {
         || LAST_LETTERS.iter().any(|ending| name.ends_with(ending))
 }
 
+/// Returns the value with each variable of a secret name hidden: `{ name = "DB_PASSWORD", value = "…" }` in the `env` of a
+/// container, wherever it is.
+#[must_use]
+pub fn without_variables(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(without_variables).collect(),
+        Value::Object(mut map) => {
+            let is_secret = map.get("name").and_then(Value::as_str).is_some_and(is_sensitive);
+            if let Some(value) = map.get_mut("value").filter(|value| is_secret && value.is_string()) {
+                *value = Value::String(REDACTED.to_owned());
+            }
+            Value::Object(map.into_iter().map(|(key, value)| (key, without_variables(value))).collect())
+        }
+        value => value,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +112,15 @@ mod tests {
         ] {
             assert!(!is_sensitive(name), "{name}");
         }
+    }
+
+    #[test]
+    fn variables_of_a_secret_name_are_hidden() {
+        let variable = |name: &str, value: &str| serde_json::json!({ "name": name, "value": value });
+        let container =
+            serde_json::json!({ "name": "a", "env": [variable("DB_PASSWORD", "p"), variable("MODE", "m")] });
+        let hidden = without_variables(container);
+        assert_eq!(hidden["env"][0], variable("DB_PASSWORD", REDACTED));
+        assert_eq!(hidden["env"][1], variable("MODE", "m"));
     }
 }

@@ -546,3 +546,19 @@ fn diff_with_closed_stdout_exits_0_silently() {
     let run = namespace.command(&["diff"]).run_with_closed_stdout().exits(0);
     assert_eq!(run.stderr, "");
 }
+
+#[test]
+fn variable_with_a_secret_name_of_another_manager_is_hidden() {
+    let namespace = Bed::shared().namespace("variable");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let secret = planted::secret("v1");
+    let variables = [format!("LLM_API_KEY={secret}"), format!("THEIR_TOKEN={secret}")];
+    let set = ["set", "env", "deployment/oh", "-n", &namespace.name, &variables[0], &variables[1]];
+    namespace.bed.kubectl(&set);
+    for arguments in [&["diff"][..], &["diff", "-o", "json"], &["diff", "-o", "markdown"], &["status"]] {
+        let run = namespace.handsctl(arguments);
+        planted::assert_hidden(&secret, &arguments.join(" "), &(run.stdout + &run.stderr));
+    }
+    let differences = namespace.handsctl(&["diff"]);
+    assert!(differences.stdout.contains("THEIR_TOKEN"), "{differences:?}");
+}

@@ -915,7 +915,14 @@ fn interrupt_ends_a_command_during_a_hanging_plugin() {
 #[test]
 fn empty_names_exit_2_without_empty_quotes() {
     let home = home();
-    for command in [&["status", "--context", ""][..], &["deploy", "--context="], &["logs", "-c", ""]] {
+    for command in [
+        &["status", "--context", ""][..],
+        &["deploy", "--context="],
+        &["logs", "-c", ""],
+        &["teardown", "-n", ""],
+        &["teardown", "--name="],
+        &["cluster", "down", ""],
+    ] {
         run_in_home(home.path(), command).exits(2).says("a value is required").never_says("``");
     }
 }

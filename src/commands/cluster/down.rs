@@ -23,7 +23,7 @@ use crate::settings::handsctl::Provider;
 #[command(after_help = "Examples:\n  handsctl cluster down --yes\n  handsctl cluster down trial")]
 pub struct ClusterDownArgs {
     /// Name of the cluster [default: cluster.name, else local-hands]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub cluster: Option<String>,
     /// Time limit of the whole command [default: 5m]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]

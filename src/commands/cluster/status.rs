@@ -27,7 +27,7 @@ use crate::settings::handsctl::Provider;
 )]
 pub struct ClusterStatusArgs {
     /// Name of the cluster [default: cluster.name, else local-hands]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub cluster: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the flags of the command")]

@@ -35,7 +35,7 @@ use crate::settings::{Settings, handsctl};
 )]
 pub struct ClusterUpArgs {
     /// Name of the cluster [default: cluster.name, else local-hands]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub cluster: Option<String>,
     /// Delete and recreate the cluster if it differs from config.toml in settings that cannot be changed
     #[arg(long)]

@@ -8,6 +8,7 @@ use super::hidden_field;
 use super::list_keys;
 use super::noise::without_noise;
 use super::pointer::{FieldPointer, PointerStep};
+use crate::object::secret_name::without_variables;
 use crate::object::{Mask, ObjectId};
 
 /// A field that another manager added.
@@ -44,7 +45,8 @@ impl AdditionWalk<'_> {
         let is_descended = is_compared_by_key(path) || path.last_key() == Some("metadata");
         if desired.is_none() && !is_descended {
             let value = without_defaults(live, path.last_key(), owners);
-            let value = (!hidden_field::hides(self.kind, path)).then(|| self.mask.value(&value));
+            let is_shown = !hidden_field::hides(self.kind, path);
+            let value = is_shown.then(|| self.mask.value(&without_variables(value)));
             self.additions.push(Addition { path: path.clone(), value, manager });
             return;
         }

@@ -7,6 +7,7 @@ use super::hidden_field;
 use super::list_keys;
 use super::pointer::{FieldPointer, PointerStep};
 use crate::object::Mask;
+use crate::object::secret_name::without_variables;
 
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq)]
@@ -257,7 +258,7 @@ impl Comparison<'_> {
                 (Some(_), Some(_)) => Hidden::Changed,
             });
         }
-        let masked = |side: Option<Value>| side.map(|value| self.mask.value(&value));
+        let masked = |side: Option<Value>| side.map(|value| self.mask.value(&without_variables(value)));
         // Only the masked parts differ, so both masked values would look equal.
         if before != after && masked(before.clone()) == masked(after.clone()) {
             return ValueChange::Hidden(Hidden::Changed);

@@ -13,6 +13,9 @@ use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
 use crate::object::url_secret;
 
+/// Variables that choose the installation and the cluster. An empty one is a mistake of a script, and must not replace the
+/// file's choice by the default.
+const TARGETS: &[&str] = &["DEPLOY__NAME", "DEPLOY__NAMESPACE", "CLUSTER__NAME", "CLUSTER__CONTEXT"];
 /// Variables `HANDSCTL_…` that are not settings.
 const RESERVED: &[&str] = &["CONFIG", "ASSETS", "IN_CLUSTER", "COMPLETION_LIMIT"];
 const PREFIX: &str = "HANDSCTL_";
@@ -74,7 +77,8 @@ pub(crate) fn environment(shape: &TableShape, variables: &[(String, String)]) ->
     let mut parsed = Parsed::default();
     for (name, value) in variables {
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
-        if RESERVED.contains(&rest) || rest.starts_with("TEST_") {
+        let is_unset = value.is_empty() && TARGETS.contains(&rest);
+        if RESERVED.contains(&rest) || rest.starts_with("TEST_") || is_unset {
             continue;
         }
         let path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();

@@ -497,3 +497,18 @@ fn token_of_a_public_url_is_hidden_elsewhere() {
         read_text("[llm]\nbase_url = \"https://tok-planted@host/v1\"\n").expect("a warning").settings;
     assert_eq!(settings.redacted("401 for tok-planted"), "401 for (redacted)");
 }
+
+/// `NS=` in a script: the file's choice stays.
+#[test]
+fn empty_variable_does_not_replace_the_chosen_installation() {
+    let folder = folder("[deploy]\nname = \"foo\"\nnamespace = \"team\"\n[cluster]\nname = \"mine\"\n");
+    let environment = variables(&[
+        ("HANDSCTL_DEPLOY__NAME", ""),
+        ("HANDSCTL_DEPLOY__NAMESPACE", ""),
+        ("HANDSCTL_CLUSTER__NAME", ""),
+    ]);
+    let settings = read(&Request::default(), &environment, folder.path()).unwrap().settings;
+    let chosen =
+        [settings.deploy.name.as_str(), settings.deploy.namespace.as_str(), settings.cluster.name.as_str()];
+    assert_eq!(chosen, ["foo", "team", "mine"]);
+}

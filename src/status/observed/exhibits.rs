@@ -7,8 +7,7 @@ use serde_json::Value;
 use super::kube_events::KubeEvent;
 use super::state::{ByUid, ObservedState, controller};
 use crate::object::ObjectId;
-use crate::object::mask::REDACTED;
-use crate::object::secret_name::is_sensitive;
+use crate::object::secret_name::without_variables;
 use crate::status::finding::Exhibit;
 
 /// The longest chain of owners is Deployment, `ReplicaSet`, Pod. The limit ends a cycle.
@@ -83,23 +82,7 @@ fn manifest<T: Serialize>(objects: &ByUid<T>, uid: &str) -> Option<Value> {
             annotations.remove(LAST_APPLIED);
         }
     }
-    hide_variables(&mut object);
-    Some(object)
-}
-
-/// Hides the values of variables with a secret name, in every container below.
-fn hide_variables(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(hide_variables),
-        Value::Object(map) => {
-            let is_secret = map.get("name").and_then(Value::as_str).is_some_and(is_sensitive);
-            if let Some(value) = map.get_mut("value").filter(|value| is_secret && value.is_string()) {
-                *value = Value::String(REDACTED.to_owned());
-            }
-            map.values_mut().for_each(hide_variables);
-        }
-        _ => {}
-    }
+    Some(without_variables(object))
 }
 
 fn claims_of(object: &Value) -> Vec<String> {
