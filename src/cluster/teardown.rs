@@ -21,7 +21,7 @@ use crate::plan::deletions::{self, HeldClaim};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members::{self, Members};
 use crate::plan::inventory::prune::{self, PruneDecision};
-use crate::plan::inventory::revision;
+use crate::plan::inventory::revision::{self, ForeignReason};
 use crate::plan::manifests::stop_signal;
 use crate::status::sandbox;
 
@@ -92,11 +92,12 @@ pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
     let members = store.objects().iter().filter(|(_, object)| members::is_member(object, set));
     let members = members.map(|(id, object)| (id.clone(), object.clone())).collect();
     let secrets = inventory::list_own_secrets(api, set).await?;
+    let foreign = foreign_revisions(set, &secrets);
     let is_non_member = |secret: &Value| {
         let name = secret["metadata"]["name"].as_str().unwrap_or_default();
         // Only names that handsctl gives: a Secret of another name is somebody else's, whatever its type.
-        name == set.parent_name()
-            || secret["type"] == revision::TYPE && revision::number_in(name, set).is_some()
+        let is_named = secret["type"] == revision::TYPE && revision::number_in(name, set).is_some();
+        name == set.parent_name() || is_named && !foreign.contains(name)
     };
     let mut non_members: Vec<(ObjectId, Value)> = secrets
         .into_iter()
@@ -105,6 +106,14 @@ pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
         .collect();
     non_members.extend(parent.map(|parent| (set.parent(), parent)));
     Ok(DeployedSet { store, members, non_members })
+}
+
+/// Returns the names of the Secrets that somebody else made like a revision, such as a copy. Without the installation's key
+/// none can be told from a revision.
+fn foreign_revisions(set: &ApplySet, secrets: &[Value]) -> BTreeSet<String> {
+    let foreign = revision::read_all(set, secrets).foreign.into_iter();
+    let proved = foreign.filter(|foreign| foreign.reason != ForeignReason::KeyMissing);
+    proved.map(|foreign| foreign.name).collect()
 }
 
 /// Deletes the set: the Ingress first, then the Deployment with its pods, then the rest, and the parent last.

@@ -458,3 +458,25 @@ fn teardown_without_set_deletes_nothing() {
     namespace.handsctl(&["teardown"]).exits(7).says("kubectl/v1.34");
     assert!(names(&namespace, "configmaps").contains("configmap/handsctl-oh"));
 }
+
+#[test]
+fn copy_of_a_revision_survives_teardown() {
+    let namespace = Bed::shared().namespace("copied");
+    namespace.create(&[]);
+    namespace.handsctl(&["deploy"]).exits(0);
+    let mut copy = namespace.bed.get(&["secret", "handsctl-oh-r1", "-n", &namespace.name]);
+    let metadata = copy["metadata"].as_object_mut().unwrap();
+    for field in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "ownerReferences"] {
+        metadata.remove(field);
+    }
+    metadata["name"] = "handsctl-oh-r5".into();
+    metadata["annotations"]["handsctl.dev/revision"] = "5".into();
+    namespace.bed.kubectl_with(&["create", "-f", "-"], &copy.to_string());
+    namespace
+        .handsctl(&["teardown"])
+        .exits(0)
+        .says("secret/handsctl-oh-r1")
+        .never_says("handsctl-oh-r5 deleted");
+    let left = namespace.bed.kubectl(&["get", "secrets", "-n", &namespace.name, "-o", "name"]);
+    assert_eq!(left.trim(), "secret/handsctl-oh-r5");
+}
