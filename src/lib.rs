@@ -28,6 +28,7 @@
 //! diagnostic.rs     a mistake in config.toml with its position
 //! catalogue.rs      every id of an error, a warning or a finding, with its explanation; a new one needs an entry here
 //! phrase.rs         counts, durations and ages as text
+//! process_group.rs  processes that end with handsctl
 //! ```
 //!
 //! A run goes through them like this: `settings` and `plan` compute the desired state, `cluster` and `provider` read and
@@ -65,6 +66,7 @@ mod help;
 pub mod object;
 pub mod phrase;
 pub mod plan;
+mod process_group;
 pub mod provider;
 pub mod report;
 mod session;

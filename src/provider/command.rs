@@ -7,7 +7,6 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use std::{fmt, io};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{ChildStderr, ChildStdout, Command};
 
@@ -15,6 +14,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::object::assignment;
 use crate::phrase;
+use crate::process_group::ProcessGroup;
 
 /// How many lines of standard error an error carries.
 const TAIL: usize = 15;
@@ -196,27 +196,6 @@ fn quoted(word: &OsStr) -> String {
         return word.into_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-/// A process group that is killed on drop, unless its program has exited.
-struct ProcessGroup(Option<Pid>);
-
-impl ProcessGroup {
-    fn new(id: Option<u32>) -> Self {
-        Self(id.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
-    }
-
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for ProcessGroup {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            let _group_may_have_exited = kill_process_group(group, Signal::KILL);
-        }
-    }
 }
 
 /// A failed run of a program.

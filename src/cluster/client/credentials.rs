@@ -9,7 +9,6 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
 use jiff::{SignedDuration, Timestamp};
 use kube::client::{AuthError, Body};
-use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::process::Command;
 use tokio::sync::Mutex;
@@ -17,6 +16,7 @@ use tower::BoxError;
 use tower::filter::AsyncPredicate;
 
 use super::exec_credential::{self, PluginCall, PluginCredentials};
+use crate::process_group::ProcessGroup;
 
 /// A token is renewed this long before it expires.
 const EARLY: SignedDuration = SignedDuration::from_secs(10);
@@ -118,29 +118,6 @@ async fn read(path: &Path) -> std::io::Result<SecretString> {
     Ok(SecretString::from(text.trim()))
 }
 
-/// The process group of a running plugin. It is killed on drop: a plugin is often a script, and the program that waits for
-/// a login is its child.
-struct PluginGroup(Option<Pid>);
-
-impl PluginGroup {
-    fn new(leader: Option<u32>) -> Self {
-        Self(leader.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
-    }
-
-    /// Lets the rest of the group run: the plugin has ended, and may have started a daemon that keeps the login.
-    fn leave(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for PluginGroup {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            let _group_may_have_exited = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
 /// Runs a plugin. Dropping the future kills it, with every program that it has started.
 ///
 /// # Errors
@@ -158,9 +135,9 @@ pub(super) async fn run(call: &PluginCall) -> Result<PluginCredentials, AuthErro
         command.process_group(0);
     }
     let child = command.spawn().map_err(AuthError::AuthExecStart)?;
-    let group = PluginGroup::new(child.id().filter(|_| !call.is_interactive));
+    let group = ProcessGroup::new(child.id().filter(|_| !call.is_interactive));
     let output = child.wait_with_output().await.map_err(AuthError::AuthExecStart)?;
-    group.leave();
+    group.disarm();
     if !output.status.success() {
         return Err(AuthError::AuthExecRun { cmd: call.program.clone(), out: Box::new(output) });
     }
