@@ -23,14 +23,14 @@ pub(crate) enum GlobalFlag {
     Events,
     /// `--junit`.
     Junit,
-    /// `--evidence`.
-    Evidence,
     /// `--yes`.
     Yes,
+    /// `--evidence`.
+    Evidence,
 }
 
 impl GlobalFlag {
-    /// All flags.
+    /// All flags, in the order of the enum.
     pub(crate) const ALL: &'static [Self] = &[
         Self::Config,
         Self::Set,
@@ -41,9 +41,15 @@ impl GlobalFlag {
         Self::InCluster,
         Self::Events,
         Self::Junit,
-        Self::Evidence,
         Self::Yes,
+        Self::Evidence,
     ];
+
+    /// Returns the flags from the first one to this one, in the order of [`Self::ALL`]: each kind of command uses those of a
+    /// simpler kind, and some more.
+    const fn through(last: Self) -> &'static [Self] {
+        Self::ALL.split_at(last as usize + 1).0
+    }
 
     /// Returns clap's id of the flag.
     pub(crate) const fn id(self) -> &'static str {
@@ -95,48 +101,17 @@ impl GlobalFlag {
 /// No global flag.
 const NONE: &[GlobalFlag] = &[];
 /// The flags of a command that reads the configuration only.
-const SETTINGS: &[GlobalFlag] =
-    &[GlobalFlag::Config, GlobalFlag::Set, GlobalFlag::Namespace, GlobalFlag::Name];
+const SETTINGS: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Name);
 /// The flags of a command that reads the configuration as it applies to the chosen cluster.
-const FOR_CLUSTER: &[GlobalFlag] =
-    &[GlobalFlag::Config, GlobalFlag::Set, GlobalFlag::Namespace, GlobalFlag::Name, GlobalFlag::Context];
+const FOR_CLUSTER: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Context);
 /// The flags of a command that reads from a cluster.
-const READ: &[GlobalFlag] = &[
-    GlobalFlag::Config,
-    GlobalFlag::Set,
-    GlobalFlag::Namespace,
-    GlobalFlag::Name,
-    GlobalFlag::Context,
-    GlobalFlag::Kubeconfig,
-    GlobalFlag::InCluster,
-];
+const READ: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::InCluster);
 /// The flags of a command that reads from a cluster and reports events.
-const OBSERVE: &[GlobalFlag] = &[
-    GlobalFlag::Config,
-    GlobalFlag::Set,
-    GlobalFlag::Namespace,
-    GlobalFlag::Name,
-    GlobalFlag::Context,
-    GlobalFlag::Kubeconfig,
-    GlobalFlag::InCluster,
-    GlobalFlag::Events,
-    GlobalFlag::Junit,
-];
+const OBSERVE: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Junit);
 /// The flags of a command that ends with a rollout, or follows a pod.
 const ROLLOUT: &[GlobalFlag] = GlobalFlag::ALL;
 /// The flags of another command that changes a cluster.
-const CHANGE: &[GlobalFlag] = &[
-    GlobalFlag::Config,
-    GlobalFlag::Set,
-    GlobalFlag::Namespace,
-    GlobalFlag::Name,
-    GlobalFlag::Context,
-    GlobalFlag::Kubeconfig,
-    GlobalFlag::InCluster,
-    GlobalFlag::Events,
-    GlobalFlag::Junit,
-    GlobalFlag::Yes,
-];
+const CHANGE: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Yes);
 /// The flags of a command that changes the local cluster: its configuration names it.
 const LOCAL: &[GlobalFlag] = &[
     GlobalFlag::Config,
@@ -348,6 +323,13 @@ mod tests {
         let mut global = Flags::parse_from(["handsctl"].iter().chain(words)).global;
         global.cluster = cluster.map(str::to_owned);
         RepeatedFlags::new(&global)
+    }
+
+    #[test]
+    fn flags_are_listed_in_the_order_of_the_enum() {
+        for (index, flag) in GlobalFlag::ALL.iter().enumerate() {
+            assert_eq!(*flag as usize, index, "{flag:?}");
+        }
     }
 
     #[test]
