@@ -506,14 +506,7 @@ fn collection(member: &Member) -> Collection {
 }
 
 fn dry_run_action(id: &ObjectId) -> String {
-    format!("cannot dry-run {}", with_namespace(id))
-}
-
-fn with_namespace(id: &ObjectId) -> String {
-    match &id.namespace {
-        Some(namespace) => format!("{id} in namespace {namespace}"),
-        None => id.to_string(),
-    }
+    format!("cannot dry-run {}", id.with_namespace())
 }
 
 /// Returns the conflicting fields, with their managers.
@@ -555,7 +548,7 @@ fn foreign_object_error(id: &ObjectId, live: &Value) -> Error {
         let managers = if managers.is_empty() { "none".to_owned() } else { managers.join(", ") };
         format!("another owner (managers: {managers})")
     });
-    Error::new(Id::ForeignObject, Kind::Ownership, format!("cannot compare {}", with_namespace(id)))
+    Error::new(Id::ForeignObject, Kind::Ownership, format!("cannot compare {}", id.with_namespace()))
         .caused_by(format!("it exists and belongs to {owner}"))
         .hint("choose another name with --name or [deploy].name, or another namespace with -n")
         .hint("handsctl diff --adopt compares with it, as deploy --adopt would adopt it")

@@ -54,9 +54,10 @@ fn ensure_contained(run: &Run<'_>, prepared: &Preparation, objects: &[(&ObjectId
 
 fn error(exposures: &[LiveExposure], run: &Run<'_>) -> Option<Error> {
     let (first, others) = exposures.split_first()?;
-    let mut message = format!("OpenHands has no login, but {} {}", located(&first.id), first.sentence());
+    let mut message =
+        format!("OpenHands has no login, but {} {}", first.id.with_namespace(), first.sentence());
     for other in others {
-        message = format!("{message}, and {} {}", located(&other.id), other.sentence());
+        message = format!("{message}, and {} {}", other.id.with_namespace(), other.sentence());
     }
     let now = run.api().clock().now();
     let mut error = Error::new(Id::ExposedByOthers, Kind::Ownership, message);
@@ -69,11 +70,4 @@ fn error(exposures: &[LiveExposure], run: &Run<'_>) -> Option<Error> {
         .hint("to accept it: [deploy] exposure = \"acknowledged\"")
         .state("the installation was not changed");
     Some(error)
-}
-
-fn located(id: &ObjectId) -> String {
-    match &id.namespace {
-        Some(namespace) => format!("{id} in namespace {namespace}"),
-        None => id.to_string(),
-    }
 }

@@ -33,6 +33,15 @@ impl ObjectId {
         }
     }
 
+    /// Formats the object with its namespace: `service/oh in namespace n`.
+    #[must_use]
+    pub fn with_namespace(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{self} in namespace {namespace}"),
+            None => self.to_string(),
+        }
+    }
+
     /// Returns the member that was rejected.
     #[must_use]
     pub fn of_rejected(rejected: &RejectedObject) -> Self {

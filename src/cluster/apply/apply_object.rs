@@ -254,7 +254,7 @@ impl ObjectApplier<'_> {
         let verb = if self.mode == ApplyMode::DryRun { "would be" } else { "was" };
         let tracker = adoption::tracker(&live)
             .map_or_else(String::new, |(tool, mark)| format!("; {}", adoption::still_tracked(tool, mark)));
-        let message = format!("{} {verb} adopted{from}{tracker}", with_namespace(&member.id));
+        let message = format!("{} {verb} adopted{from}{tracker}", member.id.with_namespace());
         self.events.warn(Id::Adopted, message).await;
         let message = Some(format!("adopted{from}"));
         Ok(self.outcome(member, response, Some(&live), message).await)
@@ -319,7 +319,7 @@ impl ObjectApplier<'_> {
 
     async fn get(&self, member: &Member) -> Result<Option<Value>> {
         let live = self.api.get_opt(&collection(member), &member.id.name).await;
-        live.map_err(|error| error.into_error(&format!("cannot read {}", with_namespace(&member.id))))
+        live.map_err(|error| error.into_error(&format!("cannot read {}", member.id.with_namespace())))
     }
 
     fn conflict_error(&self, member: &Member, conflicts: &[Conflict]) -> Error {
@@ -375,7 +375,7 @@ fn names_only_ports(status: &Status) -> bool {
 }
 
 fn apply_error(error: ApiError, id: &ObjectId) -> Error {
-    let action = format!("cannot apply {}", with_namespace(id));
+    let action = format!("cannot apply {}", id.with_namespace());
     match error {
         ApiError::Status(status)
             if status.code == 404 && status_error::is_missing_namespace(&status.message) =>
@@ -393,7 +393,7 @@ fn apply_error(error: ApiError, id: &ObjectId) -> Error {
 /// Returns the error for ports of others that have the names of planned ports.
 fn port_clash_error(id: &ObjectId, clashes: &[PortClash]) -> Error {
     let texts: Vec<String> = clashes.iter().map(PortClash::text).collect();
-    let message = format!("cannot apply {}: {}", with_namespace(id), texts.join("; "));
+    let message = format!("cannot apply {}: {}", id.with_namespace(), texts.join("; "));
     let error = Error::new(Id::FieldConflict, Kind::Ownership, message);
     let error = clashes
         .iter()
@@ -401,15 +401,8 @@ fn port_clash_error(id: &ObjectId, clashes: &[PortClash]) -> Error {
     error.hint("handsctl deploy --force-conflicts then overwrites the other fields of the port")
 }
 
-fn with_namespace(id: &ObjectId) -> String {
-    match &id.namespace {
-        Some(namespace) => format!("{id} in namespace {namespace}"),
-        None => id.to_string(),
-    }
-}
-
 fn kept_changing_error(id: &ObjectId) -> Error {
-    let message = format!("cannot apply {}: it kept changing while it was applied", with_namespace(id));
+    let message = format!("cannot apply {}: it kept changing while it was applied", id.with_namespace());
     Error::new(Id::FieldConflict, Kind::Ownership, message).hint("run the command again")
 }
 
@@ -418,7 +411,7 @@ async fn foreign_object_error(api: &Api, id: &ObjectId, live: &Value) -> Error {
     let namespaces = if other_set::has_hidden_home(live) { namespaces::names(api).await } else { Vec::new() };
     let set = other_set::other_set(live, &namespaces);
     let owner = set.as_deref().unwrap_or("another owner");
-    let message = format!("{} exists and belongs to {owner}; it was not changed", with_namespace(id));
+    let message = format!("{} exists and belongs to {owner}; it was not changed", id.with_namespace());
     let error = with_object_facts(Error::new(Id::ForeignObject, Kind::Ownership, message), live)
         .hint("choose another name with --name or [deploy].name, or another namespace with -n");
     // A member of another set is never adopted.
@@ -427,7 +420,7 @@ async fn foreign_object_error(api: &Api, id: &ObjectId, live: &Value) -> Error {
 
 /// Returns the error for an object that cannot be adopted.
 pub(crate) fn not_adopted_error(id: &ObjectId, live: &Value, blocker: &str) -> Error {
-    let message = format!("cannot adopt {}: {blocker}; it was not changed", with_namespace(id));
+    let message = format!("cannot adopt {}: {blocker}; it was not changed", id.with_namespace());
     with_object_facts(Error::new(Id::ForeignObject, Kind::Ownership, message), live)
         .hint("choose another name with --name or [deploy].name, or another namespace with -n")
 }

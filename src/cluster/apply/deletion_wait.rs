@@ -108,7 +108,7 @@ async fn report(objects: &[DeletedObject], left: Duration, events: &Events) {
 #[must_use]
 pub fn still_deleted_error(objects: &[(ObjectId, Value)]) -> Error {
     let subject = match objects {
-        [(id, _)] => format!("{} is being deleted", with_namespace(id)),
+        [(id, _)] => format!("{} is being deleted", id.with_namespace()),
         _ => format!("{} objects of the installation are being deleted", objects.len()),
     };
     let message = format!("{subject}, and cannot be created anew before it is gone");
@@ -123,13 +123,6 @@ pub fn still_deleted_error(objects: &[(ObjectId, Value)]) -> Error {
         let kind = id.kind.to_lowercase();
         error.hint(format!("kubectl describe {kind} {} -n {namespace} shows its Events", id.name))
     })
-}
-
-fn with_namespace(id: &ObjectId) -> String {
-    match &id.namespace {
-        Some(namespace) => format!("{id} in namespace {namespace}"),
-        None => id.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -443,10 +443,7 @@ fn first_cause(error: &Error) -> String {
 
 /// Formats an object's id, with its namespace if that is not the application's.
 fn display_name(id: &ObjectId, app_namespace: &str) -> String {
-    match id.namespace.as_deref().filter(|namespace| *namespace != app_namespace) {
-        Some(namespace) => format!("{id} in namespace {namespace}"),
-        None => id.to_string(),
-    }
+    if id.namespace.as_deref() == Some(app_namespace) { id.to_string() } else { id.with_namespace() }
 }
 
 fn cause_text(cause: &ChangeCause, difference: &Difference, now: Timestamp) -> String {
