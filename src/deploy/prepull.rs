@@ -55,7 +55,7 @@ pub(crate) async fn prepull(run: &Run<'_>, prepared: &Preparation) -> Result<()>
         deadline: run.deadline().at,
         streaming: prepared.streaming,
     };
-    match image_pull::pull(api, &pull, limits, events).await {
+    match image_pull::pull(api, &pull, limits, run.settings(), events).await {
         Ok(PullResult::Pulled) => {
             events.done(Phase::Preflight, STEP, pull.image).await;
             Ok(())
@@ -69,8 +69,8 @@ pub(crate) async fn prepull(run: &Run<'_>, prepared: &Preparation) -> Result<()>
             warn_not_prepulled(&pull, &reasons.join("; "), events).await;
             Ok(())
         }
-        Ok(PullResult::Failed(mut findings) | PullResult::NotRunnable(mut findings)) => {
-            follow::report_findings(&mut findings, Some(run.settings()), events).await;
+        Ok(PullResult::Failed(findings) | PullResult::NotRunnable(findings)) => {
+            follow::report_findings(&findings, events).await;
             events.step(Phase::Preflight, STEP, Progress::Failed, pull.image).await;
             Err(pull_failed(&findings))
         }

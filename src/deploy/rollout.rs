@@ -49,12 +49,12 @@ pub(crate) async fn follow(run: &Run<'_>, observed: &mut ObservedSet, rollout: &
             run.events().done(Phase::Track, "rollout", workloads).await;
             return Ok(());
         }
-        Ok(RolloutResult::Failed(mut findings)) => {
-            follow::report_findings(&mut findings, Some(run.settings()), run.events()).await;
+        Ok(RolloutResult::Failed(findings)) => {
+            follow::report_findings(&findings, run.events()).await;
             rollout_failed(run, &findings, observed)
         }
-        Ok(RolloutResult::Expired(error, mut findings)) => {
-            follow::report_findings(&mut findings, Some(run.settings()), run.events()).await;
+        Ok(RolloutResult::Expired(error, findings)) => {
+            follow::report_findings(&findings, run.events()).await;
             error
         }
         Err(error) => error,

@@ -83,19 +83,19 @@ pub fn of_failure(id: Id, kind: &str, text: &str, settings: &Settings) -> Vec<Co
         Id::CrashLoop => set_keys(&["deploy.tolerate.crash_restarts"], settings),
         id => id.entry().key.into_iter().map(str::to_owned).collect(),
     };
-    described(&keys, settings)
+    settings.config_keys(&keys)
 }
 
 /// Returns the key with the files of extra manifests.
 #[must_use]
 pub fn of_extra_manifest(settings: &Settings) -> Vec<ConfigKey> {
-    described(&owned(&["deploy.extra_manifests"]), settings)
+    settings.config_keys(&owned(&["deploy.extra_manifests"]))
 }
 
 /// Returns the keys that cause an API server's rejection of an object of this kind, by its message.
 #[must_use]
 pub fn of_rejected_object(kind: &str, message: &str, settings: &Settings) -> Vec<ConfigKey> {
-    described(&of_rejection(kind, message), settings)
+    settings.config_keys(&of_rejection(kind, message))
 }
 
 /// The scheduler counts nodes: the reason of the most nodes comes first. A key that nobody set and whose default is
@@ -211,10 +211,6 @@ fn owned(keys: &[&str]) -> Vec<String> {
 /// Returns those keys that the user set.
 fn set_keys(keys: &[&str], settings: &Settings) -> Vec<String> {
     owned(&keys.iter().copied().filter(|key| settings.locate(key).is_some()).collect::<Vec<_>>())
-}
-
-fn described(keys: &[String], settings: &Settings) -> Vec<ConfigKey> {
-    keys.iter().map(|key| settings.config_key(key)).collect()
 }
 
 #[cfg(test)]

@@ -325,14 +325,18 @@ impl Settings {
         })
     }
 
-    /// Describes a key that decides about a failure. A secret's value is not located, because its line would be shown.
+    /// Describes keys that decide about a failure. A secret's value is not located, because its line would be shown.
     #[must_use]
-    pub fn config_key(&self, key: &str) -> ConfigKey {
-        let path: Vec<&str> = key.split('.').collect();
-        let is_secret = self.entry(&path).is_some_and(|entry| matches!(entry.node.data, Data::Secret));
-        let value = self.origins().into_iter().find(|known| known.key == key).map(|known| known.value);
-        let location = if is_secret { None } else { self.locate_path(&path) };
-        ConfigKey { key: key.to_owned(), value, location }
+    pub fn config_keys(&self, keys: &[String]) -> Vec<ConfigKey> {
+        let origins = self.origins();
+        let describe = |key: &String| {
+            let path: Vec<&str> = key.split('.').collect();
+            let is_secret = self.entry(&path).is_some_and(|entry| matches!(entry.node.data, Data::Secret));
+            let value = origins.iter().find(|known| known.key == *key).map(|known| known.value.clone());
+            let location = if is_secret { None } else { self.locate_path(&path) };
+            ConfigKey { key: key.clone(), value, location }
+        };
+        keys.iter().map(describe).collect()
     }
 
     /// Returns every key that has a value, in alphabetical order.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::field_conflict::{self, field_conflict_error, is_field_conflict};
 use super::namespaces::missing_namespace;
+use super::refusals::UNCHANGED;
 use crate::catalogue::Id;
 use crate::cluster::client::api::{Api, ApiError};
 use crate::cluster::client::request::ApplyOptions;
@@ -220,8 +221,7 @@ pub async fn check_new_key(api: &Api, set: &ApplySet, key: &SecretKey) -> Result
         // A lost connection or an overload: the creation itself is repeated.
         Ok(_) | Err(_) => return Ok(()),
     };
-    Err(error
-        .state("the installation was not changed: the server rejected a dry run, before the first write"))
+    Err(error.state(UNCHANGED))
 }
 
 /// Creates the Secret that stores a new key.

@@ -21,7 +21,7 @@ use crate::plan::checks::{dry_run_sample, quota};
 use crate::plan::ownership::policy::Ownership;
 
 /// The state that a rejected change leaves.
-const UNCHANGED: &str =
+pub(super) const UNCHANGED: &str =
     "the installation was not changed: the server rejected a dry run, before the first write";
 
 /// Sends the planned changes as a dry run, then a pod of each changed Deployment. Returns the results of the dry run; none

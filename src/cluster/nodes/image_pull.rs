@@ -16,6 +16,7 @@ use crate::event::Events;
 use crate::object::kind::{Collection, EVENT, POD};
 use crate::plan::inventory::members::Members;
 use crate::plan::manifests::image_pull_pod::{ImagePull, PULL_FOR};
+use crate::settings::Settings;
 use crate::status::{Expected, Finding, GracePeriods, ObservedState};
 
 /// The result of a pull.
@@ -48,7 +49,13 @@ pub struct PullLimits {
 ///
 /// # Errors
 /// Exit 10 if the deadline passes; also fails if the server is unreachable.
-pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Events) -> Result<PullResult> {
+pub async fn pull(
+    api: &Api,
+    pull: &ImagePull,
+    limits: PullLimits,
+    settings: &Settings,
+    events: &Events,
+) -> Result<PullResult> {
     let pods = POD.in_namespace(&pull.namespace);
     // The watch is opened before the pod is created, so that no Event of the pod is missed.
     let scopes = vec![
@@ -71,7 +78,7 @@ pub async fn pull(api: &Api, pull: &ImagePull, limits: PullLimits, events: &Even
     let PullLimits { grace, deadline, .. } = limits;
     let rollout = RolloutWatch { expected: vec![expected], grace, deadline };
     let mut observed = ObservedSet { watches, members: Members::new(), state: ObservedState::default() };
-    let result = follow::follow(api, &mut observed, &rollout, None, events).await;
+    let result = follow::follow(api, &mut observed, &rollout, Some(settings), events).await;
     delete(api, &pods, &pod).await;
     match result? {
         RolloutResult::Ready(_) => Ok(PullResult::Pulled),
@@ -143,6 +150,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::scripted::scripted;
+    use crate::settings::{Request, read_without_secrets};
 
     const PODS: &str = "/api/v1/namespaces/n/pods";
 
@@ -165,7 +173,9 @@ mod tests {
             deadline: Instant::now() + Duration::from_secs(40),
             streaming: true,
         };
-        let (result, ()) = tokio::join!(pull(&api, &image_pull, limits, &events), async {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = read_without_secrets(&Request::default(), &[], folder.path()).unwrap().settings;
+        let (result, ()) = tokio::join!(pull(&api, &image_pull, limits, &settings, &events), async {
             let mut streams = BTreeMap::new();
             while streams.len() < 2 {
                 let exchange = server.next().await;

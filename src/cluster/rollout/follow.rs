@@ -156,12 +156,9 @@ fn add_exhibits(state: &ObservedState, findings: &mut [Finding]) {
     }
 }
 
-/// Sends findings that are the result of a command, with the keys of config.toml that cause them.
-pub async fn report_findings(findings: &mut [Finding], settings: Option<&Settings>, events: &Events) {
+/// Sends findings that are the result of a command.
+pub async fn report_findings(findings: &[Finding], events: &Events) {
     for finding in findings {
-        if let Some(settings) = settings.filter(|_| finding.keys.is_empty()) {
-            finding.keys = keys(finding, settings);
-        }
         events.send(Event::Finding(Box::new(finding.clone()))).await;
     }
 }

@@ -69,9 +69,9 @@ pub async fn wait_for_workloads(
         if wait.restarted { GracePeriods { members_changed: true, fix: RESTART, ..grace } } else { grace };
     let rollout = RolloutWatch { expected, grace, deadline: wait.deadline };
     let mut observed = ObservedSet { watches, members, state };
-    let mut result = follow::follow(api, &mut observed, &rollout, None, events).await?;
-    if let RolloutResult::Failed(findings) | RolloutResult::Expired(_, findings) = &mut result {
-        follow::report_findings(findings, None, events).await;
+    let result = follow::follow(api, &mut observed, &rollout, None, events).await?;
+    if let RolloutResult::Failed(findings) | RolloutResult::Expired(_, findings) = &result {
+        follow::report_findings(findings, events).await;
     }
     match result {
         RolloutResult::Expired(error, _) => Err(error),

@@ -152,17 +152,17 @@ async fn pull(run: &Run<'_>, pull: &ImagePull, streaming: bool) -> Result<()> {
     let name = step_name(pull.node.as_deref().unwrap_or_default(), &pull.image);
     let limits = PullLimits { grace: grace_periods(run), deadline: run.deadline().at, streaming };
     step(events, Phase::Apply, &name, async {
-        match image_pull::pull(api, pull, limits, events).await? {
+        match image_pull::pull(api, pull, limits, run.settings(), events).await? {
             PullResult::Pulled | PullResult::NotRunnable(_) => Ok(((), format!("{} pulled", pull.image))),
-            PullResult::Failed(mut findings) => {
-                follow::report_findings(&mut findings, Some(run.settings()), events).await;
+            PullResult::Failed(findings) => {
+                follow::report_findings(&findings, events).await;
                 let error = finding_error(&findings);
                 let id = error.id();
                 Err(error.hint(format!("handsctl explain {id}")))
             }
             PullResult::Rejected(error) => Err(error),
-            PullResult::Unscheduled(mut findings) => {
-                follow::report_findings(&mut findings, Some(run.settings()), events).await;
+            PullResult::Unscheduled(findings) => {
+                follow::report_findings(&findings, events).await;
                 Err(finding_error(&findings).fact("node", pull.node.clone().unwrap_or_default()))
             }
         }
