@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::reference::{KeyDoc, KeyReference, ValueForm};
 use crate::settings::handsctl::Profile;
 use crate::settings::load::toml_key::quoted;
+use crate::settings::secrets::misplaced::is_variable_name;
 
 /// Tables whose header may be active without a key. The last one accepts only its own keys: a key that is uncommented
 /// below the commented header of another table belongs to it, and is an error there.
@@ -62,9 +63,7 @@ impl FirstValues {
     /// # Errors
     /// Why the text is not a name. It may be the key, so the reason does not repeat it.
     pub fn check_variable(name: &str) -> Result<(), &'static str> {
-        let is_name = !name.starts_with(|first: char| first.is_ascii_digit())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !is_name {
+        if !name.is_empty() && !is_variable_name(name) {
             return Err(
                 "a variable has letters, digits and `_`; the key itself does not belong into the file",
             );

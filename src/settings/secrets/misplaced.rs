@@ -4,7 +4,7 @@ use super::value::Reference;
 use crate::object::api_key::{has_known_prefix, resembles_key};
 
 /// Whether a text can be the name of an environment variable that a shell sets.
-fn is_variable_name(text: &str) -> bool {
+pub(crate) fn is_variable_name(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with(|c: char| c.is_ascii_digit())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
