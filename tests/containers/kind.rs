@@ -76,7 +76,9 @@ impl Site {
     pub(super) fn configure(&self, model: &str, more: &str) {
         let llm = format!("[llm]\nmodel = \"{model}\"\napi_key = {{ env = \"LLM_API_KEY\" }}\n");
         let (port, workers) = (self.port, self.workers);
-        self.own.config(&format!("http_port = {port}\nworkers = {workers}\n{llm}{more}"));
+        // The nodes share the computer's disk: how full it is, is no business of these tests.
+        let thresholds = "[deploy.thresholds]\ndisk = 100\n";
+        self.own.config(&format!("http_port = {port}\nworkers = {workers}\n{llm}{thresholds}{more}"));
     }
 
     pub(super) fn command(&self, arguments: &[&str]) -> CommandLine {
