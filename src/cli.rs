@@ -17,8 +17,8 @@ use crate::commands::config::{
 };
 use crate::commands::image::{load, pull};
 use crate::commands::{
-    completion, deploy, dev, diff, explain, history, list, logs, man, open, options, rbac, render, restart,
-    rollback, schema, status, teardown, up, version,
+    completion, deploy, dev, diff, doctor, explain, history, list, logs, man, open, options, rbac, render,
+    restart, rollback, schema, status, teardown, up, version,
 };
 use crate::error::{Error, Kind};
 use crate::flags::{Color, Global};
@@ -77,6 +77,7 @@ pub enum Command {
     Deploy(deploy::DeployArgs),
     Diff(diff::DiffArgs),
     Status(status::StatusArgs),
+    Doctor(doctor::DoctorArgs),
     Logs(logs::LogsArgs),
     Open(open::OpenArgs),
     Rollback(rollback::RollbackArgs),
@@ -329,6 +330,7 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::Deploy(arguments) => deploy::run(global, arguments, streams).await,
         Command::Diff(arguments) => diff::run(global, arguments, streams).await,
         Command::Status(arguments) => status::run(global, arguments, streams).await,
+        Command::Doctor(arguments) => doctor::run(global, arguments, streams).await,
         Command::Logs(arguments) => logs::run(global, arguments, streams).await,
         Command::Image(command) => match command {
             ImageCommand::Load(arguments) => load::run(global, arguments, streams).await,
@@ -453,6 +455,7 @@ fn error_output(command: &Command) -> Output {
         Command::History(arguments) => Some(arguments.output()),
         Command::List(arguments) => Some(arguments.output),
         Command::Status(arguments) => Some(arguments.output),
+        Command::Doctor(arguments) => Some(arguments.output),
         Command::Cluster(ClusterCommand::Status(arguments)) => Some(arguments.output),
         Command::Cluster(ClusterCommand::List(arguments)) => Some(arguments.output),
         Command::Diff(arguments) => arguments.output.format(),

@@ -135,6 +135,7 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("deploy", ROLLOUT),
     ("diff", OBSERVE),
     ("status", OBSERVE),
+    ("doctor", READ),
     ("logs", READ),
     ("open", READ),
     ("rollback", ROLLOUT),

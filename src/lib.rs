@@ -9,6 +9,7 @@
 //! main.rs, cli.rs   parse the command line, run the command, exit with its code; the list of commands
 //! commands/         one file per command: its arguments, its help, its steps
 //! deploy/           the steps that deploy, rollback, restart and up share
+//! doctor/           what a deploy needs from the cluster and from this computer, as checks
 //! session/          shared by all commands that use a cluster: connection, runner, lock, confirmation
 //! command_line.rs   which command uses which global flag, and how a suggested command repeats them
 //! foreign_commands.rs  commands of other tools, and ours that do the same
@@ -45,7 +46,8 @@
 //! `tests/binary/tidy.rs` names each line that breaks a rule. For tests only: `golden.rs` (expected texts in files),
 //! `damage.rs` (random damage of texts), `cluster/{scripted.rs,in_memory}`, `cluster/client/connect_tests.rs`,
 //! `deploy/history_tests.rs`, `plan/history_model.rs`, `plan/diff/tests.rs`, `plan/inventory/damaged_revisions.rs`,
-//! `provider/assets/{build,download}_tests.rs`, `report/scenario.rs`, `settings/tests`, `status/fixtures.rs`.
+//! `provider/assets/{build,download}_tests.rs`, `report/scenario.rs`, `settings/tests`, `status/fixtures.rs`,
+//! `doctor/fixtures.rs`.
 
 pub mod catalogue;
 pub mod cli;
@@ -56,6 +58,7 @@ pub mod commands;
 mod damage;
 mod deploy;
 pub mod diagnostic;
+mod doctor;
 pub mod error;
 pub mod event;
 pub mod flags;

@@ -40,6 +40,7 @@ mod api_server {
     mod deploy;
     mod dev;
     mod differences;
+    mod doctor;
     mod documented;
     mod extra;
     mod faults;

@@ -1,6 +1,7 @@
 //! The commands: one file per command, with its arguments, its help and its steps.
 //!
 //! - The application: `up`, `deploy`, `diff`, `status`, `logs`, `open`, `restart`, `rollback`, `history`, `list`, `teardown`.
+//! - What a deploy needs: `doctor`.
 //! - The local cluster: `cluster`. Images on its nodes: `image`.
 //! - Without a cluster: `config`, `render`, `rbac`, `explain`, `schema`, `completion`, `man`, `options`.
 //! - A command of this computer run as if in the pod: `dev`. Versions of handsctl and the cluster: `version`.
@@ -11,6 +12,7 @@ pub mod config;
 pub mod deploy;
 pub mod dev;
 pub mod diff;
+pub mod doctor;
 pub mod explain;
 pub mod history;
 pub mod image;

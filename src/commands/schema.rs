@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::config::check::CheckResult;
 use super::config::show::ShownKey;
+use super::doctor::DoctorObject;
 use super::history::RevisionObject;
 use super::list::InstallationObject;
 use super::open::OpenedUrl;
@@ -38,6 +39,8 @@ pub enum SchemaName {
     Diff,
     /// `status -o json`
     Status,
+    /// `doctor -o json`
+    Doctor,
     /// `list -o json`
     List,
     /// `history -o json`, and with a REVISION one item of it
@@ -83,6 +86,7 @@ fn schema(name: SchemaName) -> Value {
         SchemaName::Diff => report::diff_schema(),
         SchemaName::Failure => report::failure_schema(),
         SchemaName::Status => report::schema_of::<StatusObject<'static>>("handsctl status -o json"),
+        SchemaName::Doctor => report::schema_of::<DoctorObject<'static>>("handsctl doctor -o json"),
         SchemaName::List => report::schema_of::<Vec<InstallationObject<'static>>>("handsctl list -o json"),
         SchemaName::History => {
             report::schema_of::<OneOrAll<RevisionObject<'static>>>("handsctl history -o json")

@@ -7,6 +7,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::cluster::client::version::TESTED_MINOR;
 use crate::error::Error;
 use crate::flags::{Format, Global, parse_duration};
 use crate::report::Streams;
@@ -31,9 +32,6 @@ pub struct VersionArgs {
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
 }
-
-/// The Kubernetes minor version that the tests use.
-const TESTED_MINOR: u32 = 34;
 
 /// Short, because the versions of an unreachable cluster are only left out.
 const TIMEOUT: Duration = Duration::from_secs(10);

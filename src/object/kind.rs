@@ -112,6 +112,11 @@ pub const VALIDATING_WEBHOOK: KindInfo = KindInfo {
         "validatingwebhookconfigurations",
     )
 };
+/// `admissionregistration.k8s.io/v1 MutatingWebhookConfiguration`, for `doctor` only.
+pub const MUTATING_WEBHOOK: KindInfo = KindInfo {
+    namespaced: false,
+    ..grouped("admissionregistration.k8s.io", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations")
+};
 /// `v1 ResourceQuota`.
 pub const RESOURCE_QUOTA: KindInfo = core("ResourceQuota", "resourcequotas");
 /// `v1 LimitRange`.

@@ -274,6 +274,19 @@ pub fn kind_cluster(context: &str) -> Option<&str> {
     context.strip_prefix("kind-").filter(|name| !name.is_empty())
 }
 
+/// Checks this computer as the host of a kind cluster, and changes nothing.
+///
+/// # Errors
+/// `HC9003` if a file of this computer cannot be read.
+pub async fn inspect_host(
+    environment: &Environment,
+    desired: &ClusterSpec,
+    kubeconfig: Option<&Path>,
+) -> Result<kind::HostReport> {
+    let options = UpOptions { recreate: false, kubeconfig: kubeconfig.map(Path::to_path_buf) };
+    kind::inspect_host(environment, desired, &options).await
+}
+
 /// Loads images from this computer's container engine onto the nodes of a kind cluster, no matter who created it.
 ///
 /// # Errors

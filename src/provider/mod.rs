@@ -46,8 +46,8 @@ pub use cluster_list::{ClusterList, ListedCluster, ListedCondition, list};
 pub use cluster_spec::{ClusterSpec, Ports, ResourceAmount, Workload};
 pub use cluster_status::{ClusterStatus, Details};
 pub use dispatch::{
-    choose, down, is_recorded_simulation, is_same_server, kind_cluster, live_status, load_images,
-    nodes_with_image, recorded_context, recorded_differences, recorded_ports, recorded_server,
+    choose, down, inspect_host, is_recorded_simulation, is_same_server, kind_cluster, live_status,
+    load_images, nodes_with_image, recorded_context, recorded_differences, recorded_ports, recorded_server,
     replaced_images, status, up,
 };
 pub use environment::{Environment, ExplicitFolder};

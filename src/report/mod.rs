@@ -27,6 +27,8 @@ pub use streams::{Streams, Written};
 pub use summary::{ReportedWarning, RunSummary, Summary};
 pub use text::color::ColorChoice;
 pub use text::diff::{DiffBasis, DiffReport};
+pub(crate) use text::error::ErrorObject;
+pub use text::mark::Mark;
 pub use text::messages::Answer;
 pub use text::recorded_diff::RecordedDiff;
 pub(crate) use text::sanitize::one_line;

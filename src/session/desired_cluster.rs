@@ -1,7 +1,10 @@
 //! The local cluster that the configuration asks for. Pure.
 
-use crate::provider::{ClusterSpec, Ports};
+use crate::plan::manifests::ingress_controller::Controller;
+use crate::provider::{ClusterSpec, LocalProvider, Ports, ResourceAmount, Workload};
 use crate::settings::Settings;
+use crate::settings::format::Quantity;
+use crate::settings::handsctl::Ingress;
 
 /// Returns the configured cluster, without the load that it must have room for.
 pub(crate) fn desired_cluster(settings: &Settings) -> ClusterSpec {
@@ -18,5 +21,42 @@ pub(crate) fn desired_cluster(settings: &Settings) -> ClusterSpec {
             https: port(cluster.https_port),
         },
         ..ClusterSpec::named(cluster.name.to_string())
+    }
+}
+
+/// Returns the resource requests that must fit: the application as deployed to a local cluster, its ingress controller,
+/// and one sandbox.
+pub(crate) fn expected_load(settings: &Settings) -> Workload {
+    let local = settings.clone().for_local_cluster(true);
+    let requests = &local.deploy.resources.requests;
+    let kubernetes = &local.openhands.kubernetes;
+    let ingress = ingress_requests(settings);
+    Workload {
+        application: ResourceAmount {
+            cpu: requests.cpu.as_ref().map_or(0, Quantity::millis) + ingress.cpu,
+            memory: requests.memory.as_ref().map_or(0, Quantity::bytes) + ingress.memory,
+        },
+        sandbox: ResourceAmount {
+            cpu: kubernetes.resource_cpu_request.millis(),
+            memory: kubernetes.resource_memory_request.bytes(),
+        },
+    }
+}
+
+/// Returns the configured controller. The default on simulated nodes is none, because no container runs there.
+pub(crate) fn configured_controller(settings: &Settings, provider: LocalProvider) -> Option<Controller> {
+    let default = match provider {
+        LocalProvider::Kind => Ingress::Traefik,
+        LocalProvider::Kwok => Ingress::None,
+    };
+    Controller::for_setting(settings.cluster.ingress.unwrap_or(default))
+}
+
+/// Returns the controller's resource requests, for the capacity check before the cluster is created.
+fn ingress_requests(settings: &Settings) -> ResourceAmount {
+    match configured_controller(settings, LocalProvider::Kind) {
+        Some(Controller::Traefik) => ResourceAmount { cpu: 50, memory: 64 << 20 },
+        Some(Controller::IngressNginx) => ResourceAmount { cpu: 300, memory: 256 << 20 },
+        None => ResourceAmount::default(),
     }
 }

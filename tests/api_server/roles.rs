@@ -9,7 +9,7 @@ use super::refusals::with_token;
 use crate::bed::{Bed, Namespace, Run};
 
 /// Creates an account with only this role in its namespace; returns its kubeconfig.
-fn account(namespace: &Namespace, role: &str) -> PathBuf {
+pub(crate) fn account(namespace: &Namespace, role: &str) -> PathBuf {
     let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
         { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "person" } },
         {

@@ -78,12 +78,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "doctor",
+        &["session", "object", "settings", "plan", "cluster", "provider", "error", "catalogue", "diagnostic"],
+    ),
+    (
         "commands",
         &[
             "flags",
             "command_line",
             "session",
             "deploy",
+            "doctor",
             "object",
             "settings",
             "plan",

@@ -60,8 +60,13 @@ impl ServerClock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let now = self.local();
-        let ahead = self.reading().map_or(SignedDuration::ZERO, |reading| reading.ahead);
-        now.saturating_add(ahead).unwrap_or(now)
+        now.saturating_add(self.ahead()).unwrap_or(now)
+    }
+
+    /// Returns how far the server's clock is ahead of this computer's; negative if it is behind, zero within 2 s.
+    #[must_use]
+    pub fn ahead(&self) -> SignedDuration {
+        self.reading().map_or(SignedDuration::ZERO, |reading| reading.ahead)
     }
 
     /// Returns the `Date` of the last response. It is truncated to the second like the times of objects, so an object

@@ -4,6 +4,9 @@ use kube::core::Status;
 
 use super::api::{Api, ApiError};
 
+/// The Kubernetes minor version that the tests use.
+pub const TESTED_MINOR: u32 = 34;
+
 /// The version from `/version`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerVersion {

@@ -9,10 +9,9 @@ use crate::cluster::rollout::workloads::{self, WorkloadWait};
 use crate::error::Result;
 use crate::event::Phase;
 use crate::plan::manifests::ingress_controller::Controller;
-use crate::provider::{LocalProvider, ResourceAmount, StartOutcome};
+use crate::provider::{LocalProvider, StartOutcome};
+use crate::session::desired_cluster::configured_controller;
 use crate::session::step::step;
-use crate::settings::Settings;
-use crate::settings::handsctl::Ingress;
 
 /// Installs the configured controller and removes the others. Without a configured controller it changes nothing.
 pub(super) async fn ensure(ready: &ReadyCluster<'_>, provider: LocalProvider) -> Result<()> {
@@ -54,22 +53,4 @@ pub(super) async fn ensure(ready: &ReadyCluster<'_>, provider: LocalProvider) ->
         Ok(((), message))
     })
     .await
-}
-
-/// Returns the configured controller. The default on simulated nodes is none, because no container runs there.
-fn configured_controller(settings: &Settings, provider: LocalProvider) -> Option<Controller> {
-    let default = match provider {
-        LocalProvider::Kind => Ingress::Traefik,
-        LocalProvider::Kwok => Ingress::None,
-    };
-    Controller::for_setting(settings.cluster.ingress.unwrap_or(default))
-}
-
-/// Returns the controller's resource requests, for the capacity check before the cluster is created.
-pub(super) fn resource_requests(settings: &Settings) -> ResourceAmount {
-    match configured_controller(settings, LocalProvider::Kind) {
-        Some(Controller::Traefik) => ResourceAmount { cpu: 50, memory: 64 << 20 },
-        Some(Controller::IngressNginx) => ResourceAmount { cpu: 300, memory: 256 << 20 },
-        None => ResourceAmount::default(),
-    }
 }

@@ -13,15 +13,12 @@ use crate::cluster::nodes::ended_sandboxes;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Global, parse_duration};
-use crate::provider::{
-    self, ClusterSpec, LocalProvider, ProviderChoice, ResourceAmount, UpOptions, Workload,
-};
+use crate::provider::{self, ClusterSpec, LocalProvider, ProviderChoice, UpOptions};
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::confirm;
-use crate::session::desired_cluster::desired_cluster;
+use crate::session::desired_cluster::{desired_cluster, expected_load};
 use crate::session::runner::{Context, Invocation};
-use crate::settings::format::Quantity;
 use crate::settings::{Settings, handsctl};
 
 /// Create the local cluster, start it, or reuse the running one
@@ -137,25 +134,6 @@ async fn delete_ended_sandboxes(ready: &ReadyCluster<'_>) -> Result<()> {
         events.done(Phase::Cluster, "sandboxes", message).await;
     }
     Ok(())
-}
-
-/// Returns the resource requests that must fit: the application as deployed to a local cluster, its ingress controller,
-/// and one sandbox.
-fn expected_load(settings: &Settings) -> Workload {
-    let local = settings.clone().for_local_cluster(true);
-    let requests = &local.deploy.resources.requests;
-    let kubernetes = &local.openhands.kubernetes;
-    let ingress = await_ingress::resource_requests(settings);
-    Workload {
-        application: ResourceAmount {
-            cpu: requests.cpu.as_ref().map_or(0, Quantity::millis) + ingress.cpu,
-            memory: requests.memory.as_ref().map_or(0, Quantity::bytes) + ingress.memory,
-        },
-        sandbox: ResourceAmount {
-            cpu: kubernetes.resource_cpu_request.millis(),
-            memory: kubernetes.resource_memory_request.bytes(),
-        },
-    }
 }
 
 /// Refuses another context than the local cluster's: `up` and `cluster …` never change a cluster that handsctl did not

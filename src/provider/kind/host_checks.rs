@@ -48,13 +48,26 @@ pub(super) struct Inotify {
 
 /// A problem that blocks the cluster or will affect it later.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct HostFinding {
-    pub(super) id: Id,
+pub struct HostFinding {
+    /// The id in the catalogue.
+    pub id: Id,
     /// Whether it prevents the creation of the cluster.
-    pub(super) blocks: bool,
-    pub(super) message: String,
+    pub blocks: bool,
+    /// The problem.
+    pub message: String,
     /// How to fix it.
-    pub(super) hint: String,
+    pub hint: String,
+}
+
+/// This computer as a host of a kind cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostReport {
+    /// Whether a container engine is installed, usable or not.
+    pub has_engine: bool,
+    /// The facts in one line.
+    pub summary: String,
+    /// The problems, those that block a cluster first.
+    pub findings: Vec<HostFinding>,
 }
 
 /// Requests of the first node's system pods: etcd, the control plane, DNS and the network

@@ -34,8 +34,10 @@ mod up;
 
 pub(super) use delete::down;
 pub(super) use host_checks::no_engine_error;
+pub use host_checks::{HostFinding, HostReport};
 pub use images::{LoadedImage, Nodes, Require};
 pub(super) use images::{load, nodes_with, replaced};
+pub(super) use preflight::inspect_host;
 pub use spec::KindSpec;
 pub use status::{KindDetails, NodeStatus};
 pub(super) use status::{own_kubeconfig, recorded_differences, recorded_ports, status, status_on};

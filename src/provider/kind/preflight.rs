@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::host_checks::{self, HostFacts, Inotify, Port};
+use super::folder::KindFolder;
+use super::host_checks::{self, HostFacts, HostReport, Inotify, Port};
+use super::inspect::inspect;
 use super::ports;
 use crate::error::Result;
 use crate::event::Events;
 use crate::provider::assets;
 use crate::provider::cluster_spec::ClusterSpec;
-use crate::provider::engine::{self, Container, EngineLocation, NoEngine, Server};
+use crate::provider::engine::{self, Container, EngineLocation, NoEngine, Patience, Server};
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{self, ContextOwner};
 use crate::provider::local_cluster::{LocalProvider, UpOptions};
@@ -42,6 +44,30 @@ pub(super) async fn check(
         events.warn(finding.id, format!("{} ({})", finding.message, finding.hint)).await;
     }
     Ok(host_checks::summary(&facts, desired))
+}
+
+/// Checks this computer for a cluster that is not created now: `doctor`. The ports of an existing cluster of this name count
+/// as free.
+///
+/// # Errors
+/// `HC9003` if a file of this computer cannot be read.
+pub(in crate::provider) async fn inspect_host(
+    environment: &Environment,
+    desired: &ClusterSpec,
+    options: &UpOptions,
+) -> Result<HostReport> {
+    let engine = engine::find(environment, Patience::Silent).await;
+    let own = match &engine {
+        Ok(server) => {
+            let folder = KindFolder::new(&environment.state, &desired.name);
+            inspect(&folder, &server.client).await?.nodes
+        }
+        Err(_no_engine) => Vec::new(),
+    };
+    let facts = read_facts(environment, &engine, &own, desired, options).await?;
+    let has_engine = engine.map_or_else(|none| none.is_present(), |_usable| true);
+    let findings = host_checks::check(&facts, desired);
+    Ok(HostReport { has_engine, summary: host_checks::summary(&facts, desired), findings })
 }
 
 async fn read_facts(

@@ -15,7 +15,11 @@ use crate::status::Finding;
 
 /// Renders an error for people. Ends with a newline.
 pub(crate) fn render(error: &Error, style: Style) -> String {
-    if error.diagnostics().is_empty() { single_error(error, style) } else { config_errors(error, style) }
+    if error.diagnostics().is_empty() {
+        problem(error, Severity::Error, style)
+    } else {
+        config_errors(error, style)
+    }
 }
 
 /// Renders all diagnostics of a configuration, then their number: `config.toml: 2 errors, 1 warning`.
@@ -32,12 +36,14 @@ fn config_errors(error: &Error, style: Style) -> String {
     text
 }
 
-fn single_error(error: &Error, style: Style) -> String {
+/// Renders an error about one thing with this severity. Ends with a newline.
+#[must_use]
+pub(crate) fn problem(error: &Error, severity: Severity, style: Style) -> String {
     let shown = located_key(error.keys());
     let key = shown.map(|key| key.key.as_str()).or(error.id().entry().key);
     let label = key.map_or_else(String::new, bracketed);
     let span = error.location().map(|location| SourceSpan { location, label: &label, masked: false });
-    let (title, snippet) = diagnostic::parts(Severity::Error, error.id(), error.message(), span, style);
+    let (title, snippet) = diagnostic::parts(severity, error.id(), error.message(), span, style);
     let settings = settings(error.keys(), shown);
     let lines = error.facts().iter().map(|fact| (fact.label, fact.text.as_str()));
     let facts = facts(lines.chain(settings.iter().map(|setting| ("setting", setting.as_str()))), style);

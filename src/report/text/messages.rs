@@ -104,6 +104,13 @@ impl Streams {
         error::finding(finding, severity, style_of(self.settings.out))
     }
 
+    /// Renders an error for stdout: a problem that `doctor` has found.
+    #[must_use]
+    pub fn problem(&self, error: &Error, severity: Severity) -> String {
+        let error = error.map_texts(|text| self.hidden(text));
+        error::problem(&error, severity, style_of(self.settings.out))
+    }
+
     /// Writes a value to stdout as JSON, or as YAML.
     ///
     /// # Errors

@@ -1,0 +1,114 @@
+//! `doctor`: runs the checks and exits with the worst result.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::output::value;
+use super::print::text;
+use crate::command_line::RepeatedFlags;
+use crate::doctor::check::{Category, Check, exit_code};
+use crate::doctor::{configuration, examine};
+use crate::error::Result;
+use crate::flags::{Format, Global, ReadArgs};
+use crate::report::{Output, Streams};
+use crate::session::cluster_session::{self, Secrets, Session};
+use crate::session::output::output_form;
+use crate::session::step::Deadline;
+use crate::settings::{Loaded, Settings};
+
+/// Check everything that a deploy of this configuration needs
+///
+/// Exit code 0: nothing to mend; 11: warnings; 14, or the code of the error: a check failed. What could not be checked
+/// changes no exit code.
+///
+/// In order: read the configuration and its secrets, connect to the cluster, then check at the same time this computer,
+/// the API server, the account's rights, storage, network, nodes and what sandboxes need, print each check, print each
+/// problem with the command that mends it. Nothing is changed; where a pod of the application runs, the command connects
+/// from it to the API server and to the application's Service.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl doctor\n  handsctl doctor -o json | jq '.checks[] | select(.problem)'"
+)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub read: ReadArgs,
+    /// Output format of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+}
+
+/// The checks with the cluster that they are about.
+pub(super) struct Examination {
+    /// `openhands → kind-local-hands / openhands  (…)`; None: no cluster was chosen.
+    pub(super) target: Option<String>,
+    /// The context; None: no cluster was chosen.
+    pub(super) context: Option<String>,
+    pub(super) settings: Settings,
+    pub(super) checks: Vec<Check>,
+    pub(super) took: Duration,
+}
+
+/// Runs `doctor`.
+pub(crate) async fn run(global: &Global, arguments: &DoctorArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let began = Instant::now();
+    let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
+    let loaded = cluster_session::load_until(deadline, global, Secrets::Checked, streams).await?;
+    let mut examination =
+        match tokio::time::timeout_at(deadline.at, examine(global, loaded, streams, deadline)).await {
+            Ok(examination) => examination?,
+            Err(_elapsed) => return Err(deadline.passed(Some("not every check has ended")).into()),
+        };
+    examination.took = began.elapsed();
+    examination.checks.sort_by_key(|check| check.category);
+    let exit = exit_code(&examination.checks);
+    let _written = match output_form(Some(arguments.output)) {
+        Output::Human => {
+            streams.text(&RepeatedFlags::new(global).insert_into(&text(&examination, streams)))?
+        }
+        output => streams.value(&value(&examination), output)?,
+    };
+    Ok(exit)
+}
+
+async fn examine(
+    global: &Global,
+    loaded: Loaded,
+    streams: &Streams,
+    deadline: Deadline,
+) -> Result<Examination> {
+    let mut checks = configuration::checks(&loaded.summary, &loaded.warnings);
+    let settings = loaded.settings.clone();
+    let kubeconfig = global.kubeconfig.as_deref();
+    let opened = Session::to_read(global, loaded, streams, deadline).await;
+    let session = opened.as_ref().ok();
+    let environment = cluster_session::read_environment();
+    let concerns_computer = examine::concerns_computer(session, &settings);
+    let computer = async {
+        if concerns_computer {
+            examine::computer(&environment, &settings, kubeconfig).await
+        } else {
+            Vec::new()
+        }
+    };
+    let cluster = async {
+        match session {
+            Some(session) => examine::cluster(session).await,
+            None => Vec::new(),
+        }
+    };
+    let (computer, cluster) = tokio::join!(computer, cluster);
+    checks.extend(computer);
+    checks.extend(cluster);
+    let (target, context, settings) = match opened {
+        Ok(session) => {
+            (Some(session.target()), Some(session.connection.choice.context.clone()), session.settings)
+        }
+        Err(error) => {
+            checks.push(Check::failed(Category::Api, "cluster", error));
+            (None, None, settings)
+        }
+    };
+    Ok(Examination { target, context, settings, checks, took: Duration::ZERO })
+}

@@ -1,0 +1,9 @@
+//! `doctor`: checks everything that a deploy of the configuration needs.
+
+mod command;
+mod output;
+mod print;
+
+pub use command::DoctorArgs;
+pub(crate) use command::run;
+pub(crate) use output::DoctorObject;

@@ -1,0 +1,398 @@
+//! Reads what the checks need and runs them, all categories at once, each with its own limit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use kube::api::ListParams;
+use serde_json::Value;
+
+use super::check::{Category, Check, Listed};
+use super::storage::PlannedClaim;
+use super::webhooks::{self, ServiceName};
+use super::{
+    certificate, computer, connections, dns, in_pod, ingress, metrics, nodes, pod_security, policies, quota,
+    reading, rights, server, storage,
+};
+use crate::catalogue::Id;
+use crate::cluster::access::{access_review, deployer_role};
+use crate::cluster::client::api::Api;
+use crate::error::{Error, Kind};
+use crate::object::kind::{
+    CLAIM, ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, KindInfo, MUTATING_WEBHOOK, NAMESPACE, NETWORK_POLICY,
+    NODE, POD, RESOURCE_QUOTA, SECRET, SERVICE, STORAGE_CLASS, VALIDATING_WEBHOOK,
+};
+use crate::object::labels;
+use crate::plan::checks::sandbox_capacity::{NodeHosts, SandboxPod};
+use crate::plan::checks::secret_refs::{self, SecretRef, SecretUse};
+use crate::plan::{self, Member, Plan, SecretNaming};
+use crate::provider::{self, ClusterSpec};
+use crate::session::cluster_session::Session;
+use crate::session::desired_cluster::{desired_cluster, expected_load};
+use crate::settings::Settings;
+use crate::settings::format::DnsName;
+use crate::settings::handsctl::Provider;
+
+/// The limit of each category.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The most nodes, and the most pods, that are read.
+const MAX_OBJECTS: u32 = 1000;
+/// The label of an `EndpointSlice` that names its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// Checks this computer, as the host of the local cluster that the configuration describes.
+pub(crate) async fn computer(
+    environment: &provider::Environment,
+    settings: &Settings,
+    kubeconfig: Option<&std::path::Path>,
+) -> Vec<Check> {
+    let desired = ClusterSpec { load: expected_load(settings), ..desired_cluster(settings) };
+    within(Category::Computer, "engine", async {
+        match provider::inspect_host(environment, &desired, kubeconfig).await {
+            Ok(report) => computer::checks(report, settings.cluster.provider),
+            Err(error) => vec![Check::failed(Category::Computer, "engine", error)],
+        }
+    })
+    .await
+}
+
+/// Whether the configuration describes a local cluster, or may.
+pub(crate) fn concerns_computer(session: Option<&Session>, settings: &Settings) -> bool {
+    let is_local = session.is_none_or(|session| session.local.is_some());
+    settings.cluster.provider != Provider::Existing && is_local
+}
+
+/// Checks the cluster of a session. A server that does not respond is the only result.
+pub(crate) async fn cluster(session: &Session) -> Vec<Check> {
+    let began = Instant::now();
+    let version = match session.server_version().await {
+        Ok(version) => version,
+        Err(error) => return vec![Check::failed(Category::Api, "server", error)],
+    };
+    let took = began.elapsed();
+    let api = &session.connection.api;
+    let settings = &session.settings;
+    let plan = match plan::build(settings, SecretNaming::Placeholder, &[]) {
+        Ok(plan) => plan,
+        Err(error) => return vec![Check::failed(Category::Configuration, "objects", error)],
+    };
+    let all = ListParams::default().limit(MAX_OBJECTS);
+    let running = all.clone().fields("status.phase!=Succeeded,status.phase!=Failed");
+    let (nodes, pods) =
+        tokio::join!(reading::list(api, NODE, None, &all), reading::list(api, POD, None, &running));
+    let subject = Subject { session, api, settings, plan: &plan, nodes: &nodes, pods: &pods };
+    let (rights, metrics, storage, network, webhooks, connections, nodes, sandboxes) = tokio::join!(
+        within(Category::Rights, "rules", subject.rights()),
+        within(Category::Api, "metrics API", subject.metrics()),
+        within(Category::Storage, "storage class", subject.storage()),
+        within(Category::Network, "ingress class", subject.network()),
+        within(Category::Network, "webhooks", subject.webhooks()),
+        subject.connections(),
+        within(Category::Nodes, "nodes", subject.nodes()),
+        within(Category::Sandboxes, "sandboxes", subject.sandboxes()),
+    );
+    let is_dns_down = network.iter().any(Check::is_dns_down);
+    let connections = match connections {
+        // No container answers there.
+        _ if session.is_simulation => Vec::new(),
+        (pod, reported) => connections::checks(&reported, &pod, is_dns_down),
+    };
+    let mut checks = vec![server::version(&version, took), server::clock(api.clock().ahead())];
+    for more in [metrics, rights, storage, network, connections, webhooks, nodes, sandboxes] {
+        checks.extend(more);
+    }
+    checks
+}
+
+/// Ends a category that takes too long.
+async fn within(
+    category: Category,
+    name: &'static str,
+    checks: impl Future<Output = Vec<Check>>,
+) -> Vec<Check> {
+    let silent =
+        |_elapsed| vec![Check::unknown(category, name, format!("no answer within {} s", LIMIT.as_secs()))];
+    tokio::time::timeout(LIMIT, checks).await.unwrap_or_else(silent)
+}
+
+/// What is checked.
+struct Subject<'a> {
+    session: &'a Session,
+    api: &'a Api,
+    settings: &'a Settings,
+    plan: &'a Plan,
+    nodes: &'a Listed,
+    /// The pods of the whole cluster that have not ended.
+    pods: &'a Listed,
+}
+
+impl Subject<'_> {
+    fn namespace(&self) -> &str {
+        self.settings.deploy.namespace.as_str()
+    }
+
+    fn members(&self, kind: KindInfo) -> impl Iterator<Item = &Member> {
+        self.plan.members.iter().filter(move |member| member.kind == kind)
+    }
+
+    async fn rights(&self) -> Vec<Check> {
+        let needed = deployer_role::deployer_permissions(self.plan, &secret_refs::secret_refs(self.settings));
+        let all: BTreeSet<_> = needed.keys().cloned().collect();
+        match access_review::denied(self.api, &all).await {
+            Ok(denied) => rights::checks(&needed, &denied),
+            Err(error) => vec![Check::unknown(Category::Rights, "rules", error.with_causes())],
+        }
+    }
+
+    async fn metrics(&self) -> Vec<Check> {
+        let served = self.api.get_path_opt("/apis/metrics.k8s.io/v1beta1").await;
+        let is_served = served.map(|group| group.is_some()).map_err(|error| error.reason());
+        vec![metrics::api(is_served, self.settings)]
+    }
+
+    async fn storage(&self) -> Vec<Check> {
+        let classes = reading::list(self.api, STORAGE_CLASS, None, &ListParams::default()).await;
+        let mut checks = Vec::new();
+        for member in self.members(CLAIM) {
+            let live = reading::get(self.api, CLAIM, member.id.namespace.as_deref(), &member.id.name).await;
+            let name = member.id.to_string();
+            let existing = live.unwrap_or_default().and_then(|live| storage::existing(&name, Some(&live)));
+            let class = member.manifest["spec"]["storageClassName"].as_str();
+            let key = "deploy.storage_class";
+            let claim = PlannedClaim { category: Category::Storage, name: &name, class, key };
+            checks.push(existing.unwrap_or_else(|| storage::class(claim, &classes, self.settings)));
+        }
+        if let Some(claim) = &self.settings.deploy.existing_claim {
+            checks.push(self.named_claim(claim.as_str()).await);
+        }
+        let class = self.settings.openhands.kubernetes.pvc_storage_class.as_ref();
+        let claim = PlannedClaim {
+            category: Category::Sandboxes,
+            name: "a sandbox's claim",
+            class: class.map(DnsName::as_str),
+            key: "kubernetes.pvc_storage_class",
+        };
+        checks.push(storage::class(claim, &classes, self.settings));
+        checks
+    }
+
+    /// Checks the claim that `[deploy].existing_claim` names.
+    async fn named_claim(&self, name: &str) -> Check {
+        let id = CLAIM.id(self.namespace(), name);
+        match reading::get(self.api, CLAIM, Some(self.namespace()), name).await {
+            Err(reason) => Check::unknown(Category::Storage, "volume", reason),
+            Ok(live) => storage::existing(&id.to_string(), live.as_ref()).unwrap_or_else(|| {
+                let message = format!(
+                    "{id} does not exist in namespace {}: the pod would wait for it",
+                    self.namespace()
+                );
+                let error = Error::new(Id::MissingReference, Kind::Prerequisite, message)
+                    .at_config(self.settings.locate("deploy.existing_claim"));
+                Check::failed(Category::Storage, "volume", error)
+            }),
+        }
+    }
+
+    async fn network(&self) -> Vec<Check> {
+        let of_dns = ListParams::default().labels(&format!("{SERVICE_NAME}={}", dns::SERVICE));
+        let all = ListParams::default();
+        let (slices, classes, secrets) = tokio::join!(
+            reading::list(self.api, ENDPOINT_SLICE, Some("kube-system"), &of_dns),
+            reading::list(self.api, INGRESS_CLASS, None, &all),
+            self.secrets(),
+        );
+        let mut checks = Vec::new();
+        if self.session.is_simulation {
+            checks.push(Check::noted(
+                Category::Network,
+                "cluster DNS",
+                "simulated nodes run no pod that resolves names",
+            ));
+        } else {
+            checks.push(dns::endpoints(&slices));
+            let ingresses =
+                self.members(INGRESS).map(|member| member.manifest["spec"]["ingressClassName"].as_str());
+            checks.extend(ingresses.map(|class| ingress::class(class, &classes, self.pods, self.settings)));
+            if self.members(NETWORK_POLICY).next().is_some() {
+                checks.push(policies::enforced(self.pods, self.settings));
+            }
+        }
+        checks.extend(secrets);
+        checks
+    }
+
+    /// Checks the user's Secrets that the configuration names.
+    async fn secrets(&self) -> Vec<Check> {
+        let refs = secret_refs::secret_refs(self.settings);
+        join_all(refs.iter().map(|secret_ref| self.secret(secret_ref))).await
+    }
+
+    async fn secret(&self, secret_ref: &SecretRef) -> Check {
+        let SecretRef { namespace, name, used_for } = secret_ref;
+        let is_of_sandboxes = namespace.as_str() != self.namespace();
+        let category = if is_of_sandboxes { Category::Sandboxes } else { Category::Configuration };
+        let label = "secrets";
+        let secret = match reading::get(self.api, SECRET, Some(namespace), name).await {
+            Ok(secret) => secret,
+            Err(reason) => return Check::unknown(category, label, format!("secret/{name}: {reason}")),
+        };
+        let uncovered = |secret: &Value| match used_for {
+            SecretUse::Certificate => certificate::fault(secret, &self.certified_host(name))
+                .map(|fault| format!("secret/{name} in namespace {namespace}: {fault}")),
+            SecretUse::Keys(_) | SecretUse::Pull => None,
+        };
+        let fault = secret_ref.fault(secret.as_ref()).or_else(|| secret.as_ref().and_then(uncovered));
+        match (fault, used_for) {
+            (None, _) => Check::passed(category, label, format!("secret/{name} in namespace {namespace}")),
+            (Some(fault), SecretUse::Keys(_)) => {
+                Check::failed(category, label, Error::new(Id::MissingReference, Kind::Prerequisite, fault))
+            }
+            (Some(fault), SecretUse::Pull | SecretUse::Certificate) => {
+                Check::warning(category, label, Error::new(Id::MissingReference, Kind::Prerequisite, fault))
+            }
+        }
+    }
+
+    /// Returns the host that a certificate must cover: the application's, or one of a sandbox.
+    fn certified_host(&self, secret: &str) -> String {
+        let own = self.settings.deploy.tls_secret.as_ref();
+        if own.is_some_and(|own| own.as_str() == secret) {
+            return self.settings.deploy.host.to_string();
+        }
+        sandbox_host(self.settings)
+    }
+
+    async fn webhooks(&self) -> Vec<Check> {
+        let all = ListParams::default();
+        let (validating, mutating, namespace) = tokio::join!(
+            reading::list(self.api, VALIDATING_WEBHOOK, None, &all),
+            reading::list(self.api, MUTATING_WEBHOOK, None, &all),
+            reading::get(self.api, NAMESPACE, None, self.namespace()),
+        );
+        if let Some(unknown) = webhooks::unreadable(&[&validating, &mutating]) {
+            return vec![unknown];
+        }
+        // A namespace that does not exist yet has the labels that a deploy gives it.
+        let namespace = namespace.unwrap_or_default().unwrap_or_default();
+        let kinds: Vec<KindInfo> = self.plan.members.iter().map(|member| member.kind).collect();
+        let mut called = webhooks::called(
+            &mutating.unwrap_or_default(),
+            "mutatingwebhookconfiguration",
+            &kinds,
+            &namespace,
+        );
+        called.extend(webhooks::called(
+            &validating.unwrap_or_default(),
+            "validatingwebhookconfiguration",
+            &kinds,
+            &namespace,
+        ));
+        let services: BTreeSet<&ServiceName> = called.iter().map(|webhook| &webhook.service).collect();
+        let servers =
+            services.into_iter().map(async |service| (service.clone(), self.ready_endpoints(service).await));
+        let servers: BTreeMap<ServiceName, Result<usize, String>> =
+            join_all(servers).await.into_iter().collect();
+        webhooks::served(&called, &servers)
+    }
+
+    async fn ready_endpoints(&self, (namespace, service): &ServiceName) -> Result<usize, String> {
+        let of_service = ListParams::default().labels(&format!("{SERVICE_NAME}={service}"));
+        let slices = reading::list(self.api, ENDPOINT_SLICE, Some(namespace), &of_service).await?;
+        Ok(dns::ready_endpoints(&slices))
+    }
+
+    /// Connects from a ready pod of the application. Returns the pod's name, and what it reports.
+    async fn connections(&self) -> (String, Result<Value, String>) {
+        let selector = labels::instance_selector(self.settings.deploy.name.as_str());
+        let selector = ListParams::default().labels(&selector);
+        let pods = match reading::list(self.api, POD, Some(self.namespace()), &selector).await {
+            Ok(pods) => pods,
+            Err(reason) => return (String::new(), Err(reason)),
+        };
+        let ready = pods.iter().find(|pod| ingress::is_ready(pod)).and_then(|pod| pod["metadata"]["name"].as_str());
+        let (Some(pod), Some(service)) = (ready, self.members(SERVICE).next()) else {
+            return (String::new(), Err("no pod of the application is ready".to_owned()));
+        };
+        let port = service.manifest["spec"]["ports"][0]["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+        let target = (service.id.name.as_str(), port.unwrap_or_default());
+        (pod.to_owned(), in_pod::connections(self.api, self.namespace(), pod, target).await)
+    }
+
+    async fn nodes(&self) -> Vec<Check> {
+        match self.nodes {
+            Err(reason) => vec![Check::unknown(Category::Nodes, "nodes", reason.as_str())],
+            Ok(nodes) => {
+                let having = self.local_nodes_with(self.settings.deploy.image.as_str()).await;
+                vec![nodes::ready(nodes), nodes::app_image(nodes, &having, self.settings)]
+            }
+        }
+    }
+
+    /// Returns the kind nodes on this computer that have the image: a node's status lists a new one only after some time.
+    async fn local_nodes_with(&self, image: &str) -> Vec<String> {
+        match provider::kind_cluster(&self.session.connection.choice.context) {
+            Some(cluster) => provider::nodes_with_image(&self.session.environment, cluster, image).await,
+            None => Vec::new(),
+        }
+    }
+
+    async fn sandboxes(&self) -> Vec<Check> {
+        let runtime = self.settings.runtime_namespace();
+        let all = ListParams::default();
+        let (namespace, quotas, domain) = tokio::join!(
+            reading::get(self.api, NAMESPACE, None, runtime),
+            reading::list(self.api, RESOURCE_QUOTA, Some(runtime), &all),
+            self.domain(),
+        );
+        let mut checks =
+            vec![pod_security::check(namespace, self.settings), quota::sandbox_room(&quotas, self.settings)];
+        match (self.nodes, self.pods) {
+            (Err(reason), _) | (_, Err(reason)) => {
+                checks.push(Check::unknown(Category::Sandboxes, "room", reason.as_str()));
+            }
+            (Ok(nodes), Ok(pods)) => {
+                let own = provider::kind_cluster(&self.session.connection.choice.context);
+                let hosts = if own.is_some() { NodeHosts::OneComputer } else { NodeHosts::Separate };
+                let sandbox = SandboxPod::from_settings(self.settings);
+                checks.push(nodes::sandbox_room(&sandbox.estimate(nodes, pods, hosts), self.settings));
+                let having = match sandbox.image() {
+                    Some(image) => self.local_nodes_with(image).await,
+                    None => Vec::new(),
+                };
+                checks.push(nodes::sandbox_image(nodes, &having, self.settings));
+            }
+        }
+        checks.push(domain);
+        checks
+    }
+
+    /// Checks that a sandbox's host has an address.
+    async fn domain(&self) -> Check {
+        let (category, name) = (Category::Sandboxes, "domain");
+        let host = sandbox_host(self.settings);
+        let domain = &self.settings.openhands.kubernetes.ingress_domain;
+        // https://www.rfc-editor.org/rfc/rfc6761#section-6.3: browsers resolve it themselves.
+        if host.ends_with(".localhost") {
+            return Check::passed(category, name, format!("*.{domain} is this computer"));
+        }
+        let resolved = tokio::net::lookup_host((host.as_str(), 80)).await;
+        let Err(error) = resolved else {
+            return Check::passed(category, name, format!("*.{domain} resolves"));
+        };
+        let message = format!(
+            "*.{domain} does not resolve from this computer: the editor of a conversation cannot be opened"
+        );
+        let error = Error::new(Id::DomainNotResolved, Kind::Prerequisite, message)
+            .caused_by(error)
+            .at_config(self.settings.locate("kubernetes.ingress_domain"))
+            .hint(format!(
+                "an administrator adds a DNS entry *.{domain} that leads to the ingress controller"
+            ));
+        Check::warning(category, name, error)
+    }
+}
+
+/// Returns a host that a sandbox could have. Each conversation has a host of its own.
+fn sandbox_host(settings: &Settings) -> String {
+    format!("conversation.{}", settings.openhands.kubernetes.ingress_domain)
+}

@@ -1,0 +1,84 @@
+//! Runs a few lines of Python in the application's pod: whether it resolves names and reaches Services.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::AttachParams;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use crate::cluster::client::api::Api;
+
+/// The application's container; see `templates/app/deployment.yaml`.
+const CONTAINER: &str = "openhands";
+/// The most that the program prints.
+const MAX_OUTPUT: u64 = 16 * 1024;
+/// The limit of each connection, and of the name's resolution, is in the program; this one ends a pod that hangs.
+const LIMIT: Duration = Duration::from_secs(8);
+
+/// Prints the result of each step as JSON. The images of every supported release have Python.
+const PROGRAM: &str = r#"
+import json, socket, sys, time
+def step(action):
+    began = time.monotonic()
+    try:
+        action()
+    except OSError as error:
+        return {"error": str(error)}
+    return {"milliseconds": round((time.monotonic() - began) * 1000)}
+def connect(host, port):
+    socket.create_connection((host, port), 3).close()
+server, service = "kubernetes.default.svc", sys.argv[1]
+print(json.dumps({
+    "resolve": step(lambda: socket.getaddrinfo(server, 443)),
+    "server": step(lambda: connect(server, 443)),
+    "service": step(lambda: connect(service, int(sys.argv[2]))),
+}))
+"#;
+
+/// Runs the program in a pod, with a connection to this service.
+///
+/// # Errors
+/// Why it did not run, or printed no result.
+pub(super) async fn connections(
+    api: &Api,
+    namespace: &str,
+    pod: &str,
+    service: (&str, u16),
+) -> Result<Value, String> {
+    let running = run(api, namespace, pod, service);
+    tokio::time::timeout(LIMIT, running)
+        .await
+        .unwrap_or_else(|_elapsed| Err(format!("pod/{pod} did not answer")))
+}
+
+async fn run(api: &Api, namespace: &str, pod: &str, (service, port): (&str, u16)) -> Result<Value, String> {
+    let pods: kube::Api<Pod> = kube::Api::namespaced(api.client().clone(), namespace);
+    let command = ["python3", "-c", PROGRAM, service, &port.to_string()];
+    let params = AttachParams::default().container(CONTAINER).stdin(false).stdout(true).stderr(true);
+    let mut process = pods.exec(pod, command, &params).await.map_err(|error| refusal(&error, namespace))?;
+    let (stdout, stderr) = (process.stdout(), process.stderr());
+    let (output, complaint) = tokio::join!(text(stdout), text(stderr));
+    serde_json::from_str(&output).map_err(|_no_result| {
+        let last = complaint.lines().last().unwrap_or("it printed nothing").to_owned();
+        format!("python3 in pod/{pod}: {last}")
+    })
+}
+
+fn refusal(error: &kube::Error, namespace: &str) -> String {
+    // An upgrade to a WebSocket that the server denies is an error of its own in kube.
+    let text = error.to_string();
+    if text.contains("403") || text.contains("Forbidden") {
+        return format!("no right to create pods/exec in namespace {namespace}");
+    }
+    format!("cannot run a command in the pod: {text}")
+}
+
+async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        // A broken connection leaves a part, which is no JSON.
+        let _partial = stream.take(MAX_OUTPUT).read_to_end(&mut bytes).await;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,163 @@
+//! Whether an ingress controller serves the class of the installation's Ingress. Pure.
+
+use serde_json::Value;
+
+use super::check::{Category, Check, Listed};
+use crate::catalogue::Id;
+use crate::error::{Error, Kind};
+use crate::settings::Settings;
+
+/// The annotation of the default class (<https://kubernetes.io/docs/concepts/services-networking/ingress/#default-ingress-class>).
+const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
+
+/// Controllers by the name in their `IngressClass`, with a part of their image's name. Of each project's own manifests.
+const CONTROLLERS: &[(&str, &str)] = &[
+    ("traefik.io/ingress-controller", "traefik"),
+    ("k8s.io/ingress-nginx", "ingress-nginx/controller"),
+    ("nginx.org/ingress-controller", "nginx-ingress"),
+    ("haproxy.org/ingress-controller", "haproxytech/kubernetes-ingress"),
+    ("haproxy-ingress.github.io/controller", "haproxy-ingress"),
+    ("projectcontour.io/ingress-controller", "contour"),
+    ("ingress-controllers.konghq.com/kong", "kong"),
+    ("ingress.k8s.aws/alb", "aws-load-balancer-controller"),
+    ("cilium.io/ingress-controller", "cilium"),
+    ("caddy.community/ingress-controller", "caddy"),
+];
+
+/// Checks the class of the planned Ingress, and that a pod of its controller is ready.
+pub(super) fn class(wanted: Option<&str>, classes: &Listed, pods: &Listed, settings: &Settings) -> Check {
+    let (category, name) = (Category::Network, "ingress class");
+    let classes = match classes {
+        Ok(classes) => classes,
+        Err(reason) => return Check::unknown(category, name, reason.as_str()),
+    };
+    let found = match wanted {
+        Some(wanted) => classes.iter().find(|class| class["metadata"]["name"] == wanted),
+        None => classes.iter().find(|class| class["metadata"]["annotations"][DEFAULT] == "true"),
+    };
+    let Some(class) = found else {
+        return Check::failed(category, name, missing(wanted, classes, pods, settings));
+    };
+    let class_name = class["metadata"]["name"].as_str().unwrap_or_default();
+    let controller = class["spec"]["controller"].as_str().unwrap_or_default();
+    let Some(image) = image_of(controller) else {
+        let text = format!("{class_name} is of {controller}, whose pods handsctl does not know");
+        return Check::unknown(category, name, text);
+    };
+    match pods {
+        Err(reason) => Check::unknown(category, name, reason.as_str()),
+        Ok(pods) if runs(pods, image) => {
+            Check::passed(category, name, format!("{class_name} of {controller}, which runs"))
+        }
+        Ok(pods) => {
+            Check::failed(category, name, without_controller(class_name, controller, classes, pods, settings))
+        }
+    }
+}
+
+fn image_of(controller: &str) -> Option<&'static str> {
+    // A controller may add an instance's name: `traefik.io/ingress-controller/internal`.
+    let has_name =
+        |(name, _): &&(&str, &str)| controller == *name || controller.starts_with(&format!("{name}/"));
+    CONTROLLERS.iter().find(has_name).map(|(_, image)| *image)
+}
+
+/// Whether a ready pod has a container of this image.
+fn runs(pods: &[Value], image: &str) -> bool {
+    pods.iter().any(|pod| {
+        let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+        let mut images = containers.filter_map(|container| container["image"].as_str());
+        images.any(|name| name.contains(image)) && is_ready(pod)
+    })
+}
+
+/// Whether the pod's condition `Ready` is true.
+pub(super) fn is_ready(pod: &Value) -> bool {
+    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+fn missing(wanted: Option<&str>, classes: &[Value], pods: &Listed, settings: &Settings) -> Error {
+    let message = match wanted {
+        Some(class) => format!(
+            "ingress class {class} does not exist: nobody serves the Ingress of {}",
+            settings.deploy.host
+        ),
+        None => format!(
+            "the cluster has no default ingress class: nobody serves the Ingress of {}",
+            settings.deploy.host
+        ),
+    };
+    let pods = pods.as_ref().map_or(&[][..], Vec::as_slice);
+    let error = Error::new(Id::IngressClassMissing, Kind::Prerequisite, message);
+    with_choice(error, classes, pods, settings)
+}
+
+fn without_controller(
+    class: &str,
+    controller: &str,
+    classes: &[Value],
+    pods: &[Value],
+    settings: &Settings,
+) -> Error {
+    let message = format!("ingress class {class} is of {controller}, of which no pod is ready");
+    let error = Error::new(Id::IngressWithoutController, Kind::Prerequisite, message);
+    with_choice(error, classes, pods, settings)
+}
+
+/// Adds the classes, and the key that chooses one whose controller runs.
+fn with_choice(error: Error, classes: &[Value], pods: &[Value], settings: &Settings) -> Error {
+    let name = |class: &Value| class["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let serves = |class: &&Value| {
+        image_of(class["spec"]["controller"].as_str().unwrap_or_default())
+            .is_some_and(|image| runs(pods, image))
+    };
+    let names: Vec<String> = classes.iter().map(name).collect();
+    let names = if names.is_empty() { "the cluster has none".to_owned() } else { names.join(", ") };
+    let error = error.fact("classes", names).at_config(settings.locate("deploy.ingress_class"));
+    match classes.iter().find(serves) {
+        Some(class) => error.hint(format!("handsctl config set deploy.ingress_class={}", name(class))),
+        None => error
+            .hint("an administrator installs an ingress controller")
+            .hint("[deploy] expose = \"none\" needs none: handsctl open forwards a port"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::check::Outcome;
+    use crate::doctor::fixtures::settings;
+    use serde_json::json;
+
+    fn class_of(name: &str, controller: &str) -> Value {
+        json!({ "metadata": { "name": name }, "spec": { "controller": controller } })
+    }
+
+    fn pod(image: &str, ready: &str) -> Value {
+        json!({
+            "spec": { "containers": [{ "image": image }] },
+            "status": { "conditions": [{ "type": "Ready", "status": ready }] },
+        })
+    }
+
+    #[test]
+    fn class_needs_a_ready_controller() {
+        let settings = settings("");
+        let classes = Ok(vec![
+            class_of("nginx", "k8s.io/ingress-nginx"),
+            class_of("traefik", "traefik.io/ingress-controller"),
+            class_of("own", "example.org/own"),
+        ]);
+        let pods =
+            Ok(vec![pod("traefik:v3", "True"), pod("registry.k8s.io/ingress-nginx/controller:v1", "False")]);
+        let outcome = |wanted: Option<&str>| class(wanted, &classes, &pods, &settings).outcome;
+        assert!(matches!(outcome(Some("traefik")), Outcome::Passed(_)));
+        assert!(matches!(outcome(Some("own")), Outcome::Unknown(_)));
+        let Outcome::Failed(error) = outcome(Some("nginx")) else { panic!("its pod is not ready") };
+        assert_eq!(error.id(), Id::IngressWithoutController);
+        assert_eq!(error.hints(), ["handsctl config set deploy.ingress_class=traefik"]);
+        let Outcome::Failed(error) = outcome(None) else { panic!("no class is the default") };
+        assert_eq!(error.id(), Id::IngressClassMissing);
+    }
+}

@@ -1,0 +1,37 @@
+//! What `doctor` checks: everything that a deploy of this configuration needs from the cluster and from this computer.
+//! Nothing is changed.
+//!
+//! - `check`: the result of one check, and the exit code that follows from all of them. Pure.
+//! - `examine`: reads what the checks need, all categories at once, and runs them. `reading`: lists and gets, with the reason
+//!   where one failed. `in_pod`: name resolution and connections from the application's pod.
+//!
+//! The checks are pure: objects → results.
+//! - `configuration`: the configuration's warnings. `computer`: the container engine.
+//! - `server`: the API server's version and clock. `metrics`: the metrics API. `rights`: what the account lacks.
+//! - `storage`: storage classes and claims. `certificate`: whether a certificate covers a host.
+//! - `ingress`: ingress classes and their controllers. `dns`: the cluster's DNS. `connections`: what `in_pod` reports.
+//! - `policies`: whether the network plugin enforces policies. `webhooks`: webhooks that nobody serves.
+//! - `nodes`: nodes, the images on them, and the room for sandboxes. `quota`, `pod_security`: whether the namespace of
+//!   sandboxes has room for one and admits it.
+
+mod certificate;
+pub(crate) mod check;
+mod computer;
+pub(crate) mod configuration;
+mod connections;
+mod dns;
+pub(crate) mod examine;
+#[cfg(test)]
+mod fixtures;
+mod in_pod;
+mod ingress;
+mod metrics;
+mod nodes;
+mod pod_security;
+mod policies;
+mod quota;
+mod reading;
+mod rights;
+mod server;
+mod storage;
+mod webhooks;
