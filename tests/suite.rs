@@ -71,6 +71,7 @@ mod api_server {
 
 mod containers {
     mod application;
+    mod doctor;
     mod image;
     mod kind;
     mod volumes;

@@ -17,12 +17,14 @@ use super::{
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, deployer_role};
 use crate::cluster::client::api::Api;
+use crate::cluster::client::discovery;
 use crate::error::{Error, Kind};
 use crate::object::kind::{
     CLAIM, ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, KindInfo, MUTATING_WEBHOOK, NAMESPACE, NETWORK_POLICY,
-    NODE, POD, RESOURCE_QUOTA, SECRET, SERVICE, STORAGE_CLASS, VALIDATING_WEBHOOK,
+    NODE, POD, POD_METRICS, RESOURCE_QUOTA, SECRET, SERVICE, STORAGE_CLASS, VALIDATING_WEBHOOK,
 };
 use crate::object::labels;
+use crate::plan::checks::node_fit;
 use crate::plan::checks::sandbox_capacity::{NodeHosts, SandboxPod};
 use crate::plan::checks::secret_refs::{self, SecretRef, SecretUse};
 use crate::plan::{self, Member, Plan, SecretNaming};
@@ -94,7 +96,7 @@ pub(crate) async fn cluster(session: &Session) -> Vec<Check> {
     let is_dns_down = network.iter().any(Check::is_dns_down);
     let connections = match connections {
         // No container answers there.
-        _ if session.is_simulation => Vec::new(),
+        _ if subject.is_simulation() => Vec::new(),
         (pod, reported) => connections::checks(&reported, &pod, is_dns_down),
     };
     let mut checks = vec![server::version(&version, took), server::clock(api.clock().ahead())];
@@ -131,6 +133,13 @@ impl Subject<'_> {
         self.settings.deploy.namespace.as_str()
     }
 
+    /// Whether no node runs a container.
+    fn is_simulation(&self) -> bool {
+        let all_simulated =
+            |nodes: &Vec<Value>| !nodes.is_empty() && nodes.iter().all(node_fit::is_simulated);
+        self.session.is_simulation || self.nodes.as_ref().is_ok_and(all_simulated)
+    }
+
     fn members(&self, kind: KindInfo) -> impl Iterator<Item = &Member> {
         self.plan.members.iter().filter(move |member| member.kind == kind)
     }
@@ -145,8 +154,8 @@ impl Subject<'_> {
     }
 
     async fn metrics(&self) -> Vec<Check> {
-        let served = self.api.get_path_opt("/apis/metrics.k8s.io/v1beta1").await;
-        let is_served = served.map(|group| group.is_some()).map_err(|error| error.reason());
+        let is_served =
+            discovery::serves(self.api, &POD_METRICS.api_version()).await.map_err(|error| error.reason());
         vec![metrics::api(is_served, self.settings)]
     }
 
@@ -201,18 +210,17 @@ impl Subject<'_> {
             reading::list(self.api, INGRESS_CLASS, None, &all),
             self.secrets(),
         );
-        let mut checks = Vec::new();
-        if self.session.is_simulation {
-            checks.push(Check::noted(
-                Category::Network,
-                "cluster DNS",
-                "simulated nodes run no pod that resolves names",
-            ));
+        let ingresses =
+            self.members(INGRESS).map(|member| member.manifest["spec"]["ingressClassName"].as_str());
+        // Simulated nodes run no controller. A class that the configuration names must exist all the same.
+        let ingresses = ingresses.filter(|class| !self.is_simulation() || class.is_some());
+        let mut checks: Vec<Check> =
+            ingresses.map(|class| ingress::class(class, &classes, self.pods, self.settings)).collect();
+        if self.is_simulation() {
+            let text = "simulated nodes run no pod that resolves names";
+            checks.push(Check::noted(Category::Network, "cluster DNS", text));
         } else {
-            checks.push(dns::endpoints(&slices));
-            let ingresses =
-                self.members(INGRESS).map(|member| member.manifest["spec"]["ingressClassName"].as_str());
-            checks.extend(ingresses.map(|class| ingress::class(class, &classes, self.pods, self.settings)));
+            checks.insert(0, dns::endpoints(&slices));
             if self.members(NETWORK_POLICY).next().is_some() {
                 checks.push(policies::enforced(self.pods, self.settings));
             }
@@ -303,17 +311,22 @@ impl Subject<'_> {
 
     /// Connects from a ready pod of the application. Returns the pod's name, and what it reports.
     async fn connections(&self) -> (String, Result<Value, String>) {
+        if self.is_simulation() {
+            return (String::new(), Err("simulated nodes run no container".to_owned()));
+        }
         let selector = labels::instance_selector(self.settings.deploy.name.as_str());
         let selector = ListParams::default().labels(&selector);
         let pods = match reading::list(self.api, POD, Some(self.namespace()), &selector).await {
             Ok(pods) => pods,
             Err(reason) => return (String::new(), Err(reason)),
         };
-        let ready = pods.iter().find(|pod| ingress::is_ready(pod)).and_then(|pod| pod["metadata"]["name"].as_str());
+        let ready =
+            pods.iter().find(|pod| ingress::is_ready(pod)).and_then(|pod| pod["metadata"]["name"].as_str());
         let (Some(pod), Some(service)) = (ready, self.members(SERVICE).next()) else {
             return (String::new(), Err("no pod of the application is ready".to_owned()));
         };
-        let port = service.manifest["spec"]["ports"][0]["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+        let port =
+            service.manifest["spec"]["ports"][0]["port"].as_u64().and_then(|port| u16::try_from(port).ok());
         let target = (service.id.name.as_str(), port.unwrap_or_default());
         (pod.to_owned(), in_pod::connections(self.api, self.namespace(), pod, target).await)
     }

@@ -34,10 +34,15 @@ fn doctor_checks_every_category_before_the_first_deploy() {
     let namespace = Bed::shared().namespace("doctor");
     namespace.config("[deploy]\nexpose = \"none\"\n");
     let run = namespace.handsctl(&["doctor"]);
-    for line in ["api        ✓ version: v1.34", "✓ rules: ", "storage    ✓ storage class: ", "nodes      ✓ nodes: "] {
+    for line in
+        ["api        ✓ version: v1.34", "✓ rules: ", "storage    ✓ storage class: ", "nodes      ✓ nodes: "]
+    {
         assert!(run.stdout.contains(line), "{line}: {}", run.stdout);
     }
-    assert!(!namespace.bed.try_kubectl(&["get", "namespace", &namespace.name], "").status.success(), "nothing is made");
+    assert!(
+        !namespace.bed.try_kubectl(&["get", "namespace", &namespace.name], "").status.success(),
+        "nothing is made"
+    );
     let checks = checks(&namespace, run.code.unwrap());
     for category in ["config", "api", "rights", "storage", "network", "nodes", "sandboxes"] {
         assert!(checks.iter().any(|check| check["category"] == category), "{category}: {checks:#?}");
@@ -108,7 +113,9 @@ fn doctor_with_half_of_the_rights_says_what_it_could_not_check() {
     namespace.config("");
     let view = account(&namespace, "view");
     let run = namespace.command(&["doctor"]).env("KUBECONFIG", &view).run().exits(6);
-    for line in ["✗ rules: HC1030", "? nodes: not checked: no right to list nodes in the cluster", "handsctl rbac"] {
+    for line in
+        ["✗ rules: HC1030", "? nodes: not checked: no right to list nodes in the cluster", "handsctl rbac"]
+    {
         assert!(run.stdout.contains(line), "{line}: {}", run.stdout);
     }
     assert!(run.stdout.contains("verbs: [\"patch\"]"), "{}", run.stdout);
@@ -119,7 +126,11 @@ fn doctor_without_a_cluster_reports_that_and_the_computer() {
     let home = tempfile::tempdir().unwrap();
     let run = run_in_home(home.path(), &["doctor"]);
     assert_eq!(run.code, Some(4), "{}", run.stdout);
-    assert!(run.stdout.contains("no cluster was chosen\n") && run.stdout.contains("handsctl up"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("no cluster was chosen\n") && run.stdout.contains("handsctl up"),
+        "{}",
+        run.stdout
+    );
     assert!(run.stdout.contains("computer   "), "{}", run.stdout);
 }
 

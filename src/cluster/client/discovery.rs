@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use super::api::Api;
+use super::api::{Api, ApiError};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::{EVENT, KindInfo, ROUTE};
@@ -75,6 +75,14 @@ pub async fn including_inventory_of(api: &Api, set: &ApplySet, parent: Option<&V
         set.extra_kinds.extend(find(&resources, &version, &kind));
     }
     Ok(set)
+}
+
+/// Whether the server serves a version of a group: `metrics.k8s.io/v1beta1`.
+///
+/// # Errors
+/// The server, or the extension server of the group, does not respond.
+pub async fn serves(api: &Api, group_version: &str) -> Result<bool, ApiError> {
+    Ok(api.get_path_opt(&format!("/apis/{group_version}")).await?.is_some())
 }
 
 /// Groups whose objects are not stored, or only report what happened to others.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::examination::Examination;
 use super::output::value;
 use super::print::text;
 use crate::command_line::RepeatedFlags;
@@ -15,16 +16,16 @@ use crate::report::{Output, Streams};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
 use crate::session::step::Deadline;
-use crate::settings::{Loaded, Settings};
+use crate::settings::Loaded;
 
 /// Check everything that a deploy of this configuration needs
 ///
-/// Exit code 0: nothing to mend; 11: warnings; 14, or the code of the error: a check failed. What could not be checked
+/// Exit code 0: nothing to fix; 11: warnings; 14, or the code of the error: a check failed. What could not be checked
 /// changes no exit code.
 ///
 /// In order: read the configuration and its secrets, connect to the cluster, then check at the same time this computer,
 /// the API server, the account's rights, storage, network, nodes and what sandboxes need, print each check, print each
-/// problem with the command that mends it. Nothing is changed; where a pod of the application runs, the command connects
+/// problem with the command that fixes it. Nothing is changed; where a pod of the application runs, the command connects
 /// from it to the API server and to the application's Service.
 #[derive(Debug, Clone, Args)]
 #[command(
@@ -37,17 +38,6 @@ pub struct DoctorArgs {
     /// Output format of the result
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
-}
-
-/// The checks with the cluster that they are about.
-pub(super) struct Examination {
-    /// `openhands → kind-local-hands / openhands  (…)`; None: no cluster was chosen.
-    pub(super) target: Option<String>,
-    /// The context; None: no cluster was chosen.
-    pub(super) context: Option<String>,
-    pub(super) settings: Settings,
-    pub(super) checks: Vec<Check>,
-    pub(super) took: Duration,
 }
 
 /// Runs `doctor`.

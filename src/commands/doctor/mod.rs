@@ -1,6 +1,7 @@
 //! `doctor`: checks everything that a deploy of the configuration needs.
 
 mod command;
+mod examination;
 mod output;
 mod print;
 

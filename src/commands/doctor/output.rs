@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::command::Examination;
+use super::examination::Examination;
 use crate::doctor::check::{Check, Outcome, exit_code};
 use crate::report::ErrorObject;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::command::Examination;
+use super::examination::Examination;
 use crate::diagnostic::Severity;
 use crate::doctor::check::{Category, Check, Outcome};
 use crate::phrase;

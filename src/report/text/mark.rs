@@ -11,9 +11,9 @@ pub enum Mark {
     Noted,
     /// It could not be checked.
     Unknown,
-    /// It should be mended.
+    /// It should be fixed.
     Warning,
-    /// It must be mended.
+    /// It must be fixed.
     Failed,
 }
 
