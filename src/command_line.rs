@@ -27,6 +27,8 @@ pub(crate) enum GlobalFlag {
     Yes,
     /// `--evidence`.
     Evidence,
+    /// `--report`.
+    Report,
 }
 
 impl GlobalFlag {
@@ -43,6 +45,7 @@ impl GlobalFlag {
         Self::Junit,
         Self::Yes,
         Self::Evidence,
+        Self::Report,
     ];
 
     /// Returns the flags from the first one to this one, in the order of [`Self::ALL`]: each kind of command uses those of a
@@ -64,6 +67,7 @@ impl GlobalFlag {
             Self::Events => "events",
             Self::Junit => "junit",
             Self::Evidence => "evidence",
+            Self::Report => "report",
             Self::Yes => "yes",
         }
     }
@@ -81,6 +85,7 @@ impl GlobalFlag {
             Self::Events => &["--events"],
             Self::Junit => &["--junit"],
             Self::Evidence => &["--evidence"],
+            Self::Report => &["--report"],
             Self::Yes => &["-y", "--yes"],
         }
     }

@@ -42,6 +42,9 @@ pub struct Global {
     /// Write the objects, Events and logs of a failed rollout to a folder
     #[arg(long, value_name = "DIR", global = true)]
     pub evidence: Option<PathBuf>,
+    /// Write the run as one HTML page to a file: a timeline, the findings, the changed objects
+    #[arg(long, value_name = "FILE", global = true)]
+    pub report: Option<PathBuf>,
     /// Print only errors and the result
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,

@@ -47,7 +47,7 @@
 //! `damage.rs` (random damage of texts), `cluster/{scripted.rs,in_memory}`, `cluster/client/connect_tests.rs`,
 //! `deploy/history_tests.rs`, `plan/history_model.rs`, `plan/diff/tests.rs`, `plan/inventory/damaged_revisions.rs`,
 //! `provider/assets/{build,download}_tests.rs`, `report/scenario.rs`, `settings/tests`, `status/fixtures.rs`,
-//! `status/healthy_rollouts.rs`,
+//! `status/fixtures/healthy_rollouts.rs`,
 //! `doctor/fixtures.rs`.
 
 pub mod catalogue;

@@ -3,12 +3,14 @@
 //! - `streams`: stdout and stderr: what they are (terminal, width), and the writes.
 //! - `reporter`: runs concurrently with the command and writes its events.
 //! - `progress`: the output while a command runs: on a terminal, as lines, as NDJSON.
+//! - `html`: the page of `--report`.
 //! - `junit`: the result as JUnit XML. `evidence_folder`: the files of `--evidence`.
 //! - `summary`: the result of a command, as one object.
 //! - `schemas`: JSON Schemas of the outputs for programs.
 //! - `text`: errors, diagnostics, diffs and tables as text.
 
 mod evidence_folder;
+mod html;
 mod junit;
 mod progress;
 mod reporter;
@@ -20,6 +22,7 @@ mod summary;
 mod text;
 
 pub use evidence_folder::EvidenceFolder;
+pub use html::ReportFile;
 pub use junit::ConfigCheck;
 pub use reporter::{EventsTarget, JunitFile, Output, ReadingProgress, Reporter};
 pub use schemas::{diff_schema, events_schema, failure_schema, schema_of, summary_schema};

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
 use super::evidence_folder::EvidenceFolder;
+use super::html::ReportFile;
 use super::junit::{self, ConfigCheck, Junit};
 use super::progress::bars::Bars;
 use super::progress::events_json::EventsJson;
@@ -62,6 +63,7 @@ pub struct Reporter {
     json: Option<(EventsJson, EventsPipe)>,
     junit: Option<(Junit, JunitFile)>,
     evidence: Option<EvidenceFolder>,
+    report: Option<ReportFile>,
     heartbeat: Heartbeat,
     run_summary: RunSummary,
     /// Whether the run's summary is written for a GitHub workflow. A command that only reads writes its own.
@@ -121,8 +123,19 @@ impl Reporter {
         let (heartbeat, run_summary) = (Heartbeat::default(), RunSummary::default());
         let writes_github_files = true;
         let now = Box::new(now);
-        let (junit, evidence) = (None, None);
-        Ok(Self { streams, sink, json, junit, evidence, heartbeat, run_summary, writes_github_files, now })
+        let (junit, evidence, report) = (None, None, None);
+        Ok(Self {
+            streams,
+            sink,
+            json,
+            junit,
+            evidence,
+            report,
+            heartbeat,
+            run_summary,
+            writes_github_files,
+            now,
+        })
     }
 
     /// Writes the result as JUnit XML at the end.
@@ -136,6 +149,13 @@ impl Reporter {
     #[must_use]
     pub fn with_evidence(mut self, folder: Option<EvidenceFolder>) -> Self {
         self.evidence = folder;
+        self
+    }
+
+    /// Writes the run as a page at the end.
+    #[must_use]
+    pub fn with_report(mut self, file: Option<ReportFile>) -> Self {
+        self.report = file;
         self
     }
 
@@ -198,6 +218,9 @@ impl Reporter {
         self.write_json(event, now);
         if let Some((junit, _)) = &mut self.junit {
             junit.observe(event, now);
+        }
+        if let Some(report) = &mut self.report {
+            report.observe(event, now);
         }
         if let (Some(evidence), Event::Finding(finding)) = (&mut self.evidence, event)
             && let Err(error) = evidence.write(finding)
@@ -272,6 +295,11 @@ impl Reporter {
         }
         if let Some((junit, file)) = self.junit.take()
             && let Err(error) = junit.xml().and_then(|xml| file.write(&xml))
+        {
+            self.warn(&error);
+        }
+        if let Some(report) = self.report.take()
+            && let Err(error) = report.write()
         {
             self.warn(&error);
         }

@@ -25,7 +25,8 @@ use crate::plan::inventory::lease::Holder;
 use crate::plan::inventory::provenance::Provenance;
 use crate::provider::Environment;
 use crate::report::{
-    EventsTarget, EvidenceFolder, JunitFile, Output, ReadingProgress, Reporter, RunSummary, Streams,
+    EventsTarget, EvidenceFolder, JunitFile, Output, ReadingProgress, ReportFile, Reporter, RunSummary,
+    Streams,
 };
 use crate::settings::Settings;
 
@@ -247,7 +248,8 @@ pub(super) async fn start_reporter(
     reads: Option<ReadingProgress>,
 ) -> anyhow::Result<Reporter> {
     let target = events_target(global);
-    let (streams, junit, evidence) = (streams.clone(), global.junit.clone(), global.evidence.clone());
+    let (streams, junit) = (streams.clone(), global.junit.clone());
+    let (evidence, report) = (global.evidence.clone(), global.report.clone());
     let starting = tokio::task::spawn_blocking(move || {
         let target = target.as_ref();
         let reporter = match reads {
@@ -256,7 +258,8 @@ pub(super) async fn start_reporter(
         };
         let evidence = evidence.map(EvidenceFolder::create).transpose()?;
         let junit = junit.map(JunitFile::create).transpose()?;
-        Ok::<_, Error>(reporter.with_junit(junit).with_evidence(evidence))
+        let report = report.map(ReportFile::create).transpose()?;
+        Ok::<_, Error>(reporter.with_junit(junit).with_evidence(evidence).with_report(report))
     });
     Ok(starting.await??)
 }

@@ -1,6 +1,8 @@
 //! Recorded cluster states → verdict and findings: one folder under `tests/fixtures/rollout` per situation, one test per
 //! folder.
 
+mod healthy_rollouts;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;

@@ -28,8 +28,6 @@ mod finding;
 mod fixtures;
 mod grace;
 mod health;
-#[cfg(test)]
-mod healthy_rollouts;
 mod in_use;
 mod log_lines;
 pub mod looked_up;

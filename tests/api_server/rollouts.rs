@@ -2,6 +2,7 @@
 //! and recovery.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -168,6 +169,49 @@ fn evidence_of_a_failed_rollout_is_written_to_files_without_secrets() {
         planted::assert_hidden(&secret, path, text);
     }
     namespace.handsctl(&["teardown", "--evidence", "kept"]).exits(2).says("--evidence");
+}
+
+#[test]
+fn report_is_one_page_with_the_timeline_and_the_finding() {
+    let namespace = Bed::shared().namespace("report");
+    let secret = planted::secret("h1");
+    let note = format!("see {secret}");
+    namespace.config(&format!("[llm]\napi_key = {secret:?}\n[deploy]\nenv = {{ NOTE = {note:?} }}\n"));
+    let page = |file: &str| {
+        let path = namespace.folder.path().join(file);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+        // As a browser shows it.
+        let escaped = [
+            ("&#x2f;", "/"),
+            ("&#x27;", "'"),
+            ("&quot;", "\""),
+            ("&lt;", "<"),
+            ("&gt;", ">"),
+            ("&amp;", "&"),
+        ];
+        let text = std::fs::read_to_string(path).unwrap();
+        escaped.iter().fold(text, |text, (escape, character)| text.replace(escape, character))
+    };
+    namespace.handsctl(&["deploy", "--report", "good.html"]).exits(0);
+    let good = page("good.html");
+    for text in ["exit 0", "deployment.apps/oh", "1/1", "bar done", "handsctl teardown"] {
+        assert!(good.contains(text), "{text}: {good}");
+    }
+    let image = "deploy.image=\"registry.example/simulate-image-pull-backoff:0.59\"";
+    namespace.handsctl(&["deploy", "--set", image, "--report", "bad.html"]).exits(9);
+    let bad = page("bad.html");
+    for text in ["exit 9", "mark problem", "HC4103", "rollback: to revision 1"] {
+        assert!(bad.contains(text), "{text}: {bad}");
+    }
+    for (name, text) in [("good.html", &good), ("bad.html", &bad)] {
+        planted::assert_hidden(&secret, name, text);
+        assert!(text.starts_with("<!DOCTYPE html>") && !text.contains("<script"), "{text}");
+    }
+    namespace
+        .handsctl(&["deploy", "--report", "no/such/folder.html"])
+        .exits(2)
+        .says("cannot create the report");
+    namespace.handsctl(&["status", "--report", "x.html"]).exits(2).says("--report");
 }
 
 #[test]
