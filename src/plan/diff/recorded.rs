@@ -109,8 +109,9 @@ const fn word(outcome: &DiffOutcome) -> &'static str {
 /// Returns the keys of config.toml that a difference comes from; empty if it only follows from another object's. Fields
 /// without a key, beside others that have one, follow from those. None if no key is known.
 fn keys_of(difference: &Difference, object: &Value, keys: &FieldKeys) -> Option<Vec<String>> {
-    // Extra manifests have no label with the set's name.
-    if !object["metadata"]["labels"][labels::INSTANCE].is_string() {
+    // No key sets a field of an extra manifest.
+    let set = object["metadata"]["labels"][labels::INSTANCE].as_str()?;
+    if !labels::is_own(object, set) {
         return None;
     }
     let (kind, is_named_by_content) = (difference.id.kind.as_str(), stem(&difference.id.name).is_some());
@@ -231,6 +232,22 @@ mod tests {
         let extra = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "mine", "namespace": "n" } });
         assert_eq!(changes(&before, &with(extra.clone())).names, ["configmap/mine added"]);
         assert_eq!(changes(&with(extra), &before).names, ["configmap/mine removed"]);
+    }
+
+    #[test]
+    fn change_of_an_extra_manifest_names_its_object() {
+        let with = |image: &str, labels: Value| {
+            let container = json!({ "name": "c", "image": image, "env": [{ "name": "A", "value": image }] });
+            let extra = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": { "name": "extra", "namespace": "n", "labels": labels },
+                "spec": { "template": { "spec": { "containers": [container] } } } });
+            [members("0000000001", "gpt-4", "a:1"), vec![extra]].concat()
+        };
+        // The user may give it labels of the application.
+        for labels in [json!({}), json!({ labels::INSTANCE: "oh" }), metadata("extra")["labels"].clone()] {
+            let changes = changes(&with("a:1", labels.clone()), &with("a:2", labels));
+            assert_eq!(changes.names, ["deployment.apps/extra changed"]);
+        }
     }
 
     #[test]
