@@ -65,7 +65,7 @@ pub struct ChangePolicy {
 /// The revision that a run deploys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevisionChange {
-    /// The plan equals this recorded revision.
+    /// The plan equals the newest recorded revision.
     Existing {
         /// Its number.
         number: u64,
@@ -119,8 +119,7 @@ impl Changes {
         let mut held_claims = deletions::held_claims(live.members);
         let members = member_changes(&plan, live.members, policy, &held_claims);
         let taken = taken(&plan, &members, live, &policy.ownership);
-        let sends = members.iter().any(|change| *change != Change::Unchanged);
-        let revision = RevisionChange::between(&plan, live.history, sends);
+        let revision = RevisionChange::between(&plan, live.history);
         let decision = live.history.decision().filter(|decision| match revision {
             RevisionChange::New(_) => true,
             // This run decides about the revision itself, unless it is ready already.
@@ -205,8 +204,8 @@ impl Changes {
 }
 
 impl RevisionChange {
-    fn between(plan: &Plan, history: &History, sends: bool) -> Self {
-        match history.deployed_revision(plan, !sends) {
+    fn between(plan: &Plan, history: &History) -> Self {
+        match history.deployed_revision(plan) {
             Some(Revision { number, result, .. }) => Self::Existing { number: *number, result: *result },
             None => Self::New(history.next_number()),
         }
@@ -514,13 +513,12 @@ mod tests {
     }
 
     #[test]
-    fn rejected_attempt_leaves_the_good_revision_deployed() {
+    fn deploy_after_a_failed_attempt_is_a_revision_of_its_own() {
         let mut case = deployed(&["a=1"], RevisionResult::Good);
-        case.revisions.push(revision(2, RevisionResult::Failed, &plan(&["a=2"])));
-        let good = RevisionChange::Existing { number: 1, result: RevisionResult::Good };
-        assert_eq!(case.changes_to(&["a=1"]).revision, good, "nothing has to be sent");
-        case.members.get_mut(&id("a")).unwrap()["data"]["datum"] = json!("2");
-        assert_eq!(case.changes_to(&["a=1"]).revision, RevisionChange::New(3), "the attempt changed a");
+        case.revisions.push(revision(2, RevisionResult::Failed, &plan(&["a=1", "b=1"])));
+        let changes = case.changes_to(&["a=1"]);
+        assert_eq!((changes.revision, changes.is_empty()), (RevisionChange::New(3), false));
+        assert_eq!(sent(&changes), "", "the attempt only added b");
     }
 
     #[test]
