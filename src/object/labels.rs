@@ -105,7 +105,9 @@ pub fn is_own(object: &Value, set: &str) -> bool {
     let metadata = &object["metadata"];
     let has_labels = [NAME, COMPONENT].iter().all(|label| metadata["labels"][label].is_string());
     let rest = metadata["name"].as_str().and_then(|name| name.strip_prefix(set));
-    is_instance(object, set) && has_labels && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    is_instance(object, set)
+        && has_labels
+        && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 /// Returns whether an object carries the name of this set.

@@ -159,7 +159,8 @@ mod tests {
         let (events, receiver) = Events::channel();
         let set = ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() };
         let id = DEPLOYMENT.id("n", "helper");
-        let candidates = [PruneCandidate { id, object: helper(), user: ConfigurationUser::Nothing, delete_data: false }];
+        let candidates =
+            [PruneCandidate { id, object: helper(), user: ConfigurationUser::Nothing, delete_data: false }];
         let deadline = Instant::now() + Duration::from_secs(900);
         tokio::join!(wait_until_gone(&api, &set, &candidates, &[], deadline, &events), async {
             let mut streams = server.open_watches(1, |_| vec![helper()]).await;

@@ -8,7 +8,6 @@ use super::compare::{has_content, has_same_stem, stem};
 use super::difference::{DiffOutcome, Difference};
 use super::field_change::{ChangeCause, Comparison, FieldChange, Hidden, ValueChange};
 use super::field_owners::Owners;
-use super::noise::without_noise;
 use super::pointer::FieldPointer;
 use crate::object::labels::{self, SECRET_VERSION_PREFIX};
 use crate::object::references::map_strings;
@@ -85,9 +84,9 @@ fn difference(
         };
         return Some(Difference::new(id.clone(), outcome));
     };
-    let after = without_noise(after);
-    let comparison = Comparison { kind: &id.kind, manifest: &after, owners: Owners::none(), mask };
-    let mut fields = comparison.between(&without_noise(before), &after);
+    // A manifest has nothing that a server wrote, so every field counts, also its apiVersion.
+    let comparison = Comparison { kind: &id.kind, manifest: after, owners: Owners::none(), mask };
+    let mut fields = comparison.between(before, after);
     if id.kind == "Secret" && is_renamed {
         // A revision has no data of a Secret; its name has another hash of them.
         let path = FieldPointer::from_keys(&["data"]);
@@ -247,6 +246,20 @@ mod tests {
         for labels in [json!({}), json!({ labels::INSTANCE: "oh" }), metadata("extra")["labels"].clone()] {
             let changes = changes(&with("a:1", labels.clone()), &with("a:2", labels));
             assert_eq!(changes.names, ["deployment.apps/extra changed"]);
+        }
+    }
+
+    #[test]
+    fn fields_that_servers_write_elsewhere_count_in_manifests() {
+        let with = |version: &str, annotation: &str| {
+            let annotations = json!({ "kubectl.kubernetes.io/last-applied-configuration": annotation });
+            let extra = json!({ "apiVersion": version, "kind": "Gadget",
+                "metadata": { "name": "mine", "namespace": "n", "annotations": annotations } });
+            [members("0000000001", "gpt-4", "a:1"), vec![extra]].concat()
+        };
+        for (version, annotation) in [("a.example/v2", "x"), ("a.example/v1", "y")] {
+            let changes = changes(&with("a.example/v1", "x"), &with(version, annotation));
+            assert_eq!(changes.names, ["gadget.a.example/mine changed"]);
         }
     }
 

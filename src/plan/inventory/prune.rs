@@ -81,12 +81,7 @@ impl PruneCandidate {
 
 /// Decides about a member that is not planned.
 #[must_use]
-pub fn decide(
-    id: &ObjectId,
-    object: &Value,
-    user: ConfigurationUser,
-    delete_data: bool,
-) -> PruneDecision {
+pub fn decide(id: &ObjectId, object: &Value, user: ConfigurationUser, delete_data: bool) -> PruneDecision {
     if is_exempt(object) {
         return PruneDecision::Keep(format!("its annotation {} is \"disabled\"", labels::PRUNE));
     }
@@ -136,12 +131,7 @@ pub fn prune_candidates(
     unplanned.iter().map(candidate).collect()
 }
 
-fn user_of(
-    set: &str,
-    id: &ObjectId,
-    object: &Value,
-    referenced: ReferencedNames<'_>,
-) -> ConfigurationUser {
+fn user_of(set: &str, id: &ObjectId, object: &Value, referenced: ReferencedNames<'_>) -> ConfigurationUser {
     if !is_configuration(id) {
         return ConfigurationUser::Nothing;
     }
