@@ -281,8 +281,7 @@ impl<'a> SetView<'a> {
         let note = |exposure: LiveExposure| {
             let message = format!("OpenHands has no login, and this object {}", exposure.sentence());
             let note = Finding::new(Id::ExposedByOthers, exposure.id.clone(), message);
-            let note = note.evidence(exposure.lines(self.now));
-            exposure.commands().into_iter().fold(note, Finding::hint)
+            note.evidence(exposure.lines(self.now)).hint(exposure.command())
         };
         exposures.into_iter().map(note).collect()
     }

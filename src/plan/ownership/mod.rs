@@ -3,7 +3,8 @@
 //! - `policy`: the rules of `[deploy.ownership]` and the flags, and manifests without yielded fields.
 //! - `conflict`: the server's conflict response → fields and their managers, and the table that shows them.
 //! - `foreign_change`: fields of a live member that another manager changed since the deploy.
-//! - `live_exposure`: live objects that expose the application more than their manifests do.
+//! - `live_exposure`: live objects that expose the application more than their manifests do. `restoring_patch`: the
+//!   command that restores planned fields.
 //! - `taken_field`: fields of ours that somebody took without leaving a manager.
 //! - `port_clash`: ports of others with the name of a planned port.
 //! - `adoption`: whether an object of another tool can be adopted, and the migration of that tool's fields.
@@ -16,4 +17,5 @@ pub mod live_exposure;
 pub mod other_set;
 pub mod policy;
 pub mod port_clash;
+pub mod restoring_patch;
 pub mod taken_field;
