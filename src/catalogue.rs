@@ -87,7 +87,9 @@ catalogue! {
     Exposed "HC0170" "the application would be exposed without a login" key "deploy.exposure"
         "OpenHands has no login: whoever reaches it runs commands in sandboxes, reads conversations and uses its API key. Put a proxy with a login before it and set [deploy].expose to \"none\", restrict a load balancer with [deploy].source_ranges or [deploy].load_balancer, or accept it with [deploy] exposure = \"acknowledged\"."
     ExposedByOthers "HC0172" "fields of others expose the application, which has no login" key "deploy.exposure"
-        "A Service or an Ingress of the installation has fields that its manifest does not have: another type, externalIPs, another host. Other managers own them, so an apply keeps them, and more computers reach the application than config.toml says. The message names the fields and who set them. Remove them, or accept them with [deploy] exposure = \"acknowledged\". `deploy` fails before it changes anything; `status` warns. Local clusters are not checked."
+        "A Service, an Ingress or the Deployment of the installation has fields that its manifest does not have: another type, externalIPs, another host, a hostPort, hostNetwork. Other managers own them, so an apply keeps them, and more computers reach the application than config.toml says. The message names the fields and who set them, and has the command that restores the planned values. Run it, or accept the exposure with [deploy] exposure = \"acknowledged\". `deploy` fails before it changes anything; `status` warns. Local clusters are not checked."
+    ExposedByForeignObject "HC0173" "an object of others exposes the application, which has no login" key "deploy.exposure"
+        "A Service or an Ingress in the installation's namespace leads to the application and is no part of the installation: a load balancer, a node port, externalIPs, a host. Whoever reaches it uses the application without a login. `handsctl deploy` changes no object of others; delete it, or accept it with [deploy] exposure = \"acknowledged\". Local clusters are not checked, and neither are objects of other namespaces and routes of other kinds, such as HTTPRoute."
     AccountOfSandboxes "HC0171" "pods of others can run under this account"
         "A pod can run under every ServiceAccount of its namespace, and OpenHands may create pods in the sandboxes' namespace. Whoever makes it create one would have the deployer's rights. Use a user, a group, or a ServiceAccount of a namespace in which nobody else creates pods."
     SecretUnavailable "HC0140" "a secret's value is not available"
@@ -332,6 +334,10 @@ catalogue! {
         "The Deployment has 0 replicas, so no pod serves. A scale through the API's scale subresource to 0 leaves no field manager, so the name of its caller may be unknown. `handsctl deploy` stops at such a field (HC3007), unless --force-conflicts or a rule of [deploy.ownership] decides about it."
     ChangedByOthers "HC4023" "another manager changed a field of the installation"
         "The field has another value than the newest revision, and the API server records who set it. `handsctl diff` shows every difference. `handsctl deploy --force-conflicts` takes the fields back; [deploy.ownership] leaves them to the other manager."
+    PodChangedByOthers "HC4027" "another manager added to the pods of the installation"
+        "The live workload, or one of its pods, has a container or a field that the newest revision does not have: a sidecar, an init container, an ephemeral container of `kubectl debug`, a volume, hostPID. A container in the application's pod reads its traffic and can read its environment, and so its keys. `handsctl deploy` keeps fields of others that its manifest lacks; the command of the finding removes them."
+    VariablesChangedByOthers "HC4028" "another manager set variables of a container"
+        "A container of the installation has a variable that the newest revision does not have or has otherwise, for example after `kubectl set env`. OpenHands prefers a variable to its config.toml, so the value of others wins over that of the configuration. A value that is written in the Deployment is readable for everyone who may read Deployments; put a key into config.toml as { env = \"NAME\" } instead. handsctl does not print the value; the command of the finding restores the planned variables."
     NotWatched "HC4024" "an object is applied, not watched" key "deploy.extra_manifests"
         "handsctl follows Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, Pods and volume claims until they are ready. It cannot tell whether an object of another controller's kind works, so it only applies it."
     StillTerminating "HC4025" "a removed object still terminates"
@@ -408,6 +414,10 @@ catalogue! {
         "The pod is ready, but /alive did not respond through the API server."
     UrlUnreachable "HC4602" "the application's URL is unreachable" key "deploy.host" rollback No
         "The application responds inside the cluster, but its URL is unreachable from this computer: the ingress controller, DNS, a VPN or a load balancer is missing. `handsctl open` forwards to it without them."
+    ServiceLeadsNowhere "HC4604" "the Service does not lead to its pods" rollback No
+        "Nobody reaches the application by this Service, although its pods may run: its selector matches none of them, it has another port or target port than the newest revision, it is of type ExternalName, or none of its EndpointSlices has a ready endpoint. The message names the fault, and the finding has the command that restores the planned fields. If no field differs, the controller of EndpointSlices does not work, or somebody changed them."
+    RouteLeadsElsewhere "HC4605" "the Ingress or Route leads elsewhere" rollback No
+        "The URL does not lead to the application: a rule of the Ingress is missing, or names another Service or a port that the Service does not have; or the Ingress has another class, so that another controller serves it. The finding has the command that restores the planned fields."
     NameNotResolved "HC4603" "the host does not resolve to this computer" key "deploy.host"
         "The local cluster serves [deploy].host, and a browser must be able to resolve it: add a line to /etc/hosts, or use a host that ends in .localhost."
 

@@ -44,6 +44,7 @@ mod api_server {
     mod documented;
     mod extra;
     mod faults;
+    mod foreign_changes;
     mod forged;
     mod history;
     mod images;

@@ -20,7 +20,7 @@ use crate::object::{ObjectId, deletion, labels};
 use crate::plan::deletions::{self, HeldClaim};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members::{self, Members};
-use crate::plan::inventory::prune::{self, PruneDecision};
+use crate::plan::inventory::prune::{self, ConfigurationUser, PruneDecision};
 use crate::plan::inventory::revision::{self, ForeignReason};
 use crate::plan::manifests::stop_signal;
 use crate::status::sandbox;
@@ -68,7 +68,7 @@ impl DeployedSet {
     #[must_use]
     pub fn data_holders(&self) -> Vec<ObjectId> {
         let is_deleted_with_data = |(id, object): &(&ObjectId, &Value)| {
-            prune::decide(id, object, false, true) == PruneDecision::DeleteWithData
+            prune::decide(id, object, ConfigurationUser::Nothing, true) == PruneDecision::DeleteWithData
         };
         let mut holders: Vec<ObjectId> =
             self.members.iter().filter(is_deleted_with_data).map(|(id, _)| id.clone()).collect();
@@ -300,7 +300,7 @@ fn remaining_objects(store: &Store, batch: &[(ObjectId, Value)]) -> Vec<(ObjectI
 
 /// Returns why a member is kept; None if it is deleted.
 fn keep_reason(object: &Value, id: &ObjectId, options: TeardownOptions) -> Option<String> {
-    match prune::decide(id, object, false, options.delete_data) {
+    match prune::decide(id, object, ConfigurationUser::Nothing, options.delete_data) {
         PruneDecision::Keep(why) => Some(why),
         PruneDecision::Delete | PruneDecision::DeleteWithData | PruneDecision::InUse => None,
     }

@@ -64,7 +64,7 @@ fn error(exposures: &[LiveExposure], run: &Run<'_>) -> Option<Error> {
     for exposure in exposures {
         error = error.fact("fields", exposure.lines(now).join("\n"));
     }
-    let commands = exposures.iter().flat_map(LiveExposure::commands);
+    let commands = exposures.iter().map(LiveExposure::command);
     error = commands.fold(error, |error, command| error.hint(format!("to end it: {command}")));
     let error = error
         .hint("to accept it: [deploy] exposure = \"acknowledged\"")

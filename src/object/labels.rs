@@ -15,6 +15,8 @@ pub const SANDBOX: (&str, &str) = ("app", "openhands-runtime");
 pub const SANDBOX_SELECTOR: &str = "app=openhands-runtime";
 /// The label selector of the objects that handsctl manages.
 pub const MANAGED_BY_HANDSCTL: &str = "app.kubernetes.io/managed-by=handsctl";
+/// The label with the name of the application.
+const NAME: &str = "app.kubernetes.io/name";
 /// The label with the product that an object is a part of.
 const PART_OF_PRODUCT: &str = "app.kubernetes.io/part-of";
 /// The label with the tool that manages an object.
@@ -66,7 +68,7 @@ pub fn member_labels(set: &str, component: Component) -> BTreeMap<&'static str, 
 #[must_use]
 pub fn selector(set: &str, component: Component) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
-        ("app.kubernetes.io/name", "openhands".to_owned()),
+        (NAME, "openhands".to_owned()),
         (INSTANCE, set.to_owned()),
         (COMPONENT, component.as_str().to_owned()),
     ])
@@ -94,6 +96,18 @@ pub fn is_of_application(object: &Value) -> bool {
 #[must_use]
 pub fn is_marked(manifest: &Value) -> bool {
     [PART_OF_PRODUCT, MANAGED_BY].iter().all(|label| manifest["metadata"]["labels"][label].is_string())
+}
+
+/// Returns whether an object is the set's own, not an extra manifest: it has the labels of all of them and a name that
+/// begins with the set's. A user may give an extra manifest the label with the set's name.
+#[must_use]
+pub fn is_own(object: &Value, set: &str) -> bool {
+    let metadata = &object["metadata"];
+    let has_labels = [NAME, COMPONENT].iter().all(|label| metadata["labels"][label].is_string());
+    let rest = metadata["name"].as_str().and_then(|name| name.strip_prefix(set));
+    is_instance(object, set)
+        && has_labels
+        && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 /// Returns whether an object carries the name of this set.

@@ -12,7 +12,7 @@ use super::desired::{Member, Plan};
 use super::inventory::apply_set::{ApplySet, InventoryScope, PART_OF, parent_matches};
 use super::inventory::history::{Current, History, LatestDecision, SurplusRevision};
 use super::inventory::members::Members;
-use super::inventory::prune::{PruneCandidate, is_configuration, prune_candidates};
+use super::inventory::prune::{PruneCandidate, ReferencedNames, is_configuration, prune_candidates};
 use super::inventory::revision::{Revision, RevisionResult};
 use super::ownership::conflict::Conflict;
 use super::ownership::policy::Ownership;
@@ -65,7 +65,7 @@ pub struct ChangePolicy {
 /// The revision that a run deploys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevisionChange {
-    /// The plan equals this recorded revision.
+    /// The plan equals the newest recorded revision.
     Existing {
         /// Its number.
         number: u64,
@@ -119,8 +119,7 @@ impl Changes {
         let mut held_claims = deletions::held_claims(live.members);
         let members = member_changes(&plan, live.members, policy, &held_claims);
         let taken = taken(&plan, &members, live, &policy.ownership);
-        let sends = members.iter().any(|change| *change != Change::Unchanged);
-        let revision = RevisionChange::between(&plan, live.history, sends);
+        let revision = RevisionChange::between(&plan, live.history);
         let decision = live.history.decision().filter(|decision| match revision {
             RevisionChange::New(_) => true,
             // This run decides about the revision itself, unless it is ready already.
@@ -205,8 +204,8 @@ impl Changes {
 }
 
 impl RevisionChange {
-    fn between(plan: &Plan, history: &History, sends: bool) -> Self {
-        match history.deployed_revision(plan, !sends) {
+    fn between(plan: &Plan, history: &History) -> Self {
+        match history.deployed_revision(plan) {
             Some(Revision { number, result, .. }) => Self::Existing { number: *number, result: *result },
             None => Self::New(history.next_number()),
         }
@@ -243,9 +242,9 @@ impl Cleanup {
         let revisions = live.history.to_prune(current, plan, policy.revision_history);
         let configuration = unplanned.iter().map(|(id, _)| *id).filter(|id| is_configuration(id));
         let names: BTreeSet<&str> = configuration.map(|id| id.name.as_str()).collect();
-        let mut referenced = live.history.referenced_names(&revisions, &names);
-        referenced.extend(live.referenced.iter().filter(|name| names.contains(name.as_str())).cloned());
-        let candidates = prune_candidates(unplanned, &referenced, policy.delete_data);
+        let by_revisions = live.history.referenced_names(&revisions, &names);
+        let referenced = ReferencedNames { by_revisions: &by_revisions, by_pods: live.referenced };
+        let candidates = prune_candidates(&plan.set.name, unplanned, referenced, policy.delete_data);
         let inventory_is_exact = live.parent.is_some_and(|parent| {
             let planned = plan.members.iter().map(|member| &member.id);
             let members: Vec<&ObjectId> =
@@ -377,7 +376,7 @@ fn with_set_label(mut manifest: Value, set: &ApplySet) -> Value {
 mod tests {
     use super::*;
     use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, KindInfo};
-    use crate::object::labels::MANAGER;
+    use crate::object::labels::{self, Component, MANAGER};
     use crate::plan::inventory::revision::{self, read_all};
     use crate::plan::inventory::set_key;
     use crate::plan::inventory::snapshot::Snapshot;
@@ -401,12 +400,15 @@ mod tests {
         CONFIG_MAP.id("n", name)
     }
 
-    /// Builds a ConfigMap: `a=1` has the name `a` and the datum 1.
+    /// Builds a ConfigMap: `a=1` has the name `a` and the datum 1. One whose name begins with `oh-` is the application's.
     fn member(text: &str) -> Member {
         let (name, datum) = text.split_once('=').unwrap();
-        let manifest = json!({
+        let mut manifest = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": "n" }, "data": { "datum": datum },
         });
+        if name.starts_with("oh-") {
+            manifest["metadata"]["labels"] = json!(labels::member_labels("oh", Component::App));
+        }
         Member { id: id(name), kind: CONFIG_MAP, manifest }
     }
 
@@ -514,13 +516,12 @@ mod tests {
     }
 
     #[test]
-    fn rejected_attempt_leaves_the_good_revision_deployed() {
+    fn deploy_after_a_failed_attempt_is_a_revision_of_its_own() {
         let mut case = deployed(&["a=1"], RevisionResult::Good);
-        case.revisions.push(revision(2, RevisionResult::Failed, &plan(&["a=2"])));
-        let good = RevisionChange::Existing { number: 1, result: RevisionResult::Good };
-        assert_eq!(case.changes_to(&["a=1"]).revision, good, "nothing has to be sent");
-        case.members.get_mut(&id("a")).unwrap()["data"]["datum"] = json!("2");
-        assert_eq!(case.changes_to(&["a=1"]).revision, RevisionChange::New(3), "the attempt changed a");
+        case.revisions.push(revision(2, RevisionResult::Failed, &plan(&["a=1", "b=1"])));
+        let changes = case.changes_to(&["a=1"]);
+        assert_eq!((changes.revision, changes.is_empty()), (RevisionChange::New(3), false));
+        assert_eq!(sent(&changes), "", "the attempt only added b");
     }
 
     #[test]
@@ -636,14 +637,14 @@ mod tests {
 
     #[test]
     fn unreferenced_configuration_is_deleted() {
-        let mut case = deployed(&["config-1=1"], RevisionResult::Good);
-        let to_second = |case: &Case| deleted(&case.changes_to(&["config-2=1"]), RevisionResult::Good);
+        let mut case = deployed(&["oh-config-1=1"], RevisionResult::Good);
+        let to_second = |case: &Case| deleted(&case.changes_to(&["oh-config-2=1"]), RevisionResult::Good);
         assert!(to_second(&case).is_empty(), "revision 1 is kept");
         case.policy.revision_history = 0;
-        assert_eq!(to_second(&case), ["config-1"]);
-        case.referenced = BTreeSet::from(["config-1".to_owned()]);
+        assert_eq!(to_second(&case), ["oh-config-1"]);
+        case.referenced = BTreeSet::from(["oh-config-1".to_owned()]);
         assert!(to_second(&case).is_empty(), "a pod mounts it");
-        let mut changes = case.changes_to(&["config-2=1"]);
+        let mut changes = case.changes_to(&["oh-config-2=1"]);
         let history = History::new(case.revisions.clone());
         let unreferenced = BTreeSet::new();
         let live = Live {
@@ -654,7 +655,16 @@ mod tests {
             referenced: &unreferenced,
         };
         changes.update_cleanup(live, &case.policy);
-        assert_eq!(deleted(&changes, RevisionResult::Good), ["config-1"], "the pod was replaced");
+        assert_eq!(deleted(&changes, RevisionResult::Good), ["oh-config-1"], "the pod was replaced");
+    }
+
+    #[test]
+    fn extra_config_map_is_deleted_at_once() {
+        let mut case = deployed(&["a=1", "mine=1"], RevisionResult::Good);
+        let changes = case.changes_to(&["a=1"]);
+        assert_eq!(deleted(&changes, RevisionResult::Good), ["mine"], "revision 1 has its content");
+        case.referenced = BTreeSet::from(["mine".to_owned()]);
+        assert!(deleted(&case.changes_to(&["a=1"]), RevisionResult::Good).is_empty(), "a pod mounts it");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::evaluate::object_health;
@@ -53,7 +53,7 @@ pub struct ComponentHealth {
     pub desired: u32,
     /// The number of ready pods, of any revision.
     pub ready: u32,
-    /// The image of its first container.
+    /// The image of the application's container, or of the first one.
     pub image: String,
     /// The digest of that image in a running pod: `sha256:…`.
     pub digest: Option<String>,
@@ -161,9 +161,6 @@ pub fn health(observed: &ObservedState, expected: &[Expected], extras: &BTreeSet
         }
     }
     let endpoints = endpoints(observed);
-    for service in endpoints.iter().filter(|it| it.ready == 0 && is_expected(expected, &it.service)) {
-        degraded.push(format!("service/{} has no ready endpoint", service.service));
-    }
     let verdict = if components.iter().all(|component| extras.contains(&component.id)) {
         HealthVerdict::Absent
     } else if !down.is_empty() {
@@ -175,10 +172,6 @@ pub fn health(observed: &ObservedState, expected: &[Expected], extras: &BTreeSet
         HealthVerdict::Healthy
     };
     Health { verdict, components, claims, endpoints }
-}
-
-fn is_expected(expected: &[Expected], service: &str) -> bool {
-    expected.iter().any(|it| it.id.group.is_empty() && it.id.kind == "Service" && it.id.name == service)
 }
 
 fn component(observed: &ObservedState, expected: &Expected, health: &ObjectHealth) -> ComponentHealth {
@@ -212,7 +205,7 @@ fn component(observed: &ObservedState, expected: &Expected, health: &ObjectHealt
     };
     let pods: Vec<&Pod> = pods.into_iter().filter(|pod| !pod_facts::has_failed(pod)).collect();
     let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok()).unwrap_or_default();
-    let image = template.and_then(|template| first_image(template.spec.as_ref()?)).unwrap_or_default();
+    let image = template.and_then(|template| main_image(template.spec.as_ref()?)).unwrap_or_default();
     ComponentHealth {
         id: expected.id.clone(),
         name: metadata.and_then(component_label).unwrap_or(&expected.id.name).to_owned(),
@@ -230,16 +223,26 @@ fn component_label(metadata: &ObjectMeta) -> Option<&str> {
     metadata.labels.as_ref()?.get("app.kubernetes.io/component").map(String::as_str)
 }
 
-fn first_image(spec: &PodSpec) -> Option<&str> {
-    spec.containers.first()?.image.as_deref()
+/// The container of the application.
+const APP_CONTAINER: &str = "openhands";
+
+/// Returns the application's container; of another workload the first one. Somebody may have put a container before it.
+fn main_container(spec: &PodSpec) -> Option<&Container> {
+    let own = spec.containers.iter().find(|container| container.name == APP_CONTAINER);
+    own.or_else(|| spec.containers.first())
 }
 
-/// Returns the digest of the first container's image, if the container runs `image`. The image id has the form
+fn main_image(spec: &PodSpec) -> Option<&str> {
+    main_container(spec)?.image.as_deref()
+}
+
+/// Returns the digest of the main container's image, if the container runs `image`. The image id has the form
 /// `repo@sha256:…`; for a loaded image it is the digest alone.
 fn digest(pod: &Pod, image: &str) -> Option<String> {
-    pod.spec.as_ref().and_then(first_image).filter(|own_image| *own_image == image)?;
-    let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
-    let id = status.image_id.rsplit('@').next()?;
+    let container = main_container(pod.spec.as_ref()?)?;
+    let mut statuses = pod.status.as_ref()?.container_statuses.iter().flatten();
+    let status = statuses.find(|status| status.name == container.name)?;
+    let id = status.image_id.rsplit('@').next().filter(|_| container.image.as_deref() == Some(image))?;
     id.starts_with("sha256:").then(|| id.to_owned())
 }
 
@@ -267,6 +270,14 @@ fn claim_health(expected: &Expected, claim: &PersistentVolumeClaim, health: &Obj
         capacity: capacity.or(request).map(|quantity| quantity.0.clone()),
         class: spec.and_then(|spec| spec.storage_class_name.clone()).filter(|class| !class.is_empty()),
         message: health.message.clone(),
+    }
+}
+
+impl ObservedState {
+    /// Returns the number of ready endpoints of each Service whose `EndpointSlice`s were observed.
+    #[must_use]
+    pub fn ready_endpoints(&self) -> BTreeMap<String, usize> {
+        endpoints(self).into_iter().map(|endpoints| (endpoints.service, endpoints.ready)).collect()
     }
 }
 

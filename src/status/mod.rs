@@ -7,18 +7,16 @@
 //! Evaluation:
 //! - `evaluate`: the health of each object → the verdict: ready, waiting, or failed.
 //! - `rules`: the health of one object, with a rule for each kind.
-//! - `verdict`: the expected objects, and the result of the evaluation.
-//! - `finding`: one cause of failure, with its evidence.
+//! - `verdict`: the expected objects, and the result of the evaluation. `finding`: one cause, with its evidence.
 //!
 //! Outside of a rollout:
 //! - `health`: the health of a set for `handsctl status`. `audit`: states of a running set that no rollout evaluates.
 //! - `next_command`: findings → commands that fix them.
 //! - `log_lines`: the end of a log, without its repetitions. `looked_up`: objects read for a finding → its evidence.
 //! - `threshold`: metrics, compared with `[deploy.thresholds]`.
-//! - `rejected`: Deployments whose pods the API server has rejected.
+//! - `rejected`: Deployments whose pods the API server has rejected. `unwatched`: kinds that no rule evaluates.
 //! - `sandbox`: the sandboxes of conversations: which have ended, and which a stop of the application concerns.
 //! - `replaced_images`: pods that run an earlier build of their image.
-//! - `unwatched`: kinds that no rule evaluates.
 //! - `in_use`: names of ConfigMaps and Secrets that the running pods refer to.
 
 mod audit;

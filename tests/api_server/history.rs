@@ -71,6 +71,35 @@ fn refused_deploy_leaves_history_alone() {
 }
 
 #[test]
+fn automatic_rollback_that_only_removes_an_object_is_recorded() {
+    let namespace = Bed::shared().namespace("added-object");
+    namespace.config("[deploy]\nextra_manifests = [\"extra.yaml\"]\n");
+    let write = |text: &str| std::fs::write(namespace.folder.path().join("extra.yaml"), text).unwrap();
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: own }\n";
+    write(&format!("{map}data: {{ a: \"1\" }}\n"));
+    deploy(&namespace, &[], &[]).exits(0);
+    let second = format!("{map}data: {{ a: \"2\" }}\n");
+    write(&second);
+    deploy(&namespace, &[], &[]).exits(0);
+    write(&format!(
+        "{second}---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: added }}\nspec:\n  selector: {{ matchLabels: {{ a: b }} }}\n  \
+         template:\n    metadata: {{ labels: {{ a: b }} }}\n    spec: {{ containers: [{{ name: c, image: \"example.com/simulate-image-pull-backoff:1\" }}] }}\n"
+    ));
+    deploy(&namespace, &[], &[]).exits(9).says("rolled back to revision 2");
+    assert!(!namespace.has("deployment/added"));
+    assert_eq!(outcomes(&namespace), results(&[(4, "good"), (3, "failed"), (1, "good")]));
+    namespace.handsctl(&["status"]).exits(0).prints(" · revision 4, ").never_says("failed");
+    let run = namespace.handsctl(&["history"]).exits(0);
+    run.prints("rollback to 2")
+        .prints("deployment.apps/added removed")
+        .prints("configmap/own changed, deployment.apps/added added (since 1)");
+    namespace.handsctl(&["rollback"]).exits(0).says("rollback to 1");
+    assert_eq!(namespace.bed.get(&["configmap", "own", "-n", &namespace.name])["data"]["a"], "1");
+    write(&second);
+    deploy(&namespace, &[], &["--dry-run"]).exits(0).says("configmap/own");
+}
+
+#[test]
 fn failed_drift_repair_leaves_revision_good() {
     let namespace = Bed::shared().namespace("drift-good");
     deploy(&namespace, &[], &[]).exits(0);

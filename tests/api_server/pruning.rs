@@ -207,3 +207,36 @@ fn policy_of_former_namespace_is_kept_while_sandboxes_run() {
     namespace.handsctl(&["deploy"]).exits(0).says("networkpolicy.networking.k8s.io/oh pruned");
     assert!(!boxes.has("networkpolicy/oh"));
 }
+
+#[test]
+fn extra_config_map_is_pruned_at_once_unless_a_pod_uses_it() {
+    let namespace = Bed::shared().namespace("prune-extra");
+    let write = |text: &str| std::fs::write(namespace.folder.path().join("extra.yaml"), text).unwrap();
+    let map = |name: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name} }}\ndata: {{ a: b }}\n---\n")
+    };
+    let volume = "volumes: [{ name: used, configMap: { name: used } }]";
+    let workload = format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: own }}\nspec:\n  selector: {{ matchLabels: {{ a: b }} }}\n  template:\n    \
+         metadata: {{ labels: {{ a: b }} }}\n    spec:\n      containers: [{{ name: c, image: busybox }}]\n      {volume}\n"
+    );
+    namespace.config("[deploy]\nextra_manifests = [\"extra.yaml\"]\n");
+    write(&[map("plain"), map("used"), workload.clone()].concat());
+    namespace.handsctl(&["deploy"]).exits(0);
+    write(&workload);
+    let why =
+        "configmap/used kept: a pod or a ReplicaSet still uses it; the first deploy after that deletes it";
+    namespace.handsctl(&["deploy"]).exits(0).says("configmap/plain pruned").says(why);
+    assert!(!namespace.has("configmap/plain") && namespace.has("configmap/used"));
+    namespace.handsctl(&["deploy"]).exits(0).says(why);
+    // The revision has the content of both.
+    namespace.handsctl(&["rollback"]).exits(0).says("configmap/plain created");
+    write("");
+    namespace
+        .handsctl(&["deploy"])
+        .exits(0)
+        .says("configmap/plain pruned")
+        .says("deployment.apps/own pruned");
+    namespace.handsctl(&["deploy"]).exits(0);
+    assert!(!namespace.has("configmap/used") && !namespace.has("configmap/plain"));
+}

@@ -810,7 +810,7 @@ fn secret_in_a_denial_is_hidden() {
 }
 
 /// A command on a copy of the kubeconfig in which the context does not have the name of a local cluster.
-fn on_another_cluster(namespace: &Namespace, arguments: &[&str]) -> Run {
+pub(super) fn on_another_cluster(namespace: &Namespace, arguments: &[&str]) -> Run {
     let kubeconfig = std::fs::read_to_string(&namespace.bed.kubeconfig).unwrap();
     let prod = namespace.folder.path().join("prod.yaml");
     std::fs::write(&prod, kubeconfig.replace(&namespace.bed.context, "prod")).unwrap();

@@ -384,14 +384,19 @@ fn responding_pod_is_healthy_and_silent_pod_degraded() {
     let namespace = deployed("status-alive");
     // A node that is not simulated: handsctl probes its pods, and the test plays its kubelet.
     let node = BareNode::new(&namespace);
-    let patch = json!({"spec": {"template": {"spec": {"nodeName": node.0}}}}).to_string();
+    // The test plays the pod. The API server does not proxy to loopback, so the test listens on another address.
+    let address = local_address();
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let ports =
+        json!([{ "containerPort": 3000, "$patch": "delete" }, { "containerPort": port, "name": "http" }]);
+    let pod = json!({ "nodeName": node.0, "containers": [{ "name": "openhands", "ports": ports }] });
+    let patch = json!({ "spec": { "template": { "spec": pod } } }).to_string();
     kubectl(&namespace, &["patch", "deployment/oh", "-p", &patch]);
     let on_node = format!("--field-selector=spec.nodeName={}", node.0);
     let get_pod = &["get", "pods", "-n", &namespace.name, &on_node, "-o", "name"][..];
     wait_for_output(namespace.bed, get_pod, |text| text.starts_with("pod/"));
     let pod = namespace.bed.kubectl(get_pod);
-    // The test plays the pod. The API server does not proxy to loopback, so the test listens on another address.
-    let address = local_address();
     let conditions = ["Ready", "ContainersReady"].map(|kind| json!({"type": kind, "status": "True"}));
     let state = json!({"status": {
         "phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions,
@@ -399,8 +404,7 @@ fn responding_pod_is_healthy_and_silent_pod_degraded() {
     let state = state.to_string();
     kubectl(&namespace, &["patch", pod.trim(), "--subresource=status", "--type=strategic", "-p", &state]);
     wait_for_ready(&namespace, "1");
-    let listener = TcpListener::bind((address, 0)).unwrap();
-    point_service_to(&namespace, listener.local_addr().unwrap());
+    wait_for_endpoint(&namespace, listener.local_addr().unwrap());
 
     let responder = std::thread::spawn({
         let listener = listener.try_clone().unwrap();
@@ -435,11 +439,8 @@ fn responding_pod_is_healthy_and_silent_pod_degraded() {
     );
 }
 
-/// Points the Service to this port.
-fn point_service_to(namespace: &Namespace, address: SocketAddr) {
-    let ports =
-        json!([{"op": "replace", "path": "/spec/ports/0/targetPort", "value": address.port()}]).to_string();
-    kubectl(namespace, &["patch", "service/oh", "--type=json", "-p", &ports]);
+/// Waits until the Service leads to this address.
+fn wait_for_endpoint(namespace: &Namespace, address: SocketAddr) {
     let path = "jsonpath={.items[*].endpoints[*].addresses[*]}:{.items[*].ports[*].port}";
     let expected = address.to_string();
     wait_for_output(namespace.bed, &["get", "endpointslices", "-n", &namespace.name, "-o", path], |text| {

@@ -144,6 +144,7 @@ mod tests {
     use crate::event::Receiver;
     use crate::object::kind::DEPLOYMENT;
     use crate::plan::inventory::apply_set::PART_OF;
+    use crate::plan::inventory::prune::ConfigurationUser;
 
     const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/n/deployments";
 
@@ -158,7 +159,8 @@ mod tests {
         let (events, receiver) = Events::channel();
         let set = ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() };
         let id = DEPLOYMENT.id("n", "helper");
-        let candidates = [PruneCandidate { id, object: helper(), is_referenced: false, delete_data: false }];
+        let candidates =
+            [PruneCandidate { id, object: helper(), user: ConfigurationUser::Nothing, delete_data: false }];
         let deadline = Instant::now() + Duration::from_secs(900);
         tokio::join!(wait_until_gone(&api, &set, &candidates, &[], deadline, &events), async {
             let mut streams = server.open_watches(1, |_| vec![helper()]).await;
@@ -197,7 +199,7 @@ mod tests {
         let id = DEPLOYMENT.id("n", "helper");
         let object = labelled(json!({}), member());
         let candidates =
-            [PruneCandidate { id: id.clone(), object, is_referenced: false, delete_data: false }];
+            [PruneCandidate { id: id.clone(), object, user: ConfigurationUser::Nothing, delete_data: false }];
         for (live, is_kept) in [
             (labelled(json!({ "handsctl.dev/prune": "disabled" }), member()), true),
             (labelled(json!({}), json!({})), false),

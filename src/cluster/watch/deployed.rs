@@ -18,7 +18,8 @@ use crate::cluster::client::api::{Api, ApiError};
 use crate::cluster::client::discovery;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::{
-    CLAIM, CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, KindInfo, LEASE, NAMESPACE, POD, REPLICA_SET, SECRET,
+    CLAIM, CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, INGRESS, KindInfo, LEASE, NAMESPACE, POD, REPLICA_SET,
+    SECRET, SERVICE,
 };
 use crate::object::{ObjectId, labels, managed_fields};
 use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
@@ -283,6 +284,26 @@ pub async fn read_by_name(
         }
     }
     Ok(objects)
+}
+
+/// Lists the Services and Ingresses of the set's namespace, of whomever. Those that the account may not list are left out:
+/// it may not list the set's own either, which is reported.
+///
+/// # Errors
+/// Fails if the server is unreachable.
+pub async fn list_routes(api: &Api, set: &ApplySet) -> Result<Vec<(ObjectId, Value)>> {
+    let namespace = set.namespace.as_str();
+    let scopes = [SERVICE, INGRESS].map(|kind| observed_set::scope(kind, namespace, String::new(), true));
+    let (lists, _) = list_all(api, &scopes).await?;
+    let objects = scopes.iter().zip(lists).flat_map(|(scope, items)| {
+        items.into_iter().filter_map(|mut item| {
+            let id = scope.kind.id(namespace, item["metadata"]["name"].as_str()?);
+            // A list does not repeat the kind of its items.
+            item["kind"] = scope.kind.kind.into();
+            Some((id, item))
+        })
+    });
+    Ok(objects.collect())
 }
 
 fn read_error(error: ApiError, id: &ObjectId) -> Error {

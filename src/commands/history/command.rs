@@ -23,7 +23,7 @@ use crate::session::step::Deadline;
 /// List what was deployed when and by whom, newest first
 ///
 /// CHANGED has the keys of config.toml in which a revision differs from the kept one before it, and objects where no
-/// key is known to set the difference. BY is the user of the CI system, if one made the revision. NOTE has the id of
+/// key is known to set the difference. `(since 7)` names that revision where others between the two are not kept. BY is the user of the CI system, if one made the revision. NOTE has the id of
 /// the failure, the revision that a rollback restored, and the text of `--note`. With a number: that revision's objects
 /// and its differences in full.
 #[derive(Debug, Clone, Args)]
@@ -158,7 +158,14 @@ fn changes(recorded: &RecordedHistory, revision: &Revision) -> Option<RevisionCh
 
 /// Returns `llm.model, deploy.host +1`; empty if there is nothing to compare with.
 fn changed_text(recorded: &RecordedHistory, revision: &Revision) -> String {
-    changes(recorded, revision).map_or_else(String::new, |changes| first_names(&changes.changed))
+    changes(recorded, revision)
+        .map_or_else(String::new, |changes| names_since(&changes.changed, changes.from, changes.to))
+}
+
+/// Names the revision that the comparison is with, unless it is the one right before: those between are not kept.
+fn names_since(names: &[String], from: u64, to: u64) -> String {
+    let names = first_names(names);
+    if to == from + 1 { names } else { format!("{names} (since {from})") }
 }
 
 fn first_names(names: &[String]) -> String {
@@ -333,5 +340,7 @@ mod tests {
         assert_eq!(first_names(&names(2)), "llm.model, deploy.host");
         assert_eq!(first_names(&names(1)), "llm.model");
         assert_eq!(first_names(&[]), "nothing");
+        assert_eq!(names_since(&names(1), 7, 8), "llm.model");
+        assert_eq!(names_since(&names(1), 7, 10), "llm.model (since 7)");
     }
 }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::pods;
 use crate::catalogue::Id;
 use crate::cluster::watch::deployed::{DeployedMembers, SetRecord};
-use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, NAMESPACE};
+use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, NAMESPACE};
 use crate::object::{ObjectId, deletion, labels};
 use crate::phrase;
 use crate::plan::Member;
@@ -16,7 +17,9 @@ use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::presence;
 use crate::plan::inventory::revision::RevisionResult;
 use crate::plan::ownership::foreign_change::{self, ForeignChange};
+use crate::plan::ownership::foreign_exposure::{ForeignExposure, foreign_exposures};
 use crate::plan::ownership::live_exposure::{LiveExposure, Membership, live_exposures};
+use crate::plan::ownership::lost_traffic::{Backends, lost_traffic};
 use crate::plan::ownership::policy::Ownership;
 use crate::status::{self, Expected, Finding, SandboxHealth, TrackedKind};
 
@@ -30,8 +33,8 @@ pub(super) struct SetView<'a> {
     /// The named members that no list had, by name: those that exist, without content if they may not be read.
     unlabelled: &'a BTreeMap<ObjectId, Option<Value>>,
     ownership: &'a Ownership,
-    /// Whether it does not matter who reaches the application.
-    accepts_exposure: bool,
+    /// The Services and Ingresses of the namespace, of whomever; None if it does not matter who reaches the application.
+    routes: Option<&'a [(ObjectId, Value)]>,
     now: Timestamp,
     /// The members that must exist, with their manifests; None if no revision names them.
     named: Option<BTreeMap<ObjectId, &'a Value>>,
@@ -69,7 +72,7 @@ impl<'a> SetView<'a> {
         deployed: &'a DeployedMembers,
         unlabelled: &'a BTreeMap<ObjectId, Option<Value>>,
         ownership: &'a Ownership,
-        accepts_exposure: bool,
+        routes: Option<&'a [(ObjectId, Value)]>,
         now: Timestamp,
     ) -> Self {
         let named = named(record, now).map(|manifests| {
@@ -78,7 +81,7 @@ impl<'a> SetView<'a> {
                 .filter_map(|manifest| Some((ObjectId::from_object(manifest)?, manifest)))
                 .collect()
         });
-        Self { record, deployed, unlabelled, ownership, accepts_exposure, now, named }
+        Self { record, deployed, unlabelled, ownership, routes, now, named }
     }
 
     fn set(&self) -> &'a ApplySet {
@@ -125,12 +128,23 @@ impl<'a> SetView<'a> {
         let is_scaled_to_zero = zero.is_some();
         assessment.findings.extend(zero);
         assessment.notes.extend(status::paused_rollouts(state, expected));
-        if !self.accepts_exposure {
+        if let Some(routes) = self.routes {
             assessment.notes.extend(self.exposures());
+            assessment.notes.extend(self.foreign_exposures(routes));
         }
-        match &self.deployed.installer {
-            Some(manager) => assessment.notes.push(self.managed_by_others(manager)),
-            None => assessment.notes.extend(self.foreign_changes(is_scaled_to_zero)),
+        // A run may not have applied the newest revision's Service yet.
+        if !self.is_namespace_terminating() && !self.is_running() {
+            self.add_lost_traffic(&mut assessment);
+        }
+        if let Some(manager) = &self.deployed.installer {
+            assessment.notes.push(self.managed_by_others(manager));
+        } else {
+            assessment.notes.extend(self.foreign_changes(is_scaled_to_zero));
+            for (member, live) in self.live_members() {
+                let notes = pods::notes_of_workload(&member, live, self.ownership, self.now);
+                assessment.notes.extend(notes);
+            }
+            assessment.notes.extend(pods::ephemeral_containers(state, &self.set().name));
         }
         assessment
     }
@@ -202,6 +216,10 @@ impl<'a> SetView<'a> {
         }
     }
 
+    fn is_recorded(&self, id: &ObjectId) -> bool {
+        self.named.as_ref().is_some_and(|named| named.contains_key(id))
+    }
+
     fn is_named(&self, id: &ObjectId) -> bool {
         self.named.as_ref().is_none_or(|named| named.contains_key(id))
     }
@@ -253,12 +271,19 @@ impl<'a> SetView<'a> {
         Finding::new(Id::ManagedByOthers, id, message)
     }
 
-    /// Returns a note for each member of which another manager changed fields since the deploy.
-    fn foreign_changes(&self, is_scaled_to_zero: bool) -> Vec<Finding> {
-        let notes = self.named.iter().flatten().filter_map(|(id, manifest)| {
+    /// Returns the named members that exist, with the live objects.
+    fn live_members(&self) -> Vec<(Member, &Value)> {
+        let live = |(id, manifest): (&ObjectId, &&Value)| {
             let live = self.deployed.observed.members.get(id)?;
             let kind = self.set().kind_of(id)?;
-            let member = Member { id: id.clone(), kind, manifest: (*manifest).clone() };
+            Some((Member { id: id.clone(), kind, manifest: (*manifest).clone() }, live))
+        };
+        self.named.iter().flatten().filter_map(live).collect()
+    }
+
+    /// Returns a note for each member of which another manager changed fields since the deploy.
+    fn foreign_changes(&self, is_scaled_to_zero: bool) -> Vec<Finding> {
+        let notes = self.live_members().into_iter().filter_map(|(member, live)| {
             let mut changes = foreign_change::foreign_changes(&member, live, self.ownership);
             changes.retain(|change| !(is_scaled_to_zero && change.field == ".spec.replicas"));
             self.foreign_note(&member.id, &changes)
@@ -268,23 +293,52 @@ impl<'a> SetView<'a> {
 
     /// Returns a note for each member that exposes the application more than the revision does.
     fn exposures(&self) -> Vec<Finding> {
-        let live = |(id, manifest): (&ObjectId, &&Value)| {
-            let live = self.deployed.observed.members.get(id)?;
-            let member =
-                Member { id: id.clone(), kind: self.set().kind_of(id)?, manifest: (*manifest).clone() };
-            Some((member, live))
-        };
-        let live: Vec<(Member, &Value)> = self.named.iter().flatten().filter_map(live).collect();
+        let live = self.live_members();
         let live = live.iter().map(|(member, live)| (member, *live, Membership::Member));
         let set = self.set();
         let exposures = live_exposures(&set.name, &set.namespace, live);
         let note = |exposure: LiveExposure| {
             let message = format!("OpenHands has no login, and this object {}", exposure.sentence());
             let note = Finding::new(Id::ExposedByOthers, exposure.id.clone(), message);
-            let note = note.evidence(exposure.lines(self.now));
-            exposure.commands().into_iter().fold(note, Finding::hint)
+            note.evidence(exposure.lines(self.now)).hint(exposure.command())
         };
         exposures.into_iter().map(note).collect()
+    }
+
+    /// Returns a note for each object of others that exposes the application.
+    fn foreign_exposures(&self, routes: &[(ObjectId, Value)]) -> Vec<Finding> {
+        let set = self.set();
+        let members = &self.deployed.observed.members;
+        let is_member = |id: &ObjectId| members.contains_key(id) || self.is_recorded(id);
+        let pods = pods::ready_pods(&self.deployed.observed.state);
+        let exposures = foreign_exposures(&set.name, &set.namespace, routes, is_member, &pods, self.now);
+        let note = |exposure: ForeignExposure| {
+            let message = format!(
+                "OpenHands has no login, and this object, which is no part of the installation, exposes it {}",
+                exposure.by.join(" and ")
+            );
+            Finding::new(Id::ExposedByForeignObject, exposure.id.clone(), message)
+                .hint(exposure.command())
+                .evidence(exposure.evidence)
+        };
+        exposures.into_iter().map(note).collect()
+    }
+
+    /// Adds the Services and routes that do not lead to the pods.
+    fn add_lost_traffic(&self, assessment: &mut Assessment) {
+        let state = &self.deployed.observed.state;
+        let pods = pods::ready_pods(state);
+        let knows_endpoints = !self.deployed.unknown.contains(ENDPOINT_SLICE.plural)
+            && pods::are_settled(state, &self.set().name, self.now);
+        let ready_endpoints = knows_endpoints.then(|| state.ready_endpoints());
+        let backends = Backends { pods: &pods, ready_endpoints: ready_endpoints.as_ref() };
+        for lost in lost_traffic(&self.live_members(), backends, self.ownership, self.now) {
+            let id = if lost.is_service { Id::ServiceLeadsNowhere } else { Id::RouteLeadsElsewhere };
+            let message = lost.faults.join("; ");
+            let finding = Finding::new(id, lost.id.clone(), message.clone());
+            let finding = finding.evidence(lost.evidence).hint(lost.command);
+            assessment.add(format!("{}: {message}", lost.id), finding);
+        }
     }
 
     fn foreign_note(&self, id: &ObjectId, changes: &[ForeignChange]) -> Option<Finding> {

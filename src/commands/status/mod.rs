@@ -2,6 +2,7 @@
 //!
 //! - `command`: its arguments and its steps.
 //! - `read`: reads the cluster and probes the application. `assess`: compares the set with its record.
+//!   `pods`: the pods that it compares with, and what others added to them.
 //! - `wait`: reads again after each change, until the application is healthy.
 //! - `thresholds`: measures the running application and compares it with `[deploy.thresholds]`.
 //! - `print`: the report as text. `output`: the report for programs.
@@ -9,6 +10,7 @@
 mod assess;
 mod command;
 mod output;
+mod pods;
 mod print;
 mod read;
 mod thresholds;

@@ -73,9 +73,16 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     let mut deployed = deployed::open(api, &set, &record, streaming).await?;
     let now = api.clock().now();
     let missing = assess::missing(&deployed.set, &record, &deployed, now);
-    let unlabelled = deployed::read_by_name(api, &deployed.set, &missing).await?;
+    let routes = async {
+        if session.accepts_exposure() {
+            return Ok(None);
+        }
+        deployed::list_routes(api, &deployed.set).await.map(Some)
+    };
+    let (unlabelled, routes) =
+        tokio::try_join!(deployed::read_by_name(api, &deployed.set, &missing), routes)?;
     let ownership = Ownership::new(&session.settings.deploy.ownership, false, false);
-    let view = SetView::new(&record, &deployed, &unlabelled, &ownership, session.accepts_exposure(), now);
+    let view = SetView::new(&record, &deployed, &unlabelled, &ownership, routes.as_deref(), now);
     let expected = view.without_pruned(observed_set::expected_unchanged(&deployed.observed.members));
     let extras = view.extras(&expected);
     let mut health = status::health(&deployed.observed.state, &expected, &extras);
@@ -86,7 +93,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     if health.verdict != HealthVerdict::Healthy {
         (health, findings) = find_causes(session, &mut deployed, &expected, &extras).await?;
     }
-    let view = SetView::new(&record, &deployed, &unlabelled, &ownership, session.accepts_exposure(), now);
+    let view = SetView::new(&record, &deployed, &unlabelled, &ownership, routes.as_deref(), now);
     let (app, replaced) = tokio::join!(
         read_app_status(session, &deployed.observed, &health),
         replaced_images::observed(session, &deployed.observed.state)

@@ -8,7 +8,6 @@ use super::compare::{has_content, has_same_stem, stem};
 use super::difference::{DiffOutcome, Difference};
 use super::field_change::{ChangeCause, Comparison, FieldChange, Hidden, ValueChange};
 use super::field_owners::Owners;
-use super::noise::without_noise;
 use super::pointer::FieldPointer;
 use crate::object::labels::{self, SECRET_VERSION_PREFIX};
 use crate::object::references::map_strings;
@@ -85,9 +84,9 @@ fn difference(
         };
         return Some(Difference::new(id.clone(), outcome));
     };
-    let after = without_noise(after);
-    let comparison = Comparison { kind: &id.kind, manifest: &after, owners: Owners::none(), mask };
-    let mut fields = comparison.between(&without_noise(before), &after);
+    // A manifest has nothing that a server wrote, so every field counts, also its apiVersion.
+    let comparison = Comparison { kind: &id.kind, manifest: after, owners: Owners::none(), mask };
+    let mut fields = comparison.between(before, after);
     if id.kind == "Secret" && is_renamed {
         // A revision has no data of a Secret; its name has another hash of them.
         let path = FieldPointer::from_keys(&["data"]);
@@ -109,8 +108,9 @@ const fn word(outcome: &DiffOutcome) -> &'static str {
 /// Returns the keys of config.toml that a difference comes from; empty if it only follows from another object's. Fields
 /// without a key, beside others that have one, follow from those. None if no key is known.
 fn keys_of(difference: &Difference, object: &Value, keys: &FieldKeys) -> Option<Vec<String>> {
-    // Extra manifests have no label with the set's name.
-    if !object["metadata"]["labels"][labels::INSTANCE].is_string() {
+    // No key sets a field of an extra manifest.
+    let set = object["metadata"]["labels"][labels::INSTANCE].as_str()?;
+    if !labels::is_own(object, set) {
         return None;
     }
     let (kind, is_named_by_content) = (difference.id.kind.as_str(), stem(&difference.id.name).is_some());
@@ -231,6 +231,36 @@ mod tests {
         let extra = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "mine", "namespace": "n" } });
         assert_eq!(changes(&before, &with(extra.clone())).names, ["configmap/mine added"]);
         assert_eq!(changes(&with(extra), &before).names, ["configmap/mine removed"]);
+    }
+
+    #[test]
+    fn change_of_an_extra_manifest_names_its_object() {
+        let with = |image: &str, labels: Value| {
+            let container = json!({ "name": "c", "image": image, "env": [{ "name": "A", "value": image }] });
+            let extra = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": { "name": "extra", "namespace": "n", "labels": labels },
+                "spec": { "template": { "spec": { "containers": [container] } } } });
+            [members("0000000001", "gpt-4", "a:1"), vec![extra]].concat()
+        };
+        // The user may give it labels of the application.
+        for labels in [json!({}), json!({ labels::INSTANCE: "oh" }), metadata("extra")["labels"].clone()] {
+            let changes = changes(&with("a:1", labels.clone()), &with("a:2", labels));
+            assert_eq!(changes.names, ["deployment.apps/extra changed"]);
+        }
+    }
+
+    #[test]
+    fn fields_that_servers_write_elsewhere_count_in_manifests() {
+        let with = |version: &str, annotation: &str| {
+            let annotations = json!({ "kubectl.kubernetes.io/last-applied-configuration": annotation });
+            let extra = json!({ "apiVersion": version, "kind": "Gadget",
+                "metadata": { "name": "mine", "namespace": "n", "annotations": annotations } });
+            [members("0000000001", "gpt-4", "a:1"), vec![extra]].concat()
+        };
+        for (version, annotation) in [("a.example/v2", "x"), ("a.example/v1", "y")] {
+            let changes = changes(&with("a.example/v1", "x"), &with(version, annotation));
+            assert_eq!(changes.names, ["gadget.a.example/mine changed"]);
+        }
     }
 
     #[test]

@@ -190,14 +190,12 @@ impl History {
         self.revisions.iter().rev().filter(|revision| revision.is_good() && revision.snapshot.is_some())
     }
 
-    /// Returns the revision that equals the plan: the newest one, or the newest good one if nothing has to be sent,
-    /// because the attempts after it changed nothing.
+    /// Returns the revision that equals the plan: the newest one, or none. An earlier equal one is recorded anew, because
+    /// the attempts after it may have changed what runs: one that only added an object differs from it in nothing that is
+    /// sent. So the newest revision always names what runs.
     #[must_use]
-    pub fn deployed_revision(&self, plan: &Plan, nothing_to_send: bool) -> Option<&Revision> {
-        self.latest().filter(|latest| latest.has_plan(plan)).or_else(|| {
-            let newest_good = self.revisions.iter().rev().find(|revision| revision.is_good());
-            newest_good.filter(|good| nothing_to_send && good.has_plan(plan))
-        })
+    pub fn deployed_revision(&self, plan: &Plan) -> Option<&Revision> {
+        self.latest().filter(|latest| latest.has_plan(plan))
     }
 
     /// Returns the manifests of one object in the newest good revision and in all later ones, which may have been applied
@@ -276,17 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn unchanged_plan_is_the_deployed_revision() {
+    fn only_the_newest_revision_is_the_deployed_one() {
         use RevisionResult::{Failed, Good};
         let history =
             History::new(vec![revision(1, Good, "a"), revision(2, Good, "b"), revision(3, Failed, "c")]);
-        let number = |text: &str, nothing_to_send: bool| {
-            history.deployed_revision(&plan(text), nothing_to_send).map(|revision| revision.number)
-        };
-        assert_eq!(number("c", false), Some(3));
-        assert_eq!(number("b", true), Some(2), "the failed attempt changed nothing");
-        assert_eq!(number("b", false), None);
-        assert_eq!(number("a", true), None);
+        let number = |text: &str| history.deployed_revision(&plan(text)).map(|revision| revision.number);
+        assert_eq!(number("c"), Some(3));
+        assert_eq!(number("b"), None, "the history must say what runs after the failed attempt");
         assert_eq!(history.next_number(), 4);
     }
 

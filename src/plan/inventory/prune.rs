@@ -14,11 +14,35 @@ pub struct PruneCandidate {
     pub id: ObjectId,
     /// The live object as it was listed.
     pub object: Value,
-    /// Whether a kept revision, a pod or a ReplicaSet refers to it by name.
-    pub is_referenced: bool,
+    /// What still uses it.
+    pub user: ConfigurationUser,
     /// The flag `--delete-data`.
     pub delete_data: bool,
 }
+
+/// What still uses a ConfigMap or Secret that is no longer planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfigurationUser {
+    /// Nothing does, or it is of another kind.
+    Nothing,
+    /// A kept revision, a pod or a `ReplicaSet` uses the application's own configuration.
+    Application,
+    /// A pod or a `ReplicaSet` uses a ConfigMap of the user's extra manifests. A kept revision has its content, so a
+    /// rollback needs no copy of it in the cluster.
+    Pods,
+}
+
+/// The names that are still referred to.
+#[derive(Debug, Clone, Copy)]
+pub struct ReferencedNames<'a> {
+    /// By kept revisions.
+    pub by_revisions: &'a BTreeSet<String>,
+    /// By pods and `ReplicaSet`s.
+    pub by_pods: &'a BTreeSet<String>,
+}
+
+/// Why a ConfigMap of the user's extra manifests is kept, and until when.
+const USED_BY_PODS: &str = "a pod or a ReplicaSet still uses it; the first deploy after that deletes it";
 
 /// The decision about a candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +53,7 @@ pub enum PruneDecision {
     DeleteWithData,
     /// Keep it and report this reason.
     Keep(String),
-    /// Keep it: it is a ConfigMap or Secret that is still referenced.
+    /// Keep it without a report: it is configuration of the application, which rollbacks and running pods use.
     InUse,
 }
 
@@ -51,18 +75,20 @@ impl PruneCandidate {
     /// Decides about the object's current state, because it may have changed since it was listed.
     #[must_use]
     pub fn decision_for(&self, object: &Value) -> PruneDecision {
-        decide(&self.id, object, self.is_referenced, self.delete_data)
+        decide(&self.id, object, self.user, self.delete_data)
     }
 }
 
 /// Decides about a member that is not planned.
 #[must_use]
-pub fn decide(id: &ObjectId, object: &Value, is_referenced: bool, delete_data: bool) -> PruneDecision {
+pub fn decide(id: &ObjectId, object: &Value, user: ConfigurationUser, delete_data: bool) -> PruneDecision {
     if is_exempt(object) {
         return PruneDecision::Keep(format!("its annotation {} is \"disabled\"", labels::PRUNE));
     }
-    if is_configuration(id) && is_referenced {
-        return PruneDecision::InUse;
+    match user {
+        ConfigurationUser::Application => return PruneDecision::InUse,
+        ConfigurationUser::Pods => return PruneDecision::Keep(USED_BY_PODS.to_owned()),
+        ConfigurationUser::Nothing => {}
     }
     match held_data(id, object) {
         None => PruneDecision::Delete,
@@ -87,21 +113,37 @@ fn held_data(id: &ObjectId, object: &Value) -> Option<String> {
         .then(|| "its volumes are deleted with it".to_owned())
 }
 
-/// Builds the candidates for live members that the plan lacks. `referenced` are the names that other objects refer to
-/// ([`crate::object::references`]); `delete_data` is the flag `--delete-data`.
+/// Builds the candidates for live members of installation `set` that the plan lacks. `referenced` are the names that other
+/// objects refer to ([`crate::object::references`]); `delete_data` is the flag `--delete-data`.
 #[must_use]
 pub fn prune_candidates(
+    set: &str,
     unplanned: &[(&ObjectId, &Value)],
-    referenced: &BTreeSet<String>,
+    referenced: ReferencedNames<'_>,
     delete_data: bool,
 ) -> Vec<PruneCandidate> {
     let candidate = |(id, object): &(&ObjectId, &Value)| PruneCandidate {
         id: (*id).clone(),
         object: (*object).clone(),
-        is_referenced: referenced.contains(&id.name),
+        user: user_of(set, id, object, referenced),
         delete_data,
     };
     unplanned.iter().map(candidate).collect()
+}
+
+fn user_of(set: &str, id: &ObjectId, object: &Value, referenced: ReferencedNames<'_>) -> ConfigurationUser {
+    if !is_configuration(id) {
+        return ConfigurationUser::Nothing;
+    }
+    // No revision has the data of a Secret, so a rollback needs the Secret itself.
+    let is_of_application = id.kind == SECRET.kind || labels::is_own(object, set);
+    let (by_revisions, by_pods) =
+        (referenced.by_revisions.contains(&id.name), referenced.by_pods.contains(&id.name));
+    match is_of_application {
+        true if by_revisions || by_pods => ConfigurationUser::Application,
+        false if by_pods => ConfigurationUser::Pods,
+        _ => ConfigurationUser::Nothing,
+    }
 }
 
 /// Returns whether this is a ConfigMap or a Secret; pods refer to both by name.
@@ -132,7 +174,7 @@ mod tests {
     use serde_json::json;
 
     fn decision(id: &ObjectId, object: &Value, delete_data: bool) -> PruneDecision {
-        decide(id, object, id.name == "oh-config-1", delete_data)
+        decide(id, object, ConfigurationUser::Nothing, delete_data)
     }
 
     #[test]
@@ -142,9 +184,27 @@ mod tests {
     }
 
     #[test]
-    fn referenced_configuration_is_in_use() {
-        assert_eq!(decision(&CONFIG_MAP.id("n", "oh-config-1"), &json!({}), false), PruneDecision::InUse);
-        assert_eq!(decision(&INGRESS.id("n", "oh-config-1"), &json!({}), false), PruneDecision::Delete);
+    fn configuration_is_kept_by_what_uses_it() {
+        let own = json!({ "metadata": { "name": "oh-config-1",
+            "labels": labels::member_labels("oh", labels::Component::App) } });
+        let extra = json!({ "metadata": { "name": "mine" } });
+        let of = |id: ObjectId, object: &Value, by_revisions: bool, by_pods: bool| {
+            let names = |is_referenced: bool| -> BTreeSet<String> {
+                is_referenced.then(|| id.name.clone()).into_iter().collect()
+            };
+            let (by_revisions, by_pods) = (names(by_revisions), names(by_pods));
+            let referenced = ReferencedNames { by_revisions: &by_revisions, by_pods: &by_pods };
+            prune_candidates("oh", &[(&id, object)], referenced, false)[0].decision()
+        };
+        let config = || CONFIG_MAP.id("n", "oh-config-1");
+        assert_eq!(of(config(), &own, true, false), PruneDecision::InUse);
+        assert_eq!(of(config(), &own, false, true), PruneDecision::InUse);
+        assert_eq!(of(config(), &own, false, false), PruneDecision::Delete);
+        assert_eq!(of(INGRESS.id("n", "oh-config-1"), &own, true, true), PruneDecision::Delete);
+        let mine = || CONFIG_MAP.id("n", "mine");
+        assert_eq!(of(mine(), &extra, true, false), PruneDecision::Delete, "the revision has its content");
+        assert_eq!(of(mine(), &extra, true, true), PruneDecision::Keep(USED_BY_PODS.to_owned()));
+        assert_eq!(of(SECRET.id("n", "mine"), &extra, true, false), PruneDecision::InUse);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::policy::Ownership;
-use crate::object::field_path::{FieldOwner, FieldPath};
+use crate::object::field_path::{FieldOwner, FieldPath, PathStep};
 use crate::object::kind::SECRET;
 use crate::object::managed_fields;
 use crate::phrase;
@@ -38,6 +38,10 @@ pub fn foreign_changes(member: &Member, live: &Value, ownership: &Ownership) -> 
         for path in FieldPath::leaves(&entry["fieldsV1"]) {
             let Some(deployed) = path.value_in(manifest) else { continue };
             let live_value = path.value_in(live);
+            if is_variable(&path) {
+                // `foreign_pod` reports it without its value, which may be a key.
+                continue;
+            }
             let is_yielded = ownership.rule_for(member, &path) == Some(OwnershipRule::Yield);
             let field = path.to_string();
             if live_value == Some(deployed) || is_yielded || changes.iter().any(|known| known.field == field)
@@ -63,6 +67,13 @@ impl ForeignChange {
         let owner = owner_text(&self.owner, now);
         format!("{} is {live} instead of {deployed}, set by {owner}", self.field)
     }
+}
+
+/// Whether a field is one of a variable in the pod of a workload.
+fn is_variable(path: &FieldPath) -> bool {
+    let is_env =
+        |step: &PathStep| matches!(step, PathStep::Field(name) if name == "env" || name == "envFrom");
+    path.steps().iter().any(is_env)
 }
 
 /// Returns a manager with the age of its last change: `kubectl (scale) 5 m ago`.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::adoption;
 use super::foreign_change::owner_text;
+use super::restoring_patch::restoring_command;
 use crate::object::ObjectId;
 use crate::object::field_path::FieldOwner;
 use crate::plan::desired::Member;
@@ -19,8 +20,8 @@ pub struct LiveExposure {
     pub id: ObjectId,
     /// The fields, with who set each.
     fields: Vec<(ExposingField, Vec<FieldOwner>)>,
-    /// The Service's type without the exposure.
-    planned_type: String,
+    /// The command that ends the exposure.
+    command: String,
 }
 
 /// Returns the objects that expose the application `app` of this namespace more than planned. `live` are pairs of a
@@ -61,8 +62,10 @@ impl LiveExposure {
         let stays = |(_, owners): &(ExposingField, Vec<FieldOwner>)| {
             state == Membership::Member || owners.is_empty() || !owners.iter().all(is_migrated)
         };
-        let planned_type = member.manifest["spec"]["type"].as_str().unwrap_or("ClusterIP").to_owned();
-        Self { id: member.id.clone(), fields: fields.filter(stays).collect(), planned_type }
+        let fields: Vec<_> = fields.filter(stays).collect();
+        let paths = fields.iter().map(|(field, _)| &field.path);
+        let command = restoring_command(&member.id, &member.manifest, paths);
+        Self { id: member.id.clone(), fields, command }
     }
 
     /// Returns how the object exposes the application: `exposes it at its externalIPs`.
@@ -93,35 +96,10 @@ impl LiveExposure {
         self.fields.iter().map(line).collect()
     }
 
-    /// Returns the commands that end the exposure, one for each field.
+    /// Returns the command that ends the exposure: it restores each field as it is planned.
     #[must_use]
-    pub fn commands(&self) -> Vec<String> {
-        let mut commands = Vec::new();
-        for (field, _) in &self.fields {
-            let command = self.command(field);
-            if !commands.contains(&command) {
-                commands.push(command);
-            }
-        }
-        commands
-    }
-
-    fn command(&self, field: &ExposingField) -> String {
-        let Self { id, planned_type, .. } = self;
-        let on = format!("{id} -n {}", id.namespace.as_deref().unwrap_or_default());
-        let path = field.path.to_string();
-        match (path.as_str(), path.strip_prefix(".metadata.annotations.")) {
-            (".spec.type", _) => {
-                format!("kubectl patch {on} -p '{{\"spec\":{{\"type\":\"{planned_type}\"}}}}'")
-            }
-            (".spec.externalIPs", _) => {
-                format!("kubectl patch {on} -p '{{\"spec\":{{\"externalIPs\":null}}}}'")
-            }
-            (_, Some(annotation)) if field.by != ExposedBy::Clients => {
-                format!("kubectl annotate {on} {annotation}-")
-            }
-            _ => format!("kubectl edit {on}"),
-        }
+    pub fn command(&self) -> &str {
+        &self.command
     }
 }
 
@@ -160,8 +138,8 @@ mod tests {
         assert_eq!(exposure.sentence(), "exposes it at its externalIPs");
         assert_eq!(exposure.lines(now), [".spec.externalIPs has 203.0.113.7; set by kubectl-patch 5 m ago"]);
         assert_eq!(
-            exposure.commands(),
-            ["kubectl patch service/oh -n n -p '{\"spec\":{\"externalIPs\":null}}'"]
+            exposure.command(),
+            "kubectl patch service/oh -n n -p '{\"spec\":{\"externalIPs\":null}}'"
         );
         assert_eq!(exposures(&service(), &service().manifest, Membership::Member), []);
     }
@@ -175,15 +153,29 @@ mod tests {
     }
 
     #[test]
-    fn alias_of_an_ingress_is_removed_by_annotate() {
+    fn command_keeps_planned_addresses() {
+        let mut planned = service();
+        planned.manifest["spec"]["externalIPs"] = json!(["203.0.113.1"]);
+        let mut live = with_address("kubectl-patch");
+        live["spec"]["externalIPs"] = json!(["203.0.113.1", "203.0.113.7"]);
+        let found = exposures(&planned, &live, Membership::Member);
+        assert_eq!(
+            found[0].command(),
+            "kubectl patch service/oh -n n -p '{\"spec\":{\"externalIPs\":[\"203.0.113.1\"]}}'"
+        );
+    }
+
+    #[test]
+    fn alias_of_an_ingress_is_removed_alone() {
         let manifest = json!({ "kind": "Ingress", "spec": { "rules": [{ "host": "localhost", "http": { "paths": [
             { "backend": { "service": { "name": "oh" } } }] } }] } });
         let member = Member { id: INGRESS.id("n", "oh"), kind: INGRESS, manifest };
         let mut live = member.manifest.clone();
         live["metadata"]["annotations"] = json!({ "nginx.ingress.kubernetes.io/server-alias": "a.example" });
         assert_eq!(
-            exposures(&member, &live, Membership::Member)[0].commands(),
-            ["kubectl annotate ingress.networking.k8s.io/oh -n n nginx.ingress.kubernetes.io/server-alias-"]
+            exposures(&member, &live, Membership::Member)[0].command(),
+            "kubectl patch ingress.networking.k8s.io/oh -n n -p \
+             '{\"metadata\":{\"annotations\":{\"nginx.ingress.kubernetes.io/server-alias\":null}}}'"
         );
     }
 }

@@ -4,70 +4,21 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::exposing_field::{ExposedBy, ExposingField, PRIVATE_ANNOTATIONS};
+use super::exposing_pod::exposing_pod_fields;
 use super::exposure::is_contained;
 use crate::object::field_path::{FieldPath, PathStep};
 use crate::object::labels::{self, Component};
 use crate::settings::format::IpRange;
 
 /// Kinds of which a field can expose the application, and whose objects are judged as the server has them.
-const JUDGED_KINDS: &[&str] = &["Service", "Ingress", "Route"];
-/// Annotations that keep a load balancer's address private, each of one cloud. Other annotations do not decide who reaches it.
-pub const PRIVATE_ANNOTATIONS: &[(&str, &str)] = &[
-    ("networking.gke.io/load-balancer-type", "Internal"),
-    ("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type", "intranet"),
-    ("service.beta.kubernetes.io/aws-load-balancer-internal", "true"),
-    ("service.beta.kubernetes.io/aws-load-balancer-scheme", "internal"),
-    ("service.beta.kubernetes.io/azure-load-balancer-internal", "true"),
-    ("service.beta.kubernetes.io/oci-load-balancer-internal", "true"),
-    ("service.beta.kubernetes.io/openstack-internal-load-balancer", "true"),
-    ("service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type", "private"),
-];
+const JUDGED_KINDS: &[&str] = &["Service", "Ingress", "Route", "Deployment"];
 /// The ends of annotations with further hosts of an Ingress. Each ingress controller has a prefix of its own.
 const HOST_ANNOTATIONS: &[&str] = &["/server-alias", "/server-alias-regex"];
 /// The ends of annotations that give a load balancer a public address with this value.
 const PUBLIC_ANNOTATIONS: &[(&str, &str)] = &[("alb.ingress.kubernetes.io/scheme", "internet-facing")];
 /// The value of a host or of source ranges that are absent.
 const EVERY: &str = "every one";
-
-/// How a field exposes the application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExposedBy {
-    /// A load balancer of a Service.
-    LoadBalancer,
-    /// A port of every node.
-    NodePort,
-    /// Addresses at which every node accepts the traffic.
-    ExternalIps,
-    /// The clients of a load balancer are not limited as planned.
-    Clients,
-    /// A host of an Ingress or a Route.
-    Host,
-}
-
-impl ExposedBy {
-    /// Returns the words that follow "exposes it".
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LoadBalancer => "by a load balancer",
-            Self::NodePort => "at every node's address",
-            Self::ExternalIps => "at its externalIPs",
-            Self::Clients => "to more clients of its load balancer",
-            Self::Host => "by another host",
-        }
-    }
-}
-
-/// A field by which an object exposes the application.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ExposingField {
-    /// The field. The object may lack it: it then has no limit.
-    pub path: FieldPath,
-    /// The value that exposes: a type, an address, a host.
-    pub value: String,
-    /// How it exposes.
-    pub by: ExposedBy,
-}
 
 /// Returns whether an object of this kind is judged.
 #[must_use]
@@ -171,11 +122,13 @@ fn lost_private_annotations(manifest: &Value, live: &Value, app: &str) -> Vec<Ex
 }
 
 /// Returns the fields by which an object exposes the application.
-pub(super) fn exposing_fields(object: &Value, app: &str, services: &BTreeSet<String>) -> Vec<ExposingField> {
+#[must_use]
+pub fn exposing_fields(object: &Value, app: &str, services: &BTreeSet<String>) -> Vec<ExposingField> {
     let spec = &object["spec"];
     match object["kind"].as_str().filter(|_| !is_of_knative(object)) {
         Some("Service") if selects_app(&spec["selector"], app) => exposing_service_fields(spec),
         Some("Ingress") if names_service(spec, services) => exposing_ingress_fields(object, services),
+        Some("Deployment") => exposing_pod_fields(object, app),
         Some("Route") if names_service(spec, services) => {
             let host = spec["host"].as_str().map_or_else(|| EVERY.to_owned(), str::to_owned);
             vec![field(&["spec", "host"], &host, ExposedBy::Host)]

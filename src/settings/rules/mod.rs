@@ -4,13 +4,16 @@
 //! - `bounds`: quota and limit range. `scheduling`: tolerations. `state`: the store and the database of the
 //!   application.
 //! - `exposure`: an application without a login that others reach. `extra_exposure`: the same by an extra manifest.
-//!   `exposing_fields`: the fields by which an object exposes it.
+//!   `exposing_fields`: the fields by which an object exposes it. `exposing_pod`: those of a pod. `exposing_field`: one of
+//!   them.
 //! - `local_addresses`: URLs of this computer.
 //! - `models`: named models and condensers. `servers`: MCP servers.
 
 mod bounds;
 pub(super) mod checker;
+pub(super) mod exposing_field;
 pub(super) mod exposing_fields;
+mod exposing_pod;
 pub(super) mod exposure;
 mod extra_exposure;
 mod local_addresses;
