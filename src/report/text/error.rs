@@ -46,8 +46,22 @@ pub(crate) fn problem(error: &Error, severity: Severity, style: Style) -> String
     let (title, snippet) = diagnostic::parts(severity, error.id(), error.message(), span, style);
     let settings = settings(error.keys(), shown);
     let lines = error.facts().iter().map(|fact| (fact.label, fact.text.as_str()));
-    let facts = facts(lines.chain(settings.iter().map(|setting| ("setting", setting.as_str()))), style);
+    let lines = lines.chain(settings.iter().map(|setting| ("setting", setting.as_str())));
+    let others: Vec<String> = error.others().iter().map(other_text).collect();
+    let facts = facts(lines.chain(others.iter().map(|other| ("also", other.as_str()))), style);
     format!("{title}{facts}{snippet}{}", causes_and_hints(&error.causes(), error.hints(), style))
+}
+
+/// Formats a further error of the same check: what failed, why, and the keys that cause it. Its hints are those of the
+/// whole error.
+pub(super) fn other_text(error: &Error) -> String {
+    let id = if error.id().entry().key.is_some() { format!(" [{}]", error.id()) } else { String::new() };
+    let facts = error.facts().iter().map(|fact| {
+        if fact.text.contains('\n') { fact.text.clone() } else { format!("{} {}", fact.label, fact.text) }
+    });
+    let keys = settings(error.keys(), None).into_iter().map(|setting| format!("setting {setting}"));
+    let lines = std::iter::once(format!("{}{id}", error.message()));
+    lines.chain(error.causes()).chain(facts).chain(keys).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns the first key that the user set: its line is shown.
@@ -164,6 +178,8 @@ pub(crate) struct ErrorObject<'a> {
     id: &'static str,
     exit: u8,
     message: &'a str,
+    /// The rejected object; null if the error is about no single object.
+    object: Option<ObjectRef<'a>>,
     facts: Vec<FactObject<'a>>,
     causes: Vec<String>,
     hints: &'a [String],
@@ -171,12 +187,46 @@ pub(crate) struct ErrorObject<'a> {
     keys: Vec<KeyObject<'a>>,
     diagnostics: Vec<DiagnosticObject<'a>>,
     conflicts: Vec<ConflictObject<'a>>,
+    /// The further errors of the same check. Their hints are among `hints`.
+    also: Vec<OtherError<'a>>,
+}
+
+/// A further error of the same check: the server rejects several objects.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OtherError<'a> {
+    id: &'static str,
+    exit: u8,
+    message: &'a str,
+    object: Option<ObjectRef<'a>>,
+    facts: Vec<FactObject<'a>>,
+    causes: Vec<String>,
+    keys: Vec<KeyObject<'a>>,
+}
+
+impl<'a> OtherError<'a> {
+    fn new(error: &'a Error) -> Self {
+        Self {
+            id: error.id().code(),
+            exit: error.kind().exit_code(),
+            message: error.message(),
+            object: error.rejected().map(ObjectRef::of_rejected),
+            facts: FactObject::all(error),
+            causes: error.causes(),
+            keys: error.keys().iter().map(KeyObject::new).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct FactObject<'a> {
     label: &'a str,
     text: &'a str,
+}
+
+impl<'a> FactObject<'a> {
+    fn all(error: &'a Error) -> Vec<Self> {
+        error.facts().iter().map(|fact| Self { label: fact.label, text: &fact.text }).collect()
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -234,11 +284,8 @@ impl<'a> ErrorObject<'a> {
             id: error.id().code(),
             exit: error.kind().exit_code(),
             message: error.message(),
-            facts: error
-                .facts()
-                .iter()
-                .map(|fact| FactObject { label: fact.label, text: &fact.text })
-                .collect(),
+            object: error.rejected().map(ObjectRef::of_rejected),
+            facts: FactObject::all(error),
             causes: error.causes(),
             hints: error.hints(),
             location: error.location().map(Position::new),
@@ -258,6 +305,7 @@ impl<'a> ErrorObject<'a> {
                 })
                 .collect(),
             conflicts: error.conflicts().iter().map(ConflictObject::new).collect(),
+            also: error.others().iter().map(OtherError::new).collect(),
         }
     }
 }
