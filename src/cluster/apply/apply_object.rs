@@ -163,7 +163,10 @@ impl ObjectApplier<'_> {
                     match self.patch(member, &manifest, target.mode, true).await {
                         Ok(response) => return Ok(response),
                         Err(error) if error.code() == Some(409) => {}
-                        Err(error) => return Err(apply_error(error, &member.id)),
+                        Err(error) => {
+                            let target = ApplyTarget { object: &live, ..target };
+                            return Self::after_rejection(error, member, &manifest, target);
+                        }
                     }
                 }
             }
@@ -412,9 +415,8 @@ fn port_clash_error(id: &ObjectId, clashes: &[PortClash]) -> Error {
     let texts: Vec<String> = clashes.iter().map(PortClash::text).collect();
     let message = format!("cannot apply {}: {}", id.with_namespace(), texts.join("; "));
     let error = Error::new(Id::FieldConflict, Kind::Ownership, message);
-    let error = clashes
-        .iter()
-        .fold(error, |error, clash| error.hint(format!("to give up that port: {}", clash.command(id))));
+    let ports = if clashes.len() == 1 { "that port" } else { "those ports" };
+    let error = error.hint(format!("to give up {ports}: {}", port_clash::command(id, clashes)));
     error.hint("handsctl deploy --force-conflicts then overwrites the other fields of the port")
 }
 
