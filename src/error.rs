@@ -295,6 +295,12 @@ impl Error {
         Self::new(Id::Io, Kind::Internal, action).caused_by(source)
     }
 
+    /// Creates an error about a file that the user can repair: it cannot be read, written or created. `action` is "cannot
+    /// read ~/.kube/config".
+    pub fn file(action: impl Into<String>, source: std::io::Error) -> Self {
+        Self::new(Id::Io, Kind::Prerequisite, action).caused_by(source)
+    }
+
     /// Adds a hint: a command to run next, or a fact that decides what to do. A hint is added only once.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
