@@ -216,10 +216,10 @@ impl RepeatedFlags {
         let with_value =
             with_value.map(|(flag, value)| (flag, format!("{} {}", flag.forms()[0], quoted(&value))));
         let context = global.chosen_context.get().or(global.context.as_ref()).cloned();
-        let kubectl = one(GlobalFlag::Context, &context).into_iter().chain(one(GlobalFlag::Kubeconfig, &kubeconfig));
-        let kubectl = kubectl.fold(String::new(), |all, (flag, value)| {
-            all + flag.forms()[0] + " " + &quoted(&value) + " "
-        });
+        let kubectl =
+            one(GlobalFlag::Context, &context).into_iter().chain(one(GlobalFlag::Kubeconfig, &kubeconfig));
+        let kubectl = kubectl
+            .fold(String::new(), |all, (flag, value)| all + flag.forms()[0] + " " + &quoted(&value) + " ");
         let in_cluster =
             global.in_cluster.then(|| (GlobalFlag::InCluster, GlobalFlag::InCluster.forms()[0].to_owned()));
         Self { flags: with_value.chain(in_cluster).collect(), cluster: global.cluster.clone(), kubectl }

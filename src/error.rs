@@ -364,7 +364,12 @@ impl Error {
             source: source.map(|source| source as Source),
             raw: self.0.raw.iter().map(|text| change(text)).collect(),
             // As a trait object: the type of a closure that contains itself has no end.
-            others: self.0.others.iter().map(|other| other.map_texts(&change as &dyn Fn(&str) -> String)).collect(),
+            others: self
+                .0
+                .others
+                .iter()
+                .map(|other| other.map_texts(&change as &dyn Fn(&str) -> String))
+                .collect(),
         }))
     }
 
@@ -416,7 +421,8 @@ impl Error {
     #[must_use]
     pub fn with_others(self, others: impl IntoIterator<Item = Self>) -> Self {
         others.into_iter().fold(self, |mut first, other| {
-            first = other.hints().iter().fold(first, Self::hint).conflicting(other.conflicts().iter().cloned());
+            first =
+                other.hints().iter().fold(first, Self::hint).conflicting(other.conflicts().iter().cloned());
             first.0.others.push(other);
             first
         })
@@ -687,12 +693,17 @@ mod tests {
     #[test]
     fn others_keep_their_cause_and_add_their_hints_once() {
         let error = |name: &str, hint: &str| {
-            Error::new(Id::Rejected, Kind::Rejected, format!("cannot apply {name}")).caused_by("why").hint(hint)
+            Error::new(Id::Rejected, Kind::Rejected, format!("cannot apply {name}"))
+                .caused_by("why")
+                .hint(hint)
         };
         let all = error("a", "same").with_others([error("b", "same"), error("c", "other")]);
         assert_eq!(all.hints(), ["same", "other"]);
         assert_eq!(all.others()[1].causes(), ["why"]);
-        let text = all.map_hints(|hint| format!("<{hint}>")).map_texts(|text| text.replace("why", "**")).evidence_text();
+        let text = all
+            .map_hints(|hint| format!("<{hint}>"))
+            .map_texts(|text| text.replace("why", "**"))
+            .evidence_text();
         assert!(text.contains("cannot apply c\ncaused by: **"), "{text}");
         let located = error("a", "").with_others([error("b", "")]).map_each(|error| error.fact("seen", "x"));
         assert_eq!((located.facts().len(), located.others()[0].facts().len()), (1, 1));

@@ -13,9 +13,7 @@ use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::summary::{self, UndoHint};
 use crate::deploy::verify::{self, Endpoint};
-use crate::deploy::{
-    claim_guard, conversation_guard, conversations, missing_application, refusals, rollout,
-};
+use crate::deploy::{claim_guard, conversation_guard, conversations, missing_application, refusals, rollout};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Global, RolloutArgs};

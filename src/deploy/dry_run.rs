@@ -3,9 +3,9 @@
 
 use super::claim_guard::{self, CheckTime};
 use super::prepare::Preparation;
+use super::refusals;
 use super::request::DeployRequest;
 use super::summary::{UndoHint, counts, finished};
-use super::refusals;
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::refusals::CheckScope;
 use crate::command_line;

@@ -11,9 +11,8 @@ use crate::session::cluster_session::Session;
 pub(crate) async fn error(session: &Session, action: &str) -> Error {
     let set = session.set();
     let record = deployed::read_record(&session.connection.api, &set).await.ok();
-    let (revisions, parent) = record.map_or_else(Default::default, |record| {
-        (record.revisions.unwrap_or_default(), record.parent)
-    });
+    let (revisions, parent) =
+        record.map_or_else(Default::default, |record| (record.revisions.unwrap_or_default(), record.parent));
     let progress = DeployProgress::new(&revisions, parent.as_ref());
     let (name, namespace) = (&set.name, &set.namespace);
     let message = match (progress, progress.unfinished_text()) {

@@ -35,7 +35,8 @@ pub(super) fn ensure_sandboxes_allowed(settings: &Settings, state: &ClusterState
 
 /// Returns the keys that need the level, the one to change first.
 fn keys(privileged: bool, settings: &Settings) -> Vec<String> {
-    let set = ["kubernetes.privileged"].into_iter().filter(|key| privileged && settings.locate(key).is_some());
+    let set =
+        ["kubernetes.privileged"].into_iter().filter(|key| privileged && settings.locate(key).is_some());
     set.chain(["kubernetes.namespace"]).map(str::to_owned).collect()
 }
 

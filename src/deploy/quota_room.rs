@@ -75,11 +75,7 @@ fn new_objects(prepared: &Preparation) -> Vec<NewObject<'_>> {
     let set = &changes.plan.set;
     let members = changes.to_send().filter(|(_, change)| **change == Change::Create);
     let mut objects: Vec<NewObject<'_>> = members
-        .map(|(member, _)| NewObject {
-            id: member.id.clone(),
-            kind: member.kind,
-            manifest: &member.manifest,
-        })
+        .map(|(member, _)| NewObject { id: member.id.clone(), kind: member.kind, manifest: &member.manifest })
         .collect();
     let mut add = |kind: crate::object::kind::KindInfo, name: String| {
         objects.push(NewObject { id: kind.id(&set.namespace, &name), kind, manifest: &Value::Null });

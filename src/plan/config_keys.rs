@@ -174,7 +174,8 @@ fn of_fields(kind: &str, message: &str) -> Vec<String> {
     let immutable: Vec<&(&str, &str)> = mistakes.iter().filter(|(_, text)| is_immutable(text)).collect();
     let decisive = if immutable.is_empty() { mistakes.iter().collect() } else { immutable };
     for (path, text) in decisive {
-        let paths = if is_immutable(text) && !path.contains('.') { changed_fields(path, text) } else { Vec::new() };
+        let paths =
+            if is_immutable(text) && !path.contains('.') { changed_fields(path, text) } else { Vec::new() };
         let paths = if paths.is_empty() { vec![(*path).to_owned()] } else { paths };
         for path in paths {
             keys.extend(of_field(&known, kind, &path).filter(|key| !keys.contains(key)));
@@ -185,7 +186,8 @@ fn of_fields(kind: &str, message: &str) -> Vec<String> {
 
 /// Returns the path of each field that a validation names, with the text about it.
 fn field_mistakes(message: &str) -> Vec<(&str, &str)> {
-    let is_mistake = |end: usize| FIELD_MISTAKES.iter().any(|mistake| message[end + 2..].starts_with(mistake));
+    let is_mistake =
+        |end: usize| FIELD_MISTAKES.iter().any(|mistake| message[end + 2..].starts_with(mistake));
     let ends: Vec<usize> =
         message.match_indices(": ").map(|(end, _)| end).filter(|end| is_mistake(*end)).collect();
     let start_of = |end: usize| message[..end].rfind([' ', '(']).map_or(0, |space| space + 1);

@@ -329,7 +329,8 @@ mod tests {
         assert_eq!(error.kind().exit_code(), 14);
         assert!(error.hints()[0].starts_with("mv "), "nothing else is left: {error:?}");
         assert_eq!(likely_provider(&own), None);
-        for (file, expected) in [("kwokctl.yaml", LocalProvider::Kwok), ("cluster.yaml", LocalProvider::Kind)] {
+        for (file, expected) in [("kwokctl.yaml", LocalProvider::Kwok), ("cluster.yaml", LocalProvider::Kind)]
+        {
             std::fs::write(own.join(file), "").unwrap();
             assert_eq!(likely_provider(&own), Some(expected));
             let hint = provider(&own).unwrap_err().hints()[0].clone();

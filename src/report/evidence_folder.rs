@@ -6,10 +6,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::streams::DEFAULT_WIDTH;
 use super::text::diagnostic::Style;
 use super::text::error;
-use super::text::style::Palette;
+use super::text::style::{DEFAULT_WIDTH, Palette};
 use crate::catalogue::Id;
 use crate::diagnostic::Severity;
 use crate::error::{Error, Kind, Result};

@@ -505,7 +505,8 @@ fn kubectl_hints(source: &Source) -> Vec<String> {
                     continue;
                 }
                 let has_namespace = command.contains(" -n ") || command.contains(" {namespace}");
-                if !has_namespace && !KUBECTL_WITHOUT_NAMESPACE.iter().any(|known| command.starts_with(known)) {
+                if !has_namespace && !KUBECTL_WITHOUT_NAMESPACE.iter().any(|known| command.starts_with(known))
+                {
                     offenders.push(format!("{}: kubectl {command}", file.at(*line)));
                 }
             }

@@ -388,14 +388,14 @@ fn apply_error(error: ApiError, id: &ObjectId) -> Error {
         // The UID is that of the listed object: it has been deleted since, or deleted and recreated.
         ApiError::Status(status) if status.code == 409 => status_error::status_error(&action, &status)
             .hint("it was deleted meanwhile; run the command again"),
-        ApiError::Status(status) if has_immutable_selector(&status) => {
-            status_error::status_error(&action, &status)
-                .hint("a selector cannot be changed: choose another name with --name or [deploy].name")
-                .hint(format!(
-                    "or delete the object first; its pods keep running: kubectl delete {id} -n {} --cascade=orphan",
-                    id.namespace.as_deref().unwrap_or_default()
-                ))
-        }
+        ApiError::Status(status) if has_immutable_selector(&status) => status_error::status_error(
+            &action, &status,
+        )
+        .hint("a selector cannot be changed: choose another name with --name or [deploy].name")
+        .hint(format!(
+            "or delete the object first; its pods keep running: kubectl delete {id} -n {} --cascade=orphan",
+            id.namespace.as_deref().unwrap_or_default()
+        )),
         error => error.into_error(&action),
     }
     .of_rejected(id.rejected_as(&id.kind))

@@ -278,7 +278,10 @@ mod tests {
         let also: Vec<&str> = error.others().iter().map(Error::message).collect();
         assert_eq!(
             also,
-            ["cannot apply role.rbac.authorization.k8s.io/b", "cannot apply role.rbac.authorization.k8s.io/c"]
+            [
+                "cannot apply role.rbac.authorization.k8s.io/b",
+                "cannot apply role.rbac.authorization.k8s.io/c"
+            ]
         );
         assert!(combined_failure(Vec::new(), &plan).is_none());
     }

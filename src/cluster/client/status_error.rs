@@ -138,7 +138,8 @@ fn forbidden(action: &str, message: &str) -> Error {
 
 /// Returns the command that shows a quota. Its namespace is in the failed action, as in every text about an object.
 fn quota_hint(action: &str) -> String {
-    let namespace = action.split_once(" in namespace ").and_then(|(_, rest)| rest.split([' ', ',', ':']).next());
+    let namespace =
+        action.split_once(" in namespace ").and_then(|(_, rest)| rest.split([' ', ',', ':']).next());
     let namespace = namespace.map_or_else(|| "--all-namespaces".to_owned(), |name| format!("-n {name}"));
     format!("kubectl describe resourcequota {namespace} shows what is used")
 }

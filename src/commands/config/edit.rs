@@ -31,9 +31,7 @@ pub(crate) async fn run(global: &Global, streams: &Streams) -> anyhow::Result<u8
     let copy = copy_of(file.text())?;
     match edit(global, &file, &copy, streams).await {
         Ok(()) => Ok(0),
-        Err(error) => {
-            Err(if has_work(&copy, file.text()) { kept(copy, error) } else { error }.into())
-        }
+        Err(error) => Err(if has_work(&copy, file.text()) { kept(copy, error) } else { error }.into()),
     }
 }
 
@@ -112,7 +110,8 @@ fn emptied(name: &str) -> Error {
 
 /// Whether the copy is a file with work that would be lost.
 fn has_work(copy: &NamedTempFile, text: &str) -> bool {
-    std::fs::read(copy.path()).is_ok_and(|edited| !edited.trim_ascii().is_empty() && edited != text.as_bytes())
+    std::fs::read(copy.path())
+        .is_ok_and(|edited| !edited.trim_ascii().is_empty() && edited != text.as_bytes())
 }
 
 /// Keeps the copy, so that the user's work is not lost.

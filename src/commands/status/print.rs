@@ -51,13 +51,13 @@ pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) 
 /// Returns the next command of a set without a finding, whose findings would have one.
 pub(super) fn next_command(report: &StatusReport) -> Option<String> {
     let has_application = !report.health.components.is_empty();
-    if let Some(commands) = report.unfinished.as_ref().filter(|_| !has_application && report.running.is_none()) {
+    if let Some(commands) =
+        report.unfinished.as_ref().filter(|_| !has_application && report.running.is_none())
+    {
         return Some(commands.join("; "));
     }
     let command = match report.health.verdict {
-        HealthVerdict::Absent if report.running.is_some() => {
-            "handsctl status shows it once it is deployed"
-        }
+        HealthVerdict::Absent if report.running.is_some() => "handsctl status shows it once it is deployed",
         HealthVerdict::Absent => "handsctl deploy creates it",
         // There is no Deployment to restart, and no pod with a log.
         HealthVerdict::Down(_) if report.findings.is_empty() && report.health.components.is_empty() => {

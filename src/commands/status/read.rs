@@ -20,8 +20,8 @@ use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
 use crate::object::kind::{DEPLOYMENT, SECRET};
 use crate::phrase;
-use crate::plan::inventory::first_deploy::DeployProgress;
 use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::first_deploy::DeployProgress;
 use crate::plan::inventory::revision::{ForeignRevision, Revision};
 use crate::plan::ownership::policy::Ownership;
 use crate::provider;
@@ -107,7 +107,8 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
         format!("{}{}", lease.holder(), since.unwrap_or_default())
     });
     let unwatched = view.unwatched();
-    let unfinished = view.deploy_progress().filter(|progress| matches!(progress, DeployProgress::Unfinished(_)));
+    let unfinished =
+        view.deploy_progress().filter(|progress| matches!(progress, DeployProgress::Unfinished(_)));
     let unfinished = unfinished.map(DeployProgress::next_commands);
     let findings = view.with_held_claims(findings);
     let (findings, notes) = with_commands(findings, assessment);
@@ -184,9 +185,7 @@ async fn find_causes(
 /// Adds the reasons of the comparison to the verdict of the observed objects.
 fn verdict(view: &SetView<'_>, verdict: HealthVerdict, assessment: &Assessment) -> HealthVerdict {
     let verdict = match verdict {
-        HealthVerdict::Absent if view.names_application() => {
-            HealthVerdict::Down(vec![view.absence_reason()])
-        }
+        HealthVerdict::Absent if view.names_application() => HealthVerdict::Down(vec![view.absence_reason()]),
         // The namespace may still exist when nothing else does.
         HealthVerdict::Absent if !assessment.reasons.is_empty() => HealthVerdict::Down(Vec::new()),
         verdict => verdict,

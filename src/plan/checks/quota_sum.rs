@@ -103,7 +103,8 @@ fn shortages_of(objects: &[NewObject<'_>], quota: &Value) -> Vec<Shortage> {
 /// Returns how much of a resource of a quota an object takes.
 fn need_of(object: &NewObject<'_>, resource: &str) -> i128 {
     let KindInfo { group, plural, .. } = object.kind;
-    let counted = if group.is_empty() { format!("count/{plural}") } else { format!("count/{plural}.{group}") };
+    let counted =
+        if group.is_empty() { format!("count/{plural}") } else { format!("count/{plural}.{group}") };
     if resource == counted || group.is_empty() && resource == plural && COUNTED_BY_PLURAL.contains(&plural) {
         return ONE;
     }
@@ -136,7 +137,9 @@ fn need_of_service(spec: &Value, resource: &str) -> i128 {
     match (spec["type"].as_str(), resource) {
         (Some("LoadBalancer"), "services.loadbalancers") => ONE,
         (Some("NodePort"), "services.nodeports") => ports(),
-        (Some("LoadBalancer"), "services.nodeports") if spec["allocateLoadBalancerNodePorts"] != false => ports(),
+        (Some("LoadBalancer"), "services.nodeports") if spec["allocateLoadBalancerNodePorts"] != false => {
+            ports()
+        }
         _ => 0,
     }
 }
@@ -162,16 +165,22 @@ mod tests {
     #[test]
     fn objects_that_fit_one_by_one_exceed_a_quota_together() {
         let none = Value::Null;
-        let objects = [object(SECRET, "a", &none), object(SECRET, "b", &none), object(DEPLOYMENT, "c", &none)];
+        let objects =
+            [object(SECRET, "a", &none), object(SECRET, "b", &none), object(DEPLOYMENT, "c", &none)];
         for resource in ["secrets", "count/secrets"] {
             let found = shortages(&objects, &[quota(&json!({ resource: "2" }), &json!({ resource: "1" }))]);
             let [shortage] = found.as_slice() else { panic!("{found:?}") };
             assert_eq!(shortage.objects.len(), 2);
             assert_eq!(
                 shortage.cause(),
-                format!("exceeded quota: q, requested: {resource}=2, used: {resource}=1, limited: {resource}=2")
+                format!(
+                    "exceeded quota: q, requested: {resource}=2, used: {resource}=1, limited: {resource}=2"
+                )
             );
-            assert!(shortages(&objects, &[quota(&json!({ resource: "3" }), &json!({ resource: "1" }))]).is_empty());
+            assert!(
+                shortages(&objects, &[quota(&json!({ resource: "3" }), &json!({ resource: "1" }))])
+                    .is_empty()
+            );
         }
         let deployments = quota(&json!({ "count/deployments.apps": "0" }), &json!({}));
         assert_eq!(shortages(&objects, &[deployments])[0].objects, [DEPLOYMENT.id("n", "c")]);

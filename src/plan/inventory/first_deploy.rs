@@ -43,7 +43,9 @@ impl<'a> DeployProgress<'a> {
             (RevisionResult::Failed, None) => "failed".to_owned(),
             (RevisionResult::Applying, _) => "is being applied, or its run was killed".to_owned(),
             (RevisionResult::Interrupted, _) => "was interrupted".to_owned(),
-            (RevisionResult::NotWatched | RevisionResult::Good, _) => "was applied and not watched".to_owned(),
+            (RevisionResult::NotWatched | RevisionResult::Good, _) => {
+                "was applied and not watched".to_owned()
+            }
         };
         Some(format!("{subject}: revision {number} {result}"))
     }
@@ -90,7 +92,8 @@ mod tests {
     #[test]
     fn unfinished_deploy_is_told_from_none_and_from_a_finished_one() {
         let failed = revision(1, RevisionResult::Failed, Some("HC4502: cannot apply"));
-        let (good, third) = (revision(2, RevisionResult::Good, None), revision(3, RevisionResult::Applying, None));
+        let (good, third) =
+            (revision(2, RevisionResult::Good, None), revision(3, RevisionResult::Applying, None));
         let parent = json!({});
         let text = |revisions: &[Revision], parent: Option<&Value>| {
             DeployProgress::new(revisions, parent).unfinished_text()

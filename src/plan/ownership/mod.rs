@@ -2,6 +2,7 @@
 //!
 //! - `policy`: the rules of `[deploy.ownership]` and the flags, and manifests without yielded fields.
 //! - `conflict`: the server's conflict response → fields and their managers, and the table that shows them.
+//! - `value_pair`: two values for one row, shortened to the part in which they differ.
 //! - `foreign_change`: fields of a live member that another manager changed since the deploy.
 //! - `live_exposure`: live objects that expose the application more than their manifests do.
 //! - `taken_field`: fields of ours that somebody took without leaving a manager.
@@ -17,3 +18,4 @@ pub mod other_set;
 pub mod policy;
 pub mod port_clash;
 pub mod taken_field;
+mod value_pair;

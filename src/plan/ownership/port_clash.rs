@@ -210,15 +210,19 @@ mod tests {
         let patch = text.split_once("-p '").unwrap().1.trim_end_matches('\'');
         let patch: Vec<Value> = serde_json::from_str(patch).unwrap();
         let shown = patch.iter().filter(|operation| operation["op"] != "test").map(|operation| {
-            format!("{} {} {}", operation["op"].as_str().unwrap(), operation["path"].as_str().unwrap(), operation["value"])
+            format!(
+                "{} {} {}",
+                operation["op"].as_str().unwrap(),
+                operation["path"].as_str().unwrap(),
+                operation["value"]
+            )
         });
         (clashes.iter().map(PortClash::text).collect(), shown.collect())
     }
 
     #[test]
     fn several_clashes_are_given_up_from_the_last_one() {
-        let live =
-            [port("a", 1, "TCP"), port("b", 2, "TCP"), port("x", 3, "TCP"), port("y", 4, "TCP")];
+        let live = [port("a", 1, "TCP"), port("b", 2, "TCP"), port("x", 3, "TCP"), port("y", 4, "TCP")];
         let (_, changes) = operations(&live, &[port("a", 3, "TCP"), port("b", 4, "TCP")]);
         assert_eq!(changes, ["remove /spec/ports/1 null", "remove /spec/ports/0 null"]);
         let swapped = operations(&live[..2], &[port("a", 2, "TCP"), port("b", 1, "TCP")]).1;

@@ -70,7 +70,8 @@ impl CacheDir {
             std::fs::File::open(&from)?.sync_all()?;
             std::fs::rename(&from, self.program(program))
         };
-        finish().map_err(|error| Error::file(format!("cannot write {program} to {}", self.0.display()), error))
+        finish()
+            .map_err(|error| Error::file(format!("cannot write {program} to {}", self.0.display()), error))
     }
 }
 

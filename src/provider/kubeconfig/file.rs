@@ -83,6 +83,12 @@ pub(super) async fn lock(path: &Path) -> Result<KubeconfigLock> {
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lock) {
             Ok(_file) => return Ok(KubeconfigLock { target, lock }),
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            // No program waits for a folder: client-go creates a file.
+            Err(_) if lock.is_dir() => {
+                let cause = format!("{} is a folder, and its name is that of the lock file", lock.display());
+                return Err(failed(io::Error::other(cause))
+                    .hint(format!("mv '{0}' '{0}.old' makes room for the lock", lock.display())));
+            }
             Err(_) if started.elapsed() < DEADLINE => tokio::time::sleep(RETRY).await,
             Err(_) => {
                 let message =

@@ -9,6 +9,7 @@ use super::diagnostic::{self, SourceSpan, Style};
 use super::format;
 use super::json_objects::{KeyObject, ObjectRef, Position};
 use super::sanitize::{one_line, sanitize};
+use super::wrap::{wrapped, wrapped_hint};
 use crate::diagnostic::{ConfigKey, Severity};
 use crate::error::{ConflictingField, ConflictingValues, Error};
 use crate::status::Finding;
@@ -123,13 +124,15 @@ fn object_text(finding: &Finding) -> String {
 fn facts<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>, style: Style) -> String {
     let lines: Vec<(&str, &str)> = lines.filter(|(_, text)| !text.is_empty()).collect();
     let column = lines.iter().map(|(label, _)| label.len()).max().unwrap_or_default().max("evidence".len());
+    let indent = column + 4;
     let mut output = String::new();
     let mut previous = "";
     for (label, text) in lines {
         let mut first = if label == previous { "" } else { label };
         for line in sanitize(text).lines() {
             let padded = format!("{first:column$}");
-            output.push_str(&fact_line(&style.palette.dim(&padded), line));
+            let line = wrapped(line.trim_end(), indent, indent, style.width);
+            output.push_str(&fact_line(&style.palette.dim(&padded), &line));
             first = "";
         }
         previous = label;
@@ -145,8 +148,13 @@ fn causes_and_hints(causes: &[String], hints: &[String], style: Style) -> String
     let causes = causes.iter().map(|cause| ("  caused by:", cause));
     let hints = hints.iter().map(|hint| ("hint:", hint));
     format::lines(causes.chain(hints).map(|(label, text)| {
-        let indent = " ".repeat(label.len() + 1);
-        let text = sanitize(text).trim_end().replace('\n', &format!("\n{indent}"));
+        let column = label.len() + 1;
+        let wrap = |line: &str| match label {
+            "hint:" => wrapped_hint(line, column, style.width),
+            _ => wrapped(line, column, column, style.width),
+        };
+        let lines: Vec<String> = sanitize(text).trim_end().split('\n').map(wrap).collect();
+        let text = lines.join(&format!("\n{}", " ".repeat(column)));
         format!("{} {text}", style.palette.warning(label))
     }))
 }
