@@ -557,8 +557,17 @@ fn all_rejections_have_their_object_cause_and_key_also_in_a_dry_run() {
 fn adopted_deployment_with_another_selector_names_no_key_and_the_way_out() {
     let namespace = Bed::shared().namespace("selector");
     namespace.create(&[]);
-    let deployment = ["create", "deployment", "oh", "--image=busybox:1", "-n", &namespace.name];
-    namespace.bed.kubectl(&deployment);
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "oh" },
+        "spec": {
+            "selector": { "matchLabels": { "app": "theirs" } },
+            "template": {
+                "metadata": { "labels": { "app": "theirs" } },
+                "spec": { "containers": [{ "name": "a", "image": "busybox:1" }] },
+            },
+        },
+    });
+    namespace.bed.kubectl_with(&["apply", "-n", &namespace.name, "-f", "-"], &deployment.to_string());
     let run = namespace.handsctl(&["deploy", "--adopt", "-o", "json"]).exits(8);
     let error = &run.json()["error"];
     assert!(error["causes"][0].as_str().unwrap().contains("field is immutable"), "{error}");

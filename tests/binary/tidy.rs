@@ -472,7 +472,7 @@ const KUBECTL_WITHOUT_NAMESPACE: &[&str] = &[
     "label namespace ",
     "wait --for=delete namespace/",
     "get node ",
-    "describe nodes",
+    "describe node",
     "get storageclass",
     "uncordon ",
     "get validatingwebhookconfigurations,",
@@ -498,6 +498,10 @@ fn kubectl_hints(source: &Source) -> Vec<String> {
     for file in source.files.iter().filter(|file| !ABOUT_KUBECTL.contains(&file.path.as_str())) {
         for (line, text) in &file.strings {
             for command in text.split("kubectl ").skip(1) {
+                // The verb comes first: the context is inserted before it.
+                if command.starts_with("-n ") {
+                    offenders.push(format!("{}: kubectl {command}", file.at(*line)));
+                }
                 let verb: String = command.chars().take_while(char::is_ascii_lowercase).collect();
                 // `apply -f -` and `diff` are behind a pipe: their standard input has the namespace.
                 let is_command = command[verb.len()..].starts_with([' ', '"']) && !command.contains("-f -");

@@ -51,7 +51,7 @@ pub enum CheckScope<'a> {
 
 /// What the server says about the planned changes.
 #[derive(Debug, Default)]
-pub struct Checked {
+pub struct DryRunResult {
     /// The objects as the dry run returned them.
     pub results: Vec<Applied>,
     /// All rejections: exit 7 for fields and objects of others, exit 8 for quotas, webhooks, Pod Security and invalid
@@ -69,10 +69,10 @@ pub async fn check(
     ownership: &Ownership,
     observed: &ObservedSet,
     scope: CheckScope<'_>,
-) -> Result<Checked> {
+) -> Result<DryRunResult> {
     let (silent, _) = Events::channel();
     let (events, unasked) = match scope {
-        CheckScope::Sample if !changes.sends() => return Ok(Checked::default()),
+        CheckScope::Sample if !changes.sends() => return Ok(DryRunResult::default()),
         CheckScope::Sample => (&silent, unasked(api, changes).await?),
         CheckScope::All(events) => (events, BTreeSet::new()),
     };
@@ -82,7 +82,7 @@ pub async fn check(
         let Some(object) = &deployment.object else { continue };
         rejections.extend(check_pod(api, &deployment.id, object, observed).await?);
     }
-    Ok(Checked { results, rejections })
+    Ok(DryRunResult { results, rejections })
 }
 
 /// Returns the new members that no dry run checks: of many of one kind those whose names no other object has. One list

@@ -56,12 +56,11 @@ pub(crate) fn problem(error: &Error, severity: Severity, style: Style) -> String
 /// Formats a further error of the same check: what failed, why, and the keys that cause it. Its hints are those of the
 /// whole error.
 pub(super) fn other_text(error: &Error) -> String {
-    let id = if error.id().entry().key.is_some() { format!(" [{}]", error.id()) } else { String::new() };
     let facts = error.facts().iter().map(|fact| {
         if fact.text.contains('\n') { fact.text.clone() } else { format!("{} {}", fact.label, fact.text) }
     });
     let keys = settings(error.keys(), None).into_iter().map(|setting| format!("setting {setting}"));
-    let lines = std::iter::once(format!("{}{id}", error.message()));
+    let lines = std::iter::once(format!("{} [{}]", error.message(), error.id()));
     lines.chain(error.causes()).chain(facts).chain(keys).collect::<Vec<_>>().join("\n")
 }
 
