@@ -256,7 +256,9 @@ impl RepeatedFlags {
 
     /// Returns the flags of one suggested command, each after a space.
     fn for_command(&self, command: &str, uses: &[GlobalFlag], following: &str) -> String {
-        let has = |flag: GlobalFlag| following.split_whitespace().any(|word| flag.is_typed_as(word));
+        // The flags of another command, behind a semicolon or on another line, are not those of this one.
+        let own = following.split(['\n', ';']).next().unwrap_or_default();
+        let has = |flag: GlobalFlag| own.split_whitespace().any(|word| flag.is_typed_as(word));
         let cluster = self
             .cluster
             .iter()
@@ -379,6 +381,10 @@ mod tests {
         let inserted = "kubectl --context 'prod eu' get pods -n two; kubectl config use-context NAME; handsctl status -n two";
         assert_eq!(flags.insert_into(text), inserted);
         assert_eq!(flags.insert_into(inserted), inserted, "inserted once");
+        assert_eq!(
+            flags.insert_into("handsctl deploy; handsctl history -n two\nhandsctl status -n two"),
+            "handsctl deploy -n two; handsctl history -n two\nhandsctl status -n two"
+        );
     }
 
     #[test]

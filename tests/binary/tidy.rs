@@ -474,6 +474,8 @@ const KUBECTL_WITHOUT_NAMESPACE: &[&str] = &[
     "get node ",
     "describe node",
     "get storageclass",
+    "get ingressclass",
+    "get pods -A",
     "uncordon ",
     "get validatingwebhookconfigurations,",
     // `{on}` is the object with its namespace.
