@@ -195,10 +195,13 @@ pub(crate) struct RepeatedFlags {
     flags: Vec<(GlobalFlag, String)>,
     /// The name of the local cluster, which the commands of the group `cluster` take as an argument.
     cluster: Option<String>,
+    /// The flags of kubectl, which reads no config.toml: the context that the command uses, and the kubeconfig.
+    kubectl: String,
 }
 
 impl RepeatedFlags {
-    /// Collects the flags of this command line that choose the set and the cluster.
+    /// Collects the flags of this command line that choose the set and the cluster, and the context that the command has
+    /// chosen until now.
     pub(crate) fn new(global: &Global) -> Self {
         let files = global.config.iter().map(|file| (GlobalFlag::Config, file.display().to_string()));
         let is_target = |text: &&String| TARGET_KEYS.iter().any(|key| text.trim_start().starts_with(key));
@@ -212,9 +215,14 @@ impl RepeatedFlags {
             .chain(one(GlobalFlag::Kubeconfig, &kubeconfig));
         let with_value =
             with_value.map(|(flag, value)| (flag, format!("{} {}", flag.forms()[0], quoted(&value))));
+        let context = global.chosen_context.get().or(global.context.as_ref()).cloned();
+        let kubectl =
+            one(GlobalFlag::Context, &context).into_iter().chain(one(GlobalFlag::Kubeconfig, &kubeconfig));
+        let kubectl = kubectl
+            .fold(String::new(), |all, (flag, value)| all + flag.forms()[0] + " " + &quoted(&value) + " ");
         let in_cluster =
             global.in_cluster.then(|| (GlobalFlag::InCluster, GlobalFlag::InCluster.forms()[0].to_owned()));
-        Self { flags: with_value.chain(in_cluster).collect(), cluster: global.cluster.clone() }
+        Self { flags: with_value.chain(in_cluster).collect(), cluster: global.cluster.clone(), kubectl }
     }
 
     /// Adds the flags to every command of handsctl in a text: `handsctl logs -f` becomes `handsctl logs -n two -f`.
@@ -241,17 +249,16 @@ impl RepeatedFlags {
     /// Adds the flags that choose the cluster to every command of kubectl in a text: `kubectl delete lease oh` becomes
     /// `kubectl --context prod delete lease oh`.
     fn with_cluster_of_kubectl(&self, text: &str) -> String {
-        let chooses = |flag: GlobalFlag| matches!(flag, GlobalFlag::Context | GlobalFlag::Kubeconfig);
-        let flags = self.flags.iter().filter(|(flag, _)| chooses(*flag));
-        let flags = flags.fold(String::new(), |all, (_, text)| all + text + " ");
         KUBECTL_VERBS.iter().fold(text.to_owned(), |text, verb| {
-            text.replace(&format!("kubectl {verb} "), &format!("kubectl {flags}{verb} "))
+            text.replace(&format!("kubectl {verb} "), &format!("kubectl {}{verb} ", self.kubectl))
         })
     }
 
     /// Returns the flags of one suggested command, each after a space.
     fn for_command(&self, command: &str, uses: &[GlobalFlag], following: &str) -> String {
-        let has = |flag: GlobalFlag| following.split_whitespace().any(|word| flag.is_typed_as(word));
+        // The flags of another command, behind a semicolon or on another line, are not those of this one.
+        let own = following.split(['\n', ';']).next().unwrap_or_default();
+        let has = |flag: GlobalFlag| own.split_whitespace().any(|word| flag.is_typed_as(word));
         let cluster = self
             .cluster
             .iter()
@@ -363,6 +370,21 @@ mod tests {
         );
         let unnamed = repeated(&["-n", "two"], None);
         assert_eq!(unnamed.insert_into("kubectl get pods -n two"), "kubectl get pods -n two");
+    }
+
+    #[test]
+    fn kubectl_gets_the_context_of_config_toml_and_handsctl_none() {
+        let global = Flags::parse_from(["handsctl", "-n", "two"]).global;
+        global.chosen_context.set("prod eu".to_owned()).unwrap();
+        let flags = RepeatedFlags::new(&global);
+        let text = "kubectl get pods -n two; kubectl config use-context NAME; handsctl status";
+        let inserted = "kubectl --context 'prod eu' get pods -n two; kubectl config use-context NAME; handsctl status -n two";
+        assert_eq!(flags.insert_into(text), inserted);
+        assert_eq!(flags.insert_into(inserted), inserted, "inserted once");
+        assert_eq!(
+            flags.insert_into("handsctl deploy; handsctl history -n two\nhandsctl status -n two"),
+            "handsctl deploy -n two; handsctl history -n two\nhandsctl status -n two"
+        );
     }
 
     #[test]

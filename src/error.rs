@@ -248,6 +248,8 @@ struct Inner {
     source: Option<Source>,
     /// What a library reported, where the source says the same in words: for `-v`.
     raw: Vec<String>,
+    /// Further errors of the same check, which found all of them.
+    others: Vec<Error>,
 }
 
 impl Error {
@@ -266,6 +268,7 @@ impl Error {
             rejected: None,
             source: None,
             raw: Vec::new(),
+            others: Vec::new(),
         }))
     }
 
@@ -290,6 +293,12 @@ impl Error {
     /// Creates an error about a file or a program on this computer. `action` is "cannot read ~/.kube/config".
     pub fn io(action: impl Into<String>, source: std::io::Error) -> Self {
         Self::new(Id::Io, Kind::Internal, action).caused_by(source)
+    }
+
+    /// Creates an error about a file that the user can repair: it cannot be read, written or created. `action` is "cannot
+    /// read ~/.kube/config".
+    pub fn file(action: impl Into<String>, source: std::io::Error) -> Self {
+        Self::new(Id::Io, Kind::Prerequisite, action).caused_by(source)
     }
 
     /// Adds a hint: a command to run next, or a fact that decides what to do. A hint is added only once.
@@ -322,6 +331,9 @@ impl Error {
         for hint in &mut self.0.hints {
             *hint = change(hint);
         }
+        for other in std::mem::take(&mut self.0.others) {
+            self.0.others.push(other.map_hints(&change as &dyn Fn(&str) -> String));
+        }
         self
     }
 
@@ -351,6 +363,13 @@ impl Error {
             rejected: self.0.rejected.clone(),
             source: source.map(|source| source as Source),
             raw: self.0.raw.iter().map(|text| change(text)).collect(),
+            // As a trait object: the type of a closure that contains itself has no end.
+            others: self
+                .0
+                .others
+                .iter()
+                .map(|other| other.map_texts(&change as &dyn Fn(&str) -> String))
+                .collect(),
         }))
     }
 
@@ -394,7 +413,34 @@ impl Error {
         lines.extend(self.causes().into_iter().map(|cause| format!("caused by: {cause}")));
         let facts = self.0.facts.iter().filter(|fact| fact.label != STATE);
         lines.extend(facts.map(|fact| format!("{}: {}", fact.label, fact.text)));
+        lines.extend(self.0.others.iter().map(Self::evidence_text));
         lines.join("\n")
+    }
+
+    /// Adds further errors of the same check. Their hints and conflicts follow those of this error, whose exit code stays.
+    #[must_use]
+    pub fn with_others(self, others: impl IntoIterator<Item = Self>) -> Self {
+        others.into_iter().fold(self, |mut first, other| {
+            first =
+                other.hints().iter().fold(first, Self::hint).conflicting(other.conflicts().iter().cloned());
+            first.0.others.push(other);
+            first
+        })
+    }
+
+    /// Returns the further errors of the same check.
+    #[must_use]
+    pub fn others(&self) -> &[Self] {
+        &self.0.others
+    }
+
+    /// Changes this error and each further one of the same check.
+    #[must_use]
+    pub fn map_each(mut self, change: impl Fn(Self) -> Self) -> Self {
+        let others = std::mem::take(&mut self.0.others);
+        let mut first = change(self);
+        first.0.others = others.into_iter().map(change).collect();
+        first
     }
 
     /// Sets the location in the configuration that causes the error.
@@ -577,6 +623,9 @@ impl std::fmt::Debug for Error {
         for hint in &self.0.hints {
             write!(text, "; hint: {hint}")?;
         }
+        for other in &self.0.others {
+            write!(text, "; also: {other:?}")?;
+        }
         f.write_str(&text)
     }
 }
@@ -639,6 +688,25 @@ mod tests {
         assert_eq!((mapped.facts()[0].text.as_str(), mapped.hints()), ("<fact>", &["<hint>".to_owned()][..]));
         let live = Some(serde_json::json!(["<live>", { "key": "<text>" }, 1]));
         assert_eq!(mapped.conflicts()[0].values, ConflictingValues::Shown { live, planned: None });
+    }
+
+    #[test]
+    fn others_keep_their_cause_and_add_their_hints_once() {
+        let error = |name: &str, hint: &str| {
+            Error::new(Id::Rejected, Kind::Rejected, format!("cannot apply {name}"))
+                .caused_by("why")
+                .hint(hint)
+        };
+        let all = error("a", "same").with_others([error("b", "same"), error("c", "other")]);
+        assert_eq!(all.hints(), ["same", "other"]);
+        assert_eq!(all.others()[1].causes(), ["why"]);
+        let text = all
+            .map_hints(|hint| format!("<{hint}>"))
+            .map_texts(|text| text.replace("why", "**"))
+            .evidence_text();
+        assert!(text.contains("cannot apply c\ncaused by: **"), "{text}");
+        let located = error("a", "").with_others([error("b", "")]).map_each(|error| error.fact("seen", "x"));
+        assert_eq!((located.facts().len(), located.others()[0].facts().len()), (1, 1));
     }
 
     #[test]

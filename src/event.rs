@@ -351,6 +351,18 @@ impl Event {
         }
         event
     }
+
+    /// Returns the event with each text changed that may suggest a command: warnings, and the hints of findings. The
+    /// error and the next commands of [`Event::Finished`] are changed by the command itself.
+    #[must_use]
+    pub fn map_commands(mut self, change: impl Fn(&str) -> String) -> Self {
+        match &mut self {
+            Event::Warning { message, .. } => *message = change(message),
+            Event::Finding(finding) => **finding = finding.map_hints(change),
+            _ => {}
+        }
+        self
+    }
 }
 
 /// The number of events that may be queued before senders wait for the reporter.

@@ -1,6 +1,7 @@
 //! Flags that several commands share, and their values.
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -60,6 +61,10 @@ pub struct Global {
     /// The words of the command line after the program, for commands that messages suggest.
     #[arg(skip)]
     pub words: Vec<String>,
+    /// The context that the command has chosen, for commands of kubectl that messages suggest: the typed one, that of
+    /// config.toml, or the current one. Empty until then, and with the service account of a pod.
+    #[arg(skip)]
+    pub chosen_context: Arc<OnceLock<String>>,
 }
 
 /// When to use colour.

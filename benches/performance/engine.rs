@@ -172,7 +172,11 @@ async fn deploy(api: &Api, (objects, namespace): (usize, &str), waits: bool, eve
     let work = async {
         prepared.refresh_under_lock(api, events).await?;
         let Preparation { changes, policy, observed, .. } = &prepared;
-        refusals::check(api, changes, &policy.ownership, observed).await?;
+        let scope = refusals::CheckScope::Sample;
+        let checked = refusals::check(api, changes, &policy.ownership, observed, scope).await?;
+        if let Some(rejection) = checked.rejections.into_iter().next() {
+            return Err(rejection);
+        }
         execute(api, &mut prepared, events).await
     };
     under_lock(api, &set, events, work).await

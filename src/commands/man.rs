@@ -25,7 +25,7 @@ pub struct ManArgs {
 /// Runs `man`. `command_line` defines all commands and flags.
 pub(crate) fn run(arguments: &ManArgs, command_line: Command, streams: &Streams) -> anyhow::Result<u8> {
     let folder = &arguments.folder;
-    let failed = |path: &Path, error| Error::io(format!("cannot write {}", path.display()), error);
+    let failed = |path: &Path, error| Error::file(format!("cannot write {}", path.display()), error);
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     // The page of `help` and its copies of all commands would say nothing new.
     let mut command_line = command_line.disable_help_subcommand(true);
@@ -45,7 +45,7 @@ fn pages(command: &Command) -> Result<Vec<(String, Vec<u8>)>, Error> {
         .source(concat!("handsctl ", env!("CARGO_PKG_VERSION")))
         .manual("OpenHands on Kubernetes");
     let mut text = Vec::new();
-    page.render(&mut text).map_err(|error| Error::io("cannot write a manual page", error))?;
+    page.render(&mut text).map_err(|error| Error::file("cannot write a manual page", error))?;
     let mut all = vec![(page.get_filename(), text)];
     for child in command.get_subcommands().filter(|child| !child.is_hide_set()) {
         all.extend(pages(child)?);

@@ -16,6 +16,7 @@ use crate::cluster::app::probe;
 use crate::cluster::app::url_probe::{self, ProbeResponse};
 use crate::cluster::client::api::Api;
 use crate::command_line::RepeatedFlags;
+use crate::deploy::missing_application;
 use crate::error::{Error, Kind, Result};
 use crate::flags::{Format, Global, parse_duration};
 use crate::object::kind::{DEPLOYMENT, POD};
@@ -147,8 +148,7 @@ async fn ensure_deployed(session: &Session) -> Result<()> {
     if deployment.is_some() {
         return Ok(());
     }
-    let message = format!("there is no `{}` in namespace {}", deploy.name, deploy.namespace);
-    Err(Error::new(Id::NothingDeployed, Kind::Down, message).hint("handsctl deploy creates it"))
+    Err(missing_application::error(session, "nothing to open").await)
 }
 
 fn no_url() -> Error {

@@ -100,7 +100,7 @@ fn joined(plan: &Plan, documents: &[Document]) -> String {
 /// have the namespace next.
 fn write_files(folder: &Path, documents: &[Document]) -> Result<()> {
     let message = |path: &Path| format!("cannot write {}", path.display());
-    std::fs::create_dir_all(folder).map_err(|error| Error::io(message(folder), error))?;
+    std::fs::create_dir_all(folder).map_err(|error| Error::file(message(folder), error))?;
     let first_namespace = documents.iter().find_map(|document| document.id.namespace.clone());
     for Document { id, wave, text } in documents {
         let number = match wave {
@@ -112,7 +112,7 @@ fn write_files(folder: &Path, documents: &[Document]) -> Result<()> {
             id.namespace.iter().filter(|namespace| Some(*namespace) != first_namespace.as_ref());
         let prefix = other_namespace.map(|namespace| namespace.clone() + ".").collect::<String>();
         let path = folder.join(format!("{number}-{prefix}{}.yaml", id.to_string().replace('/', "-")));
-        std::fs::write(&path, text).map_err(|error| Error::io(message(&path), error))?;
+        std::fs::write(&path, text).map_err(|error| Error::file(message(&path), error))?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::summary::{self, UndoHint};
 use crate::deploy::verify::{self, Endpoint};
-use crate::deploy::{claim_guard, conversation_guard, conversations, refusals, rollout};
+use crate::deploy::{claim_guard, conversation_guard, conversations, missing_application, refusals, rollout};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Global, RolloutArgs};
@@ -127,7 +127,5 @@ async fn observe(run: &Run<'_>) -> Result<(ObservedSet, String)> {
         let message = format!("cannot restart: no right to read deployments in namespace {}", set.namespace);
         return Err(Error::new(Id::Forbidden, Kind::Forbidden, message));
     }
-    let message =
-        format!("nothing to restart: there is no installation `{}` in namespace {}", set.name, set.namespace);
-    Err(Error::new(Id::NothingDeployed, Kind::Down, message).hint("handsctl deploy creates it"))
+    Err(missing_application::error(run.session, "nothing to restart").await)
 }

@@ -70,6 +70,7 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
             cluster_session::report_config(&loaded, Secrets::Needed, &context.events).await;
             let local = cluster::up::bring_up(global, &loaded.settings, false, context).await?;
             let mut session = if let Some(connection) = local {
+                cluster_session::name_context(global, &connection);
                 let session = Session::new(context.environment.clone(), loaded.settings, connection)?;
                 image::load::load_missing(&session, &context.events).await;
                 session

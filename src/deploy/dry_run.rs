@@ -1,13 +1,13 @@
-//! `--dry-run`: reports the planned changes; with `=server` the API server checks them. Changes nothing.
+//! `--dry-run`: reports the planned changes, after the checks of a run before its first write. With `=server` the API
+//! server computes the result of each. Changes nothing.
 
-use std::collections::BTreeSet;
-
+use super::claim_guard::{self, CheckTime};
 use super::prepare::Preparation;
+use super::refusals;
 use super::request::DeployRequest;
 use super::summary::{UndoHint, counts, finished};
-use super::{live_exposure, refusals};
 use crate::cluster::apply::applied::Applied;
-use crate::cluster::apply::waves;
+use crate::cluster::apply::refusals::CheckScope;
 use crate::command_line;
 use crate::error::Result;
 use crate::event::{Action, Events, Finished, Phase};
@@ -18,10 +18,10 @@ use crate::plan::inventory::revision::RevisionResult;
 use crate::session::runner::Run;
 use crate::settings;
 
-/// Reports the planned change of every member.
+/// Reports the planned change of every member, after the checks that a run makes before its first write.
 ///
 /// # Errors
-/// The server's dry run rejects a change. Exit 7 if others expose the application.
+/// Those of a run before its first write, with the same exit codes.
 pub(crate) async fn dry_run(
     run: &Run<'_>,
     request: &DeployRequest,
@@ -29,18 +29,23 @@ pub(crate) async fn dry_run(
     mode: DryRun,
 ) -> Result<Finished> {
     let missing = prepared.state.missing_namespaces();
-    let (mut applied, label) = match mode {
-        DryRun::Server if missing.is_empty() => {
-            (on_server(run, request, prepared).await?, "dry run, checked by the server".to_owned())
+    let changes = &prepared.changes;
+    let checks = missing.is_empty() && (mode == DryRun::Server || !changes.is_empty());
+    let (mut applied, label) = match (mode, checks) {
+        (DryRun::Server, true) => {
+            let results = check(run, request, prepared, CheckScope::All(run.events())).await?;
+            (results, "dry run, checked by the server".to_owned())
         }
-        DryRun::Server => {
+        (DryRun::Server, false) => {
             let reason = format!("namespace {} does not exist yet", missing.join(", "));
-            (
-                on_client(&prepared.changes, run.events()).await,
-                format!("dry run, not checked by the server: {reason}"),
-            )
+            (on_client(changes, run.events()).await, format!("dry run, not checked by the server: {reason}"))
         }
-        DryRun::Client => (on_client(&prepared.changes, run.events()).await, "dry run".to_owned()),
+        (DryRun::Client, checks) => {
+            if checks {
+                check(run, request, prepared, CheckScope::Sample).await?;
+            }
+            (on_client(changes, run.events()).await, "dry run".to_owned())
+        }
     };
     applied.extend(report_unplanned(&prepared.changes, run.events()).await);
     let message = format!("{label}, nothing was changed; would be: {}", counts(&applied));
@@ -50,13 +55,16 @@ pub(crate) async fn dry_run(
     Ok(Finished { next, ..finished(message, UndoHint::Nothing) })
 }
 
-async fn on_server(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<Vec<Applied>> {
-    let live = &prepared.observed.members;
-    let ownership = &request.policy.ownership;
-    refusals::check_new_key(run, prepared).await?;
-    let changes = &prepared.changes;
-    let results = waves::dry_run(run.api(), changes, live, ownership, run.events(), &BTreeSet::new()).await?;
-    live_exposure::ensure_results_contained(run, prepared, &results)?;
+/// Makes the checks of a run before its first write.
+async fn check(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    prepared: &Preparation,
+    scope: CheckScope<'_>,
+) -> Result<Vec<Applied>> {
+    let results = refusals::check(run, request, prepared, scope).await?;
+    let (stopping, observed) = (&prepared.changes.stopping, &prepared.observed);
+    claim_guard::ensure_still_kept(run, request, stopping, observed, CheckTime::BeforeFirstWrite).await?;
     Ok(results)
 }
 

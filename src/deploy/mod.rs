@@ -12,6 +12,7 @@
 //!   that a stop of the application interrupts. `replaced_images`: finds pods that run an earlier build of their image.
 //! - `dry_run`: reports the planned changes.
 //! - `refusals`: adds the line of config.toml to what the API server rejects before the first write.
+//!   `quota_room`: checks that the quotas have room for all new objects together.
 //! - `terminating`: waits for namespaces and members that are being deleted.
 //! - `prepull`: pulls a changed image before the old pod is stopped.
 //! - `execute`: records the revision, applies, follows the rollout, verifies, prunes.
@@ -21,6 +22,7 @@
 //! - `verify`: probes the application. `sandbox_capacity`: estimates how many sandboxes fit. `app_settings`: posts the
 //!   model and its key to the application.
 //! - `auto_rollback`: rolls back to the last good revision with another content.
+//! - `missing_application`: explains to a command that needs the application why there is none.
 //! - `summary`: builds the last line and the next commands.
 
 pub(crate) mod app_settings;
@@ -34,10 +36,12 @@ mod execute;
 #[cfg(test)]
 mod history_tests;
 mod live_exposure;
+pub(crate) mod missing_application;
 mod new_volume;
 mod pod_security;
 pub(crate) mod prepare;
 mod prepull;
+mod quota_room;
 pub(crate) mod recipe;
 pub(crate) mod refusals;
 mod rejected_pods;

@@ -4,7 +4,7 @@ use crate::catalogue::Id;
 use crate::cluster::apply::namespaces::NamespaceState;
 use crate::cluster::inspect::ClusterState;
 use crate::error::{Error, Kind, Result};
-use crate::plan::checks::pod_security;
+use crate::plan::checks::pod_security::{self, PodSecurityGap};
 use crate::settings::Settings;
 use crate::settings::handsctl::Profile;
 
@@ -18,20 +18,26 @@ pub(super) fn ensure_sandboxes_allowed(settings: &Settings, state: &ClusterState
     }
     let runtime = settings.runtime_namespace();
     let Some(NamespaceState::Present(namespace)) = state.namespaces.get(runtime) else { return Ok(()) };
-    let Some(level) = pod_security::rejecting_level(namespace, settings.openhands.kubernetes.privileged)
-    else {
+    let privileged = settings.openhands.kubernetes.privileged;
+    let Some(PodSecurityGap { enforced, needed }) = pod_security::gap(namespace, privileged) else {
         return Ok(());
     };
-    let sandboxes =
-        if level == "restricted" { "sandbox pods, which run as root" } else { "privileged sandbox pods" };
+    let sandboxes = if privileged { "privileged sandbox pods" } else { "sandbox pods, which run as root" };
     Err(Error::new(
         Id::PodSecurityTooStrict,
         Kind::Prerequisite,
-        format!("namespace {runtime} enforces Pod Security `{level}`, which rejects {sandboxes}; nothing was changed"),
+        format!("namespace {runtime} enforces Pod Security `{enforced}`, which rejects {sandboxes}; nothing was changed"),
     )
-    .at_config(settings.locate("kubernetes.namespace"))
+    .with_keys(settings.config_keys(&keys(privileged, settings)))
     .hint("[kubernetes] namespace = \"NAME\" runs the sandboxes in another namespace")
-    .hint(format!("an administrator can relax it: kubectl label namespace {runtime} --overwrite pod-security.kubernetes.io/enforce=baseline")))
+    .hint(format!("an administrator can relax it: kubectl label namespace {runtime} --overwrite pod-security.kubernetes.io/enforce={needed}")))
+}
+
+/// Returns the keys that need the level, the one to change first.
+fn keys(privileged: bool, settings: &Settings) -> Vec<String> {
+    let set =
+        ["kubernetes.privileged"].into_iter().filter(|key| privileged && settings.locate(key).is_some());
+    set.chain(["kubernetes.namespace"]).map(str::to_owned).collect()
 }
 
 /// Checks that Pod Security allows mirrord's agent: the agent pod shares the PID namespace of its node, which only the
@@ -39,13 +45,13 @@ pub(super) fn ensure_sandboxes_allowed(settings: &Settings, state: &ClusterState
 fn ensure_agent_allowed(settings: &Settings, state: &ClusterState) -> Result<()> {
     let namespace = settings.deploy.namespace.as_str();
     let Some(NamespaceState::Present(object)) = state.namespaces.get(namespace) else { return Ok(()) };
-    let Some(level) = pod_security::rejecting_level(object, true) else { return Ok(()) };
+    let Some(PodSecurityGap { enforced, needed }) = pod_security::gap(object, true) else { return Ok(()) };
     Err(Error::new(
         Id::PodSecurityTooStrict,
         Kind::Prerequisite,
-        format!("namespace {namespace} enforces Pod Security `{level}`, which rejects mirrord's agent; nothing was changed"),
+        format!("namespace {namespace} enforces Pod Security `{enforced}`, which rejects mirrord's agent; nothing was changed"),
     )
     .at_config(settings.locate("deploy.namespace"))
     .hint("-n NAME with a new name: handsctl creates that namespace with the level that the agent needs")
-    .hint(format!("an administrator can relax it: kubectl label namespace {namespace} --overwrite pod-security.kubernetes.io/enforce=privileged")))
+    .hint(format!("an administrator can relax it: kubectl label namespace {namespace} --overwrite pod-security.kubernetes.io/enforce={needed}")))
 }

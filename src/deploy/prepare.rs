@@ -19,6 +19,7 @@ use crate::plan::changes::{self, ChangePolicy, Changes, Live};
 use crate::plan::checks::secret_refs;
 use crate::plan::goal::{Desired, Goal};
 use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::first_deploy::DeployProgress;
 use crate::plan::inventory::history::History;
 use crate::plan::inventory::restorable::RestoreTarget;
 use crate::plan::inventory::revision::{self, ForeignRevision, Revision};
@@ -249,9 +250,17 @@ fn chosen_revision<'a>(
         if let Some(foreign) = number.and_then(|number| history.foreign_with(number)) {
             return foreign_revision(foreign, settings);
         }
-        let message = match number.or_else(|| latest.unfinished_rollback()) {
-            Some(number) => format!("revision {number} is not kept"),
-            None => format!("no good revision is kept whose content differs from revision {}", latest.number),
+        let progress = DeployProgress::new(history.all(), None);
+        let message = match (number.or_else(|| latest.unfinished_rollback()), progress.unfinished_text()) {
+            (Some(number), _) => format!("revision {number} is not kept"),
+            (None, Some(text)) => {
+                let message = format!("no good revision of `{}` is kept: {text}", settings.deploy.name);
+                let error = Error::new(Id::NoSuchRevision, Kind::Usage, message);
+                return progress.next_commands().into_iter().fold(error, Error::hint);
+            }
+            (None, None) => {
+                format!("no good revision is kept whose content differs from revision {}", latest.number)
+            }
         };
         let kept: Vec<String> = history.all().iter().map(|revision| revision.number.to_string()).collect();
         Error::new(Id::NoSuchRevision, Kind::Usage, message)

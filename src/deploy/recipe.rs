@@ -11,6 +11,7 @@ use super::rejected_pods;
 use super::request::DeployRequest;
 use super::{conversation_guard, conversations, refusals, replaced_images, terminating, version_change};
 use crate::cluster::apply::namespaces;
+use crate::cluster::apply::refusals::CheckScope;
 use crate::error::Result;
 use crate::event::{Event, Finished, Phase};
 use crate::phrase;
@@ -52,7 +53,7 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
     let set = prepared.state.set.clone();
     run.under_lock(&set, async {
         prepared.refresh_under_lock(run, request).await?;
-        refusals::check(run, request, &prepared).await?;
+        refusals::check(run, request, &prepared, CheckScope::Sample).await?;
         terminating::wait_for_members(run, request, &mut prepared).await?;
         prepull(run, &prepared).await?;
         let (stopping, observed) = (&prepared.changes.stopping, &prepared.observed);

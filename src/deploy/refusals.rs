@@ -1,8 +1,10 @@
 //! Adds the line of config.toml to what the API server rejects before the first write.
 
-use super::live_exposure;
 use super::prepare::Preparation;
 use super::request::DeployRequest;
+use super::{live_exposure, quota_room};
+use crate::cluster::apply::applied::Applied;
+use crate::cluster::apply::refusals::CheckScope;
 use crate::cluster::apply::{inventory, refusals};
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Result};
@@ -10,24 +12,40 @@ use crate::object::ObjectId;
 use crate::plan::config_keys;
 use crate::session::runner::Run;
 
-/// Checks the planned changes as in [`refusals::check`], and who reaches the application after them.
+/// Checks the planned changes as in [`refusals::check`], what the new objects take of the quotas together, and who reaches
+/// the application after them.
 ///
 /// # Errors
-/// As [`refusals::check`]. Exit 7 if others expose the application.
-pub(super) async fn check(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<()> {
+/// The first rejection with all others, as in [`refusals::check`]. Exit 7 if others expose the application.
+pub(super) async fn check(
+    run: &Run<'_>,
+    request: &DeployRequest,
+    prepared: &Preparation,
+    scope: CheckScope<'_>,
+) -> Result<Vec<Applied>> {
     let (changes, observed) = (&prepared.changes, &prepared.observed);
-    check_new_key(run, prepared).await?;
-    let checked = refusals::check(run.api(), changes, &request.policy.ownership, observed).await;
-    let contained =
-        checked.and_then(|results| live_exposure::ensure_results_contained(run, prepared, &results));
-    contained.map_err(|error| located(error, run))
+    let (new_key, checked, quotas) = tokio::join!(
+        check_new_key(run, prepared),
+        refusals::check(run.api(), changes, &request.policy.ownership, observed, scope),
+        quota_room::quotas(run.api(), prepared),
+    );
+    let checked = checked?;
+    let mut rejections: Vec<Error> = new_key.err().into_iter().chain(checked.rejections).collect();
+    let together = quota_room::rejections(run, prepared, &quotas, &rejections);
+    rejections.extend(together);
+    let mut rejections = rejections.into_iter().map(|error| located(error, run));
+    let Some(first) = rejections.next() else {
+        live_exposure::ensure_results_contained(run, prepared, &checked.results)?;
+        return Ok(checked.results);
+    };
+    Err(refusals::with_pods_kept(first.with_others(rejections), observed))
 }
 
 /// Checks that the installation's key can be stored, if it is not yet.
 ///
 /// # Errors
 /// As [`inventory::check_new_key`].
-pub(super) async fn check_new_key(run: &Run<'_>, prepared: &Preparation) -> Result<()> {
+async fn check_new_key(run: &Run<'_>, prepared: &Preparation) -> Result<()> {
     let (changes, key) = (&prepared.changes, &prepared.state.key.key);
     if !changes.stores_key {
         return Ok(());
@@ -43,8 +61,12 @@ pub(crate) async fn check_restart(run: &Run<'_>, observed: &ObservedSet) -> Resu
     refusals::check_restart(run.api(), observed).await.map_err(|error| located(error, run))
 }
 
-/// Adds the keys of config.toml that cause a rejection.
+/// Adds the keys of config.toml that cause a rejection, to each one of an apply.
 pub(super) fn located(error: Error, run: &Run<'_>) -> Error {
+    error.map_each(|error| located_one(error, run))
+}
+
+fn located_one(error: Error, run: &Run<'_>) -> Error {
     let Some(rejected) = error.rejected() else { return error };
     let settings = run.settings();
     let keys = if settings.has_extra_object(&ObjectId::of_rejected(rejected)) {

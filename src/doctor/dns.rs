@@ -24,7 +24,7 @@ pub(super) fn endpoints(slices: &Listed) -> Check {
         0 => {
             let message = "the cluster's DNS has no ready pod: pods resolve no name";
             let error = Error::new(Id::ClusterDnsDown, Kind::Prerequisite, message)
-                .hint(format!("kubectl -n kube-system get pods -l k8s-app={SERVICE}"));
+                .hint(format!("kubectl get pods -n kube-system -l k8s-app={SERVICE}"));
             Check::failed(category, name, error)
         }
         1 => Check::passed(category, name, "1 ready endpoint"),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::check::{Category, Check};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
-use crate::plan::checks::pod_security;
+use crate::plan::checks::pod_security::{self, PodSecurityGap};
 use crate::settings::Settings;
 
 /// Checks the namespace's Pod Security level. A namespace that does not exist gets the level that sandboxes need.
@@ -17,14 +17,18 @@ pub(super) fn check(namespace: Result<Option<Value>, String>, settings: &Setting
         Ok(None) => return Check::passed(category, name, format!("a deploy creates namespace {runtime}")),
         Ok(Some(namespace)) => namespace,
     };
-    let Some(level) = pod_security::rejecting_level(&namespace, settings.openhands.kubernetes.privileged)
-    else {
+    let privileged = settings.openhands.kubernetes.privileged;
+    let Some(PodSecurityGap { enforced, needed }) = pod_security::gap(&namespace, privileged) else {
         return Check::passed(category, name, format!("namespace {runtime} admits sandboxes"));
     };
-    let message = format!("namespace {runtime} enforces Pod Security `{level}`, which rejects sandboxes");
+    let message = format!("namespace {runtime} enforces Pod Security `{enforced}`, which rejects sandboxes");
     let error = Error::new(Id::PodSecurityTooStrict, Kind::Prerequisite, message)
         .at_config(settings.locate("kubernetes.namespace"))
-        .hint("[kubernetes] namespace = \"NAME\" runs the sandboxes in another namespace");
+        .hint("[kubernetes] namespace = \"NAME\" runs the sandboxes in another namespace")
+        .hint(format!(
+            "an administrator can relax it: kubectl label namespace {runtime} --overwrite \
+             pod-security.kubernetes.io/enforce={needed}"
+        ));
     Check::failed(category, name, error)
 }
 

@@ -25,7 +25,7 @@ pub(super) fn sandbox_room(quotas: &Listed, settings: &Settings) -> Check {
             .fold(Error::new(Id::SandboxQuota, Kind::Prerequisite, message), |error, line| {
                 error.fact("quota", line)
             })
-            .hint(format!("kubectl -n {namespace} describe resourcequota"));
+            .hint(format!("kubectl describe resourcequota -n {namespace}"));
         return Check::warning(category, name, error);
     }
     match quotas.len() {

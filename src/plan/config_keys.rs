@@ -35,10 +35,18 @@ const QUOTA_RESOURCES: &[(&str, &str)] = &[
     ("pods", "deploy.replicas"),
     ("count/pods", "deploy.replicas"),
     ("requests.storage", "deploy.storage_size"),
-    ("persistentvolumeclaims", "deploy.existing_claim"),
     ("services.loadbalancers", "deploy.expose"),
     ("services.nodeports", "deploy.expose"),
+    ("count/ingresses.networking.k8s.io", "deploy.expose"),
+    ("count/networkpolicies.networking.k8s.io", "deploy.network_policy"),
+    ("count/horizontalpodautoscalers.autoscaling", "deploy.autoscaling"),
+    ("resourcequotas", "deploy.quota"),
+    ("count/resourcequotas", "deploy.quota"),
+    ("count/limitranges", "deploy.limit_range"),
 ];
+
+/// The resources of a quota that count the claims of one StorageClass: `gold.storageclass.storage.k8s.io/requests.storage`.
+const OF_STORAGE_CLASS: &str = ".storageclass.storage.k8s.io/";
 
 /// What the `LimitRanger` complains about (`plugin/pkg/admission/limitranger`), each with the key.
 const LIMIT_RANGE_REASONS: &[(&str, &str)] = &[
@@ -151,6 +159,7 @@ fn of_quota(text: &str) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
     for word in text.split([',', ' ', ';', '=']) {
         let key = QUOTA_RESOURCES.iter().find(|(resource, _)| *resource == word).map(|(_, key)| *key);
+        let key = key.or_else(|| word.contains(OF_STORAGE_CLASS).then_some("deploy.storage_class"));
         keys.extend(key.filter(|key| !keys.iter().any(|known| known == key)).map(str::to_owned));
     }
     keys
@@ -160,12 +169,55 @@ fn of_quota(text: &str) -> Vec<String> {
 fn of_fields(kind: &str, message: &str) -> Vec<String> {
     let known = FieldKeys::default();
     let mut keys = Vec::new();
-    for (end, _) in message.match_indices(": ") {
-        let is_field = FIELD_MISTAKES.iter().any(|mistake| message[end + 2..].starts_with(mistake));
-        let path = message[..end].rsplit([' ', '(']).next().filter(|_| is_field).unwrap_or_default();
-        keys.extend(of_field(&known, kind, path).filter(|key| !keys.contains(key)));
+    let mistakes = field_mistakes(message);
+    // An immutable field rejects every other change of the object with it.
+    let immutable: Vec<&(&str, &str)> = mistakes.iter().filter(|(_, text)| is_immutable(text)).collect();
+    let decisive = if immutable.is_empty() { mistakes.iter().collect() } else { immutable };
+    for (path, text) in decisive {
+        let paths =
+            if is_immutable(text) && !path.contains('.') { changed_fields(path, text) } else { Vec::new() };
+        let paths = if paths.is_empty() { vec![(*path).to_owned()] } else { paths };
+        for path in paths {
+            keys.extend(of_field(&known, kind, &path).filter(|key| !keys.contains(key)));
+        }
     }
     keys
+}
+
+/// Returns the path of each field that a validation names, with the text about it.
+fn field_mistakes(message: &str) -> Vec<(&str, &str)> {
+    let is_mistake =
+        |end: usize| FIELD_MISTAKES.iter().any(|mistake| message[end + 2..].starts_with(mistake));
+    let ends: Vec<usize> =
+        message.match_indices(": ").map(|(end, _)| end).filter(|end| is_mistake(*end)).collect();
+    let start_of = |end: usize| message[..end].rfind([' ', '(']).map_or(0, |space| space + 1);
+    let next = |index: usize| ends.get(index + 1).map_or(message.len(), |end| start_of(*end));
+    ends.iter()
+        .enumerate()
+        .map(|(index, end)| (&message[start_of(*end)..*end], &message[*end..next(index)]))
+        .collect()
+}
+
+/// Whether a text about a field says that it cannot be changed. A claim's size is no such field: it only cannot shrink.
+fn is_immutable(text: &str) -> bool {
+    text.contains("field is immutable") || text.contains("is immutable after creation")
+}
+
+/// Returns the fields that differ in the comparison which the server prints of a specification that cannot be changed
+/// (`k8s.io/apimachinery/pkg/util/diff`): its lines begin with `+` or `-`, and its fields have the names of Go.
+fn changed_fields(path: &str, text: &str) -> Vec<String> {
+    let mut changed: Vec<String> = Vec::new();
+    let mut field = None;
+    for line in text.lines().filter(|line| line.starts_with([' ', '+', '-'])) {
+        if let Some((name, _)) = line[1..].strip_prefix(" \"").and_then(|rest| rest.split_once("\":")) {
+            let mut letters = name.chars();
+            let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+            field = first.map(|first| format!("{path}.{first}{}", letters.as_str()));
+        }
+        let is_changed = !line.starts_with(' ');
+        changed.extend(field.clone().filter(|field| is_changed && !changed.contains(field)));
+    }
+    changed
 }
 
 /// Returns the key of a field, without its list items. A pod's fields are those of its Deployment's template.
@@ -315,6 +367,31 @@ mod tests {
         let pod = "Pod \"oh-x\" is invalid: [spec.containers[0].resources.requests: Invalid value: \"8Gi\": must be less \
                    than or equal to memory limit of 4Gi, spec.tolerations[0].operator: Unsupported value: \"x\"]";
         assert_eq!(of("Pod", pod), ["deploy.resources.requests", "deploy.tolerations"]);
+        let name = "Service \"oh\" is invalid: spec.ports[2].name: Duplicate value: \"http\"";
+        assert!(of("Service", name).is_empty(), "no key names a port");
+    }
+
+    /// Texts of kube-apiserver 1.34.
+    #[test]
+    fn immutable_field_leads_to_its_own_key_only() {
+        let of = |kind: &str, message: &str| {
+            let keys = of_rejected_object(kind, message, &settings("")).into_iter();
+            keys.map(|key| key.key).collect::<Vec<_>>()
+        };
+        let claim = "PersistentVolumeClaim \"oh\" is invalid: spec: Forbidden: spec is immutable after creation except \
+                     resources.requests and volumeAttributesClassName for bound claims\n@@ -10,7 +10,7 @@\n   }\n  },\n  \
+                     \"VolumeName\": \"pvc-1\",\n- \"StorageClassName\": \"standard\",\n+ \"StorageClassName\": \"gold\",\n  \
+                     \"VolumeMode\": \"Filesystem\",\n";
+        assert_eq!(of("PersistentVolumeClaim", claim), ["deploy.storage_class"]);
+        let volume = claim.replace("StorageClassName", "VolumeName");
+        assert_eq!(of("PersistentVolumeClaim", &volume), ["deploy.volume"]);
+        let adopted = "Deployment.apps \"oh\" is invalid: [spec.strategy.rollingUpdate: Forbidden: may not be specified when \
+                       strategy `type` is 'Recreate', spec.selector: Invalid value: {\"matchLabels\":{\"a\":\"b\"}}: field is \
+                       immutable]";
+        assert!(of("Deployment", adopted).is_empty(), "no key sets the selector");
+        let strategy = "Deployment.apps \"oh\" is invalid: spec.strategy.rollingUpdate: Forbidden: may not be specified when \
+                        strategy `type` is 'Recreate'";
+        assert_eq!(of("Deployment", strategy), ["deploy.strategy"]);
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub async fn up(
         delete(environment, other, &desired.name, options.kubeconfig.as_deref(), events).await?;
     }
     private_file::folder(&environment.state).map_err(|error| {
-        Error::io(format!("cannot create the folder {}", environment.state.display()), error)
+        Error::file(format!("cannot create the folder {}", environment.state.display()), error)
     })?;
     match provider {
         LocalProvider::Kind => kind::up(environment, desired, options, events).await,
@@ -327,10 +327,10 @@ fn recorded_provider(environment: &Environment, name: &str) -> Result<Option<Loc
 }
 
 /// Returns the recorded provider of the cluster, else the configured one. A record of another version of handsctl names
-/// its provider, too.
+/// its provider, too, and the files beside an unreadable one tell it.
 ///
 /// # Errors
-/// `HC9003` if the record is unreadable and neither it nor the configuration names the provider: the files of a cluster
+/// `HC9003` if the record is unreadable, and neither the files nor the configuration name the provider: the files of a cluster
 /// must not be deleted while its nodes run.
 fn provider_for(environment: &Environment, provider: Provider, name: &str) -> Result<LocalProvider> {
     let own = state_file::clusters(&environment.state).join(name);
@@ -338,7 +338,7 @@ fn provider_for(environment: &Environment, provider: Provider, name: &str) -> Re
         (Ok(Some(recorded)), _) => Ok(recorded),
         (Ok(None), Provider::Kind) => Ok(LocalProvider::Kind),
         (Ok(None), _) => Ok(LocalProvider::Kwok),
-        (Err(error), configured) => match (state_file::provider_of_any_version(&own), configured) {
+        (Err(error), configured) => match (state_file::likely_provider(&own), configured) {
             (Some(recorded), _) => Ok(recorded),
             (None, Provider::Kind) => Ok(LocalProvider::Kind),
             (None, Provider::Kwok) => Ok(LocalProvider::Kwok),

@@ -31,7 +31,7 @@ impl FileLock {
     /// `HC9003` if the flags of the file descriptor cannot be changed.
     pub(super) fn shared_with_children(&self) -> Result<Shared<'_>> {
         fcntl_setfd(&self.0, FdFlags::empty())
-            .map_err(|error| Error::io("cannot share the cluster's lock", error.into()))?;
+            .map_err(|error| Error::file("cannot share the cluster's lock", error.into()))?;
         Ok(Shared(&self.0))
     }
 }
@@ -48,7 +48,7 @@ pub(super) async fn folder(path: &Path, deadline: Duration, on_wait: impl AsyncF
     let started = Instant::now();
     let mut on_wait = Some(on_wait);
     loop {
-        if let Some(lock) = attempt(path).map_err(|error| Error::io(message(path), error))? {
+        if let Some(lock) = attempt(path).map_err(|error| Error::file(message(path), error))? {
             return Ok(lock);
         }
         if let Some(on_wait) = on_wait.take() {
@@ -56,7 +56,7 @@ pub(super) async fn folder(path: &Path, deadline: Duration, on_wait: impl AsyncF
         }
         if started.elapsed() > deadline {
             let text = format!("another process has held it for more than {}", phrase::span(deadline));
-            return Err(Error::io(message(path), io::Error::new(io::ErrorKind::TimedOut, text)));
+            return Err(Error::file(message(path), io::Error::new(io::ErrorKind::TimedOut, text)));
         }
         tokio::time::sleep(RETRY).await;
     }

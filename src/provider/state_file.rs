@@ -135,14 +135,46 @@ pub(super) fn exists(own: &Path) -> bool {
     own.join(RECORD).exists()
 }
 
-/// Reads a file; None: it does not exist.
+/// Reads a record; None: it does not exist.
 fn text(path: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Ok(None)
+            ensure_folder(path.parent().unwrap_or(path)).map(|()| None)
         }
-        text => text.map(Some).map_err(|error| Error::io(format!("cannot read {}", path.display()), error)),
+        Ok(text) => Ok(Some(text)),
+        Err(error) => {
+            ensure_folder(path.parent().unwrap_or(path))?;
+            let error = Error::file(format!("cannot read {}", path.display()), error);
+            Err(if path.is_dir() { error.hint(removal(path)) } else { error })
+        }
     }
+}
+
+/// Checks that what has the name of a cluster's folder is a folder.
+///
+/// # Errors
+/// `HC9003` with the command that removes a file, or a symbolic link that leads to no folder.
+fn ensure_folder(own: &Path) -> Result<()> {
+    let Ok(metadata) = std::fs::symlink_metadata(own) else { return Ok(()) };
+    if own.is_dir() {
+        return Ok(());
+    }
+    let cause = match std::fs::read_link(own) {
+        Ok(target) => format!("it is a symbolic link to {}, which is not a folder", target.display()),
+        Err(_) if metadata.is_file() => "it is a file".to_owned(),
+        Err(_) => "it is neither a file nor a folder".to_owned(),
+    };
+    let message = format!("cannot read the folder of a local cluster: {}", own.display());
+    Err(Error::file(message, io::Error::other(cause)).hint(removal(own)))
+}
+
+/// Returns the command that moves a file of no use away. Nothing is lost by it.
+fn removal(path: &Path) -> String {
+    format!(
+        "mv '{}' '{}.old' makes room; handsctl cluster up then creates the cluster",
+        path.display(),
+        path.display()
+    )
 }
 
 fn head(path: &Path, text: &str) -> Result<Head> {
@@ -152,7 +184,8 @@ fn head(path: &Path, text: &str) -> Result<Head> {
         newer if newer > SCHEMA => {
             let message = format!("{} was written by a newer version of handsctl", path.display());
             let cause = format!("schema {newer}; this version reads {SCHEMA}");
-            Err(Error::io(message, io::Error::other(cause)).hint("use that version"))
+            Err(Error::file(message, io::Error::other(cause))
+                .hint("use that version of handsctl, or give the new cluster another name: [cluster] name"))
         }
         older => Err(malformed(path, format!("schema {older}, not {SCHEMA}").into())),
     }
@@ -169,17 +202,31 @@ pub(super) fn provider_of_any_version(own: &Path) -> Option<LocalProvider> {
 }
 
 fn malformed(path: &Path, cause: crate::error::Source) -> Error {
-    Error::io(
-        format!("{} was not written by this version of handsctl", path.display()),
-        io::Error::other(cause),
-    )
-    .hint("handsctl cluster down deletes the cluster with everything in it; handsctl cluster up creates it again")
+    let message = format!("{} was not written by this version of handsctl", path.display());
+    let error = Error::file(message, io::Error::other(cause));
+    // Without another file there is no cluster whose processes or nodes could be found.
+    if path.parent().is_some_and(|own| likely_provider(own).is_some()) {
+        error
+            .hint("handsctl cluster down deletes the cluster with everything in it; handsctl cluster up creates it again")
+    } else {
+        error.hint(removal(path))
+    }
+}
+
+/// The files beside the record by which the provider of a cluster with an unreadable record is known.
+const FILES: &[(&str, LocalProvider)] =
+    &[("kwokctl.yaml", LocalProvider::Kwok), ("cluster.yaml", LocalProvider::Kind)];
+
+/// Returns the provider of a cluster whose record cannot be read: the record may still name it, else its files tell.
+pub(super) fn likely_provider(own: &Path) -> Option<LocalProvider> {
+    let by_files = || FILES.iter().find(|(file, _)| own.join(file).exists()).map(|(_, provider)| *provider);
+    provider_of_any_version(own).or_else(by_files)
 }
 
 /// Replaces the record atomically, so that an interrupt leaves the old or the new one.
 pub(super) fn write<S: ProviderState>(own: &Path, record: &StateFile<S>) -> Result<()> {
     let path = own.join(RECORD);
-    let failed = |error| Error::io(format!("cannot write {}", path.display()), error);
+    let failed = |error| Error::file(format!("cannot write {}", path.display()), error);
     let text = serde_json::to_string_pretty(record).map_err(|error| failed(error.into()))?;
     let replace = || -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(own)?;
@@ -217,7 +264,7 @@ pub(super) fn names(state: &Path) -> Result<Vec<String>> {
 
 fn folders(state: &Path) -> Result<Vec<PathBuf>> {
     let folder = clusters(state);
-    let failed = |error| Error::io(format!("cannot list {}", folder.display()), error);
+    let failed = |error| Error::file(format!("cannot list {}", folder.display()), error);
     std::fs::read_dir(&folder)
         .map_err(failed)?
         .map(|entry| entry.map(|entry| entry.path()).map_err(failed))
@@ -270,6 +317,51 @@ mod tests {
         assert!(read::<KwokLike>(own.path()).is_err());
         assert!(provider(own.path()).is_err() && exists(own.path()));
         assert_eq!(provider_of_any_version(own.path()), Some(LocalProvider::Kwok));
+    }
+
+    #[test]
+    fn broken_record_has_a_way_out_that_leads_on() {
+        let state = tempfile::tempdir().unwrap();
+        let own = clusters(state.path()).join("a");
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::write(own.join(RECORD), "{").unwrap();
+        let error = provider(&own).unwrap_err();
+        assert_eq!(error.kind().exit_code(), 14);
+        assert!(error.hints()[0].starts_with("mv "), "nothing else is left: {error:?}");
+        assert_eq!(likely_provider(&own), None);
+        for (file, expected) in [("kwokctl.yaml", LocalProvider::Kwok), ("cluster.yaml", LocalProvider::Kind)]
+        {
+            std::fs::write(own.join(file), "").unwrap();
+            assert_eq!(likely_provider(&own), Some(expected));
+            let hint = provider(&own).unwrap_err().hints()[0].clone();
+            assert!(hint.starts_with("handsctl cluster down deletes"), "{hint}");
+            std::fs::remove_file(own.join(file)).unwrap();
+        }
+        std::fs::remove_file(own.join(RECORD)).unwrap();
+        std::fs::create_dir(own.join(RECORD)).unwrap();
+        let error = provider(&own).unwrap_err();
+        assert!(error.hints()[0].starts_with("mv ") && error.kind().exit_code() == 14, "{error:?}");
+    }
+
+    #[test]
+    fn link_or_file_instead_of_a_folder_is_named() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = clusters(state.path());
+        std::fs::create_dir_all(folder.join("real")).unwrap();
+        std::os::unix::fs::symlink("/nonexistent", folder.join("dangling")).unwrap();
+        std::os::unix::fs::symlink("loop", folder.join("loop")).unwrap();
+        std::os::unix::fs::symlink("real", folder.join("moved")).unwrap();
+        std::fs::write(folder.join("file"), "").unwrap();
+        for (name, cause) in [
+            ("dangling", "it is a symbolic link to /nonexistent, which is not a folder"),
+            ("loop", "it is a symbolic link to loop, which is not a folder"),
+            ("file", "it is a file"),
+        ] {
+            let error = provider(&folder.join(name)).unwrap_err();
+            assert_eq!((error.causes(), error.kind().exit_code()), (vec![cause.to_owned()], 14));
+        }
+        assert_eq!(provider(&folder.join("moved")).unwrap(), None, "a folder on another disk");
+        assert_eq!(provider(&folder.join("new")).unwrap(), None);
     }
 
     #[test]

@@ -6,10 +6,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::streams::DEFAULT_WIDTH;
 use super::text::diagnostic::Style;
 use super::text::error;
-use super::text::style::Palette;
+use super::text::style::{DEFAULT_WIDTH, Palette};
 use crate::catalogue::Id;
 use crate::diagnostic::Severity;
 use crate::error::{Error, Kind, Result};
@@ -37,7 +36,7 @@ impl EvidenceFolder {
     pub fn create(path: PathBuf) -> Result<Self> {
         let action = || format!("cannot create the folder {}", path.display());
         fs::create_dir_all(&path)
-            .map_err(|error| Error::io(action(), error).replace_kind(Id::Usage, Kind::Usage))?;
+            .map_err(|error| Error::file(action(), error).replace_kind(Id::Usage, Kind::Usage))?;
         Ok(Self { path, written: BTreeSet::new() })
     }
 
@@ -51,7 +50,7 @@ impl EvidenceFolder {
             return Ok(());
         }
         let folder = self.path.join(name);
-        let failed = |error| Error::io(format!("cannot write the evidence to {}", folder.display()), error);
+        let failed = |error| Error::file(format!("cannot write the evidence to {}", folder.display()), error);
         write_files(&folder, finding).map_err(failed)
     }
 }

@@ -8,11 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::streams::DEFAULT_WIDTH;
 use super::text::diagnostic::Style;
 use super::text::error;
 use super::text::sanitize::{one_line, sanitize};
-use super::text::style::Palette;
+use super::text::style::{DEFAULT_WIDTH, Palette};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
 use crate::event::{Action, Event, Finished, Phase, Progress};

@@ -68,6 +68,8 @@ pub struct Reporter {
     run_summary: RunSummary,
     /// Whether the run's summary is written for a GitHub workflow. A command that only reads writes its own.
     writes_github_files: bool,
+    /// Completes the commands that warnings and findings suggest.
+    commands: Box<dyn Fn(&str) -> String + Send>,
     now: Box<dyn Fn() -> Timestamp + Send>,
 }
 
@@ -124,6 +126,7 @@ impl Reporter {
         let writes_github_files = true;
         let now = Box::new(now);
         let (junit, evidence, report) = (None, None, None);
+        let commands = Box::new(str::to_owned);
         Ok(Self {
             streams,
             sink,
@@ -134,8 +137,16 @@ impl Reporter {
             heartbeat,
             run_summary,
             writes_github_files,
+            commands,
             now,
         })
+    }
+
+    /// Completes the commands that warnings and findings suggest, such as with the flags of the command line.
+    #[must_use]
+    pub fn with_commands(mut self, complete: impl Fn(&str) -> String + Send + 'static) -> Self {
+        self.commands = Box::new(complete);
+        self
     }
 
     /// Writes the result as JUnit XML at the end.
@@ -208,7 +219,7 @@ impl Reporter {
     }
 
     fn event(&mut self, event: &Event) {
-        let event = &event.map_texts(|text| self.streams.hidden(text));
+        let event = &event.map_texts(|text| self.streams.hidden(text)).map_commands(&self.commands);
         if self.run_summary.is_repeated_warning(event) {
             return;
         }

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::text::color::{self, ColorChoice, ColorVariables};
 use super::text::github::{self, Checkout};
 use super::text::sanitize::{sanitize, sanitize_colored};
-use super::text::style::Palette;
+use super::text::style::{DEFAULT_WIDTH, Palette};
 use crate::error::{Error, Result};
 use crate::object::{Mask, url_secret};
 
@@ -81,9 +81,6 @@ pub(super) struct StreamInfo {
     /// The width in columns.
     pub(super) width: usize,
 }
-
-/// The width in columns for streams that are not a terminal. The same as rustc's.
-pub(super) const DEFAULT_WIDTH: usize = 140;
 
 impl Streams {
     /// Creates the process' own streams. Reads the environment once, and passes the colour decision on to `console`.

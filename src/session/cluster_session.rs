@@ -386,6 +386,14 @@ impl Session {
     }
 }
 
+/// Names the chosen context to the texts that suggest commands of kubectl. A pod has none.
+pub(crate) fn name_context(global: &Global, connection: &Connection) {
+    let choice = &connection.choice;
+    if choice.origin != ContextOrigin::InCluster {
+        global.chosen_context.get_or_init(|| choice.context.clone());
+    }
+}
+
 /// Chooses the context and prepares the connection.
 ///
 /// # Errors
@@ -409,6 +417,7 @@ async fn open_connection(
     match connected {
         Ok(connection) => {
             ensure_recorded_server(&connection, settings, environment)?;
+            name_context(global, &connection);
             Ok(connection)
         }
         Err(error) => {

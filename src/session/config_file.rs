@@ -134,6 +134,6 @@ impl ConfigFile {
                 return Err(Error::new(Id::ConfigUnreadable, Kind::Config, message));
             }
         }
-        replace_file(&self.path, text).map_err(|error| Error::io(format!("cannot write {name}"), error))
+        replace_file(&self.path, text).map_err(|error| Error::file(format!("cannot write {name}"), error))
     }
 }

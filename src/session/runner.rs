@@ -250,6 +250,7 @@ pub(super) async fn start_reporter(
     let target = events_target(global);
     let (streams, junit) = (streams.clone(), global.junit.clone());
     let (evidence, report) = (global.evidence.clone(), global.report.clone());
+    let global = global.clone();
     let starting = tokio::task::spawn_blocking(move || {
         let target = target.as_ref();
         let reporter = match reads {
@@ -259,6 +260,8 @@ pub(super) async fn start_reporter(
         let evidence = evidence.map(EvidenceFolder::create).transpose()?;
         let junit = junit.map(JunitFile::create).transpose()?;
         let report = report.map(ReportFile::create).transpose()?;
+        // The context is chosen later than this.
+        let reporter = reporter.with_commands(move |text| RepeatedFlags::new(&global).insert_into(text));
         Ok::<_, Error>(reporter.with_junit(junit).with_evidence(evidence).with_report(report))
     });
     Ok(starting.await??)

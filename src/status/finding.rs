@@ -70,6 +70,12 @@ impl Finding {
         }
     }
 
+    /// Returns the finding with each of its hints changed, such as to repeat flags in a suggested command.
+    #[must_use]
+    pub fn map_hints(&self, change: impl Fn(&str) -> String) -> Self {
+        Self { hints: self.hints.iter().map(|hint| change(hint)).collect(), ..self.clone() }
+    }
+
     /// Adds a command to copy, or a fact.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -17,13 +17,16 @@ pub fn with_next_command(mut finding: Finding) -> Finding {
 
 /// Returns the command that fixes the cause, or that shows more of it.
 fn next_command(finding: &Finding) -> String {
-    let namespace = finding.object.namespace.as_deref().unwrap_or_default();
+    let object = kubectl_object(&finding.object);
     match finding.id {
         Id::Deleted => "handsctl deploy waits for the deletion or names what holds it".to_owned(),
         Id::MemberMissing => "handsctl deploy creates it".to_owned(),
         Id::MissingReference => {
-            "handsctl deploy creates the installation's own objects; your own Secret: kubectl create secret"
-                .to_owned()
+            let namespace = finding.object.namespace.as_deref().unwrap_or_default();
+            format!(
+                "handsctl deploy creates the installation's own objects; your own Secret: kubectl create secret generic NAME \
+                 -n {namespace} --from-literal=KEY=VALUE"
+            )
         }
         Id::ImageNotFound
         | Id::ImageForbidden
@@ -33,17 +36,16 @@ fn next_command(finding: &Finding) -> String {
         Id::OutOfMemory => "raise [deploy.resources].limits.memory, then: handsctl deploy".to_owned(),
         Id::CrashLoop | Id::NotReady | Id::PodFailed => {
             let previous = if finding.id == Id::CrashLoop { " --previous" } else { "" };
-            format!(
-                "kubectl logs {} -n {namespace}{}{previous}",
-                kubectl_name(&finding.object),
-                container(finding)
-            )
+            format!("kubectl logs {object}{}{previous}", container(finding))
         }
-        Id::JobFailed => format!("kubectl logs {} -n {namespace}", kubectl_name(&finding.object)),
-        Id::ForeignRevision => format!("kubectl delete {} -n {namespace}", kubectl_name(&finding.object)),
+        Id::JobFailed => format!("kubectl logs {object}"),
+        Id::ForeignRevision => format!("kubectl delete {object}"),
         Id::StorageClassMissing | Id::NoStorageClass => "kubectl get storageclass".to_owned(),
         Id::Unschedulable => "kubectl describe nodes".to_owned(),
-        Id::QuotaExceeded => format!("kubectl describe quota -n {namespace}"),
+        Id::QuotaExceeded => {
+            let namespace = finding.object.namespace.as_deref().unwrap_or_default();
+            format!("kubectl describe resourcequota -n {namespace}")
+        }
         Id::PodsRejected => "after the cause is fixed: handsctl restart creates the pods at once".to_owned(),
         Id::ScaledToZero => scale_command(&finding.object, 1),
         Id::ManagedByOthers => "handsctl deploy --adopt takes the objects over".to_owned(),
@@ -51,13 +53,14 @@ fn next_command(finding: &Finding) -> String {
             "handsctl diff shows the difference; handsctl deploy --force-conflicts takes the field back"
                 .to_owned()
         }
-        _ => format!("kubectl describe {} -n {namespace}", kubectl_name(&finding.object)),
+        _ => format!("kubectl describe {object}"),
     }
 }
 
-/// Returns the object as kubectl takes it: `deployment.apps/oh`.
-fn kubectl_name(id: &ObjectId) -> String {
-    id.to_string()
+/// Returns the object as kubectl takes it: `deployment.apps/oh -n n`, and a node without a namespace.
+fn kubectl_object(id: &ObjectId) -> String {
+    let namespace = id.namespace.as_ref().map_or_else(String::new, |namespace| format!(" -n {namespace}"));
+    format!("{id}{namespace}")
 }
 
 fn container(finding: &Finding) -> String {

@@ -466,10 +466,136 @@ fn quota_refusal_leaves_no_object_of_first_deploy() {
         .says("exceeded quota: tight, requested: count/services=1, used: count/services=0, limited: count/services=0")
         .says(&format!("cannot apply deployment.apps/oh in namespace {}", namespace.name))
         .says("the installation was not changed: the server rejected a dry run, before the first write")
-        .says(&format!("hint: {} describe resourcequota", namespace.suggested_kubectl()));
+        .says(&format!("hint: {} describe resourcequota -n {}", namespace.suggested_kubectl(), namespace.name));
     assert_eq!(all_objects(&namespace), before);
     namespace.bed.kubectl(&["delete", "quota", "tight", "-n", &namespace.name]);
     namespace.handsctl(&["deploy"]).exits(0).says("deployment.apps/oh created");
+}
+
+#[test]
+fn quota_without_room_for_all_secrets_exits_8_before_changes() {
+    let namespace = Bed::shared().namespace("sum");
+    namespace.create(&[]);
+    namespace.config("[llm]\napi_key = \"sk-planted\"\n");
+    quota(&namespace, "count/secrets=2");
+    let before = all_objects(&namespace);
+    for command in [&["deploy", "--dry-run"][..], &["deploy", "--dry-run=server"], &["deploy"]] {
+        namespace
+            .handsctl(command)
+            .exits(8)
+            .says(&format!(
+                "error[HC4502]: quota \"tight\" in namespace {} has no room for 3 objects of this run",
+                namespace.name
+            ))
+            .says("requested: count/secrets=3, used: count/secrets=0, limited: count/secrets=2")
+            .says("the installation was not changed: this was found before the first write")
+            .says(&format!(
+                "hint: {} describe resourcequota tight -n {}",
+                namespace.suggested_kubectl(),
+                namespace.name
+            ));
+        assert_eq!(all_objects(&namespace), before, "{command:?}");
+    }
+    namespace.bed.kubectl(&["delete", "quota", "tight", "-n", &namespace.name]);
+    namespace.handsctl(&["deploy"]).exits(0);
+}
+
+#[test]
+fn unfinished_first_deploy_is_named_with_the_way_on() {
+    let namespace = Bed::shared().namespace("half");
+    namespace.create(&[]);
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let is_deployment = |request: &Request| request.is("PATCH", "/deployments/oh") && !request.is_dry_run();
+    proxy.on(is_deployment).inject(Fault::Respond(ErrorResponse::Denied("not now".to_owned())));
+    proxy.command(&namespace, &["deploy"]).run().exits(8).says("applied before it stopped");
+    let unfinished = "its first deploy is unfinished: revision 1 failed (HC3003)";
+    for (command, code) in [("restart", 12), ("open", 12), ("rollback", 2), ("status", 12)] {
+        let run = namespace.handsctl(&[command]).exits(code);
+        let text = format!("{}{}", run.stdout, run.stderr);
+        for part in [
+            unfinished,
+            &namespace.suggested("deploy", "continues from there"),
+            &namespace.suggested("history", "1 shows why it failed"),
+        ] {
+            assert!(text.contains(part), "{command} does not say {part}:\n{text}");
+        }
+        assert!(!text.contains("no installation"), "{text}");
+    }
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.bed.kubectl(&["delete", "deployment", "oh", "-n", &namespace.name]);
+    namespace.handsctl(&["restart"]).exits(12).says("does not exist any more");
+}
+
+#[test]
+fn all_rejections_have_their_object_cause_and_key_also_in_a_dry_run() {
+    let namespace = Bed::shared().namespace("all");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let service = ["patch", "service", "oh", "-n", &namespace.name, "--type=json", "-p"];
+    let port = r#"[{"op":"replace","path":"/spec/ports/0/port","value":8088}]"#;
+    namespace.bed.kubectl(&[&service[..], &[port]].concat());
+    namespace.config("[deploy]\nstorage_class = \"gold\"\n");
+    let before = all_objects(&namespace);
+    for flag in ["--dry-run=client", "--dry-run=server", "--force-conflicts", "--no-wait"] {
+        let run = namespace.handsctl(&["deploy", flag, "-o", "json"]).exits(8);
+        let error = &run.json()["error"];
+        assert_eq!(error["object"]["kind"], "PersistentVolumeClaim", "{flag}: {error}");
+        assert_eq!(error["keys"][0]["key"], "deploy.storage_class", "{flag}: {error}");
+        assert_eq!(error["keys"][0]["location"]["line"], 2, "{flag}: {error}");
+        let [also] = error["also"].as_array().unwrap().as_slice() else { panic!("{flag}: {error}") };
+        assert_eq!((&also["id"], &also["object"]["kind"]), (&json!("HC3007"), &json!("Service")), "{also}");
+        assert!(also["causes"][0].as_str().unwrap().contains("Duplicate value"), "{also}");
+        assert_eq!(also["keys"], json!([]), "no key sets the port: {also}");
+    }
+    assert_eq!(all_objects(&namespace), before);
+    let run = namespace.handsctl(&["deploy"]).exits(8).says("--> config.toml:2:17");
+    run.says("also      cannot apply service/oh in namespace")
+        .says("port 8088 of kubectl-patch has the name \"http\", which is planned for port 3000")
+        .says(&format!("to give up that port: {} patch service/oh", namespace.suggested_kubectl()));
+}
+
+#[test]
+fn adopted_deployment_with_another_selector_names_no_key_and_the_way_out() {
+    let namespace = Bed::shared().namespace("selector");
+    namespace.create(&[]);
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "oh" },
+        "spec": {
+            "selector": { "matchLabels": { "app": "theirs" } },
+            "template": {
+                "metadata": { "labels": { "app": "theirs" } },
+                "spec": { "containers": [{ "name": "a", "image": "busybox:1" }] },
+            },
+        },
+    });
+    namespace.bed.kubectl_with(&["apply", "-n", &namespace.name, "-f", "-"], &deployment.to_string());
+    let run = namespace.handsctl(&["deploy", "--adopt", "-o", "json"]).exits(8);
+    let error = &run.json()["error"];
+    assert!(error["causes"][0].as_str().unwrap().contains("field is immutable"), "{error}");
+    assert_eq!(error["keys"], json!([]), "{error}");
+    let name = &namespace.name;
+    run.says("hint: a selector cannot be changed: choose another name").says(&format!(
+        "{} delete deployment.apps/oh -n {name} --cascade=orphan",
+        namespace.suggested_kubectl()
+    ));
+}
+
+#[test]
+fn context_of_config_toml_is_in_suggested_kubectl_commands() {
+    let namespace = Bed::shared().namespace("pinned");
+    namespace.create(&[]);
+    let (context, name) = (&namespace.bed.context, &namespace.name);
+    namespace.config(&format!(
+        "[cluster]\ncontext = \"{context}\"\n[deploy]\nname = \"oh\"\nnamespace = \"{name}\"\n"
+    ));
+    quota(&namespace, "count/services=0");
+    let mut command = std::process::Command::new(crate::bed::HANDSCTL);
+    command.arg("deploy").current_dir(namespace.folder.path()).env_clear();
+    command.env("HOME", namespace.folder.path()).env("KUBECONFIG", &namespace.bed.kubeconfig);
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(8), "{text}");
+    let hint = format!("hint: kubectl --context {context} describe resourcequota -n {name} shows");
+    assert!(text.contains(&hint), "{hint}\n{text}");
 }
 
 #[test]
@@ -646,14 +772,15 @@ fn foreign_deployment_exits_7_and_is_unchanged() {
     };
     rejected_deploy()
         .says("managers  kube-controller-manager, them")
-        .says("the installation was not changed: the server rejected a dry run, before the first write")
+        .says("the installation was not changed: this was found before the first write")
         .says("hint: choose another name with --name or [deploy].name, or another namespace with -n");
     assert_eq!(all_objects(&namespace), before, "no Secret, no parent, no revision");
 }
 
 /// The requests of a first deploy of the installation alone, measured before changes were checked by dry run; two for the
-/// application's NetworkPolicy, and two for the key that authenticates revisions: its dry run, and its creation.
-const FIRST_DEPLOY_REQUESTS: usize = 52;
+/// application's NetworkPolicy, two for the key that authenticates revisions (its dry run, and its creation), and one for
+/// the quotas.
+const FIRST_DEPLOY_REQUESTS: usize = 53;
 
 #[test]
 fn foreign_object_among_many_new_ones_exits_7_before_changes() {
@@ -711,7 +838,13 @@ fn namespace_that_rejects_sandboxes_exits_14_before_changes() {
         .says("error[HC2040]:")
         .says("enforces Pod Security `restricted`, which rejects sandbox pods")
         .says("nothing was changed")
-        .says("hint: [kubernetes] namespace = \"NAME\" runs the sandboxes in another namespace");
+        .says("hint: [kubernetes] namespace = \"NAME\" runs the sandboxes in another namespace")
+        .says("--overwrite pod-security.kubernetes.io/enforce=baseline");
+    namespace
+        .handsctl(&["deploy", "--set", "kubernetes.privileged=true"])
+        .exits(14)
+        .says("which rejects privileged sandbox pods")
+        .says("--overwrite pod-security.kubernetes.io/enforce=privileged");
     assert_eq!(all_objects(&namespace), before);
 }
 
@@ -913,7 +1046,7 @@ fn foreign_secret_with_name_of_the_key_exits_7_before_changes() {
             .handsctl(arguments)
             .exits(7)
             .says("error[HC3006]: secret/handsctl-oh")
-            .says("the installation was not changed: the server rejected a dry run, before the first write");
+            .says("the installation was not changed: this was found before the first write");
         let list = ["get", "configmap,secret,service", "-n", &namespace.name, "-o", "name"];
         let rest = namespace.bed.kubectl(&list);
         let ours: Vec<&str> = rest.lines().filter(|name| name.ends_with("oh")).collect();

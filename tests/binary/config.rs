@@ -196,6 +196,17 @@ fn config_edit_checks_the_copy_before_it_is_written() {
     assert!(std::fs::read_to_string(copy).unwrap().contains("\nhots = "));
     std::fs::remove_file(copy).unwrap();
     edit("false").exits(14).says("error[HC0331]").says("the editor `false` failed");
+    // An editor that fails in another way loses neither the file nor the work.
+    for (editor, text) in [
+        ("rm", "the editor deleted the copy"),
+        ("truncate -s 0", "the editor left an empty copy"),
+        ("sh -c 'rm $0; mkdir $0'", "cannot read the edited copy"),
+        ("sh -c 'printf \"\\377\" > $0'", "is not UTF-8 text"),
+    ] {
+        let run = edit(editor).exits(14).says(text).says("state     config.toml was not changed");
+        run.says("hint: handsctl config edit opens it again");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), edited, "{editor}");
+    }
     edit("no-such-editor-of-test").exits(14).says("export EDITOR=");
     // VISUAL wins. Another program changes the file meanwhile.
     let both = in_home(home.path(), &["config", "edit"]).env("EDITOR", "false");

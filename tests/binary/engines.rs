@@ -373,7 +373,7 @@ fn newer_record_of_a_kind_cluster_is_deleted_by_kind_only() {
     // Nothing proves that the nodes are ours, so the files are kept, too.
     computer.cluster_down(&[]).exits(14).says("error[HC2023]").says("written by a newer version of handsctl");
     std::fs::write(&record, "{").unwrap();
-    computer.cluster_down(&[]).exits(70).says("error[HC9003]").says("provider of the cluster");
+    computer.cluster_down(&[]).exits(14).says("error[HC9003]").says("provider of the cluster");
     assert!(record.exists() && !computer.has_deleted());
     let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
     computer.write_label();
@@ -397,7 +397,7 @@ fn unreadable_state_file_never_leads_to_the_current_context() {
     for record in ["", "{", r#"{"schema": 99, "provider": "vm"}"#, r#"{"schema": 2, "provider": "vm"}"#] {
         std::fs::write(folder.join("handsctl.json"), record).unwrap();
         for command in [&["deploy", "--yes"][..], &["teardown", "--yes"], &["status"]] {
-            in_home(home.path(), command).run().exits(70).says("error[HC9003]").never_says("prod");
+            in_home(home.path(), command).run().exits(14).says("error[HC9003]").never_says("prod");
         }
     }
 }

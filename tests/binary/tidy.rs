@@ -464,6 +464,72 @@ fn texts_use_no_banned_words() {
     assert_catches(banned_words, &[("deploy/check.rs", "fn f() { error(\"the set was not changed\"); }")]);
 }
 
+/// The commands of kubectl about objects without a namespace, and those whose namespace a placeholder contains.
+const KUBECTL_WITHOUT_NAMESPACE: &[&str] = &[
+    "config ",
+    "create namespace ",
+    "delete namespace ",
+    "label namespace ",
+    "wait --for=delete namespace/",
+    "get node ",
+    "describe node",
+    "get storageclass",
+    "get ingressclass",
+    "get pods -A",
+    "uncordon ",
+    "get validatingwebhookconfigurations,",
+    // `{on}` is the object with its namespace.
+    "patch {on} ",
+    "annotate {on} ",
+    "edit {on}",
+    "describe resourcequota {namespace} ",
+    // `{object}` is the object with its namespace, unless it has none.
+    "logs {object}",
+    "delete {object}",
+    "describe {object}",
+];
+/// The files whose texts are about kubectl's commands and suggest none.
+const ABOUT_KUBECTL: &[&str] = &["foreign_commands.rs", "command_line.rs"];
+
+/// Returns the suggested commands of kubectl that lack a namespace, or whose verb gets no context.
+fn kubectl_hints(source: &Source) -> Vec<String> {
+    let verbs = include_str!("../../src/command_line.rs");
+    let (_, verbs) = verbs.split_once("KUBECTL_VERBS: &[&str] = &[").unwrap();
+    let verbs = verbs.split_once("];").unwrap().0;
+    let mut offenders = Vec::new();
+    for file in source.files.iter().filter(|file| !ABOUT_KUBECTL.contains(&file.path.as_str())) {
+        for (line, text) in &file.strings {
+            for command in text.split("kubectl ").skip(1) {
+                // The verb comes first: the context is inserted before it.
+                if command.starts_with("-n ") {
+                    offenders.push(format!("{}: kubectl {command}", file.at(*line)));
+                }
+                let verb: String = command.chars().take_while(char::is_ascii_lowercase).collect();
+                // `apply -f -` and `diff` are behind a pipe: their standard input has the namespace.
+                let is_command = command[verb.len()..].starts_with([' ', '"']) && !command.contains("-f -");
+                if !is_command || !(verbs.contains(&format!("\"{verb}\"")) || verb == "config") {
+                    continue;
+                }
+                let has_namespace = command.contains(" -n ") || command.contains(" {namespace}");
+                if !has_namespace && !KUBECTL_WITHOUT_NAMESPACE.iter().any(|known| command.starts_with(known))
+                {
+                    offenders.push(format!("{}: kubectl {command}", file.at(*line)));
+                }
+            }
+        }
+    }
+    offenders
+}
+
+#[test]
+fn suggested_kubectl_commands_have_their_namespace() {
+    assert_none("a command of kubectl without its namespace", &kubectl_hints(Source::shared()));
+    assert_catches(
+        kubectl_hints,
+        &[("deploy/check.rs", "fn f() { hint(\"kubectl describe resourcequota shows what is used\"); }")],
+    );
+}
+
 fn reads_of_the_environment(source: &Source) -> Vec<String> {
     let is_elsewhere = |file: &&File| !READ_ENVIRONMENT.iter().any(|place| file.path.starts_with(place));
     let reads = ["env::var", "env::var_os", "env::vars", "env::vars_os", "Environment::read"];

@@ -163,7 +163,10 @@ impl ObjectApplier<'_> {
                     match self.patch(member, &manifest, target.mode, true).await {
                         Ok(response) => return Ok(response),
                         Err(error) if error.code() == Some(409) => {}
-                        Err(error) => return Err(apply_error(error, &member.id)),
+                        Err(error) => {
+                            let target = ApplyTarget { object: &live, ..target };
+                            return Self::after_rejection(error, member, &manifest, target);
+                        }
                     }
                 }
             }
@@ -385,9 +388,26 @@ fn apply_error(error: ApiError, id: &ObjectId) -> Error {
         // The UID is that of the listed object: it has been deleted since, or deleted and recreated.
         ApiError::Status(status) if status.code == 409 => status_error::status_error(&action, &status)
             .hint("it was deleted meanwhile; run the command again"),
+        ApiError::Status(status) if has_immutable_selector(&status) => status_error::status_error(
+            &action, &status,
+        )
+        .hint("a selector cannot be changed: choose another name with --name or [deploy].name")
+        .hint(format!(
+            "or delete the object first; its pods keep running: kubectl delete {id} -n {} --cascade=orphan",
+            id.namespace.as_deref().unwrap_or_default()
+        )),
         error => error.into_error(&action),
     }
     .of_rejected(id.rejected_as(&id.kind))
+}
+
+/// Whether the server rejects another selector of an existing object, as of one that is being adopted.
+fn has_immutable_selector(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 422
+        && causes.into_iter().any(|cause| {
+            cause.field.starts_with("spec.selector") && cause.message.contains("field is immutable")
+        })
 }
 
 /// Returns the error for ports of others that have the names of planned ports.
@@ -395,9 +415,8 @@ fn port_clash_error(id: &ObjectId, clashes: &[PortClash]) -> Error {
     let texts: Vec<String> = clashes.iter().map(PortClash::text).collect();
     let message = format!("cannot apply {}: {}", id.with_namespace(), texts.join("; "));
     let error = Error::new(Id::FieldConflict, Kind::Ownership, message);
-    let error = clashes
-        .iter()
-        .fold(error, |error, clash| error.hint(format!("to give up that port: {}", clash.command(id))));
+    let ports = if clashes.len() == 1 { "that port" } else { "those ports" };
+    let error = error.hint(format!("to give up {ports}: {}", port_clash::command(id, clashes)));
     error.hint("handsctl deploy --force-conflicts then overwrites the other fields of the port")
 }
 

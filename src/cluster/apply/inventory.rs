@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::field_conflict::{self, field_conflict_error, is_field_conflict};
 use super::namespaces::missing_namespace;
-use super::refusals::UNCHANGED;
 use crate::catalogue::Id;
 use crate::cluster::client::api::{Api, ApiError};
 use crate::cluster::client::request::ApplyOptions;
@@ -221,7 +220,7 @@ pub async fn check_new_key(api: &Api, set: &ApplySet, key: &SecretKey) -> Result
         // A lost connection or an overload: the creation itself is repeated.
         Ok(_) | Err(_) => return Ok(()),
     };
-    Err(error.state(UNCHANGED))
+    Err(error.of_rejected(id.rejected_as(&id.kind)))
 }
 
 /// Creates the Secret that stores a new key.

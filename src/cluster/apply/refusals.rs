@@ -12,43 +12,77 @@ use super::waves;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::cluster::watch::observed_set::ObservedSet;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::event::Events;
-use crate::object::kind::{DEPLOYMENT, SERVICE_ACCOUNT};
+use crate::object::kind::{DEPLOYMENT, POD, SERVICE_ACCOUNT};
 use crate::object::{ObjectId, deletion};
 use crate::plan::changes::{Change, Changes};
 use crate::plan::checks::{dry_run_sample, quota};
 use crate::plan::ownership::policy::Ownership;
 
-/// The state that a rejected change leaves.
-pub(super) const UNCHANGED: &str =
-    "the installation was not changed: the server rejected a dry run, before the first write";
+/// The state after a check that found the reason without a rejection by the server.
+const FOUND: &str = "the installation was not changed: this was found before the first write";
 
-/// Sends the planned changes as a dry run, then a pod of each changed Deployment. Returns the results of the dry run; none
-/// if nothing is sent.
+/// Returns the state that a failed check leaves: what the check before the first write found.
+#[must_use]
+pub fn unchanged_after(error: &Error) -> &'static str {
+    match (error.kind(), error.id()) {
+        (Kind::Ownership, _) | (_, Id::MemberDeleted) => FOUND,
+        // The quotas have room for each object, and not for all of them.
+        (_, Id::QuotaRejected) if error.rejected().is_none() => FOUND,
+        (Kind::Rejected, _) => {
+            "the installation was not changed: the server rejected a dry run, before the first write"
+        }
+        (Kind::Forbidden, _) => {
+            "the installation was not changed: the server forbade a dry run, before the first write"
+        }
+        _ => "the installation was not changed: the check before the first write failed",
+    }
+}
+
+/// Which changes the server checks.
+#[derive(Debug, Clone, Copy)]
+pub enum CheckScope<'a> {
+    /// Of many new objects of one kind only some, and no object is reported: the apply reports it.
+    Sample,
+    /// All changes. Each object is reported, also the unchanged ones.
+    All(&'a Events),
+}
+
+/// What the server says about the planned changes.
+#[derive(Debug, Default)]
+pub struct DryRunResult {
+    /// The objects as the dry run returned them.
+    pub results: Vec<Applied>,
+    /// All rejections: exit 7 for fields and objects of others, exit 8 for quotas, webhooks, Pod Security and invalid
+    /// objects, exit 6 for a missing right.
+    pub rejections: Vec<Error>,
+}
+
+/// Sends the planned changes as a dry run, then a pod of each changed Deployment that the server accepts.
 ///
 /// # Errors
-/// The first rejection with all others: exit 7 for fields and objects of others, exit 8 for quotas, webhooks, Pod
-/// Security and invalid objects, exit 6 for a missing right.
+/// The server cannot be asked.
 pub async fn check(
     api: &Api,
     changes: &Changes,
     ownership: &Ownership,
     observed: &ObservedSet,
-) -> Result<Vec<Applied>> {
-    if !changes.sends() {
-        return Ok(Vec::new());
-    }
-    // The apply reports each object; its dry run would report it twice.
+    scope: CheckScope<'_>,
+) -> Result<DryRunResult> {
     let (silent, _) = Events::channel();
-    let unasked = unasked(api, changes).await?;
-    let applied = waves::dry_run(api, changes, &observed.members, ownership, &silent, &unasked).await;
-    let applied = applied.map_err(|error| error.state(UNCHANGED))?;
-    for deployment in applied.iter().filter(|applied| replaces_pods(applied, changes, observed)) {
+    let (events, unasked) = match scope {
+        CheckScope::Sample if !changes.sends() => return Ok(DryRunResult::default()),
+        CheckScope::Sample => (&silent, unasked(api, changes).await?),
+        CheckScope::All(events) => (events, BTreeSet::new()),
+    };
+    let (results, mut rejections) =
+        waves::dry_run(api, changes, &observed.members, ownership, events, &unasked).await;
+    for deployment in results.iter().filter(|applied| replaces_pods(applied, changes, observed)) {
         let Some(object) = &deployment.object else { continue };
-        check_pod(api, &deployment.id, object, observed).await?;
+        rejections.extend(check_pod(api, &deployment.id, object, observed).await?);
     }
-    Ok(applied)
+    Ok(DryRunResult { results, rejections })
 }
 
 /// Returns the new members that no dry run checks: of many of one kind those whose names no other object has. One list
@@ -78,7 +112,9 @@ pub async fn check_restart(api: &Api, observed: &ObservedSet) -> Result<()> {
     let has_pods =
         |(id, object): &(&ObjectId, &Value)| id.kind == DEPLOYMENT.kind && object["spec"]["replicas"] != 0;
     for (id, object) in observed.members.iter().filter(has_pods) {
-        check_pod(api, id, object, observed).await?;
+        if let Some(rejection) = check_pod(api, id, object, observed).await? {
+            return Err(with_pods_kept(rejection, observed));
+        }
     }
     Ok(())
 }
@@ -140,18 +176,30 @@ impl OldPods {
     }
 }
 
-/// Sends a pod of the Deployment as a dry run. The old pods free their part of a quota before the new one is created.
-async fn check_pod(api: &Api, id: &ObjectId, deployment: &Value, observed: &ObservedSet) -> Result<()> {
-    let PodAdmission::Rejected(error) = admission(api, id, deployment, observed).await else { return Ok(()) };
-    if error.id() == Id::QuotaRejected && !OldPods::of(id, observed)?.leave_no_room(&error) {
-        return Ok(());
+/// Sends a pod of the Deployment as a dry run, and returns its rejection. The old pods free their part of a quota before
+/// the new one is created.
+async fn check_pod(
+    api: &Api,
+    id: &ObjectId,
+    deployment: &Value,
+    observed: &ObservedSet,
+) -> Result<Option<Error>> {
+    let PodAdmission::Rejected(error) = admission(api, id, deployment, observed).await else {
+        return Ok(None);
+    };
+    let is_freed = error.id() == Id::QuotaRejected && !OldPods::of(id, observed)?.leave_no_room(&error);
+    Ok(Some(error).filter(|_| !is_freed))
+}
+
+/// Adds the state to a failed check.
+#[must_use]
+pub fn with_pods_kept(error: Error, observed: &ObservedSet) -> Error {
+    let is_of_pods = error.rejected().is_some_and(|rejected| rejected.kind == POD.kind);
+    if is_of_pods && observed.state.pods().next().is_some() {
+        return error.state("nothing was changed; the previous pod was not stopped");
     }
-    let has_pods = observed.state.pods().next().is_some();
-    Err(error.state(if has_pods {
-        "nothing was changed; the previous pod was not stopped"
-    } else {
-        UNCHANGED
-    }))
+    let state = unchanged_after(&error);
+    error.state(state)
 }
 
 /// Asks the API server whether it admits a pod of the Deployment.

@@ -52,8 +52,7 @@ pub async fn apply(
 /// Sends the changes of all members but these as a dry run, all at once, also after a failure. Every member is reported
 /// as an event.
 ///
-/// # Errors
-/// Returns the first failure, with all others.
+/// Returns the results and the failures, these in the order of the plan.
 pub async fn dry_run(
     api: &Api,
     changes: &Changes,
@@ -61,11 +60,11 @@ pub async fn dry_run(
     ownership: &Ownership,
     events: &Events,
     unasked: &BTreeSet<&ObjectId>,
-) -> Result<Vec<Applied>> {
+) -> (Vec<Applied>, Vec<Error>) {
     let run = ApplyRun::new(api, changes, live, ownership, ApplyMode::DryRun, events);
     let mut sent = Sent::default();
     run.send(changes, |member| !unasked.contains(&member.id), &mut sent).await;
-    combined_failure(sent.failures, &changes.plan).map_or(Ok(sent.applied), Err)
+    (sent.applied, in_plan_order(sent.failures, &changes.plan))
 }
 
 /// The results of the members that were sent.
@@ -154,7 +153,13 @@ impl<'a> ApplyRun<'a> {
         for (member, change) in chain {
             match self.apply_member(member, change).await {
                 Ok(applied) => results.push(applied),
-                Err(error) => failure = Some((member.id.clone(), error)),
+                Err(error) => {
+                    let error = match error.rejected() {
+                        Some(_) => error,
+                        None => error.of_rejected(member.id.rejected_as(&member.id.kind)),
+                    };
+                    failure = Some((member.id.clone(), error));
+                }
             }
         }
         (results, failure)
@@ -212,21 +217,15 @@ fn recreated_later(member: &Member) -> ApplyOutcome {
     ApplyOutcome { applied, message: Some("once the object that is being deleted is gone".to_owned()) }
 }
 
-/// Returns the first failure in the order of the plan, with the concurrent failures as facts.
-fn combined_failure(mut failures: Vec<(ObjectId, Error)>, plan: &Plan) -> Option<Error> {
+/// Returns the first failure in the order of the plan, with the concurrent failures.
+fn combined_failure(failures: Vec<(ObjectId, Error)>, plan: &Plan) -> Option<Error> {
+    let mut failures = in_plan_order(failures, plan).into_iter();
+    failures.next().map(|first| first.with_others(failures))
+}
+
+fn in_plan_order(mut failures: Vec<(ObjectId, Error)>, plan: &Plan) -> Vec<Error> {
     failures.sort_by_key(|(id, _)| plan.members.iter().position(|member| member.id == *id));
-    let mut failures = failures.into_iter().map(|(_, error)| error);
-    let first = failures.next()?;
-    Some(failures.fold(first, |first, other| {
-        let facts = other.facts().iter().map(|fact| {
-            if fact.text.contains('\n') { fact.text.clone() } else { format!("{} {}", fact.label, fact.text) }
-        });
-        let causes = other.causes();
-        let lines: Vec<String> =
-            std::iter::once(other.message().to_owned()).chain(causes).chain(facts).collect();
-        let first = first.fact("also", lines.join("\n")).conflicting(other.conflicts().iter().cloned());
-        other.hints().iter().fold(first, Error::hint)
-    }))
+    failures.into_iter().map(|(_, error)| error).collect()
 }
 
 /// Adds the applied and the skipped members to the error, so that a partial apply is always reported.
@@ -276,13 +275,12 @@ mod tests {
             (error.message(), error.hints()),
             ("cannot apply configmap/a", &["same".into(), "other".into()][..])
         );
-        let also: Vec<&str> =
-            error.facts().iter().filter(|fact| fact.label == "also").map(|fact| fact.text.as_str()).collect();
+        let also: Vec<&str> = error.others().iter().map(Error::message).collect();
         assert_eq!(
             also,
             [
-                "cannot apply role.rbac.authorization.k8s.io/b\nwhy\nx\ny",
-                "cannot apply role.rbac.authorization.k8s.io/c\nwhy\nx\ny"
+                "cannot apply role.rbac.authorization.k8s.io/b",
+                "cannot apply role.rbac.authorization.k8s.io/c"
             ]
         );
         assert!(combined_failure(Vec::new(), &plan).is_none());

@@ -122,7 +122,7 @@ fn forbidden(action: &str, message: &str) -> Error {
     if message.contains("exceeded quota") {
         return Error::new(Id::QuotaRejected, Kind::Rejected, action)
             .caused_by(message.to_owned())
-            .hint("kubectl describe resourcequota shows what is used");
+            .hint(quota_hint(action));
     }
     if message.contains(" cannot ") && (message.contains(" resource ") || message.contains(" path "))
         || message.contains("attempting to grant")
@@ -134,6 +134,14 @@ fn forbidden(action: &str, message: &str) -> Error {
         };
     }
     Error::new(Id::Rejected, Kind::Rejected, action).caused_by(message.to_owned())
+}
+
+/// Returns the command that shows a quota. Its namespace is in the failed action, as in every text about an object.
+fn quota_hint(action: &str) -> String {
+    let namespace =
+        action.split_once(" in namespace ").and_then(|(_, rest)| rest.split([' ', ',', ':']).next());
+    let namespace = namespace.map_or_else(|| "--all-namespaces".to_owned(), |name| format!("-n {name}"));
+    format!("kubectl describe resourcequota {namespace} shows what is used")
 }
 
 /// Returns the RBAC rule that is missing according to the API server's message:

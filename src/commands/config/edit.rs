@@ -1,12 +1,13 @@
 //! `config edit`: opens the config file in the user's editor.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 
 use clap::Args;
 use tempfile::NamedTempFile;
 
 use super::set::remaining;
-use crate::error::Error;
+use crate::catalogue::Id;
+use crate::error::{Error, Kind};
 use crate::flags::Global;
 use crate::phrase;
 use crate::report::{Answer, Streams};
@@ -30,8 +31,7 @@ pub(crate) async fn run(global: &Global, streams: &Streams) -> anyhow::Result<u8
     let copy = copy_of(file.text())?;
     match edit(global, &file, &copy, streams).await {
         Ok(()) => Ok(0),
-        Err(error) if is_changed(&copy, file.text()) => Err(kept(copy, error).into()),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(if has_work(&copy, file.text()) { kept(copy, error) } else { error }.into()),
     }
 }
 
@@ -44,8 +44,12 @@ async fn edit(
     let name = file.name();
     let editor = Editor::from_environment();
     loop {
-        editor.open(copy.path()).await?;
-        let text = std::fs::read_to_string(copy.path()).map_err(|error| unreadable(copy, error))?;
+        let unchanged = |error: Error| error.state(format!("{name} was not changed"));
+        editor.open(copy.path()).await.map_err(unchanged)?;
+        let text = std::fs::read_to_string(copy.path()).map_err(|error| unchanged(unreadable(error)))?;
+        if text.trim().is_empty() && !file.text().trim().is_empty() {
+            return Err(unchanged(emptied(&name)));
+        }
         if text == file.text() {
             streams.err(&format!("{name}  unchanged\n"));
             return Ok(());
@@ -80,15 +84,34 @@ fn copy_of(text: &str) -> Result<NamedTempFile, Error> {
         copy.flush()?;
         Ok(copy)
     };
-    create().map_err(|error| Error::io("cannot create a copy of the config file", error))
+    create().map_err(|error| Error::file("cannot create a copy of the config file", error))
 }
 
-fn unreadable(copy: &NamedTempFile, error: std::io::Error) -> Error {
-    Error::io(format!("cannot read {}", copy.path().display()), error)
+/// The command that begins again.
+const AGAIN: &str = "handsctl config edit opens it again";
+
+/// Returns the error for a copy that cannot be read: the editor deleted it, or wrote something else than text.
+fn unreadable(error: std::io::Error) -> Error {
+    let message = match error.kind() {
+        ErrorKind::NotFound => "the editor deleted the copy of the config file",
+        ErrorKind::InvalidData => "the edited copy of the config file is not UTF-8 text",
+        _ => "cannot read the edited copy of the config file",
+    };
+    Error::file(message, error).hint(AGAIN)
 }
 
-fn is_changed(copy: &NamedTempFile, text: &str) -> bool {
-    std::fs::read_to_string(copy.path()).map_or(true, |edited| edited != text)
+/// Returns the error for an empty copy. An editor that fails may leave one, so it is no request to empty the file.
+fn emptied(name: &str) -> Error {
+    let message = "the editor left an empty copy of the config file";
+    Error::new(Id::EditorFailed, Kind::Prerequisite, message)
+        .hint(AGAIN)
+        .hint(format!("to use the defaults of every key: mv {name} {name}.old"))
+}
+
+/// Whether the copy is a file with work that would be lost.
+fn has_work(copy: &NamedTempFile, text: &str) -> bool {
+    std::fs::read(copy.path())
+        .is_ok_and(|edited| !edited.trim_ascii().is_empty() && edited != text.as_bytes())
 }
 
 /// Keeps the copy, so that the user's work is not lost.

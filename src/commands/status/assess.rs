@@ -14,8 +14,8 @@ use crate::phrase;
 use crate::plan::Member;
 use crate::plan::deletions::{self, GIVE_UP};
 use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::first_deploy::DeployProgress;
 use crate::plan::inventory::presence;
-use crate::plan::inventory::revision::RevisionResult;
 use crate::plan::ownership::foreign_change::{self, ForeignChange};
 use crate::plan::ownership::foreign_exposure::{ForeignExposure, foreign_exposures};
 use crate::plan::ownership::live_exposure::{LiveExposure, Membership, live_exposures};
@@ -103,11 +103,15 @@ impl<'a> SetView<'a> {
     }
 
     /// Returns why there is no application although the record names one.
-    pub(super) fn absence_reason(&self) -> &'static str {
-        let revisions = self.record.revisions.iter().flatten();
-        let was_good = self.record.revisions.is_none()
-            || revisions.into_iter().any(|revision| revision.result == RevisionResult::Good);
-        if was_good { "its Deployment was deleted" } else { "its Deployment does not exist" }
+    pub(super) fn absence_reason(&self) -> String {
+        let progress = self.deploy_progress().and_then(DeployProgress::unfinished_text);
+        progress.unwrap_or_else(|| "its Deployment was deleted".to_owned())
+    }
+
+    /// Returns how far the deploys got; None if the account may not read the revisions.
+    pub(super) fn deploy_progress(&self) -> Option<DeployProgress<'a>> {
+        let revisions = self.record.revisions.as_ref()?;
+        Some(DeployProgress::new(revisions, self.record.parent.as_ref()))
     }
 
     /// Compares the deployed set with its record. `expected` are the members with a health of their own.

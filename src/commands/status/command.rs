@@ -78,7 +78,11 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
             }
         };
         let report = read_until(deadline, &session, streams, reading).await;
-        let report = report.map_err(|error| session.with_credentials_hint(error))?;
+        let mut report = report.map_err(|error| session.with_credentials_hint(error))?;
+        let flags = RepeatedFlags::new(global);
+        for finding in report.findings.iter_mut().chain(&mut report.notes) {
+            *finding = finding.map_hints(|hint| flags.insert_into(hint));
+        }
         if arguments.wait_for.is_none() {
             wait::report_components(&report, &mut BTreeMap::new(), events).await;
         }

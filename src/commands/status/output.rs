@@ -42,7 +42,7 @@ pub(crate) struct StatusObject<'a> {
     /// The run that changes the objects now.
     running: Option<&'a str>,
     /// The next command, if no finding has one.
-    next: Option<&'static str>,
+    next: Option<String>,
     /// The objects of which nothing tells whether they work.
     unwatched: Vec<String>,
     /// The kinds that the account may not read.

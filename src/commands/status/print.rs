@@ -49,22 +49,27 @@ pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) 
 }
 
 /// Returns the next command of a set without a finding, whose findings would have one.
-pub(super) fn next_command(report: &StatusReport) -> Option<&'static str> {
-    match report.health.verdict {
-        HealthVerdict::Absent if report.running.is_some() => {
-            Some("handsctl status shows it once it is deployed")
-        }
-        HealthVerdict::Absent => Some("handsctl deploy creates it"),
+pub(super) fn next_command(report: &StatusReport) -> Option<String> {
+    let has_application = !report.health.components.is_empty();
+    if let Some(commands) =
+        report.unfinished.as_ref().filter(|_| !has_application && report.running.is_none())
+    {
+        return Some(commands.join("; "));
+    }
+    let command = match report.health.verdict {
+        HealthVerdict::Absent if report.running.is_some() => "handsctl status shows it once it is deployed",
+        HealthVerdict::Absent => "handsctl deploy creates it",
         // There is no Deployment to restart, and no pod with a log.
         HealthVerdict::Down(_) if report.findings.is_empty() && report.health.components.is_empty() => {
-            Some("handsctl deploy creates it again; handsctl history shows what was deployed")
+            "handsctl deploy creates it again; handsctl history shows what was deployed"
         }
         HealthVerdict::Down(_) if report.findings.is_empty() => {
-            Some("handsctl restart creates new pods; handsctl logs shows what they say")
+            "handsctl restart creates new pods; handsctl logs shows what they say"
         }
-        HealthVerdict::Degraded(_) if report.findings.is_empty() => Some("handsctl logs shows what it says"),
-        _ => None,
-    }
+        HealthVerdict::Degraded(_) if report.findings.is_empty() => "handsctl logs shows what it says",
+        _ => return None,
+    };
+    Some(command.to_owned())
 }
 
 /// Returns the rows of the report for the summary of a GitHub workflow's step.
@@ -86,7 +91,7 @@ pub(super) fn rows(report: &StatusReport, exit: u8) -> Vec<(String, String)> {
         rows.push((finding.id.code().to_owned(), text));
         rows.extend(finding.hints.iter().map(|hint| ("next".to_owned(), hint.clone())));
     }
-    rows.extend(next_command(report).map(|command| ("next".to_owned(), command.to_owned())));
+    rows.extend(next_command(report).map(|command| ("next".to_owned(), command)));
     rows
 }
 

@@ -21,6 +21,7 @@ use crate::object::ObjectId;
 use crate::object::kind::{DEPLOYMENT, SECRET};
 use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::first_deploy::DeployProgress;
 use crate::plan::inventory::revision::{ForeignRevision, Revision};
 use crate::plan::ownership::policy::Ownership;
 use crate::provider;
@@ -49,6 +50,8 @@ pub(super) struct StatusReport {
     pub(super) sandboxes: Option<SandboxHealth>,
     /// The newest revision; None if there is none, or if the account may not read it.
     pub(super) revision: Option<Revision>,
+    /// What to run next if no deploy has succeeded yet.
+    pub(super) unfinished: Option<Vec<String>>,
     /// The result of probing `/alive`; None if it was not probed.
     pub(super) alive: Option<ProbeResult>,
     /// The metrics of a running application; empty if no container runs.
@@ -111,6 +114,9 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
         format!("{}{}", lease.holder(), since.unwrap_or_default())
     });
     let unwatched = view.unwatched();
+    let unfinished =
+        view.deploy_progress().filter(|progress| matches!(progress, DeployProgress::Unfinished(_)));
+    let unfinished = unfinished.map(DeployProgress::next_commands);
     let findings = view.with_held_claims(findings);
     let (findings, notes) = with_commands(findings, assessment);
     let AppStatus { simulated, alive, metrics } = app;
@@ -127,6 +133,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
         simulated,
         sandboxes,
         revision,
+        unfinished,
         alive,
         metrics,
         watches: observed.watches,
@@ -185,9 +192,7 @@ async fn find_causes(
 /// Adds the reasons of the comparison to the verdict of the observed objects.
 fn verdict(view: &SetView<'_>, verdict: HealthVerdict, assessment: &Assessment) -> HealthVerdict {
     let verdict = match verdict {
-        HealthVerdict::Absent if view.names_application() => {
-            HealthVerdict::Down(vec![view.absence_reason().to_owned()])
-        }
+        HealthVerdict::Absent if view.names_application() => HealthVerdict::Down(vec![view.absence_reason()]),
         // The namespace may still exist when nothing else does.
         HealthVerdict::Absent if !assessment.reasons.is_empty() => HealthVerdict::Down(Vec::new()),
         verdict => verdict,

@@ -8,6 +8,7 @@
 //! - `dry_run_sample`: chooses the changes that the API server checks before the first write.
 //! - `pod_resources`: the amounts of a resource that a pod asks for.
 //! - `quota`: decides whether a quota rejects new pods even after the old ones have stopped.
+//! - `quota_sum`: adds up what the new objects take of the quotas.
 //! - `node_fit`: decides whether a node accepts a pod.
 //! - `sandbox_capacity`: estimates how many sandboxes fit on the nodes.
 //! - `app_settings`: decides whether to post model and key to the application.
@@ -18,6 +19,7 @@ pub mod node_fit;
 mod pod_resources;
 pub mod pod_security;
 pub mod quota;
+pub mod quota_sum;
 pub mod sandbox_capacity;
 pub mod secret_refs;
 pub mod service_account;

@@ -5,17 +5,27 @@ use serde_json::Value;
 
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
-/// Returns the enforced level if it rejects sandbox pods, else `None`. Sandboxes run as root without a seccomp profile,
-/// which `restricted` rejects; with `[kubernetes] privileged` they are privileged, which `baseline` rejects too.
+/// Why Pod Security rejects the sandbox pods of a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PodSecurityGap<'a> {
+    /// The enforced level.
+    pub enforced: &'a str,
+    /// The lowest level that admits the pods.
+    pub needed: &'static str,
+}
+
+/// Returns the levels if the enforced one rejects sandbox pods, else `None`. Sandboxes run as root without a seccomp
+/// profile, which `restricted` rejects; with `[kubernetes] privileged` they are privileged, which `baseline` rejects too.
 #[must_use]
-pub fn rejecting_level(namespace: &Value, privileged: bool) -> Option<&str> {
-    let level = namespace["metadata"]["labels"][ENFORCE].as_str()?;
-    let rejects = match level {
+pub fn gap(namespace: &Value, privileged: bool) -> Option<PodSecurityGap<'_>> {
+    let enforced = namespace["metadata"]["labels"][ENFORCE].as_str()?;
+    let needed = if privileged { "privileged" } else { "baseline" };
+    let rejects = match enforced {
         "restricted" => true,
         "baseline" => privileged,
         _ => false,
     };
-    rejects.then_some(level)
+    rejects.then_some(PodSecurityGap { enforced, needed })
 }
 
 #[cfg(test)]
@@ -26,10 +36,14 @@ mod tests {
     #[test]
     fn restricted_rejects_all_and_baseline_privileged_sandboxes() {
         let namespace = |level: &str| json!({ "metadata": { "labels": { ENFORCE: level } } });
-        assert_eq!(rejecting_level(&namespace("restricted"), false), Some("restricted"));
-        assert_eq!(rejecting_level(&namespace("baseline"), false), None);
-        assert_eq!(rejecting_level(&namespace("baseline"), true), Some("baseline"));
-        assert_eq!(rejecting_level(&namespace("privileged"), true), None);
-        assert_eq!(rejecting_level(&json!({}), true), None);
+        let levels = |level: &str, privileged: bool| {
+            gap(&namespace(level), privileged).map(|gap| (gap.enforced.to_owned(), gap.needed))
+        };
+        assert_eq!(levels("restricted", false), Some(("restricted".to_owned(), "baseline")));
+        assert_eq!(levels("restricted", true), Some(("restricted".to_owned(), "privileged")));
+        assert_eq!(levels("baseline", false), None);
+        assert_eq!(levels("baseline", true), Some(("baseline".to_owned(), "privileged")));
+        assert_eq!(levels("privileged", true), None);
+        assert_eq!(gap(&json!({}), true), None);
     }
 }

@@ -12,11 +12,13 @@
 //!   recorded deploy and its result, stored as an immutable Secret.
 //! - `restored_rights`: what a revision grants beyond the configuration and the live set.
 //! - `history`: all revisions: which one is deployed, which one a rollback restores, and which are surplus.
+//! - `first_deploy`: how far the deploys of an installation got that has no application.
 //! - `lease`: the Lease of the set's lock: its content, duration, renewal interval and expiry.
 
 pub mod apply_set;
 #[cfg(test)]
 mod damaged_revisions;
+pub mod first_deploy;
 pub mod history;
 pub mod installation;
 pub mod lease;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::policy::Ownership;
+use super::value_pair;
 use crate::error::{ConflictingField, ConflictingManager, ConflictingValues};
 use crate::object::ObjectId;
 use crate::object::field_path::{FieldOwner, FieldPath};
@@ -113,7 +114,8 @@ pub fn table(id: &ObjectId, conflicts: &[Conflict], now: Timestamp) -> String {
         let (live_value, planned_value) = if is_secret(id, &conflict.field) {
             (HIDDEN.to_owned(), HIDDEN.to_owned())
         } else {
-            pair(&text(conflict.live_value.as_ref()), &text(conflict.planned_value.as_ref()))
+            let (live, planned) = (text(conflict.live_value.as_ref()), text(conflict.planned_value.as_ref()));
+            value_pair::pair(&live, &planned, MAX_VALUE_CHARS)
         };
         let mut owners = conflict.owners.iter();
         let first = owners.next();
@@ -204,51 +206,8 @@ fn text(value: Option<&Value>) -> String {
     }
 }
 
-/// Shortens two values for one row. If either is too long, the prefix that both share is cut first, at a word boundary:
-/// `…:0.58` and `…:0.59`.
-fn pair(live_value: &str, planned_value: &str) -> (String, String) {
-    if length(live_value) <= MAX_VALUE_CHARS && length(planned_value) <= MAX_VALUE_CHARS {
-        return (live_value.to_owned(), planned_value.to_owned());
-    }
-    let mut shared = 0;
-    for ((at, a), b) in live_value.char_indices().zip(planned_value.chars()) {
-        if a != b {
-            break;
-        }
-        if !(a.is_alphanumeric() || matches!(a, '.' | '-' | '_')) {
-            shared = at;
-        }
-    }
-    let cut = |text: &str| match shared {
-        0 => shortened(text),
-        _ => truncated(&format!("…{}", &text[shared..])),
-    };
-    (cut(live_value), cut(planned_value))
-}
-
 fn length(text: &str) -> usize {
     text.chars().count()
-}
-
-/// Shortens a text with `…` in the middle.
-fn shortened(text: &str) -> String {
-    let length = length(text);
-    if length <= MAX_VALUE_CHARS {
-        return text.to_owned();
-    }
-    let (head, tail) = (MAX_VALUE_CHARS / 2 - 1, MAX_VALUE_CHARS / 2);
-    let first: String = text.chars().take(head).collect();
-    let last: String = text.chars().skip(length - tail).collect();
-    format!("{first}…{last}")
-}
-
-/// Shortens a text with `…` at the end, because the values differ at the beginning.
-fn truncated(text: &str) -> String {
-    if length(text) <= MAX_VALUE_CHARS {
-        return text.to_owned();
-    }
-    let first: String = text.chars().take(MAX_VALUE_CHARS - 1).collect();
-    format!("{first}…")
 }
 
 fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
@@ -327,21 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn long_values_lose_their_common_prefix() {
-        let long = "a".repeat(40);
-        assert_eq!(pair("1", "2"), ("1".to_owned(), "2".to_owned()));
-        let (live_value, planned_value) = pair(&format!("{long}/b:1"), &format!("{long}/b:2"));
-        assert_eq!((live_value.as_str(), planned_value.as_str()), ("…:1", "…:2"));
-        let (live_value, planned_value) = pair(&format!("[\"{long}\"]"), &format!("[\"b{long}\"]"));
-        assert_eq!(
-            (live_value.as_str(), length(&planned_value)),
-            ("…\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaa…", MAX_VALUE_CHARS)
-        );
-        let (live_value, planned_value) = pair(&long, "b");
-        assert_eq!(
-            (length(&live_value), live_value.contains('…'), planned_value.as_str()),
-            (MAX_VALUE_CHARS, true, "b")
-        );
+    fn values_are_one_line() {
         assert_eq!(text(Some(&json!("a\nb"))), "\"a\\nb\"");
         assert_eq!(text(Some(&json!(["a"]))), "[\"a\"]");
     }

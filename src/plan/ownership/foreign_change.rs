@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::policy::Ownership;
+use super::value_pair;
 use crate::object::field_path::{FieldOwner, FieldPath, PathStep};
 use crate::object::kind::SECRET;
 use crate::object::managed_fields;
@@ -64,6 +65,7 @@ impl ForeignChange {
     #[must_use]
     pub fn text(&self, now: Timestamp) -> String {
         let (live, deployed) = (text(self.live.as_ref()), text(Some(&self.deployed)));
+        let (live, deployed) = value_pair::pair(&live, &deployed, MAX_VALUE_CHARS);
         let owner = owner_text(&self.owner, now);
         format!("{} is {live} instead of {deployed}, set by {owner}", self.field)
     }
@@ -112,16 +114,11 @@ pub fn installer(live: &Value) -> Option<FieldOwner> {
 }
 
 fn text(value: Option<&Value>) -> String {
-    let text = match value {
-        None => return "absent".to_owned(),
+    match value {
+        None => "absent".to_owned(),
         Some(Value::String(text)) if !text.is_empty() && !text.contains(char::is_control) => text.clone(),
         Some(value) => value.to_string(),
-    };
-    if text.chars().count() <= MAX_VALUE_CHARS {
-        return text;
     }
-    let start: String = text.chars().take(MAX_VALUE_CHARS - 1).collect();
-    format!("{start}…")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! - `policy`: the rules of `[deploy.ownership]` and the flags, and manifests without yielded fields.
 //! - `conflict`: the server's conflict response → fields and their managers, and the table that shows them.
+//! - `value_pair`: two values for one row, shortened to the part in which they differ.
 //! - `foreign_change`: fields of a live member that another manager changed since the deploy.
 //!   `foreign_pod`: what others added to its pods.
 //! - `live_exposure`: live objects that expose the application more than their manifests do. `restoring_patch`: the
@@ -25,3 +26,4 @@ pub mod policy;
 pub mod port_clash;
 pub mod restoring_patch;
 pub mod taken_field;
+mod value_pair;

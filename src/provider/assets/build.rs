@@ -30,7 +30,7 @@ pub(super) fn workspace(entry: &CacheEntry, module: Module) -> Result<PathBuf> {
         std::fs::write(folder.join("go.mod"), module.manifest)?;
         std::fs::write(folder.join("go.sum"), module.sums)
     };
-    write().map_err(|error| Error::io(format!("cannot write {}", folder.display()), error))?;
+    write().map_err(|error| Error::file(format!("cannot write {}", folder.display()), error))?;
     Ok(folder)
 }
 

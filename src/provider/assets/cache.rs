@@ -58,7 +58,7 @@ impl CacheDir {
 
     pub(super) fn create(&self) -> Result<()> {
         private_file::folder(&self.0)
-            .map_err(|error| Error::io(format!("cannot create {}", self.0.display()), error))
+            .map_err(|error| Error::file(format!("cannot create {}", self.0.display()), error))
     }
 
     /// Renames the file at [`CacheDir::incomplete`] to the program.
@@ -70,7 +70,8 @@ impl CacheDir {
             std::fs::File::open(&from)?.sync_all()?;
             std::fs::rename(&from, self.program(program))
         };
-        finish().map_err(|error| Error::io(format!("cannot write {program} to {}", self.0.display()), error))
+        finish()
+            .map_err(|error| Error::file(format!("cannot write {program} to {}", self.0.display()), error))
     }
 }
 
@@ -82,7 +83,7 @@ pub(super) fn ensure_unchanged(folder: &Path, set: ProgramSet) -> Result<()> {
     let programs = set.programs().iter().map(|program| folder.join(program.name()));
     for path in std::iter::once(folder.to_owned()).chain(programs) {
         let reason = private_file::changeable_by_others(&path)
-            .map_err(|error| Error::io(format!("cannot check {}", path.display()), error))?;
+            .map_err(|error| Error::file(format!("cannot check {}", path.display()), error))?;
         if let Some(reason) = reason {
             let message =
                 format!("cannot run {set} from the cache: others may have changed {}", path.display());

@@ -38,7 +38,7 @@ pub(super) enum NotFetched {
 
 impl NotFetched {
     fn io(action: String, error: io::Error) -> Self {
-        Self::Failed(Error::io(action, error))
+        Self::Failed(Error::file(action, error))
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn save(
     failure: &ChildFailure,
 ) -> Result<PathBuf> {
     let failed =
-        |error| Error::io(format!("cannot write the evidence to {}", folder.evidence.display()), error);
+        |error| Error::file(format!("cannot write the evidence to {}", folder.evidence.display()), error);
     let exported = tempfile::tempdir().map_err(failed)?;
     let output = ("kind create cluster".to_owned(), format!("$ {}\n{}", failure.command, failure.stderr));
     if nodes.is_empty() {

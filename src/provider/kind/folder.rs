@@ -59,7 +59,7 @@ impl KindFolder {
     pub(super) fn remove(&self) -> Result<()> {
         match std::fs::remove_dir_all(&self.own) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(crate::error::Error::io(format!("cannot remove {}", self.own.display()), error))
+                Err(crate::error::Error::file(format!("cannot remove {}", self.own.display()), error))
             }
             _ => Ok(()),
         }
@@ -67,7 +67,7 @@ impl KindFolder {
 
     /// Removes the content of the folder. The folder itself stays, because it is locked.
     pub(super) fn empty(&self) -> Result<()> {
-        let failed = |error| crate::error::Error::io(format!("cannot empty {}", self.own.display()), error);
+        let failed = |error| crate::error::Error::file(format!("cannot empty {}", self.own.display()), error);
         for entry in std::fs::read_dir(&self.own).map_err(failed)? {
             std::fs::remove_file(entry.map_err(failed)?.path()).map_err(failed)?;
         }

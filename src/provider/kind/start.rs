@@ -51,7 +51,7 @@ pub(super) async fn create(
     delete::delete_existing(environment, folder, client, existing, events).await?;
     let spec = spec::for_new_cluster(desired, environment);
     let api_port =
-        ports::free().map_err(|error| Error::io("cannot choose a port for the API server", error))?;
+        ports::free().map_err(|error| Error::file("cannot choose a port for the API server", error))?;
     let (nodes, api_port) = (Vec::new(), Some(api_port));
     let mut record = KindStateFile::new(KindState { engine: client.engine, nodes, api_port, spec });
     state_file::write(&folder.own, &record)?;
@@ -100,7 +100,7 @@ async fn run_kind(
     let text = config::configuration(&folder.name, &process_id::account(), spec, state.api_port)
         .map_err(Failed::Early)?;
     std::fs::write(&path, text)
-        .map_err(|error| Failed::Early(Error::io(format!("cannot write {}", path.display()), error)))?;
+        .map_err(|error| Failed::Early(Error::file(format!("cannot write {}", path.display()), error)))?;
     events.begin(Part::Cluster, NODES, format!("creating nodes from {}", spec.image)).await;
     let create = ChildCommand::new(kind, CREATE)
         .variable("KIND_EXPERIMENTAL_PROVIDER", client.engine.name())

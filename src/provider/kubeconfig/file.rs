@@ -23,7 +23,7 @@ const RETRY: Duration = Duration::from_millis(20);
 pub(super) fn read(path: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(format!("cannot read {}", path.display()), error)),
+        Err(error) => Err(Error::file(format!("cannot read {}", path.display()), error)),
         Ok(text) => Ok(Some(text)),
     }
 }
@@ -52,7 +52,7 @@ pub(super) async fn check_lock(path: &Path) -> Result<()> {
     if folder.is_dir() {
         return lock(path).await.map(drop);
     }
-    let failed = |error| Error::io(format!("cannot lock {}", path.display()), error);
+    let failed = |error| Error::file(format!("cannot lock {}", path.display()), error);
     let existing = folder.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("."));
     if !existing.is_dir() {
         return Err(failed(io::ErrorKind::NotADirectory.into()));
@@ -71,7 +71,7 @@ fn resolved(path: &Path) -> PathBuf {
 /// Exit 14 if another program holds the lock; `HC9003` if the folder cannot be written.
 pub(super) async fn lock(path: &Path) -> Result<KubeconfigLock> {
     let target = resolved(path);
-    let failed = |error| Error::io(format!("cannot lock {}", path.display()), error);
+    let failed = |error| Error::file(format!("cannot lock {}", path.display()), error);
     if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
@@ -83,6 +83,12 @@ pub(super) async fn lock(path: &Path) -> Result<KubeconfigLock> {
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lock) {
             Ok(_file) => return Ok(KubeconfigLock { target, lock }),
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            // No program waits for a folder: client-go creates a file.
+            Err(_) if lock.is_dir() => {
+                let cause = format!("{} is a folder, and its name is that of the lock file", lock.display());
+                return Err(failed(io::Error::other(cause))
+                    .hint(format!("mv '{0}' '{0}.old' makes room for the lock", lock.display())));
+            }
             Err(_) if started.elapsed() < DEADLINE => tokio::time::sleep(RETRY).await,
             Err(_) => {
                 let message =
@@ -98,10 +104,10 @@ pub(super) async fn lock(path: &Path) -> Result<KubeconfigLock> {
 pub(super) fn replace(lock: &KubeconfigLock, text: &str) -> Result<()> {
     let target = &lock.target;
     atomic_file::replace(target, text)
-        .map_err(|error| Error::io(format!("cannot write {}", target.display()), error))
+        .map_err(|error| Error::file(format!("cannot write {}", target.display()), error))
 }
 
 pub(super) fn delete(lock: &KubeconfigLock) -> Result<()> {
     std::fs::remove_file(&lock.target)
-        .map_err(|error| Error::io(format!("cannot remove {}", lock.target.display()), error))
+        .map_err(|error| Error::file(format!("cannot remove {}", lock.target.display()), error))
 }

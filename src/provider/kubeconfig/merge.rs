@@ -17,7 +17,7 @@ impl ContextEntry {
     /// user's kubeconfig depends on no other file.
     pub(crate) fn read(kubeconfig: &Path, name: &str, provider: LocalProvider) -> Result<Self> {
         let text = std::fs::read_to_string(kubeconfig)
-            .map_err(|error| Error::io(format!("cannot read {}", kubeconfig.display()), error))?;
+            .map_err(|error| Error::file(format!("cannot read {}", kubeconfig.display()), error))?;
         let value = parse(kubeconfig, &text)?;
         let data = |pointer: &str| {
             if let Some(data) = value.pointer(&format!("{pointer}-data")).and_then(Value::as_str) {
@@ -26,7 +26,7 @@ impl ContextEntry {
             let path = value.pointer(pointer).and_then(Value::as_str).map(PathBuf::from);
             let path = path.ok_or_else(|| invalid(kubeconfig, format!("no {pointer}").into()))?;
             let bytes = std::fs::read(&path)
-                .map_err(|error| Error::io(format!("cannot read {}", path.display()), error))?;
+                .map_err(|error| Error::file(format!("cannot read {}", path.display()), error))?;
             Ok(base64::engine::general_purpose::STANDARD.encode(bytes))
         };
         let server = value.pointer("/clusters/0/cluster/server").and_then(Value::as_str);

@@ -95,7 +95,7 @@ async fn delete_files(folder: &KwokFolder) -> Result<()> {
     processes::kill_all(folder).await?;
     remove(&folder.cluster)?;
     let entries = std::fs::read_dir(&folder.own);
-    let failed = |error| Error::io(format!("cannot empty {}", folder.own.display()), error);
+    let failed = |error| Error::file(format!("cannot empty {}", folder.own.display()), error);
     for entry in entries.map_err(failed)? {
         remove(&entry.map_err(failed)?.path())?;
     }
@@ -106,7 +106,7 @@ fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::io(format!("cannot remove {}", path.display()), error))
+            Err(Error::file(format!("cannot remove {}", path.display()), error))
         }
         _ => Ok(()),
     }

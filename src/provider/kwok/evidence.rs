@@ -12,7 +12,7 @@ use crate::provider::private_file;
 /// Writes the logs of all components to one file and returns its path.
 pub(super) fn save(folder: &KwokFolder) -> Result<PathBuf> {
     write(folder).map_err(|error| {
-        Error::io(format!("cannot write the logs to {}", folder.evidence.display()), error)
+        Error::file(format!("cannot write the logs to {}", folder.evidence.display()), error)
     })?;
     Ok(folder.evidence.clone())
 }

@@ -229,5 +229,5 @@ fn link(folder: &KwokFolder, component: ControlPlaneComponent, programs: &Progra
         }
         std::os::unix::fs::symlink(programs.program(component), &link)
     };
-    replace().map_err(|error| Error::io(format!("cannot link {}", link.display()), error))
+    replace().map_err(|error| Error::file(format!("cannot link {}", link.display()), error))
 }

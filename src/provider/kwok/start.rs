@@ -105,7 +105,7 @@ async fn reserve_ports(
     let configuration = config::configuration(folder, &record.state.spec, &ports, programs);
     for (path, text) in [(folder.configuration(), configuration.as_str()), (folder.pod_log(), "")] {
         std::fs::write(&path, text)
-            .map_err(|error| Error::io(format!("cannot write {}", path.display()), error))?;
+            .map_err(|error| Error::file(format!("cannot write {}", path.display()), error))?;
     }
     Ok(record)
 }

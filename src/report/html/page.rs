@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::timeline::{Moment, ProcessedObject, Row, Span, State, Timeline};
 use crate::diagnostic::Severity;
 use crate::error::{Error, Result};
-use crate::report::streams::DEFAULT_WIDTH;
 use crate::report::text::diagnostic::Style;
 use crate::report::text::error;
 use crate::report::text::sanitize::sanitize;
+use crate::report::text::style::DEFAULT_WIDTH;
 use crate::report::text::style::Palette;
 
 /// minijinja escapes the values of a template with this extension.

@@ -124,7 +124,7 @@ enum Body<'a> {
         model: Option<&'a str>,
         message: &'a str,
         notes: &'a [String],
-        error: Option<ErrorObject<'a>>,
+        error: Option<Box<ErrorObject<'a>>>,
     },
 }
 
@@ -185,7 +185,7 @@ fn bodies(event: &Event) -> Vec<Body<'_>> {
             model: finished.model.as_deref(),
             message: &finished.message,
             notes: &finished.notes,
-            error: finished.error.as_deref().map(ErrorObject::new),
+            error: finished.error.as_deref().map(ErrorObject::new).map(Box::new),
         },
     };
     vec![body]

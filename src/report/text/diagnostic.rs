@@ -7,11 +7,15 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::sanitize::{one_line, sanitize};
 use super::style::Palette;
+use super::wrap::wrapped;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 
 /// The replacement for a secret.
 const MASK: &str = "…";
+
+/// The indentation of the further lines of a title.
+const TITLE_INDENT: usize = 2;
 
 /// The colours and width of a rendered text.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +80,9 @@ pub(crate) fn parts(
     let mut text = renderer.term_width(style.width).render(&[group]);
     text.push('\n');
     match text.split_once('\n') {
-        Some((first, rest)) => (format!("{first}\n"), rest.to_owned()),
+        Some((first, rest)) => {
+            (format!("{}\n", wrapped(first, 0, TITLE_INDENT, style.width)), rest.to_owned())
+        }
         None => (text, String::new()),
     }
 }

@@ -9,6 +9,7 @@ use super::diagnostic::{self, SourceSpan, Style};
 use super::format;
 use super::json_objects::{KeyObject, ObjectRef, Position};
 use super::sanitize::{one_line, sanitize};
+use super::wrap::{wrapped, wrapped_hint};
 use crate::diagnostic::{ConfigKey, Severity};
 use crate::error::{ConflictingField, ConflictingValues, Error};
 use crate::status::Finding;
@@ -46,8 +47,21 @@ pub(crate) fn problem(error: &Error, severity: Severity, style: Style) -> String
     let (title, snippet) = diagnostic::parts(severity, error.id(), error.message(), span, style);
     let settings = settings(error.keys(), shown);
     let lines = error.facts().iter().map(|fact| (fact.label, fact.text.as_str()));
-    let facts = facts(lines.chain(settings.iter().map(|setting| ("setting", setting.as_str()))), style);
+    let lines = lines.chain(settings.iter().map(|setting| ("setting", setting.as_str())));
+    let others: Vec<String> = error.others().iter().map(other_text).collect();
+    let facts = facts(lines.chain(others.iter().map(|other| ("also", other.as_str()))), style);
     format!("{title}{facts}{snippet}{}", causes_and_hints(&error.causes(), error.hints(), style))
+}
+
+/// Formats a further error of the same check: what failed, why, and the keys that cause it. Its hints are those of the
+/// whole error.
+pub(super) fn other_text(error: &Error) -> String {
+    let facts = error.facts().iter().map(|fact| {
+        if fact.text.contains('\n') { fact.text.clone() } else { format!("{} {}", fact.label, fact.text) }
+    });
+    let keys = settings(error.keys(), None).into_iter().map(|setting| format!("setting {setting}"));
+    let lines = std::iter::once(format!("{} [{}]", error.message(), error.id()));
+    lines.chain(error.causes()).chain(facts).chain(keys).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns the first key that the user set: its line is shown.
@@ -109,13 +123,15 @@ fn object_text(finding: &Finding) -> String {
 fn facts<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>, style: Style) -> String {
     let lines: Vec<(&str, &str)> = lines.filter(|(_, text)| !text.is_empty()).collect();
     let column = lines.iter().map(|(label, _)| label.len()).max().unwrap_or_default().max("evidence".len());
+    let indent = column + 4;
     let mut output = String::new();
     let mut previous = "";
     for (label, text) in lines {
         let mut first = if label == previous { "" } else { label };
         for line in sanitize(text).lines() {
             let padded = format!("{first:column$}");
-            output.push_str(&fact_line(&style.palette.dim(&padded), line));
+            let line = wrapped(line.trim_end(), indent, indent, style.width);
+            output.push_str(&fact_line(&style.palette.dim(&padded), &line));
             first = "";
         }
         previous = label;
@@ -131,8 +147,13 @@ fn causes_and_hints(causes: &[String], hints: &[String], style: Style) -> String
     let causes = causes.iter().map(|cause| ("  caused by:", cause));
     let hints = hints.iter().map(|hint| ("hint:", hint));
     format::lines(causes.chain(hints).map(|(label, text)| {
-        let indent = " ".repeat(label.len() + 1);
-        let text = sanitize(text).trim_end().replace('\n', &format!("\n{indent}"));
+        let column = label.len() + 1;
+        let wrap = |line: &str| match label {
+            "hint:" => wrapped_hint(line, column, style.width),
+            _ => wrapped(line, column, column, style.width),
+        };
+        let lines: Vec<String> = sanitize(text).trim_end().split('\n').map(wrap).collect();
+        let text = lines.join(&format!("\n{}", " ".repeat(column)));
         format!("{} {text}", style.palette.warning(label))
     }))
 }
@@ -164,6 +185,8 @@ pub(crate) struct ErrorObject<'a> {
     id: &'static str,
     exit: u8,
     message: &'a str,
+    /// The rejected object; null if the error is about no single object.
+    object: Option<ObjectRef<'a>>,
     facts: Vec<FactObject<'a>>,
     causes: Vec<String>,
     hints: &'a [String],
@@ -171,12 +194,46 @@ pub(crate) struct ErrorObject<'a> {
     keys: Vec<KeyObject<'a>>,
     diagnostics: Vec<DiagnosticObject<'a>>,
     conflicts: Vec<ConflictObject<'a>>,
+    /// The further errors of the same check. Their hints are among `hints`.
+    also: Vec<OtherError<'a>>,
+}
+
+/// A further error of the same check: the server rejects several objects.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OtherError<'a> {
+    id: &'static str,
+    exit: u8,
+    message: &'a str,
+    object: Option<ObjectRef<'a>>,
+    facts: Vec<FactObject<'a>>,
+    causes: Vec<String>,
+    keys: Vec<KeyObject<'a>>,
+}
+
+impl<'a> OtherError<'a> {
+    fn new(error: &'a Error) -> Self {
+        Self {
+            id: error.id().code(),
+            exit: error.kind().exit_code(),
+            message: error.message(),
+            object: error.rejected().map(ObjectRef::of_rejected),
+            facts: FactObject::all(error),
+            causes: error.causes(),
+            keys: error.keys().iter().map(KeyObject::new).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct FactObject<'a> {
     label: &'a str,
     text: &'a str,
+}
+
+impl<'a> FactObject<'a> {
+    fn all(error: &'a Error) -> Vec<Self> {
+        error.facts().iter().map(|fact| Self { label: fact.label, text: &fact.text }).collect()
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -234,11 +291,8 @@ impl<'a> ErrorObject<'a> {
             id: error.id().code(),
             exit: error.kind().exit_code(),
             message: error.message(),
-            facts: error
-                .facts()
-                .iter()
-                .map(|fact| FactObject { label: fact.label, text: &fact.text })
-                .collect(),
+            object: error.rejected().map(ObjectRef::of_rejected),
+            facts: FactObject::all(error),
             causes: error.causes(),
             hints: error.hints(),
             location: error.location().map(Position::new),
@@ -258,6 +312,7 @@ impl<'a> ErrorObject<'a> {
                 })
                 .collect(),
             conflicts: error.conflicts().iter().map(ConflictObject::new).collect(),
+            also: error.others().iter().map(OtherError::new).collect(),
         }
     }
 }

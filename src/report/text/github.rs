@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 
+use super::error::other_text;
 use super::format;
 use super::markdown::cell;
 use super::sanitize::one_line;
@@ -89,6 +90,9 @@ pub(crate) fn error(error: &Error, checkout: &Checkout) -> String {
     }
     for cause in error.causes() {
         let _infallible = write!(message, "\ncaused by: {cause}");
+    }
+    for other in error.others() {
+        let _infallible = write!(message, "\nalso: {}", other_text(other));
     }
     for hint in error.hints() {
         let _infallible = write!(message, "\nhint: {hint}");
@@ -198,8 +202,9 @@ pub(crate) fn error_rows(error: &Error) -> Vec<(String, String)> {
         (diagnostic.id.code().to_owned(), format!("{place}{}", diagnostic.message))
     });
     let causes = error.causes().into_iter().map(|cause| ("caused by".to_owned(), cause));
+    let others = error.others().iter().map(|other| ("also".to_owned(), other_text(other)));
     let hints = error.hints().iter().map(|hint| ("hint".to_owned(), hint.clone()));
-    diagnostics.chain(causes).chain(hints).collect()
+    diagnostics.chain(causes).chain(others).chain(hints).collect()
 }
 
 #[cfg(test)]

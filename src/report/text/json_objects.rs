@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diagnostic::{ConfigKey, Location};
-use crate::error::ConflictingField;
+use crate::error::{ConflictingField, RejectedObject};
 use crate::object::ObjectId;
 use crate::status::Finding;
 
@@ -22,6 +22,15 @@ impl<'a> ObjectRef<'a> {
         Self {
             group: &object.group,
             kind: &object.kind,
+            namespace: object.namespace.as_deref(),
+            name: &object.name,
+        }
+    }
+
+    pub(crate) fn of_rejected(object: &'a RejectedObject) -> Self {
+        Self {
+            group: &object.group,
+            kind: &object.member_kind,
             namespace: object.namespace.as_deref(),
             name: &object.name,
         }

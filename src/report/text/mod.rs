@@ -13,6 +13,7 @@
 //! Form:
 //! - `format`: numbers, durations, labels.
 //! - `color`: whether to use colour (`NO_COLOR`, `CLICOLOR`, a terminal). `style`: the meaning of each colour.
+//! - `wrap`: wraps lines at spaces for a narrow terminal.
 //! - `sanitize`: removes control characters from untrusted text.
 
 pub(super) mod color;
@@ -31,3 +32,4 @@ pub(super) mod recorded_diff;
 pub(super) mod sanitize;
 pub(super) mod style;
 pub(super) mod table;
+mod wrap;

@@ -2,6 +2,9 @@
 
 use console::Style;
 
+/// The width in columns for streams that are not a terminal. The same as rustc's.
+pub(crate) const DEFAULT_WIDTH: usize = 140;
+
 /// Colours text, or returns it unchanged. A value instead of `console`'s process-wide switch, because stdout and stderr
 /// differ and tests run in parallel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

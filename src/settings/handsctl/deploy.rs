@@ -72,7 +72,7 @@ pub struct Deploy {
     pub client_namespaces: Vec<DnsLabel>,
     /// Node port of the Service with `expose = "nodeport"`; 0: the cluster chooses one.
     #[schemars(range(min = 0, max = 65535))]
-    #[schemars(extend("x-fields" = ["service spec.ports"]))]
+    #[schemars(extend("x-fields" = ["service spec.ports[0].nodePort"]))]
     pub node_port: u16,
     /// TLS Secret of the Ingress, in the application's namespace.
     #[schemars(extend("x-fields" = ["ingress spec.tls"]))]

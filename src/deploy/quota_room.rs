@@ -1,0 +1,93 @@
+//! Checks that the quotas have room for all new objects together, before the first write.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use kube::api::ListParams;
+use serde_json::Value;
+
+use super::prepare::Preparation;
+use crate::catalogue::Id;
+use crate::cluster::client::api::Api;
+use crate::error::{Error, Kind};
+use crate::object::kind::{CONFIG_MAP, RESOURCE_QUOTA, SECRET};
+use crate::phrase;
+use crate::plan::changes::{Change, RevisionChange};
+use crate::plan::checks::quota_sum::{self, NewObject, Shortage};
+use crate::plan::config_keys;
+use crate::plan::inventory::revision;
+use crate::session::runner::Run;
+
+/// The quotas of the namespaces in which the run creates objects. Without an answer there are none: the server itself
+/// rejects what exceeds a quota, and a later command continues from there.
+pub(super) async fn quotas(api: &Api, prepared: &Preparation) -> Vec<Value> {
+    let objects = new_objects(prepared);
+    let namespaces: BTreeSet<&str> =
+        objects.iter().filter_map(|object| object.id.namespace.as_deref()).collect();
+    let params = ListParams::default();
+    let lists = namespaces.iter().map(|namespace| {
+        let collection = RESOURCE_QUOTA.in_namespace(namespace);
+        let params = &params;
+        async move { api.list(&collection, params).await }
+    });
+    join_all(lists).await.into_iter().flatten().flat_map(|list| list.items).collect()
+}
+
+/// Returns an error for each limit that the new objects exceed together. A limit that a rejection names already is none.
+pub(super) fn rejections(
+    run: &Run<'_>,
+    prepared: &Preparation,
+    quotas: &[Value],
+    known: &[Error],
+) -> Vec<Error> {
+    let shortages = quota_sum::shortages(&new_objects(prepared), quotas);
+    let is_known = |shortage: &Shortage| {
+        let named = format!("exceeded quota: {}, requested: ", shortage.quota);
+        known.iter().any(|error| {
+            let text = error.evidence_text();
+            text.contains(&named) && text.contains(&format!("{}=", shortage.resource))
+        })
+    };
+    let new = shortages.iter().filter(|shortage| !is_known(shortage));
+    new.map(|shortage| {
+        let keys = shortage.objects.first().map_or_else(Vec::new, |object| {
+            config_keys::of_rejected_object(&object.kind, &shortage.cause(), run.settings())
+        });
+        error(shortage).with_keys(keys)
+    })
+    .collect()
+}
+
+fn error(shortage: &Shortage) -> Error {
+    let Shortage { quota, namespace, objects, .. } = shortage;
+    let number = phrase::count(objects.len(), "object");
+    let message = format!("quota \"{quota}\" in namespace {namespace} has no room for {number} of this run");
+    let names: Vec<String> = objects.iter().map(ToString::to_string).collect();
+    Error::new(Id::QuotaRejected, Kind::Rejected, message)
+        .fact("objects", names.join(", "))
+        .caused_by(shortage.cause())
+        .hint(format!("kubectl describe resourcequota {quota} -n {namespace} shows what is used"))
+}
+
+/// Returns the objects that the run creates: new members, and the records of the installation.
+fn new_objects(prepared: &Preparation) -> Vec<NewObject<'_>> {
+    let Preparation { changes, state, .. } = prepared;
+    let set = &changes.plan.set;
+    let members = changes.to_send().filter(|(_, change)| **change == Change::Create);
+    let mut objects: Vec<NewObject<'_>> = members
+        .map(|(member, _)| NewObject { id: member.id.clone(), kind: member.kind, manifest: &member.manifest })
+        .collect();
+    let mut add = |kind: crate::object::kind::KindInfo, name: String| {
+        objects.push(NewObject { id: kind.id(&set.namespace, &name), kind, manifest: &Value::Null });
+    };
+    if state.parent.is_none() {
+        add(CONFIG_MAP, set.parent_name());
+    }
+    if changes.stores_key {
+        add(SECRET, set.parent_name());
+    }
+    if let RevisionChange::New(number) = changes.revision {
+        add(SECRET, revision::name(set, number));
+    }
+    objects
+}

@@ -1,0 +1,65 @@
+//! Wraps lines at spaces for a narrow terminal. Pure.
+
+use super::style::DEFAULT_WIDTH;
+
+/// Wraps a line that begins after `used` columns at the width of a terminal. Further lines are indented. A word that is
+/// too long stays whole, and so do the columns of a table.
+///
+/// A stream that is not a terminal has [`DEFAULT_WIDTH`]: whoever searches its lines finds whole ones.
+#[must_use]
+pub(super) fn wrapped(line: &str, used: usize, indent: usize, width: usize) -> String {
+    if width >= DEFAULT_WIDTH || line.contains("  ") {
+        return line.to_owned();
+    }
+    let mut text = String::with_capacity(line.len());
+    let mut column = used;
+    for (index, word) in line.split(' ').enumerate() {
+        let length = console::measure_text_width(word);
+        if index > 0 && column + 1 + length > width && column > indent {
+            text.push('\n');
+            text.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if index > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += length;
+    }
+    text
+}
+
+/// Wraps a hint. A command stays on one line, which the terminal breaks: a copied one has no line break then.
+#[must_use]
+pub(super) fn wrapped_hint(line: &str, indent: usize, width: usize) -> String {
+    let is_command = line.contains("handsctl ") || line.contains("kubectl ");
+    if is_command { line.to_owned() } else { wrapped(line, indent, indent, width) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stay_whole_and_lines_fit() {
+        let text = "the quota has no room for three more objects";
+        assert_eq!(wrapped(text, 4, 4, 24), "the quota has no\n    room for three more\n    objects");
+        assert_eq!(wrapped(text, 4, 4, DEFAULT_WIDTH), text, "no terminal");
+        assert_eq!(wrapped("a b", 30, 4, 24), "a\n    b");
+        let long = "x".repeat(40);
+        assert_eq!(wrapped(&format!("a {long} b"), 2, 2, 24), format!("a\n  {long}\n  b"));
+        assert_eq!(wrapped("field  manager  value", 2, 2, 10), "field  manager  value");
+        let colored = "\u{1b}[1merror\u{1b}[0m of a long kind";
+        assert_eq!(wrapped(colored, 0, 2, 14), "\u{1b}[1merror\u{1b}[0m of a\n  long kind");
+    }
+
+    #[test]
+    fn command_in_a_hint_is_one_line() {
+        let command = "kubectl --context prod delete deployment.apps/openhands -n openhands";
+        assert_eq!(wrapped_hint(command, 6, 40), command);
+        assert_eq!(
+            wrapped_hint("log in again, or choose another user", 6, 24),
+            "log in again, or\n      choose another\n      user"
+        );
+    }
+}
