@@ -5,6 +5,7 @@
 //!   application.
 //! - `exposure`: an application without a login that others reach. `extra_exposure`: the same by an extra manifest.
 //!   `exposing_fields`: the fields by which an object exposes it.
+//! - `manifest_secrets`: an extra manifest with a secret in clear text.
 //! - `local_addresses`: URLs of this computer.
 //! - `models`: named models and condensers. `servers`: MCP servers.
 
@@ -14,6 +15,7 @@ pub(super) mod exposing_fields;
 pub(super) mod exposure;
 mod extra_exposure;
 mod local_addresses;
+mod manifest_secrets;
 mod models;
 mod scheduling;
 mod servers;
