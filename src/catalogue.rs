@@ -108,6 +108,8 @@ catalogue! {
     // 02: configuration warnings
     LiteralSecret "HC0213" "a secret is written in the config file"
         "The value was moved to a Secret and is in no rendered manifest, but it is still in the config file. Use { env = \"NAME\" } or { file = \"path\" }."
+    SecretInManifest "HC0214" "an extra manifest has a secret in clear text" key "deploy.extra_manifests"
+        "Everybody who may read the object reads the secret, and so does everybody who reads the file. Create a Secret by other means, and refer to it: a variable with valueFrom.secretKeyRef, an argument as $(NAME) of such a variable, a file with a volume. handsctl prints no such value, so `render` leaves the object out, as it does with Secrets. If the value is no secret, the annotation `handsctl.dev/secrets: none` of the object says so."
     SecretNotReadable "HC0330" "a secret that a deploy needs cannot be read"
         "`config check` read the variables and files of the secret references, as a deploy does. The named variable is not set, or the file cannot be read or is empty: `handsctl deploy` would fail with HC0140 before it changes anything. Export the variable, or write the file."
     Overridden "HC0332" "a changed key has no effect"
@@ -139,8 +141,8 @@ catalogue! {
         "OpenHands has no login: every client of the load balancer or the ingress controller can use it. If a proxy with a login is before it, or its clients are trusted, set [deploy] exposure = \"acknowledged\"."
     SandboxesReachApp "HC0271" "sandboxes reach the application" key "deploy.sandbox_egress"
         "With [deploy] sandbox_egress = \"all\" a sandbox reaches the ingress controller, a node port or a load balancer, which lead to the application. A sandbox runs commands that a model wrote; the application has no login."
-    UrlSecret "HC0275" "a URL contains a secret"
-        "A password or key in a URL stays where the URL is: in the application's config.toml, which is a ConfigMap, or in the specification of a container. Everyone who may read ConfigMaps or pods can read it. Use a URL without it, and the key or variable for the secret; variables of [deploy].env and [mcp] are moved to a Secret as a whole."
+    UrlSecret "HC0275" "a URL or another text contains a secret"
+        "A password or key in a text stays where the text is: in the application's config.toml, which is a ConfigMap, or in the specification of a container. Everyone who may read ConfigMaps or pods can read it. Write the text without it, and use the key or variable for the secret; variables of [deploy].env and [mcp] are moved to a Secret as a whole."
 
     // 10: connection and authentication
     KubeconfigMissing "HC1001" "no kubeconfig"

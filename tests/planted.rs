@@ -31,6 +31,48 @@ pub(crate) fn quotations(value: &str) -> Vec<String> {
     ]
 }
 
+/// A secret without a character that ends a word, a URL or a string.
+pub(crate) fn word(mark: &str) -> String {
+    format!("planted-{mark}-4711")
+}
+
+/// Manifests of the user's own with a secret in each kind of place. Returns the secrets, too. `change` tells one version from
+/// another; the workload's pods run `image`.
+pub(crate) fn manifests(change: &str, image: &str) -> (String, Vec<String>) {
+    let mut values = Vec::new();
+    let mut next = |mark: &str| {
+        let value = word(&format!("{mark}{change}"));
+        values.push(value.clone());
+        value
+    };
+    let token = format!("ghp_0123456789abcdef{change}");
+    let header =
+        serde_json::json!({ "name": "Authorization", "value": format!("Bearer {}", next("header")) });
+    let probe = serde_json::json!({ "path": format!("/a?token={}", next("path")), "port": 80, "httpHeaders": [header] });
+    let container = serde_json::json!({ "name": "c", "image": image,
+        "env": [{ "name": "DB_PASSWORD", "value": next("variable") },
+            { "name": "HARMLESS", "value": format!("https://me:{}@h/", next("url")) }],
+        "command": ["sh", "-c", format!("run --token {} 'Authorization: Bearer {}'", next("flag"), next("bearer"))],
+        "args": [format!("--password={}", next("argument")), "--token", next("word"),
+            format!("Authorization: Bearer {}", next("line"))],
+        "startupProbe": { "httpGet": probe, "failureThreshold": 1000 } });
+    let annotations = serde_json::json!({ "example.org/api-token": next("annotation") });
+    let workload = serde_json::json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": "side", "annotations": annotations },
+        "spec": { "selector": { "matchLabels": { "a": "side" } }, "template": {
+            "metadata": { "labels": { "a": "side" }, "annotations": annotations },
+            "spec": { "containers": [container] } } } });
+    let map = serde_json::json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "side" }, "data": {
+        "password": next("map"), "DB_PASSWORD": next("name"), "harmless": token,
+        "url": format!("postgres://me:{}@db/x", next("database")),
+        "app.yaml": format!("mode: fast\nclientSecret: {}\n", next("file")),
+        "key.txt": format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", next("key")),
+        "open": "this is shown" },
+        "binaryData": { "blob": STANDARD.encode(format!("API_KEY={}", next("binary"))) } });
+    values.push(token);
+    (format!("{map}\n---\n{workload}\n"), values)
+}
+
 fn encodings(value: &str) -> Vec<String> {
     let mut encodings = vec![value.to_owned(), url(value, false), url(value, true), escaped(value)];
     for offset in 0..3 {

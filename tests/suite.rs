@@ -34,6 +34,7 @@ mod binary {
 
 mod api_server {
     mod claims;
+    mod clear_text;
     mod completion;
     mod conversations;
     mod deletions;

@@ -11,7 +11,8 @@ use crate::diagnostic::Severity;
 use crate::error::{Error, Result};
 use crate::flags::Global;
 use crate::object::kind::Wave;
-use crate::object::{ObjectId, labels, yaml};
+use crate::object::{ObjectId, labels, literal_secret, yaml};
+use crate::plan::desired::Member;
 use crate::plan::{self, Plan, SecretNaming};
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets};
@@ -19,7 +20,8 @@ use crate::session::cluster_session::{self, Secrets};
 /// Print the manifests without a cluster
 ///
 /// In order: read config.toml, build the manifests, print them in the order of applying. The same input gives the same
-/// bytes. Secrets are not printed: the manifests name a Secret that you create.
+/// bytes. Secrets are not printed: the manifests name a Secret that you create. An extra manifest with a secret in clear
+/// text is not printed either, so that nobody applies a mask in its place.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl render | kubectl diff --server-side --field-manager=handsctl -f -\n  handsctl render --split manifests --include-namespace"
@@ -41,11 +43,14 @@ pub(crate) fn run(global: &Global, arguments: &RenderArgs, streams: &Streams) ->
     }
     let settings = cluster_session::for_chosen_cluster(global, loaded.settings)?;
     let plan = plan::build(&settings, SecretNaming::Placeholder, &[])?;
-    let documents = documents(&plan, arguments.include_namespace)?;
+    let rendering = rendering(&plan, arguments.include_namespace)?;
+    for line in &rendering.left_out {
+        streams.err(&format!("{line}\n"));
+    }
     match &arguments.split {
-        Some(folder) => write_files(folder, &documents)?,
+        Some(folder) => write_files(folder, &rendering.documents)?,
         None => {
-            let _written = streams.out(&joined(&plan, &documents))?;
+            let _written = streams.out(&joined(&plan, &rendering))?;
         }
     }
     Ok(0)
@@ -58,16 +63,36 @@ struct Document {
     text: String,
 }
 
-fn documents(plan: &Plan, with_namespaces: bool) -> Result<Vec<Document>> {
+/// What is printed of a plan.
+struct Rendering {
+    documents: Vec<Document>,
+    /// The members that are not printed, with the reasons.
+    left_out: Vec<String>,
+}
+
+fn rendering(plan: &Plan, with_namespaces: bool) -> Result<Rendering> {
     let namespaces = plan.namespaces.iter().filter(|_| with_namespaces).map(|(name, manifest)| {
         let text = yaml::write(&without_creator(manifest))?;
         Ok(Document { id: ObjectId::cluster("", "Namespace", name), wave: Wave::Foundation, text })
     });
-    let members = plan.members.iter().map(|member| {
-        let text = yaml::write(&member.manifest)?;
-        Ok(Document { id: member.id.clone(), wave: member.kind.wave, text })
-    });
-    namespaces.chain(members).collect()
+    let mut documents = namespaces.collect::<Result<Vec<_>>>()?;
+    let mut left_out = Vec::new();
+    for member in &plan.members {
+        if let Some(reason) = not_shown(member) {
+            left_out.push(reason);
+        } else {
+            let text = yaml::write(&member.manifest)?;
+            documents.push(Document { id: member.id.clone(), wave: member.kind.wave, text });
+        }
+    }
+    Ok(Rendering { documents, left_out })
+}
+
+/// Returns why a member is left out: a mask in the place of its secret would be applied as if it were the value.
+fn not_shown(member: &Member) -> Option<String> {
+    let secrets = literal_secret::of_manifest(&member.manifest);
+    let first = secrets.first()?;
+    Some(format!("not shown: {}, which has a secret in clear text: {}", member.id, first.field))
 }
 
 /// Removes the annotation with the creator: whoever applies the printed namespace creates it, and `teardown` must not
@@ -84,12 +109,15 @@ fn without_creator(namespace: &Value) -> Value {
     namespace
 }
 
-fn joined(plan: &Plan, documents: &[Document]) -> String {
+fn joined(plan: &Plan, rendering: &Rendering) -> String {
     let mut text = String::new();
     for (name, source) in &plan.secret_sources {
         let _infallible = writeln!(text, "# not shown: {name}, from {source}");
     }
-    for document in documents {
+    for line in &rendering.left_out {
+        let _infallible = writeln!(text, "# {line}");
+    }
+    for document in &rendering.documents {
         let _infallible = writeln!(text, "---\n{}", document.text.trim_end_matches('\n'));
     }
     text

@@ -26,6 +26,8 @@ const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const CREATED_BY: &str = "handsctl.dev/created-by";
 /// With the value `disabled` on a live object, neither prune nor teardown deletes it.
 pub const PRUNE: &str = "handsctl.dev/prune";
+/// With the value `none`, an extra manifest has no secret in clear text, whatever its values look like.
+pub const SECRETS: &str = "handsctl.dev/secrets";
 /// Prefix of the pod template's annotations with the versions of referenced Secrets.
 pub const SECRET_VERSION_PREFIX: &str = "handsctl.dev/secret-";
 /// The pod template's annotation with the name of the ConfigMap whose config.toml is mounted from the Secret, with its

@@ -18,8 +18,9 @@
 //!
 //! Secrets in texts:
 //! - `mask`: hides known secrets, in every encoding of theirs.
-//! - `secret_name`: names whose value is a secret. `url_secret`: passwords in URLs. `assignment`: both, in a program's
-//!   output. `api_key`: texts that look like a key.
+//! - `secret_name`: names whose value is a secret. `secret_value`: values of such names that are none. `url_secret`:
+//!   passwords in URLs. `api_key`: texts that look like a key. `assignment`: all of them, in any text.
+//! - `literal_secret`: the same in an object, by its fields.
 
 pub mod api_key;
 pub mod assignment;
@@ -30,6 +31,7 @@ pub mod id;
 pub mod item_selector;
 pub mod kind;
 pub mod labels;
+pub mod literal_secret;
 pub mod managed_fields;
 mod manifest_json;
 pub mod manifest_yaml;
@@ -37,6 +39,7 @@ pub mod mask;
 pub mod references;
 pub mod running_image;
 pub mod secret_name;
+pub mod secret_value;
 pub mod url_secret;
 pub mod yaml;
 

@@ -1,9 +1,5 @@
 //! Names of variables, keys and headers whose value is a secret. Pure.
 
-use serde_json::Value;
-
-use super::mask::REDACTED;
-
 /// Endings of names that mark a secret.
 pub const ENDINGS: &[&str] = &[
     "API_KEY",
@@ -35,14 +31,22 @@ pub const ENDINGS: &[&str] = &[
 const SECOND_WORDS: &[&str] = &["KEY"];
 /// The same, also without a separator before it: `PGPASSWORD`.
 const LAST_LETTERS: &[&str] = &["PASSWORD"];
-/// Names with such an ending that are not secret.
-const PUBLIC: &[&str] = &["PUBLIC_KEY"];
+/// Names with such an ending that are not secret: the directives of nginx take the address of a server.
+const PUBLIC: &[&str] = &["PUBLIC_KEY", "PROXY_PASS", "FASTCGI_PASS", "UWSGI_PASS", "GRPC_PASS"];
+/// The last letters of all endings.
+const LAST_OF_ENDINGS: &[&str] =
+    &["ey", "en", "rd", "wd", "se", "ss", "at", "et", "id", "ls", "ds", "er", "ok", "rl", "on", "sn", "ng"];
+const LAST_OF_ENDINGS_LENGTH: usize = 2;
 
-/// Whether a name marks its value as a secret: `GITHUB_TOKEN`, `X-Session-API-Key`.
+/// Whether a name marks its value as a secret: `GITHUB_TOKEN`, `X-Session-API-Key`, `clientSecret`.
 #[must_use]
 pub fn is_sensitive(name: &str) -> bool {
-    let name = name.to_ascii_uppercase().replace('-', "_");
-    if PUBLIC.iter().any(|public| name.ends_with(public)) {
+    if !has_usual_end(name) {
+        return false;
+    }
+    let name = words(name);
+    // The annotation `checksum/secret` restarts pods.
+    if name.starts_with("CHECKSUM") || PUBLIC.iter().any(|public| name.ends_with(public)) {
         return false;
     }
     let rest = |ending: &&str| name.strip_suffix(*ending);
@@ -51,26 +55,41 @@ pub fn is_sensitive(name: &str) -> bool {
         || LAST_LETTERS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// Returns the value with each variable of a secret name hidden: `{ name = "DB_PASSWORD", value = "…" }` in the `env` of a
-/// container, wherever it is.
-#[must_use]
-pub fn without_variables(value: Value) -> Value {
-    match value {
-        Value::Array(items) => items.into_iter().map(without_variables).collect(),
-        Value::Object(mut map) => {
-            let is_secret = map.get("name").and_then(Value::as_str).is_some_and(is_sensitive);
-            if let Some(value) = map.get_mut("value").filter(|value| is_secret && value.is_string()) {
-                *value = Value::String(REDACTED.to_owned());
-            }
-            Value::Object(map.into_iter().map(|(key, value)| (key, without_variables(value))).collect())
+/// Whether a name has the last letters of one that marks a secret. Most names have not, and a large manifest has many.
+fn has_usual_end(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let Some(last) = bytes.len().checked_sub(LAST_OF_ENDINGS_LENGTH).map(|start| &bytes[start..]) else {
+        return false;
+    };
+    LAST_OF_ENDINGS.iter().any(|end| end.as_bytes().eq_ignore_ascii_case(last))
+}
+
+/// Returns a name in capitals, with `_` between its words.
+pub(super) fn words(name: &str) -> String {
+    let mut words = String::with_capacity(name.len() + 4);
+    let mut before = None;
+    for letter in name.trim_start_matches('-').chars() {
+        let is_start = letter.is_ascii_uppercase()
+            && before.is_some_and(|before: char| before.is_ascii_lowercase() || before.is_ascii_digit());
+        if is_start {
+            words.push('_');
         }
-        value => value,
+        words.push(if matches!(letter, '-' | '.' | '/') { '_' } else { letter.to_ascii_uppercase() });
+        before = Some(letter);
     }
+    words
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn last_letters_are_those_of_all_endings() {
+        for ending in ENDINGS.iter().chain(SECOND_WORDS).chain(LAST_LETTERS) {
+            assert!(has_usual_end(ending), "{ending}");
+        }
+    }
 
     #[test]
     fn secret_names_are_sensitive() {
@@ -94,6 +113,10 @@ mod tests {
             "AUTH_HEADER",
             "SLACK_WEBHOOK",
             "STORAGE_CONNECTION_STRING",
+            "clientSecret",
+            "apiKey",
+            "spring.datasource.password",
+            "example.org/token",
         ] {
             assert!(is_sensitive(name), "{name}");
         }
@@ -109,18 +132,10 @@ mod tests {
             "SSH_PUBLIC_KEY",
             "PATH",
             "FORMAT",
+            "--key",
+            "checksum/secret",
         ] {
             assert!(!is_sensitive(name), "{name}");
         }
-    }
-
-    #[test]
-    fn variables_of_a_secret_name_are_hidden() {
-        let variable = |name: &str, value: &str| serde_json::json!({ "name": name, "value": value });
-        let container =
-            serde_json::json!({ "name": "a", "env": [variable("DB_PASSWORD", "p"), variable("MODE", "m")] });
-        let hidden = without_variables(container);
-        assert_eq!(hidden["env"][0], variable("DB_PASSWORD", REDACTED));
-        assert_eq!(hidden["env"][1], variable("MODE", "m"));
     }
 }

@@ -48,7 +48,23 @@ pub fn ranges(text: &str) -> Vec<Range<usize>> {
         ranges.extend(user_secret(&text[start..end], is_web).map(|range| shifted(range, start)));
         ranges.extend(parameter_secrets(&text[start..end]).map(|range| shifted(range, start)));
     }
+    ranges.extend(password_without_scheme(text));
     ranges
+}
+
+/// Returns the range of the password in a text that is an address without a scheme: `user:password@host`.
+fn password_without_scheme(text: &str) -> Option<Range<usize>> {
+    if text.contains(char::is_whitespace) || text.contains("://") {
+        return None;
+    }
+    let (before, host) = text.rsplit_once('@')?;
+    let (user, password) = before.split_once(':')?;
+    // The digest of an image: `openhands:0.59@sha256:…`.
+    let is_digest = ["sha256:", "sha512:"].iter().any(|algorithm| host.starts_with(algorithm));
+    let is_host = host.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '[' | '_' | '…'));
+    let is_user = !user.contains(['/', '"', '\'', '{', '=', '?']);
+    let is_password = !password.is_empty() && !password.starts_with(['(', '$', '<', '{', '*']);
+    (is_host && is_user && is_password && !is_digest).then(|| user.len() + 1..before.len())
 }
 
 /// Whether the text before `://` ends with a scheme.
@@ -77,7 +93,9 @@ fn user_secret(url: &str, is_web: bool) -> Option<Range<usize>> {
     if is_token && (password.is_empty() || PLACEHOLDERS.contains(&password)) {
         return Some(0..user.len());
     }
-    (!password.is_empty()).then(|| user.len() + 1..at)
+    // A variable or a placeholder stands for the password.
+    let is_reference = password.starts_with(['$', '<', '{']) || password.starts_with("%(");
+    (!password.is_empty() && !is_reference).then(|| user.len() + 1..at)
 }
 
 /// Returns everything of a server's URL that may be a secret, whatever its name: no API server and no proxy needs a query,
@@ -135,6 +153,8 @@ mod tests {
             ("https://h/?X-Amz-Signature=00&x=1", "https://h/?X-Amz-Signature=(redacted)&x=1"),
             ("http://a:b@c http://d:e@f", "http://a:(redacted)@c http://d:(redacted)@f"),
             ("me:(redacted)@db", "me:(redacted)@db"),
+            ("me:pass@db:5432/x", "me:(redacted)@db:5432/x"),
+            (":pa@ss@db", ":(redacted)@db"),
             ("https://me:(redacted)@db", "https://me:(redacted)@db"),
         ] {
             assert_eq!(masked(text), shown);
@@ -158,6 +178,13 @@ mod tests {
             "https://me:@host",
             "https://oauth2@host",
             "postgres://openhands@db/x",
+            "openhands:0.59@sha256:0123",
+            "registry:5000/openhands@sha256:0123",
+            "git@host:me/r.git",
+            "me:$(PASSWORD)@db",
+            "postgres://$(USER):$(PASSWORD)@db/x",
+            "redis://:${PASSWORD}@db",
+            "at 10:30@home or later",
             "a://",
             "://x:y@z",
         ] {

@@ -17,7 +17,7 @@ use super::text::github::{self, Checkout};
 use super::text::sanitize::{sanitize, sanitize_colored};
 use super::text::style::{DEFAULT_WIDTH, Palette};
 use crate::error::{Error, Result};
-use crate::object::{Mask, url_secret};
+use crate::object::{Mask, assignment};
 
 /// Whether a stream still has a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,10 +132,10 @@ impl Streams {
         self.secrets.write().unwrap_or_else(PoisonError::into_inner).extend(secrets);
     }
 
-    /// Replaces the secrets in a text: the known ones, and passwords in URLs.
+    /// Replaces the secrets in a text: the known ones, passwords in URLs, and the keys of known services.
     pub(super) fn hidden(&self, text: &str) -> String {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
-        url_secret::masked(&secrets.text(text)).into_owned()
+        assignment::without_keys(&secrets.text(text)).into_owned()
     }
 
     /// Writes a document or another text of our own to stdout and flushes it. It is unchanged, unless a terminal would

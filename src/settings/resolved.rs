@@ -1,6 +1,6 @@
 //! The typed settings, and the origin of each value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -22,7 +22,9 @@ use crate::diagnostic::{ConfigKey, Location};
 use crate::error::{Error, Result};
 use crate::object::Mask;
 use crate::object::ObjectId;
-use crate::object::url_secret;
+use crate::object::assignment;
+use crate::object::literal_secret;
+use crate::object::references;
 
 /// Default cpu request of a container on a local cluster, which shares the cpus of this computer.
 pub(super) const LOCAL_CPU: &str = "250m";
@@ -186,7 +188,7 @@ impl Settings {
     /// Replaces known secrets in a text, because a container's output may contain them.
     #[must_use]
     pub fn redacted(&self, text: &str) -> String {
-        url_secret::masked(&self.known_secrets().text(text)).into_owned()
+        assignment::without_keys(&self.known_secrets().text(text)).into_owned()
     }
 
     /// Returns the secrets whose values are known, to hide them in every output. A short value that is public at another
@@ -200,25 +202,46 @@ impl Settings {
         });
         let names = [self.deploy.name.as_str(), self.deploy.namespace.as_str(), self.runtime_namespace()];
         let written = self.app_config_toml();
-        let config = url_secret::masked(&written);
+        let config = assignment::without_keys(&written);
         let is_public = |value: &str| {
             let is_word = value.len() < MIN_HIDDEN && config.contains(value);
             names.contains(&value) || self.cluster.name.as_str() == value || is_word
         };
         let mut mask = Mask::default();
-        let in_urls = url_secret::ranges(&written).into_iter().map(|range| &written[range]);
-        for value in in_urls.filter(|value| !is_public(value)) {
+        let in_config = assignment::key_ranges(&written).into_iter().map(|range| &written[range]);
+        for value in in_config.filter(|value| !is_public(value)) {
             mask.add(value);
         }
         let parts = self.parts.iter().map(Redacted::expose);
         for value in values.chain(parts).filter(|value| !is_public(value)) {
             mask.add(value);
-            let in_urls = url_secret::ranges(value).into_iter().map(|range| &value[range]);
-            for part in in_urls.filter(|part| !is_public(part)) {
+            let inside = assignment::ranges(value).into_iter().map(|range| &value[range]);
+            for part in inside.filter(|part| !is_public(part)) {
                 mask.add(part);
             }
         }
+        self.secrets_of_manifests()
+            .iter()
+            .filter(|value| !is_public(value))
+            .for_each(|value| mask.add(value));
         mask
+    }
+
+    /// Returns the secrets that the user's own objects have in clear text. A word that an object has elsewhere, too, may be
+    /// a name.
+    fn secrets_of_manifests(&self) -> Vec<String> {
+        let manifests = || self.extra_objects.iter().map(|extra| &extra.manifest);
+        let mut secrets = manifests().flat_map(literal_secret::literal_secrets).peekable();
+        if secrets.peek().is_none() {
+            return Vec::new();
+        }
+        let mut elsewhere = BTreeSet::new();
+        for manifest in manifests() {
+            let kind = manifest["kind"].as_str().unwrap_or_default();
+            references::collect_strings(&literal_secret::masked(kind, manifest), &mut elsewhere);
+        }
+        let values = secrets.map(|secret| secret.expose().to_owned());
+        values.filter(|value| value.len() >= MIN_HIDDEN && !elsewhere.contains(value)).collect()
     }
 
     /// Returns every secret with the name of its variable or file, or with its key in config.toml.
@@ -427,9 +450,27 @@ impl Settings {
     }
 }
 
-/// Returns a value as TOML, without the passwords of its URLs.
+/// Returns a value as TOML, without what looks like a secret.
 fn shown(data: &Data) -> String {
-    url_secret::masked(&toml_writer::inline(data)).into_owned()
+    toml_writer::inline(&without_secrets(data))
+}
+
+fn without_secrets(data: &Data) -> Data {
+    match data {
+        Data::Text(text) => Data::Text(assignment::masked(text).into_owned()),
+        Data::List(items) => {
+            let item = |node: &Node| Node { data: without_secrets(&node.data), ..node.clone() };
+            Data::List(items.iter().map(item).collect())
+        }
+        Data::Table(table) => {
+            let entry = |(name, entry): (&String, &TreeEntry)| {
+                let node = Node { data: without_secrets(&entry.node.data), ..entry.node.clone() };
+                (name.clone(), TreeEntry { node, ..entry.clone() })
+            };
+            Data::Table(table.iter().map(entry).collect())
+        }
+        data => data.clone(),
+    }
 }
 
 impl KeyOrigin {

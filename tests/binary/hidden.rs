@@ -255,6 +255,131 @@ fn key_in_place_of_a_name_is_never_printed() {
     set.says("error[HC0141]").says("the value looks like a key; write the name of the variable");
 }
 
+/// A config.toml with a secret in each place that is none for secrets.
+fn config_with_secrets() -> (String, Vec<String>) {
+    let marks = ["url", "env", "harmless", "extended", "list", "flag", "volume", "options", "header"];
+    let values = marks.map(planted::word);
+    let [url, env, harmless, extended, list, flag, volume, options, header] = &values;
+    let text = format!(
+        "[llm]\nmodel = \"openai/gpt-5\"\nbase_url = \"https://me:{url}@h/v1\"\n\
+         [extended]\nheader = \"Authorization: Bearer {extended}\"\nHeaders = {{ Authorization = \"Bearer {header}\" }}\n\
+         [mcp]\nstdio_servers = [{{ name = \"a\", command = \"b\", args = [\"--password={list}\", \"--token\", \"{flag}\"] }}]\n\
+         [sandbox]\nvolumes = \"/a?token={volume}:/workspace:rw\"\n\
+         [deploy]\nextra_manifests = [\"extra.yaml\"]\n\
+         [deploy.env]\nMY_TOKEN = \"{env}\"\nX = \"sk-{harmless}\"\nY = \"ghp_0123456789abcdefghij\"\n\
+         JAVA_OPTS = \"-Ddb.password={options}\"\n"
+    );
+    (text, values.into_iter().chain(["ghp_0123456789abcdefghij".to_owned()]).collect())
+}
+
+/// Commands that show a configuration without a cluster.
+const OFFLINE: &[&[&str]] = &[
+    &["config", "check"],
+    &["config", "check", "-o", "json", "--junit", "junit.xml"],
+    &["config", "show", "--origin"],
+    &["config", "show", "-o", "yaml"],
+    &["config", "get", "deploy.env"],
+    &["config", "get", "extended", "-o", "json"],
+    &["config", "get", "sandbox.volumes"],
+    &["render"],
+    &["render", "--split", "split"],
+    &["deploy", "-vv", "--events", "events"],
+    &["diff", "-o", "json"],
+    &["rbac"],
+];
+
+#[test]
+fn secrets_in_files_are_in_no_output() {
+    let home = TempDir::new().unwrap();
+    let (config, mut secrets) = config_with_secrets();
+    let (manifests, more) = planted::manifests("1", "busybox");
+    secrets.extend(more);
+    std::fs::write(home.path().join("config.toml"), &config).unwrap();
+    std::fs::write(home.path().join("extra.yaml"), manifests).unwrap();
+    for command in OFFLINE {
+        for github in ["false", "true"] {
+            let run = in_home(home.path(), command)
+                .env("GITHUB_ACTIONS", github)
+                .env("GITHUB_STEP_SUMMARY", home.path().join("summary"))
+                .run();
+            for secret in &secrets {
+                planted::assert_hidden(secret, &command.join(" "), &format!("{}{}", run.stdout, run.stderr));
+            }
+        }
+    }
+    let mut files = Vec::new();
+    list_files(home.path(), &mut files);
+    for file in files.iter().filter(|file| !file.ends_with("config.toml") && !file.ends_with("extra.yaml")) {
+        let text = String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
+        for secret in &secrets {
+            planted::assert_hidden(secret, &file.display().to_string(), &text);
+        }
+    }
+    // One warning for each kind of place, with what to do.
+    let check = in_home(home.path(), &["config", "check"]).run().exits(0);
+    assert_eq!(check.stderr.matches("warning[HC0214]").count(), 6, "{}", check.stderr);
+    for key in ["deploy.env.X", "deploy.env.Y", "deploy.env.JAVA_OPTS", "extended"] {
+        assert!(check.stderr.contains(&format!("secret `{key}")), "{key}: {}", check.stderr);
+    }
+    for text in [
+        "configmap/side of extra.yaml#1 has a secret in clear text",
+        "deployment/side of extra.yaml#2 has a secret in clear text",
+        "env[name=\"DB_PASSWORD\"].value",
+        "valueFrom.secretKeyRef",
+        "a probe cannot refer to a Secret",
+        "an annotation cannot refer to a Secret",
+    ] {
+        assert!(check.stderr.contains(text), "{text}: {}", check.stderr);
+    }
+    // A mask would be applied as if it were the value, so the object is left out.
+    let render = in_home(home.path(), &["render"]).run().exits(0);
+    render
+        .prints("# not shown: configmap/side, which has")
+        .prints("# not shown: deployment.apps/side, which has");
+    assert!(!home.path().join("split").join("20-deployment.apps-side.yaml").exists());
+    assert!(home.path().join("split").join("20-deployment.apps-openhands.yaml").exists());
+}
+
+#[test]
+fn annotation_allows_an_object_to_be_rendered() {
+    let home = TempDir::new().unwrap();
+    std::fs::write(home.path().join("config.toml"), "[deploy]\nextra_manifests = [\"extra.yaml\"]\n")
+        .unwrap();
+    let manifest = json!({ "apiVersion": "v1", "kind": "ConfigMap", "data": { "reset_token": "a-word" },
+        "metadata": { "name": "own", "annotations": { "handsctl.dev/secrets": "none" } } });
+    std::fs::write(home.path().join("extra.yaml"), manifest.to_string()).unwrap();
+    let run = in_home(home.path(), &["render"]).run().exits(0).prints("reset_token: a-word");
+    assert!(!run.stderr.contains("HC0214"), "{}", run.stderr);
+}
+
+/// The excerpts of mistakes and findings: the caret stays below what it marks.
+#[test]
+fn excerpt_of_a_mistake_hides_what_looks_like_a_secret() {
+    let home = TempDir::new().unwrap();
+    let value = planted::word("excerpt");
+    for (line, place, caret) in [
+        (format!("[deploy]\nhost = \"u:{value}@host\"\n"), "config.toml:2:8", 7),
+        (
+            "[kubernetes]\nimage_pull_secret = \"ghp_0123456789abcdefghij\"\n".to_owned(),
+            "config.toml:2:21",
+            20,
+        ),
+        (format!("[sandbox]\nvolumes = \"/a?token={value}:/b\"\n"), "config.toml:2:1", 0),
+        (format!("[cluster]\nprovider = \"kind --token {value}\"\n"), "config.toml:2:12", 11),
+        (format!("[deploy]\nenv = {{ A_TOKEN = \"ä{value}\", B = 1 }}\n"), "config.toml:2:48", 47),
+        ("[deploy]\nghp_0123456789abcdefghij = \"x\"\n".to_owned(), "config.toml:2:1", 0),
+        (format!("[deploy]\nnodes = [\"--token\", \"{value}\"]\n"), "config.toml:2:1", 0),
+    ] {
+        std::fs::write(home.path().join("config.toml"), &line).unwrap();
+        let run = in_home(home.path(), &["config", "check"]).run();
+        let run = run.hides(&value).hides("ghp_0123456789abcdefghij").says(place);
+        let excerpt = &run.stderr[run.stderr.find(place).unwrap()..];
+        let caret_line = excerpt.lines().find(|line| line.contains('^')).unwrap();
+        let (_, below) = caret_line.split_once("| ").unwrap();
+        assert_eq!(below.chars().take_while(|c| *c == ' ').count(), caret, "{excerpt}");
+    }
+}
+
 #[test]
 fn password_of_a_proxy_in_engine_output_is_hidden() {
     let home = TempDir::new().unwrap();

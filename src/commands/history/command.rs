@@ -11,6 +11,7 @@ use super::recorded::{RecordedHistory, RevisionChanges, without_content};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::flags::{Format, Global, ReadArgs};
+use crate::object::literal_secret;
 use crate::phrase;
 use crate::plan::inventory::provenance::Provenance;
 use crate::plan::inventory::revision::Revision;
@@ -276,8 +277,14 @@ fn value<'a>(recorded: &RecordedHistory, revision: &'a Revision) -> RevisionObje
 }
 
 fn with_manifests<'a>(recorded: &RecordedHistory, revision: &'a Revision) -> RevisionObject<'a> {
-    let manifests = json!(revision.snapshot.as_ref().map(|content| &content.members));
+    let manifests = revision.snapshot.as_ref().map(|content| content.members.iter().map(shown_manifest));
+    let manifests = json!(manifests.map(Iterator::collect::<Vec<_>>));
     RevisionObject { manifests: Some(manifests), ..value(recorded, revision) }
+}
+
+/// Returns a recorded manifest without the secrets that it has in clear text.
+fn shown_manifest(manifest: &Value) -> Value {
+    literal_secret::masked(manifest["kind"].as_str().unwrap_or_default(), manifest)
 }
 
 #[cfg(test)]

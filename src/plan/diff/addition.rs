@@ -8,8 +8,7 @@ use super::hidden_field;
 use super::list_keys;
 use super::noise::without_noise;
 use super::pointer::{FieldPointer, PointerStep};
-use crate::object::secret_name::without_variables;
-use crate::object::{Mask, ObjectId};
+use crate::object::{Mask, ObjectId, literal_secret};
 
 /// A field that another manager added.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +27,11 @@ pub struct Addition {
 pub fn additions(id: &ObjectId, manifest: &Value, live: &Value, mask: &Mask) -> Vec<Addition> {
     let mut walk = AdditionWalk { kind: &id.kind, mask, additions: Vec::new() };
     let (manifest, owners) = (without_noise(manifest), Owners::of_additions(live));
-    walk.value(&FieldPointer::default(), Some(&manifest), &without_noise(live), &owners);
+    if owners.other().is_none() {
+        return walk.additions;
+    }
+    let live = literal_secret::masked(&id.kind, &without_noise(live));
+    walk.value(&FieldPointer::default(), Some(&manifest), &live, &owners);
     walk.additions
 }
 
@@ -46,7 +49,7 @@ impl AdditionWalk<'_> {
         if desired.is_none() && !is_descended {
             let value = without_defaults(live, path.last_key(), owners);
             let is_shown = !hidden_field::hides(self.kind, path);
-            let value = is_shown.then(|| self.mask.value(&without_variables(value)));
+            let value = is_shown.then(|| self.mask.value(&value));
             self.additions.push(Addition { path: path.clone(), value, manager });
             return;
         }

@@ -7,7 +7,8 @@ use super::hidden_field;
 use super::list_keys;
 use super::pointer::{FieldPointer, PointerStep};
 use crate::object::Mask;
-use crate::object::secret_name::without_variables;
+use crate::object::literal_secret::{sealed, unsealed};
+use crate::object::references::map_strings;
 
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,13 +111,16 @@ impl<'a> Field<'a> {
 impl Comparison<'_> {
     /// Returns the fields that differ between two versions.
     pub(super) fn between(&self, before: &Value, after: &Value) -> Vec<FieldChange> {
-        let root = Field {
-            path: FieldPointer::default(),
-            desired: Some(self.manifest),
-            owners: self.owners.clone(),
-        };
         let mut hunks = Vec::new();
-        self.walk(&root, Some(before), Some(after), &mut hunks);
+        if before == after {
+            return hunks;
+        }
+        // Only the whole object tells which of its texts are secrets: the value of a header has no name of its own.
+        let [manifest, before, after] =
+            [self.manifest, before, after].map(|object| sealed(self.kind, object));
+        let root =
+            Field { path: FieldPointer::default(), desired: Some(&manifest), owners: self.owners.clone() };
+        self.walk(&root, Some(&before), Some(&after), &mut hunks);
         hunks
     }
 
@@ -129,9 +133,12 @@ impl Comparison<'_> {
 
     /// Returns the changed content of a new ConfigMap or Secret, compared with its predecessor.
     pub(super) fn content(&self, predecessor: Option<&Value>) -> Vec<FieldChange> {
+        let manifest = sealed(self.kind, self.manifest);
+        let predecessor = predecessor.map(|object| sealed(self.kind, object));
         let mut hunks = Vec::new();
         for part in ["data", "stringData", "binaryData"] {
-            let (before, after) = (predecessor.and_then(|object| object.get(part)), self.manifest.get(part));
+            let (before, after) =
+                (predecessor.as_ref().and_then(|object| object.get(part)), manifest.get(part));
             let keys = |side: Option<&Value>| -> Vec<String> {
                 side.and_then(Value::as_object).map_or_else(Vec::new, |map| map.keys().cloned().collect())
             };
@@ -258,7 +265,7 @@ impl Comparison<'_> {
                 (Some(_), Some(_)) => Hidden::Changed,
             });
         }
-        let masked = |side: Option<Value>| side.map(|value| self.mask.value(&without_variables(value)));
+        let masked = |side: Option<Value>| side.map(|value| self.mask.value(&map_strings(&value, &unsealed)));
         // Only the masked parts differ, so both masked values would look equal.
         if before != after && masked(before.clone()) == masked(after.clone()) {
             return ValueChange::Hidden(Hidden::Changed);
@@ -295,7 +302,7 @@ fn order_change(
     let cause = if is_ours_moved { ChangeCause::You } else { ChangeCause::Server };
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let name = |key: &Map<String, Value>| key.values().map(text).collect::<Vec<_>>().join("/");
-    let names = |list: &[Map<String, Value>]| list.iter().map(name).collect();
+    let names = |list: &[Map<String, Value>]| list.iter().map(|key| unsealed(&name(key))).collect();
     let change = ValueChange::Order { before: names(&before), after: names(&after) };
     Some(FieldChange { path: field.path.clone(), change, cause })
 }

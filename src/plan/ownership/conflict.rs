@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::policy::Ownership;
 use super::value_pair;
 use crate::error::{ConflictingField, ConflictingManager, ConflictingValues};
-use crate::object::ObjectId;
 use crate::object::field_path::{FieldOwner, FieldPath};
 use crate::object::kind::SECRET;
+use crate::object::{ObjectId, literal_secret};
 use crate::phrase;
 use crate::plan::desired::Member;
 use crate::settings::handsctl::OwnershipRule;
@@ -47,10 +47,15 @@ impl Conflict {
             field: path.to_string(),
             owners: vec![manager],
             rule,
-            live_value: path.value_in(live).cloned(),
-            planned_value: path.value_in(&member.manifest).cloned(),
+            live_value: path.value_in(&shown(member, live)).cloned(),
+            planned_value: path.value_in(&shown(member, &member.manifest)).cloned(),
         }
     }
+}
+
+/// Returns an object without the secrets that it has in clear text.
+fn shown(member: &Member, object: &Value) -> Value {
+    literal_secret::masked(&member.id.kind, object)
 }
 
 /// One cause of the API server's conflict response.
@@ -73,6 +78,7 @@ pub fn conflicts<'a>(
     ownership: &Ownership,
 ) -> Vec<Conflict> {
     let mut conflicts: Vec<Conflict> = Vec::new();
+    let (shown_live, shown_sent) = (live.map(|live| shown(member, live)), shown(member, sent));
     for cause in causes {
         // The server reports a field once for each manager.
         if let Some(conflict) = conflicts.iter_mut().find(|conflict| conflict.field == cause.field) {
@@ -91,8 +97,8 @@ pub fn conflicts<'a>(
             field: cause.field.to_owned(),
             owners,
             rule: path.as_ref().and_then(|path| ownership.rule_for(member, path)),
-            live_value: live.and_then(value),
-            planned_value: value(sent),
+            live_value: shown_live.as_ref().and_then(value),
+            planned_value: value(&shown_sent),
         });
     }
     conflicts

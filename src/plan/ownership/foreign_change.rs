@@ -7,7 +7,7 @@ use super::policy::Ownership;
 use super::value_pair;
 use crate::object::field_path::{FieldOwner, FieldPath, PathStep};
 use crate::object::kind::SECRET;
-use crate::object::managed_fields;
+use crate::object::{literal_secret, managed_fields};
 use crate::phrase;
 use crate::plan::desired::Member;
 use crate::settings::handsctl::OwnershipRule;
@@ -34,6 +34,7 @@ pub fn foreign_changes(member: &Member, live: &Value, ownership: &Ownership) -> 
         return Vec::new();
     }
     let manifest = &member.manifest;
+    let masked = |object: &Value| literal_secret::masked(&member.id.kind, object);
     let mut changes: Vec<ForeignChange> = Vec::new();
     for entry in managed_fields::entries_of_others(live).filter(|entry| entry["subresource"] != "status") {
         for path in FieldPath::leaves(&entry["fieldsV1"]) {
@@ -52,8 +53,8 @@ pub fn foreign_changes(member: &Member, live: &Value, ownership: &Ownership) -> 
             changes.push(ForeignChange {
                 field,
                 owner: FieldOwner::from_entry(entry),
-                live: live_value.cloned(),
-                deployed: deployed.clone(),
+                live: path.value_in(&masked(live)).cloned(),
+                deployed: path.value_in(&masked(manifest)).cloned().unwrap_or_default(),
             });
         }
     }

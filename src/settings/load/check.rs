@@ -10,6 +10,7 @@ use super::toml_key::dotted;
 use super::tree::{Data, KeyPosition, Node, SourceLayer, Table, TreeEntry};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::object::assignment;
 use crate::object::secret_name::is_sensitive;
 use crate::settings::format::by_name;
 use crate::settings::secrets::misplaced;
@@ -397,7 +398,8 @@ impl Checker<'_> {
     ) -> Keep {
         let otherwise = key.and_then(|key| key.invalid_value_effect.as_ref());
         let otherwise = otherwise.map_or_else(String::new, |otherwise| format!("; {otherwise}"));
-        let message = format!("`{}` cannot be {}{otherwise}", self.name(), super::toml_key::quoted(text));
+        let shown = super::toml_key::quoted(&assignment::masked(text));
+        let message = format!("`{}` cannot be {shown}{otherwise}", self.name());
         let alias = key.and_then(|key| key.aliases.get(&text.to_ascii_lowercase()));
         let suggestion =
             alias.map(String::as_str).or_else(|| closest(text, allowed.iter().map(String::as_str)));

@@ -11,7 +11,7 @@ use super::suggest::closest;
 use super::tree::{self, Data, KeyPosition, Node, SourceLayer, Table};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
-use crate::object::url_secret;
+use crate::object::assignment;
 
 /// Variables that choose the installation and the cluster. An empty one is a mistake of a script, and must not replace the
 /// file's choice by the default.
@@ -283,7 +283,7 @@ fn secrets_of_value(
         _ if redaction::is_secret(shape, !is_listed, name) => vec![whole],
         Some(value) => redaction::spans_of_value(shape, is_listed, name, value),
         None if is_plain_text(shape) && !text[whole.clone()].trim_start().starts_with(['{', '[']) => {
-            url_secrets(text, whole)
+            secrets_in(text, whole)
         }
         // A list or table with a syntax error may contain a secret anywhere.
         None => vec![whole],
@@ -304,8 +304,8 @@ fn is_plain_text(shape: Option<&Shape>) -> bool {
     )
 }
 
-fn url_secrets(text: &str, whole: Range<usize>) -> Vec<Range<usize>> {
-    let ranges = url_secret::ranges(&text[whole.clone()]);
+fn secrets_in(text: &str, whole: Range<usize>) -> Vec<Range<usize>> {
+    let ranges = assignment::ranges(&text[whole.clone()]);
     ranges.into_iter().map(|range| range.start + whole.start..range.end + whole.start).collect()
 }
 

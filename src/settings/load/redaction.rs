@@ -5,13 +5,16 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::schema::{Shape, TableShape};
+use crate::object::assignment;
 use crate::object::secret_name::{ENDINGS, is_sensitive};
-use crate::object::url_secret;
 use crate::settings::secrets::misplaced;
 use crate::settings::secrets::value::Reference;
 
-/// The same for an unknown key, which may be misspelt: `api_keys`, `api_kye`, `tokn`. Masking one value too many is
-/// better than showing a secret.
+/// What replaces a character of as many bytes in UTF-8.
+const MASKS: [char; 4] = ['*', '·', '•', '𐄁'];
+
+/// Whether the name of an unknown key marks its value as a secret. The name may be misspelt: `api_keys`, `api_kye`,
+/// `tokn`. Masking one value too many is better than showing a secret.
 pub(crate) fn resembles_sensitive(name: &str) -> bool {
     if is_sensitive(name) {
         return true;
@@ -55,8 +58,12 @@ pub(crate) fn spans_of_value(
 }
 
 fn in_table(shape: Option<&TableShape>, table: &DeTable<'_>, spans: &mut Vec<Range<usize>>) {
-    for (name, value) in table {
-        let name = name.get_ref();
+    for (key, value) in table {
+        let name = key.get_ref();
+        // A token in the place of a key.
+        if !assignment::key_ranges(name).is_empty() {
+            spans.push(key.span());
+        }
         let is_listed = shape.is_some_and(|shape| shape.keys.contains_key(name.as_ref()));
         let inner = shape.and_then(|shape| shape.inner(name));
         in_value(inner, is_listed, name, value, spans);
@@ -94,6 +101,7 @@ fn in_value(
         }
         DeValue::Array(items) if !matches!(shape, Some(Shape::Reference { .. })) => {
             let inner = shape.and_then(Shape::as_list);
+            spans.extend(flag_values(items));
             for item in items {
                 in_value(inner, is_listed, name, item, spans);
             }
@@ -102,9 +110,18 @@ fn in_value(
         DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)
             if !matches!(shape, Some(Shape::Reference { secret: true })) && !is_sensitive(name) => {}
         _ if is_secret(shape, !is_listed, name) => spans.push(value.span()),
-        DeValue::String(text) if url_secret::has_secret(text) => spans.push(value.span()),
+        DeValue::String(text) if assignment::has_secret(text) => spans.push(value.span()),
         _ => {}
     }
+}
+
+/// Returns the ranges of the words after a flag with a secret name: `["--token", "…"]`.
+fn flag_values<'a>(items: &'a [toml::Spanned<DeValue<'_>>]) -> impl Iterator<Item = Range<usize>> + 'a {
+    let is_value = |pair: &&[toml::Spanned<DeValue<'_>>]| match (pair[0].get_ref(), pair[1].get_ref()) {
+        (DeValue::String(flag), DeValue::String(value)) => assignment::is_flag_with_secret(flag, value),
+        _ => false,
+    };
+    items.windows(2).filter(is_value).map(|pair| pair[1].span())
 }
 
 /// Returns the ranges of secrets that a reference has in place of a name.
@@ -125,13 +142,13 @@ fn is_reference(table: &DeTable<'_>) -> bool {
         .any(|form| form.len() == table.len() && form.iter().all(|key| table.contains_key(*key)))
 }
 
-/// Masks every character of these ranges; quotes, line breaks and byte offsets are kept.
+/// Masks every character of these ranges. Quotes, line breaks, byte offsets and columns are kept.
 pub(crate) fn masked(text: &str, spans: &[Range<usize>]) -> String {
     let is_masked = |at: usize| spans.iter().any(|span| span.contains(&at));
     let mut out = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
         if is_masked(at) && !matches!(c, '"' | '\'' | '\n' | '\r') {
-            out.extend(std::iter::repeat_n('*', c.len_utf8()));
+            out.push(MASKS[c.len_utf8() - 1]);
         } else {
             out.push(c);
         }
@@ -141,7 +158,7 @@ pub(crate) fn masked(text: &str, spans: &[Range<usize>]) -> String {
 
 /// Returns the ranges of likely secrets in a text with syntax errors: the rest of each line after `SECRET_NAME =`.
 pub(crate) fn guessed(text: &str) -> Vec<Range<usize>> {
-    let mut spans = url_secret::ranges(text);
+    let mut spans = assignment::key_ranges(text);
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         for (equals, _) in line.match_indices('=') {
@@ -186,7 +203,7 @@ mod tests {
     fn masking_broken_text_keeps_its_length() {
         let text = "[llm]\napi_key = \"sk-größe\napi-key=\"x\" # y\nmodel = \"m\"\nü = 1\n";
         let shown = masked(text, &guessed(text));
-        assert_eq!(shown.len(), text.len());
+        assert_eq!((shown.len(), shown.chars().count()), (text.len(), text.chars().count()));
         assert!(!shown.contains("sk-") && !shown.contains('x') && shown.contains("model = \"m\""), "{shown}");
     }
 }

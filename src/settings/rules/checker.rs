@@ -34,6 +34,7 @@ pub(crate) fn check_all(schema: &TableShape, settings: &Settings, wrong: &[Strin
     checker.servers();
     checker.local_addresses(schema);
     checker.environment();
+    checker.secrets_of_extra_manifests();
     checker.diagnostics
 }
 

@@ -6,6 +6,7 @@
 //! - `exposure`: an application without a login that others reach. `extra_exposure`: the same by an extra manifest.
 //!   `exposing_fields`: the fields by which an object exposes it. `exposing_pod`: those of a pod. `exposing_field`: one of
 //!   them.
+//! - `manifest_secrets`: an extra manifest with a secret in clear text.
 //! - `local_addresses`: URLs of this computer.
 //! - `models`: named models and condensers. `servers`: MCP servers.
 
@@ -17,6 +18,7 @@ mod exposing_pod;
 pub(super) mod exposure;
 mod extra_exposure;
 mod local_addresses;
+mod manifest_secrets;
 mod models;
 mod scheduling;
 mod servers;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::value::{Redacted, Reference};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::object::assignment;
 use crate::object::secret_name::is_sensitive;
-use crate::object::url_secret;
 use crate::settings::load::check::is_visible;
 use crate::settings::load::schema::{Shape, TableShape};
 use crate::settings::load::toml_key::dotted;
@@ -88,7 +88,7 @@ impl SecretExtractor {
                         self.table(inner, named);
                     }
                 }
-                _ if is_url_with_secret(&entry.node) => self.warn_of_url(entry),
+                (Some(_), _) if has_secret(&entry.node) => self.warn_of_text(entry),
                 _ if holds_secret(name, typed.is_none(), self.accepted_references(), &entry.node) => {
                     self.container(entry);
                 }
@@ -191,7 +191,7 @@ impl SecretExtractor {
         for (name, entry) in env.iter_mut() {
             self.path.push(name.clone());
             match &entry.node.data {
-                Data::Text(text) if !is_sensitive(name) && !url_secret::has_secret(text) => {
+                Data::Text(text) if !is_sensitive(name) && !assignment::has_secret(text) => {
                     self.extracted.plain.insert(name.clone(), text.clone());
                 }
                 _ => self.extract(name.clone(), &mut entry.node),
@@ -204,9 +204,15 @@ impl SecretExtractor {
     /// Moves the secrets of handsctl's own tables; the schema names the variable or file of each.
     fn handsctl_table(&mut self, shape: &TableShape, table: &mut Table) {
         for (name, entry) in table.iter_mut() {
-            let Some(key) = shape.keys.get(name) else { continue };
             self.path.push(name.clone());
-            let is_url_with_secret = is_url_with_secret(&entry.node);
+            let has_secret = contains_secret(&entry.node);
+            let Some(key) = shape.keys.get(name) else {
+                if has_secret {
+                    self.warn_of_text(entry);
+                }
+                self.path.pop();
+                continue;
+            };
             match (&key.shape, &mut entry.node.data, key.variable.as_ref(), key.file.as_ref()) {
                 (Shape::Table(inner), Data::Table(under), ..) => self.handsctl_table(inner, under),
                 (Shape::Reference { secret: true }, data, variable, file) if data.as_text() != Some("") => {
@@ -216,7 +222,7 @@ impl SecretExtractor {
                         self.extract_as(Form::File, file.clone(), &mut entry.node);
                     }
                 }
-                _ if is_url_with_secret => self.warn_of_url(entry),
+                _ if has_secret => self.warn_of_text(entry),
                 _ => {}
             }
             self.path.pop();
@@ -224,12 +230,12 @@ impl SecretExtractor {
     }
 
     /// A key that the application reads only from its config.toml stays there.
-    fn warn_of_url(&mut self, entry: &TreeEntry) {
+    fn warn_of_text(&mut self, entry: &TreeEntry) {
         let message = format!(
             "`{}` contains a password or key, which is readable in a ConfigMap or a container's specification",
             dotted(&self.path)
         );
-        let label = "use a URL without it, and the key for secrets".to_owned();
+        let label = "write the value without it, and use the key for secrets".to_owned();
         self.report(Id::UrlSecret, Severity::Warning, message, &entry.node.position, label);
     }
 
@@ -416,6 +422,9 @@ impl<E, F: FnMut(Reference) -> Result<Redacted, E>> Composer<F> {
                 None => Data::Table(self.table(table)?),
             },
             Data::List(items) => {
+                let values = items.windows(2).filter(|pair| is_flag_with_secret(&pair[0], &pair[1]));
+                let values = values.filter_map(|pair| pair[1].data.as_text()).map(Redacted::new);
+                self.parts.extend(values);
                 let filled: Result<_, E> = items.iter().map(|item| self.filled(name, item)).collect();
                 Data::List(filled?)
             }
@@ -423,8 +432,8 @@ impl<E, F: FnMut(Reference) -> Result<Redacted, E>> Composer<F> {
                 if is_sensitive(name) {
                     self.parts.push(Redacted::new(text.clone()));
                 }
-                let in_url = url_secret::ranges(text).into_iter().map(|range| Redacted::new(&text[range]));
-                self.parts.extend(in_url);
+                let inside = assignment::ranges(text).into_iter().map(|range| Redacted::new(&text[range]));
+                self.parts.extend(inside);
                 Data::Text(text.clone())
             }
             data => data.clone(),
@@ -441,9 +450,18 @@ impl<E, F: FnMut(Reference) -> Result<Redacted, E>> Composer<F> {
     }
 }
 
-/// Whether a value is one string with a URL that contains a secret.
-fn is_url_with_secret(node: &Node) -> bool {
-    node.data.as_text().is_some_and(url_secret::has_secret)
+/// Whether a value is one string that contains a secret.
+fn has_secret(node: &Node) -> bool {
+    node.data.as_text().is_some_and(assignment::has_secret)
+}
+
+/// Whether a string in a value contains a secret.
+fn contains_secret(node: &Node) -> bool {
+    match &node.data {
+        Data::List(items) => items.iter().any(contains_secret),
+        Data::Table(table) => table.values().any(|entry| contains_secret(&entry.node)),
+        _ => has_secret(node),
+    }
 }
 
 /// Whether a value contains a reference to a Secret of the cluster.
@@ -472,10 +490,19 @@ fn holds_secret(name: &str, inside: bool, references: References, node: &Node) -
             (counts && reference(table).is_some())
                 || table.iter().any(|(name, entry)| holds_secret(name, true, references, &entry.node))
         }
-        Data::List(items) => items.iter().any(|item| holds_secret(name, inside, references, item)),
+        Data::List(items) => {
+            items.windows(2).any(|pair| is_flag_with_secret(&pair[0], &pair[1]))
+                || items.iter().any(|item| holds_secret(name, inside, references, item))
+        }
         Data::Text(text) => {
-            (inside && !text.is_empty() && is_sensitive(name)) || url_secret::has_secret(text)
+            (inside && !text.is_empty() && is_sensitive(name)) || assignment::has_secret(text)
         }
         _ => false,
     }
+}
+
+/// Whether one word of a command line is a flag, and the next one its secret: `["--token", "…"]`.
+fn is_flag_with_secret(flag: &Node, value: &Node) -> bool {
+    let (Some(flag), Some(value)) = (flag.data.as_text(), value.data.as_text()) else { return false };
+    assignment::is_flag_with_secret(flag, value)
 }

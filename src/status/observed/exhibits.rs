@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::kube_events::KubeEvent;
 use super::state::{ByUid, ObservedState, controller};
 use crate::object::ObjectId;
-use crate::object::secret_name::without_variables;
+use crate::object::literal_secret;
 use crate::status::finding::Exhibit;
 
 /// The longest chain of owners is Deployment, `ReplicaSet`, Pod. The limit ends a cycle.
@@ -69,20 +69,15 @@ fn uid_in<T>(objects: &ByUid<T>, is_same: impl Fn(&T) -> bool) -> Option<String>
     objects.iter().find(|(_, object)| is_same(object)).map(|(uid, _)| uid.clone())
 }
 
-/// The copy of a manifest that kubectl keeps: it has every literal of it.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-/// Returns an object as it is in the cluster, without the record of its managers, which nobody reads, and without the
-/// values of variables with a secret name.
+/// Returns an object as it is in the cluster, without the record of its managers, which nobody reads, and without its
+/// secrets.
 fn manifest<T: Serialize>(objects: &ByUid<T>, uid: &str) -> Option<Value> {
     let mut object = serde_json::to_value(objects.get(uid)?).ok()?;
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
-        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-            annotations.remove(LAST_APPLIED);
-        }
     }
-    Some(without_variables(object))
+    let kind = object["kind"].as_str().unwrap_or_default();
+    Some(literal_secret::masked(kind, &object))
 }
 
 fn claims_of(object: &Value) -> Vec<String> {
