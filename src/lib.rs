@@ -13,6 +13,7 @@
 //! session/          shared by all commands that use a cluster: connection, runner, lock, confirmation
 //! command_line.rs   which command uses which global flag, and how a suggested command repeats them
 //! foreign_commands.rs  commands of other tools, and ours that do the same
+//! next_commands.rs  the commands to type next, for an id or an exit code
 //! help.rs           the texts of --help: groups of commands, the options of every command
 //! flags.rs          flags that several commands share; a command's own flags are in its file
 //!
@@ -67,6 +68,7 @@ mod foreign_commands;
 #[cfg(test)]
 mod golden;
 mod help;
+mod next_commands;
 pub mod object;
 pub mod phrase;
 pub mod plan;

@@ -100,9 +100,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "error",
             "catalogue",
             "diagnostic",
+            "next_commands",
         ],
     ),
     ("foreign_commands", &[]),
+    ("next_commands", &["error", "catalogue"]),
     ("help", &[]),
     (
         "cli",
