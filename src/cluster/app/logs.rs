@@ -62,6 +62,13 @@ pub enum LogPart {
         /// One or more complete lines.
         lines: Bytes,
     },
+    /// The server sends the log.
+    Connected {
+        /// `pod container`.
+        source: Arc<str>,
+        /// Whether it was requested again, after its connection was lost or was silent for long.
+        again: bool,
+    },
     /// The log of a container begins that started after the first list of pods.
     Began {
         /// `pod container`.
@@ -270,11 +277,11 @@ impl Stream {
         if self.marks == Some(Start::Later) {
             let _receiver_dropped = self.sender.send(LogPart::Began { source: self.source.clone() }).await;
         }
-        let mut previous = self.query.previous;
+        let (mut previous, mut was_connected) = (self.query.previous, false);
         let (mut pause, mut failures) = (RETRY_PAUSE, 0);
         loop {
             let last = resume.last;
-            match self.once(&mut resume, previous, &mut reading).await {
+            match self.once(&mut resume, previous, &mut reading, &mut was_connected).await {
                 Ok(()) if !self.query.follow || self.query.previous => return,
                 Ok(()) if previous || self.container_state().await != ContainerState::MayRun => {
                     return self.report_end().await;
@@ -354,11 +361,17 @@ impl Stream {
         resume: &mut Resume,
         previous: bool,
         reading: &mut Option<CallEntry>,
+        was_connected: &mut bool,
     ) -> kube::Result<()> {
         resume.before = resume.last;
         let parameters = self.parameters(resume, previous);
         let mut stream = Box::pin(self.unless_idle(self.pods.log_stream(&self.pod, &parameters)).await?);
         resume.is_connected = true;
+        let again = std::mem::replace(was_connected, true);
+        let connected = LogPart::Connected { source: self.source.clone(), again };
+        if self.sender.send(connected).await.is_err() {
+            return Ok(());
+        }
         let mut buffer = LineBuffer::default();
         let mut received = vec![0; BUFFER];
         loop {
@@ -469,6 +482,8 @@ mod tests {
             while let Ok(part) = receiver.try_recv() {
                 match part {
                     LogPart::Lines { lines, .. } => text += &String::from_utf8_lossy(&lines),
+                    LogPart::Connected { again: false, .. } => {}
+                    LogPart::Connected { again: true, .. } => text += "--- again\n",
                     LogPart::Began { source } => text += &format!("--- {source} begins\n"),
                     LogPart::Ended { source } => text += &format!("--- {source} ended\n"),
                     LogPart::Unreadable { why, .. } => errors.push(why),
