@@ -14,6 +14,7 @@ use super::cache::hex;
 use super::release::{Checksum, Packing, Release, sum_of};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::phrase;
 use crate::provider::transfer::TransferredBytes;
 
 /// Timeout of name resolution and of the connection. Short: without a network, the build should start soon.
@@ -154,7 +155,7 @@ impl Download {
             size += read as u64;
             self.bytes.set(size);
             if size > self.limit {
-                return Err(unavailable(&format!("larger than {} MiB", self.limit >> 20)));
+                return Err(unavailable(&format!("larger than {}", phrase::size(self.limit))));
             }
             hash.update(&buffer[..read]);
             target.write_all(&buffer[..read]).map_err(cannot_write)?;
@@ -180,7 +181,7 @@ fn unpack(archive: &Path, member: &str, to: &Path, limit: u64) -> io::Result<()>
         let entry = entry?;
         if entry.path()?.to_str() == Some(member) {
             let size = io::copy(&mut entry.take(limit + 1), &mut File::create(to)?)?;
-            let too_large = || io::Error::other(format!("larger than {} MiB", limit >> 20));
+            let too_large = || io::Error::other(format!("larger than {}", phrase::size(limit)));
             return if size > limit { Err(too_large()) } else { Ok(()) };
         }
     }
