@@ -9,7 +9,7 @@ use crate::catalogue::Id;
 use crate::diagnostic::{ConfigKey, Diagnostic, Location};
 
 /// The label of the line with the resulting state.
-const STATE: &str = "state";
+pub(crate) const STATE: &str = "state";
 
 /// The boxed cause of an [`Error`].
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
