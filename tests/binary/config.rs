@@ -17,7 +17,7 @@ fn config_init_writes_the_keys_that_people_need() {
     let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).collect();
     let expected = [
         "[llm]",
-        "model = \"claude-sonnet-4-20250514\"",
+        "model = \"anthropic/claude-sonnet-4-20250514\"",
         "api_key = { env = \"LLM_API_KEY\" }",
         "[deploy]",
         "#host = \"localhost\"",
