@@ -29,6 +29,7 @@
 //! error.rs          the error type: what could not be done, its cause, hints, and its exit code
 //! diagnostic.rs     a mistake in config.toml with its position
 //! catalogue.rs      every id of an error, a warning or a finding, with its explanation; a new one needs an entry here
+//! reason.rs         what the operating system or a library reported, in words
 //! phrase.rs         counts, durations and ages as text
 //! process_group.rs  processes that end with handsctl
 //! ```
@@ -74,6 +75,7 @@ pub mod phrase;
 pub mod plan;
 mod process_group;
 pub mod provider;
+pub mod reason;
 pub mod report;
 mod session;
 pub mod settings;

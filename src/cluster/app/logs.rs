@@ -21,6 +21,7 @@ use crate::cluster::client::pending_calls::{CallEntry, PendingCalls};
 use crate::cluster::watch::watcher::{WatchScope, WatchedChange, Watches};
 use crate::error::Result;
 use crate::object::kind::POD;
+use crate::reason;
 
 const BUFFER: usize = 64 * 1024;
 /// The pause before a followed log is requested again; it doubles up to [`MAX_PAUSE`] until new lines arrive.
@@ -326,7 +327,7 @@ impl Stream {
     async fn report(&self, error: kube::Error) {
         let why = match error {
             kube::Error::Api(status) => status.message.clone(),
-            error => error.to_string(),
+            error => reason::of_connection(&error),
         };
         let source = self.source.clone();
         let _receiver_dropped = self.sender.send(LogPart::Unreadable { source, why }).await;
@@ -544,7 +545,7 @@ mod tests {
             read_time().await;
         })
         .await;
-        assert_eq!(text, "one\ntwo\n", "no line is lost or repeated");
+        assert_eq!(text, "one\n--- again\ntwo\n", "no line is lost or repeated");
         assert_eq!(errors, ["no log now"], "reported once");
     }
 
@@ -560,7 +561,7 @@ mod tests {
             read_time().await;
         })
         .await;
-        assert_eq!(text, "one\ntwo\n");
+        assert_eq!(text, "one\n--- again\ntwo\n");
     }
 
     #[tokio::test(start_paused = true)]
@@ -579,7 +580,7 @@ mod tests {
                 drop(silent);
             })
             .await;
-            assert_eq!(text, "written meanwhile\n");
+            assert_eq!(text, "--- again\nwritten meanwhile\n");
         }
     }
 
@@ -606,7 +607,7 @@ mod tests {
             read_time().await;
         })
         .await;
-        let expected = "one\nlast words\n--- oh-1 app ended\n--- oh-1 app begins\nnew\n";
+        let expected = "one\n--- again\nlast words\n--- oh-1 app ended\n--- oh-1 app begins\nnew\n";
         assert_eq!((text.as_str(), errors.len()), (expected, 0));
     }
 

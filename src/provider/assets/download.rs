@@ -16,6 +16,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::phrase;
 use crate::provider::transfer::TransferredBytes;
+use crate::reason;
 
 /// Timeout of name resolution and of the connection. Short: without a network, the build should start soon.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -121,7 +122,8 @@ impl Download {
                 self.release.url
             ))),
             Checksum::Published { url, file } => {
-                let unavailable = |error: ureq::Error| NotFetched::Unavailable(format!("{url}: {error}"));
+                let unavailable =
+                    |error: ureq::Error| NotFetched::Unavailable(format!("{url}: {}", reason_of(&error)));
                 let mut response = agent.get(url).call().map_err(unavailable)?;
                 let text =
                     response.body_mut().with_config().limit(SUMS).read_to_string().map_err(unavailable)?;
@@ -135,7 +137,7 @@ impl Download {
     fn body(&self, agent: &ureq::Agent, file: &Path) -> Result<String, NotFetched> {
         let url = &self.release.url;
         let unavailable = |error: &dyn std::fmt::Display| NotFetched::Unavailable(format!("{url}: {error}"));
-        let response = agent.get(url).call().map_err(|error| unavailable(&error))?;
+        let response = agent.get(url).call().map_err(|error| unavailable(&reason_of(&error)))?;
         let body = response.into_body();
         self.bytes.expect(body.content_length().unwrap_or_default());
         let mut body = body.into_reader();
@@ -148,7 +150,7 @@ impl Download {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(unavailable(&"interrupted"));
             }
-            let read = body.read(&mut buffer).map_err(|error| unavailable(&error))?;
+            let read = body.read(&mut buffer).map_err(|error| unavailable(&reason::of_io(&error)))?;
             if read == 0 {
                 return Ok(hex(&hash.finalize()));
             }
@@ -167,6 +169,23 @@ impl Download {
         Error::new(Id::AssetChecksum, Kind::Prerequisite, message)
             .fact("expected", format!("sha256 {expected}"))
             .fact("found", format!("sha256 {actual}"))
+    }
+}
+
+/// Returns why a server did not send a file.
+fn reason_of(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::StatusCode(404) => "the server has no such file (404)".to_owned(),
+        ureq::Error::StatusCode(code) => format!("the server answers {code}"),
+        ureq::Error::Io(error) => reason::of_io(error),
+        ureq::Error::HostNotFound => "the server's name is not known to the resolver".to_owned(),
+        ureq::Error::Timeout(_) => "the server did not respond in time".to_owned(),
+        ureq::Error::ConnectionFailed => "no connection to the server can be opened".to_owned(),
+        ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed => {
+            "the server sends to another address too often".to_owned()
+        }
+        ureq::Error::InvalidProxyUrl => "the proxy's URL is not valid".to_owned(),
+        other => reason::of_connection(other),
     }
 }
 
