@@ -449,6 +449,15 @@ impl Error {
         self
     }
 
+    /// Replaces the cause by words. What was reported is kept for `-v`.
+    #[must_use]
+    pub fn cause_in_words(mut self, text: impl Into<String>) -> Self {
+        let raw = self.causes();
+        self.0.raw.splice(0..0, raw);
+        self.0.source = Some(text.into().into());
+        self
+    }
+
     /// Returns what a library reported, outermost first; empty where the causes are its report.
     #[must_use]
     pub fn raw_causes(&self) -> &[String] {

@@ -208,8 +208,8 @@ async fn answering_url(session: &Session, events: &Events, streams: &Streams) ->
             Some(Start::Url { url: target.url, via: "ingress" })
         }
         ProbeResponse::Unreachable(why) => {
-            probed(&target.url, false, format!("does not answer from this computer ({why})")).await;
-            streams.err(&format!("{} does not answer from this computer ({why})\n", target.url));
+            probed(&target.url, false, format!("does not answer from this computer: {why}")).await;
+            streams.err(&format!("{} does not answer from this computer: {why}\n", target.url));
             None
         }
     }

@@ -534,7 +534,7 @@ fn base(layer: &SourceLayer, name: &str, directory: &Path) -> PathBuf {
 fn from_variable(environment: &[(String, String)], name: &str) -> Result<Redacted, String> {
     match environment.iter().find(|(variable, _)| variable == name) {
         Some((_, value)) => trimmed(value, &format!("the environment variable {name}")),
-        None => Err(format!("the environment variable {name} is not set")),
+        None => Err(format!("the environment variable {name} is not set: export {name}=…")),
     }
 }
 
