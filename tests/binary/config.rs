@@ -171,7 +171,7 @@ fn config_get_prints_the_effective_value() {
     assert_eq!(get(&["llm.api_key"]).hides("sk-planted").stdout, "(redacted)\n");
     assert_eq!(get(&["deploy.node_selector.\"a.b/c\""]).stdout, "d\n");
     let table = get(&["kubernetes"]);
-    table.prints("kubernetes.resource_memory_limit = \"2Gi\"\n");
+    table.prints("kubernetes.resource_memory_limit = \"2Gi\"  # default\n");
     assert_eq!(get(&["deploy.replicas", "-o", "json"]).json(), 1);
     run_in_home(home.path(), &["config", "get", "deploy.hots"])
         .exits(2)

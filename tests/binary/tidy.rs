@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("diagnostic", &["catalogue"]),
     ("error", &["catalogue", "diagnostic"]),
     ("phrase", &[]),
+    ("reason", &[]),
     ("process_group", &[]),
     ("flags", &[]),
     ("command_line", &["flags"]),
