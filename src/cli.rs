@@ -547,6 +547,60 @@ mod tests {
         }
     }
 
+    /// Returns clap's error of the command with one wrong value, if the value is wrong.
+    fn error_of_value(path: &[String], argument: &clap::Arg, value: &str) -> Option<String> {
+        let words: Vec<OsString> = match argument.get_long() {
+            Some(long) => complete_words(path, &[&format!("--{long}={value}")]),
+            None => {
+                ["handsctl"].into_iter().chain(path.iter().map(String::as_str)).map(OsString::from).collect()
+            }
+        };
+        // Each position gets the value.
+        let positions = if argument.get_long().is_none() { argument.get_index().unwrap_or(1) } else { 0 };
+        let words = words.into_iter().chain((0..positions).map(|_| OsString::from(value)));
+        parse(words).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn wrong_values_are_rejected_in_our_words() {
+        let (mut root, mut paths) = (definition(), Vec::new());
+        root.build();
+        leaves(&root, &[], &mut paths);
+        paths.push(vec!["history".to_owned()]);
+        let mut rejected = 0;
+        for path in paths {
+            let mut command = &root;
+            for word in &path {
+                command = command.find_subcommand(word).unwrap();
+            }
+            let arguments =
+                command.get_arguments().filter(|it| it.get_action().takes_values() && !it.is_hide_set());
+            for argument in arguments {
+                for value in ["1x", "-1", "99999999999999999999"] {
+                    let Some(error) = error_of_value(&path, argument, value) else { continue };
+                    rejected += 1;
+                    for library in ["invalid digit", "too large to fit", "too small to fit", "is not in "] {
+                        assert!(!error.contains(library), "{path:?} {argument}: {error}");
+                    }
+                }
+            }
+        }
+        assert!(rejected > 100, "{rejected}");
+    }
+
+    #[test]
+    fn commands_of_explain_are_command_lines() {
+        use crate::next_commands::{for_exit, for_id};
+        let all = Id::ALL.iter().flat_map(|id| for_id(*id));
+        for (command, _) in all.chain(Kind::ALL.iter().flat_map(|kind| for_exit(*kind))) {
+            let words: Vec<&str> = command.split(' ').collect();
+            if words[0] == "handsctl" && words[1] != "COMMAND" {
+                let parsed = parse(words.iter().map(OsString::from));
+                assert!(parsed.is_ok(), "{command}: {:?}", parsed.err());
+            }
+        }
+    }
+
     #[test]
     fn flag_before_the_command_counts_like_one_behind_it() {
         let words = ["handsctl", "--name", "foo", "-q", "cluster", "down"].map(OsString::from);

@@ -111,7 +111,9 @@ const SETTINGS: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Name);
 const FOR_CLUSTER: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Context);
 /// The flags of a command that reads from a cluster.
 const READ: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::InCluster);
-/// The flags of a command that reads from a cluster and reports events.
+/// The flags of a command that follows until Ctrl-C and reports events.
+const FOLLOW: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Events);
+/// The flags of a command that reads from a cluster and reports a result.
 const OBSERVE: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Junit);
 /// The flags of a command that ends with a rollout, or follows a pod.
 const ROLLOUT: &[GlobalFlag] = GlobalFlag::ALL;
@@ -141,8 +143,8 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("diff", OBSERVE),
     ("status", OBSERVE),
     ("doctor", READ),
-    ("logs", READ),
-    ("open", READ),
+    ("logs", FOLLOW),
+    ("open", FOLLOW),
     ("rollback", ROLLOUT),
     ("history", READ),
     ("history diff", READ),
@@ -163,7 +165,7 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("teardown", CHANGE),
     ("render", FOR_CLUSTER),
     ("rbac", SETTINGS),
-    ("dev", READ),
+    ("dev", FOLLOW),
     ("config init", &[GlobalFlag::Yes]),
     ("config set", &[GlobalFlag::Config]),
     ("config get", FOR_CLUSTER),

@@ -56,8 +56,10 @@ pub struct ConfigKey {
     pub key: String,
     /// Its value as TOML, without secrets; None if it has none, or is a table.
     pub value: Option<String>,
-    /// Where the user set it; None: it has its default.
+    /// Where the user set it; None: nobody did.
     pub location: Option<Location>,
+    /// What set the value if nobody did: `default`, `profile gke`, `set by handsctl`; None: it has none.
+    pub preset: Option<String>,
 }
 
 /// Whether a diagnostic stops the command.

@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use crate::catalogue::Id;
 use crate::diagnostic::{ConfigKey, Diagnostic, Location};
+use crate::reason;
 
 /// The label of the line with the resulting state.
-const STATE: &str = "state";
+pub(crate) const STATE: &str = "state";
 
 /// The boxed cause of an [`Error`].
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -468,20 +469,38 @@ impl Error {
         self
     }
 
-    /// Sets the cause.
+    /// Sets the cause. What the operating system or a library reported is said in words, and kept for `-v`.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Source>) -> Self {
-        self.0.source = Some(source.into());
-        self
+        let source = source.into();
+        match reason::in_words(&*source) {
+            Some(words) => self.caused_by_in_words(words, source),
+            None => {
+                self.0.source = Some(source);
+                self
+            }
+        }
     }
 
     /// Sets the cause in words. What the library reported is kept for `-v`.
     #[must_use]
     pub fn caused_by_in_words(mut self, text: impl Into<String>, library: impl Into<Source>) -> Self {
-        self = self.caused_by(library);
+        self.0.source = Some(library.into());
         let raw = self.causes();
-        self = self.caused_by(text.into());
-        self.0.raw = raw;
+        let text = text.into();
+        if raw != [text.as_str()] {
+            self.0.raw = raw;
+        }
+        self.0.source = Some(text.into());
+        self
+    }
+
+    /// Replaces the cause by words. What was reported is kept for `-v`.
+    #[must_use]
+    pub fn cause_in_words(mut self, text: impl Into<String>) -> Self {
+        let raw = self.causes();
+        self.0.raw.splice(0..0, raw);
+        self.0.source = Some(text.into().into());
         self
     }
 

@@ -42,6 +42,14 @@
 //! | `left` | seconds until the command's deadline |
 //! | `location` | `{file, line, column}`, counted from 1 |
 //! | `error` | `{id, exit, message, facts, causes, hints, location, diagnostics, conflicts}`; null if the command succeeded |
+//!
+//! Commands that follow until Ctrl-C report what they follow; then `finished` has the exit code 130:
+//!
+//! | command | events |
+//! |---|---|
+//! | `logs` | a `step` of phase `track` for each log, its `name` is `POD CONTAINER`: `begun` when the server sends it, and again after a lost connection; `done` when the container ended; `failed` if it cannot be read |
+//! | `open` | a `probe` of the URL; the `step` `forward`, whose message is the URL; a `rollout` for each pod to which connections are forwarded, and when it is no longer ready |
+//! | `dev` | the `step` `mirrord`; `finished` has the exit code of the program |
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

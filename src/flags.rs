@@ -1,6 +1,8 @@
 //! Flags that several commands share, and their values.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -232,6 +234,27 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Returns a parser of numbers, whose error is one sentence: what is expected.
+pub(crate) fn number<T: FromStr + PartialOrd>(
+    range: RangeInclusive<T>,
+    expected: &'static str,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    let (least, most) = range.into_inner();
+    let bounds = Arc::new((least, most));
+    move |text| {
+        let number = text.parse().ok();
+        number.filter(|number| *number >= bounds.0 && *number <= bounds.1).ok_or_else(|| expected.to_owned())
+    }
+}
+
+/// Parses the number of a revision.
+///
+/// # Errors
+/// The text is not a number from 1.
+pub(crate) fn parse_revision(text: &str) -> Result<u64, String> {
+    number(1..=u64::MAX, "a revision is a number from 1; handsctl history lists them")(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,5 +266,16 @@ mod tests {
         for wrong in ["", "m", "5x", "5m3", "-1s", "0s", "0"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn numbers_out_of_their_range_get_the_sentence() {
+        let port = number(1..=u16::MAX, "a port is a number from 1 to 65535");
+        assert_eq!(port("3000"), Ok(3000));
+        for wrong in ["", "0", "65536", "-1", "http"] {
+            assert_eq!(port(wrong), Err("a port is a number from 1 to 65535".to_owned()), "{wrong}");
+        }
+        assert_eq!(parse_revision("7"), Ok(7));
+        assert!(parse_revision("abc").unwrap_err().contains("handsctl history"));
     }
 }

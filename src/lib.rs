@@ -13,6 +13,7 @@
 //! session/          shared by all commands that use a cluster: connection, runner, lock, confirmation
 //! command_line.rs   which command uses which global flag, and how a suggested command repeats them
 //! foreign_commands.rs  commands of other tools, and ours that do the same
+//! next_commands.rs  the commands to type next, for an id or an exit code
 //! help.rs           the texts of --help: groups of commands, the options of every command
 //! flags.rs          flags that several commands share; a command's own flags are in its file
 //!
@@ -28,6 +29,7 @@
 //! error.rs          the error type: what could not be done, its cause, hints, and its exit code
 //! diagnostic.rs     a mistake in config.toml with its position
 //! catalogue.rs      every id of an error, a warning or a finding, with its explanation; a new one needs an entry here
+//! reason.rs         what the operating system or a library reported, in words
 //! phrase.rs         counts, durations and ages as text
 //! process_group.rs  processes that end with handsctl
 //! ```
@@ -67,11 +69,13 @@ mod foreign_commands;
 #[cfg(test)]
 mod golden;
 mod help;
+mod next_commands;
 pub mod object;
 pub mod phrase;
 pub mod plan;
 mod process_group;
 pub mod provider;
+pub mod reason;
 pub mod report;
 mod session;
 pub mod settings;

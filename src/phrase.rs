@@ -51,15 +51,17 @@ pub fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
-/// Formats a size: `512 B`, `41 KiB`, `3.2 MiB`.
+/// Formats a size: `512 B`, `41 KiB`, `3.2 MiB`, `1.5 GiB`.
 #[must_use]
 pub fn size(count: u64) -> String {
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * KIB;
+    const GIB: u64 = 1024 * MIB;
     match count {
         0..KIB => format!("{count} B"),
         KIB..MIB => format!("{} KiB", count / KIB),
-        _ => format!("{}.{} MiB", count / MIB, count % MIB * 10 / MIB),
+        MIB..GIB => format!("{}.{} MiB", count / MIB, count % MIB * 10 / MIB),
+        _ => format!("{}.{} GiB", count / GIB, count % GIB * 10 / GIB),
     }
 }
 
@@ -110,5 +112,7 @@ mod tests {
     #[test]
     fn sizes_have_binary_units() {
         assert_eq!([size(512), size(42_100), size(3_400_000)], ["512 B", "41 KiB", "3.2 MiB"]);
+        assert_eq!([size((1 << 30) - 1), size(1_700_000_000)], ["1023.9 MiB", "1.5 GiB"]);
+        assert!(size(u64::MAX).ends_with(" GiB"), "no multiplication overflows");
     }
 }

@@ -11,7 +11,7 @@ use crate::cluster::inspect::{self, ClusterState, SecretRights};
 use crate::deploy::{prepare, replaced_images};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished};
-use crate::flags::{Format, Global, parse_duration};
+use crate::flags::{Format, Global, parse_duration, parse_revision};
 use crate::object::ObjectId;
 use crate::object::kind::{KindInfo, SECRET};
 use crate::phrase;
@@ -50,7 +50,7 @@ use crate::settings::secrets::value::SecretSource;
 )]
 pub struct DiffArgs {
     /// Compare the cluster with this revision instead of config.toml: what `rollback` to it would change
-    #[arg(long, value_name = "REVISION")]
+    #[arg(long, value_name = "REVISION", value_parser = parse_revision)]
     pub revision: Option<u64>,
     /// As with deploy: also delete volume claims that are no longer configured
     #[arg(long)]

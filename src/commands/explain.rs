@@ -6,11 +6,13 @@ use clap::Args;
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::flags::number;
+use crate::next_commands;
 use crate::report::Streams;
 
 /// Explain an id (HC4103) or an exit code
 ///
-/// Prints its meaning, and the config key that it belongs to. Without an argument: list all ids and exit codes.
+/// Prints its meaning, the config key that it belongs to, and the commands to type next. Without an argument: list all ids and exit codes.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl explain HC4103\n  handsctl explain exit-code 9\n  handsctl explain"
@@ -19,6 +21,7 @@ pub struct ExplainArgs {
     /// An id as printed in brackets, with or without its letters; `exit-code`; or the number of an exit code
     pub subject: Option<String>,
     /// The number after `exit-code`
+    #[arg(value_parser = number(0..=u8::MAX, "an exit code is a number from 0 to 255"))]
     pub number: Option<u8>,
 }
 
@@ -63,8 +66,9 @@ fn id(typed: &str) -> Result<String, Error> {
             .hint("ids are printed in brackets: error[HC4103]; handsctl explain lists all"));
     };
     let entry = id.entry();
-    let key = entry.key.map_or_else(String::new, |key| format!("\nconfig key: {key}\n"));
-    Ok(format!("{}: {}\n\n{}\n{key}", entry.code, entry.title, entry.explanation))
+    let key = entry.key.map_or_else(String::new, |key| format!("config key: {key}\n"));
+    let next = next_commands::describe(&next_commands::for_id(id));
+    Ok(format!("{}: {}\n\n{}\n\n{key}{next}", entry.code, entry.title, entry.explanation))
 }
 
 fn exit_code(number: u8) -> Result<String, Error> {
@@ -72,7 +76,10 @@ fn exit_code(number: u8) -> Result<String, Error> {
         return Ok("0: done, or healthy\n".to_owned());
     }
     match Kind::ALL.iter().find(|kind| kind.exit_code() == number) {
-        Some(kind) => Ok(format!("{number}: {}\n", kind.meaning())),
+        Some(kind) => {
+            let next = next_commands::describe(&next_commands::for_exit(*kind));
+            Ok(format!("{number}: {}\n\n{next}", kind.meaning()))
+        }
         None => Err(Error::new(Id::Usage, Kind::Usage, format!("handsctl never exits with {number}"))
             .hint("handsctl explain exit-code")),
     }

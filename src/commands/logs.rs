@@ -7,20 +7,23 @@ use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize as _;
 use serde_json::Value;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::catalogue::Id;
 use crate::cluster::app::logs::{self, LogPart, LogQuery};
 use crate::cluster::app::probe;
 use crate::command_line::RepeatedFlags;
-use crate::error::{Error, Kind};
-use crate::flags::{Global, parse_duration};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Events, Finished, Phase, Progress};
+use crate::flags::{Global, number, parse_duration};
 use crate::object::container_names::container_names;
 use crate::object::labels;
-use crate::report::{Streams, Written};
+use crate::report::{Output, ReadingProgress, Streams, Written};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::long_calls::read_until;
-use crate::session::signals;
+use crate::session::reading::{Interrupts, ReadInvocation};
 use crate::session::step::Deadline;
 
 /// Print the logs of the application's pods
@@ -36,7 +39,7 @@ pub struct LogsArgs {
     #[arg(short, long, conflicts_with = "previous")]
     pub follow: bool,
     /// Print only the last LINES lines of each log
-    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "LINES", value_parser = number(0..=i64::MAX, "a number of lines is expected, such as 100"))]
     pub tail: Option<i64>,
     /// Print only lines that are newer than this
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
@@ -64,77 +67,129 @@ const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Runs `logs`.
 pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
-    let session = Session::to_read(global, loaded, streams, deadline).await?;
-    let query = query(&session, arguments);
-    let (pods, simulated, is_empty) = read_until(deadline, &session, streams, async {
-        session.server_version().await?;
-        let pods = logs::pods(&session.connection.api, &query).await?;
-        let simulated = is_simulated(&session, &pods).await;
-        let is_empty = simulated && !has_lines(&session, &query, &pods).await?;
-        Ok((pods, simulated, is_empty))
-    })
-    .await?;
+    let (progress, output) = (ReadingProgress::EventsOnly, Output::Human);
+    let reading = ReadInvocation { global, command: "logs", progress, deadline, output, streams };
     let why = RepeatedFlags::new(global).insert_into("handsctl status shows why");
+    let prepare = async |events: &Events| {
+        let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
+        let session = Session::to_read(global, loaded, streams, deadline).await?;
+        events.target("logs", session.target()).await;
+        let query = query(&session, arguments);
+        let found = read_until(deadline, &session, streams, find_logs(&session, &query)).await?;
+        report_pods_without_logs(&session, &query, &found.pods, &why, events, streams).await;
+        if let Some(container) = &query.container {
+            ensure_container(container, &found.pods)?;
+        }
+        if found.is_empty {
+            return Err(probe::simulated_error("there is no log"));
+        }
+        Ok((session, query, found))
+    };
+    let follow = async |(session, query, found): (Session, LogQuery, FoundLogs), events: &Events| {
+        if !found.pods.is_empty() || query.follow {
+            print(&session, query, found, deadline, events, streams).await?;
+        }
+        Ok(Finished::default())
+    };
+    reading.follow(Interrupts::EndCommand, prepare, follow).await
+}
+
+/// The pods whose logs are requested.
+struct FoundLogs {
+    pods: Vec<Value>,
+    /// Whether their nodes are simulated, so that they run no container.
+    are_simulated: bool,
+    /// Whether they are simulated and have no line.
+    is_empty: bool,
+}
+
+async fn find_logs(session: &Session, query: &LogQuery) -> Result<FoundLogs> {
+    session.server_version().await?;
+    let pods = logs::pods(&session.connection.api, query).await?;
+    let are_simulated = is_simulated(session, &pods).await;
+    let is_empty = are_simulated && !has_lines(session, query, &pods).await?;
+    Ok(FoundLogs { pods, are_simulated, is_empty })
+}
+
+/// Says that there are no pods, and which of them have no log yet.
+async fn report_pods_without_logs(
+    session: &Session,
+    query: &LogQuery,
+    pods: &[Value],
+    why: &str,
+    events: &Events,
+    streams: &Streams,
+) {
     if pods.is_empty() {
-        let waiting = if arguments.follow { "; waiting for one" } else { "" };
-        streams.err(&format!(
-            "no pods of `{}` in namespace {}{waiting}; {}\n",
-            session.settings.deploy.name, query.namespace, why
-        ));
-    }
-    if pods.is_empty() && !arguments.follow {
-        return Ok(0);
-    }
-    if let Some(container) = &query.container {
-        ensure_container(container, &pods)?;
+        let waiting = if query.follow { "; waiting for one" } else { "" };
+        let message = format!(
+            "no pods of `{}` in namespace {}{waiting}",
+            session.settings.deploy.name, query.namespace
+        );
+        streams.err(&format!("{message}; {why}\n"));
+        events.send(Event::Waiting { object: None, message, left: None }).await;
     }
     for pod in pods.iter().filter(|pod| !logs::has_log(pod)) {
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        streams.err(&format!("{name}: no container has started yet; {why}\n"));
+        let message = "no container has started yet";
+        streams.err(&format!("{name}: {message}; {why}\n"));
+        events.step(Phase::Track, name, Progress::Skipped, message).await;
     }
-    if is_empty {
-        return Err(probe::simulated_error("there is no log").into());
-    }
-    let prefixed = query.follow || container_count(&pods) > 1;
-    // Before this handler is installed, the default action of SIGINT ends the process.
-    let mut interrupt =
-        signals::interrupt().map_err(|error| Error::io("cannot listen for signals", error))?;
+}
+
+/// Prints the logs until they end; with `--follow` until Ctrl-C, or until nobody reads stdout.
+async fn print(
+    session: &Session,
+    query: LogQuery,
+    found: FoundLogs,
+    deadline: Deadline,
+    events: &Events,
+    streams: &Streams,
+) -> Result<()> {
+    let FoundLogs { pods, are_simulated, .. } = found;
     let (sender, receiver) = mpsc::channel(CHUNKS);
     let api = session.connection.api.without_deadline();
     let follow = query.follow;
     let (starts_without_pods, first_query) = (pods.is_empty(), query.clone());
+    let writer = LogWriter {
+        is_prefixed: follow || container_count(&pods) > 1,
+        are_simulated,
+        events: events.clone(),
+        streams: streams.clone(),
+    };
     let reading = tokio::spawn(async move { logs::read(&api, &query, pods, sender).await });
-    let out = streams.clone();
+    let runtime = tokio::runtime::Handle::current();
     // A separate thread: a write that blocks on stdout must not delay the handling of SIGINT.
-    let writing = tokio::task::spawn_blocking(move || write(receiver, prefixed, simulated, &out));
+    let writing = tokio::task::spawn_blocking(move || writer.write(receiver, &runtime));
     let timeout = async {
         if follow {
             std::future::pending::<()>().await;
         }
-        let no_work = std::future::pending::<crate::error::Result<()>>();
-        read_until(deadline, &session, streams, no_work).await
+        let no_work = std::future::pending::<Result<()>>();
+        read_until(deadline, session, streams, no_work).await
     };
     let only_simulated = async {
         if starts_without_pods {
-            first_pods_are_simulated(&session, &first_query).await
+            first_pods_are_simulated(session, &first_query).await
         } else {
             std::future::pending().await
         }
     };
     tokio::select! {
         written = writing => {
-            written??;
+            written.map_err(|error| Error::internal("the writer of the logs was aborted").caused_by(error))??;
         }
-        ended = timeout => {
-            ended?;
-        }
-        error = only_simulated => return Err(error.into()),
-        () = streams.out_closed() => return Ok(0),
-        _ = interrupt.recv() => return Ok(Kind::Interrupted.exit_code()),
+        ended = timeout => return ended,
+        error = only_simulated => return Err(error),
+        () = streams.out_closed() => return Ok(()),
     }
-    reading.await??;
-    Ok(0)
+    joined(reading).await
+}
+
+/// Waits for the reader of the logs.
+async fn joined(reading: JoinHandle<Result<()>>) -> Result<()> {
+    let ended = reading.await;
+    ended.map_err(|error| Error::internal("the reader of the logs was aborted").caused_by(error))?
 }
 
 fn query(session: &Session, arguments: &LogsArgs) -> LogQuery {
@@ -155,7 +210,7 @@ fn query(session: &Session, arguments: &LogsArgs) -> LogQuery {
 ///
 /// # Errors
 /// Exit 2 if there are pods and none of them has it: a typing error, or another revision of the set.
-fn ensure_container(name: &str, pods: &[Value]) -> crate::error::Result<()> {
+fn ensure_container(name: &str, pods: &[Value]) -> Result<()> {
     let names = container_names(pods);
     if pods.is_empty() || names.contains(name) {
         return Ok(());
@@ -202,7 +257,7 @@ async fn first_pods_are_simulated(session: &Session, query: &LogQuery) -> Error 
 
 /// Whether a pod has a line in its log. The pods of simulated nodes have none, unless somebody appended lines to their
 /// common log file.
-async fn has_lines(session: &Session, query: &LogQuery, pods: &[Value]) -> crate::error::Result<bool> {
+async fn has_lines(session: &Session, query: &LogQuery, pods: &[Value]) -> Result<bool> {
     let api = session.connection.api.clone();
     let query = LogQuery { follow: false, tail: Some(1), since_seconds: None, ..query.clone() };
     let pods = pods.to_vec();
@@ -212,34 +267,61 @@ async fn has_lines(session: &Session, query: &LogQuery, pods: &[Value]) -> crate
     while let Some(part) = receiver.recv().await {
         has_lines |= matches!(part, LogPart::Lines { .. });
     }
-    let joined = reading.await;
-    joined.map_err(|error| Error::internal("the reader of the logs was aborted").caused_by(error))??;
+    joined(reading).await?;
     Ok(has_lines)
 }
 
-/// Writes the received lines to stdout. Stops when stdout is closed.
-fn write(
-    mut receiver: mpsc::Receiver<LogPart>,
-    prefixed: bool,
-    simulated: bool,
-    streams: &Streams,
-) -> crate::error::Result<()> {
-    while let Some(part) = receiver.blocking_recv() {
+/// Writes the logs to stdout, and reports which of them are read.
+struct LogWriter {
+    is_prefixed: bool,
+    are_simulated: bool,
+    events: Events,
+    streams: Streams,
+}
+
+impl LogWriter {
+    /// Writes until all logs have ended or stdout is closed. Blocks.
+    fn write(&self, mut receiver: mpsc::Receiver<LogPart>, runtime: &Handle) -> Result<()> {
+        while let Some(part) = receiver.blocking_recv() {
+            runtime.block_on(self.report(&part));
+            if self.print(part)? == Written::Closed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn print(&self, part: LogPart) -> Result<Written> {
+        let streams = &self.streams;
         match part {
             LogPart::Lines { source, lines } => {
                 let text = String::from_utf8_lossy(&lines);
-                let text = if prefixed { with_prefix(&source, &text) } else { text.into_owned() };
-                if streams.text(&streams.sanitized(&text))? == Written::Closed {
-                    return Ok(());
-                }
+                let text = if self.is_prefixed { with_prefix(&source, &text) } else { text.into_owned() };
+                return streams.text(&streams.sanitized(&text));
             }
-            LogPart::Unreadable { .. } if simulated => {}
+            LogPart::Unreadable { .. } if self.are_simulated => {}
+            LogPart::Connected { .. } => {}
             LogPart::Began { source } => streams.err(&format!("--- {source} begins\n")),
             LogPart::Ended { source } => streams.err(&format!("--- {source} ended\n")),
             LogPart::Unreadable { source, why } => streams.err(&format!("{source}: {why}\n")),
         }
+        Ok(Written::Yes)
     }
-    Ok(())
+
+    async fn report(&self, part: &LogPart) {
+        let (source, progress, message) = match part {
+            LogPart::Connected { source, again: false } => (source, Progress::Started, "reads the log"),
+            LogPart::Connected { source, again: true } => {
+                (source, Progress::Started, "reads the log again, after the last line that was read")
+            }
+            LogPart::Ended { source } => (source, Progress::Done, "the container ended"),
+            LogPart::Unreadable { source, why } if !self.are_simulated => {
+                (source, Progress::Failed, why.as_str())
+            }
+            LogPart::Lines { .. } | LogPart::Began { .. } | LogPart::Unreadable { .. } => return,
+        };
+        self.events.step(Phase::Track, source, progress, message).await;
+    }
 }
 
 fn with_prefix(source: &str, text: &str) -> String {

@@ -18,15 +18,17 @@ use crate::cluster::client::api::Api;
 use crate::command_line::RepeatedFlags;
 use crate::deploy::missing_application;
 use crate::error::{Error, Kind, Result};
-use crate::flags::{Format, Global, parse_duration};
+use crate::event::{Event, Events, Finished, Phase};
+use crate::flags::{Format, Global, number, parse_duration};
+use crate::object::ObjectId;
 use crate::object::kind::{DEPLOYMENT, POD};
 use crate::object::labels;
-use crate::report::{Output, Streams};
+use crate::report::{Output, ReadingProgress, Streams};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::exposure::{self, Exposure};
 use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
-use crate::session::signals;
+use crate::session::reading::{Interrupts, ReadInvocation};
 use crate::session::step::Deadline;
 use crate::settings::handsctl::Expose;
 
@@ -47,7 +49,7 @@ pub struct OpenArgs {
     #[arg(long, conflicts_with_all = ["forward", "port"])]
     pub no_forward: bool,
     /// Port of this computer to forward [default: 3000, or a free one]
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = number(1..=u16::MAX, "a port is a number from 1 to 65535"))]
     pub port: Option<u16>,
     /// Print the URL without opening a browser
     #[arg(long)]
@@ -67,31 +69,54 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// With `-o json` or `-o yaml`: `{url, via}`, where `via` is `ingress`, `nodeport` or `port-forward`.
 pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
-    let session = Session::to_read(global, loaded, streams, deadline).await?;
-    let start = read_until(deadline, &session, streams, start(&session, arguments, streams)).await?;
-    let (watcher, pod, listener) = match start {
+    let (progress, output) = (ReadingProgress::EventsOnly, output_form(arguments.output));
+    let reading = ReadInvocation { global, command: "open", progress, deadline, output, streams };
+    let prepare = async |events: &Events| {
+        let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
+        let session = Session::to_read(global, loaded, streams, deadline).await?;
+        events.target("open", session.target()).await;
+        let start = start(&session, arguments, events, streams);
+        let start = read_until(deadline, &session, streams, start).await?;
+        Ok((session, start))
+    };
+    let follow = async |(session, start): (Session, Start), events: &Events| match start {
         Start::Url { url, via } => {
             show_url(&url, via, arguments, streams)?;
-            return Ok(0);
+            Ok(Finished { message: format!("open by {via}"), url: Some(url), ..Finished::default() })
         }
-        Start::Forward(forwarding) => (forwarding.watcher, forwarding.pod, forwarding.listener),
+        Start::Forward(forwarding) => {
+            let flags = RepeatedFlags::new(global);
+            forward(&session, *forwarding, arguments, &flags, events, streams).await
+        }
     };
-    // From here on there is no deadline: it forwards until Ctrl-C.
+    reading.follow(Interrupts::EndCommand, prepare, follow).await
+}
+
+/// The step of the port-forward.
+const FORWARD: &str = "forward";
+
+/// Forwards the port until Ctrl-C: from here on there is no deadline.
+async fn forward(
+    session: &Session,
+    forwarding: Forwarding,
+    arguments: &OpenArgs,
+    flags: &RepeatedFlags,
+    events: &Events,
+    streams: &Streams,
+) -> Result<Finished> {
+    let Forwarding { watcher, pod, listener } = forwarding;
     let api = session.connection.api.without_deadline();
     let namespace = session.settings.deploy.namespace.as_str();
     let address = listener.local_addr().map_err(|error| Error::io("cannot get the listening port", error))?;
-    let mut interrupt =
-        signals::interrupt().map_err(|error| Error::io("cannot listen for signals", error))?;
-    show_url(&format!("http://{address}/"), "port-forward", arguments, streams)?;
-    let flags = RepeatedFlags::new(global);
+    let url = format!("http://{address}/");
+    events.begin(Phase::Track, FORWARD, url.as_str()).await;
+    show_url(&url, "port-forward", arguments, streams)?;
     tokio::select! {
         outcome = watcher.follow() => outcome?,
         outcome = port_forward::serve(&api, namespace, listener, pod.clone()) => outcome?,
-        () = report_pod(pod, &flags, streams) => {}
-        _ = interrupt.recv() => return Ok(Kind::Interrupted.exit_code()),
+        () = report_pod(pod, namespace, flags, events, streams) => {}
     }
-    Ok(0)
+    Ok(Finished { url: Some(url), ..Finished::default() })
 }
 
 /// How the application is opened.
@@ -109,11 +134,11 @@ struct Forwarding {
     listener: TcpListener,
 }
 
-async fn start(session: &Session, arguments: &OpenArgs, streams: &Streams) -> Result<Start> {
+async fn start(session: &Session, arguments: &OpenArgs, events: &Events, streams: &Streams) -> Result<Start> {
     let version = session.server_version().await?;
     ensure_deployed(session).await?;
     if !arguments.forward
-        && let Some(start) = answering_url(session, streams).await
+        && let Some(start) = answering_url(session, events, streams).await
     {
         return Ok(start);
     }
@@ -159,11 +184,18 @@ fn no_url() -> Error {
 }
 
 /// Returns the application's URL if it answers from this computer.
-async fn answering_url(session: &Session, streams: &Streams) -> Option<Start> {
+async fn answering_url(session: &Session, events: &Events, streams: &Streams) -> Option<Start> {
     let deploy = &session.settings.deploy;
+    let probed = async |target: &str, healthy: bool, message: String| {
+        events.send(Event::Probe { target: target.to_owned(), healthy, message }).await;
+    };
     if deploy.expose == Expose::NodePort {
         let (namespace, service) = (deploy.namespace.as_str(), deploy.name.as_str());
         let url = node_port::answering_url(&session.connection.api, namespace, service, Duration::ZERO).await;
+        match &url {
+            Some(url) => probed(url, true, "answers".to_owned()).await,
+            None => probed("the node port", false, "does not answer from this computer".to_owned()).await,
+        }
         return url.map(|url| Start::Url { url, via: "nodeport" });
     }
     let Exposure::Url { target, .. } = exposure::for_settings(&session.settings, session.local) else {
@@ -172,10 +204,12 @@ async fn answering_url(session: &Session, streams: &Streams) -> Option<Start> {
     match url_probe::probe_url(&target, Duration::ZERO).await {
         // A browser can log in where the probe cannot.
         ProbeResponse::Answers { .. } | ProbeResponse::NotTheApplication(_) => {
+            probed(&target.url, true, "answers".to_owned()).await;
             Some(Start::Url { url: target.url, via: "ingress" })
         }
         ProbeResponse::Unreachable(why) => {
-            streams.err(&format!("{} does not answer from this computer ({why})\n", target.url));
+            probed(&target.url, false, format!("does not answer from this computer: {why}")).await;
+            streams.err(&format!("{} does not answer from this computer: {why}\n", target.url));
             None
         }
     }
@@ -244,17 +278,74 @@ fn show_url(url: &str, via: &str, arguments: &OpenArgs, streams: &Streams) -> Re
     Ok(())
 }
 
-/// Prints the pod that connections are forwarded to, and each change of it.
-async fn report_pod(mut pod: ReadyPodName, flags: &RepeatedFlags, streams: &Streams) {
-    let waiting = flags.insert_into("no pod is ready: connections wait for one; handsctl status shows why\n");
+/// Reports the pod that connections are forwarded to, and each change of it.
+async fn report_pod(
+    mut pod: ReadyPodName,
+    namespace: &str,
+    flags: &RepeatedFlags,
+    events: &Events,
+    streams: &Streams,
+) {
+    let waiting = "no pod is ready: connections wait for one";
+    let hint = flags.insert_into("handsctl status shows why");
+    let state = |name: &str, ready, message: &str| {
+        let object = ObjectId::namespaced("", "Pod", namespace, name);
+        Event::Rollout { object, ready, message: message.to_owned(), fails_in: None }
+    };
+    let mut previous: Option<String> = None;
     loop {
         let ready = pod.borrow_and_update().clone();
-        match ready {
-            Some(name) => streams.err(&format!("forwarding to pod/{name}; Ctrl-C stops it\n")),
-            None => streams.err(&waiting),
+        match &ready {
+            Some(name) => {
+                events.send(state(name, true, "connections are forwarded to it")).await;
+                streams.err(&format!("forwarding to pod/{name}; Ctrl-C stops it\n"));
+            }
+            None => {
+                let event = match &previous {
+                    Some(name) => state(name, false, waiting),
+                    None => Event::Waiting { object: None, message: waiting.to_owned(), left: None },
+                };
+                events.send(event).await;
+                streams.err(&format!("{waiting}; {hint}\n"));
+            }
         }
+        previous = ready;
         if pod.changed().await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::ColorChoice;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_pod_of_the_forward_is_an_event() {
+        let (events, mut receiver) = Events::channel();
+        let streams = Streams::from_environment(ColorChoice::Never, true, 0);
+        let (sender, pod) = tokio::sync::watch::channel(None);
+        let flags = RepeatedFlags::default();
+        let changes = async {
+            for name in [Some("a"), None, Some("b")] {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                sender.send(name.map(str::to_owned)).unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            drop(sender);
+        };
+        tokio::join!(report_pod(pod, "n", &flags, &events, &streams), changes);
+        let mut seen = Vec::new();
+        while let Some(event) = receiver.try_recv() {
+            seen.push(match event {
+                Event::Rollout { object, ready, .. } => (object.to_string(), ready),
+                Event::Waiting { message, .. } => (message, false),
+                other => panic!("{other:?}"),
+            });
+        }
+        let row = |text: &str, ready| (text.to_owned(), ready);
+        let waiting = row("no pod is ready: connections wait for one", false);
+        assert_eq!(seen, [waiting, row("pod/a", true), row("pod/a", false), row("pod/b", true)]);
     }
 }

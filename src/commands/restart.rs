@@ -12,7 +12,7 @@ use crate::cluster::apply::restart;
 use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::summary::{self, UndoHint};
-use crate::deploy::verify::{self, Endpoint};
+use crate::deploy::verify;
 use crate::deploy::{claim_guard, conversation_guard, conversations, missing_application, refusals, rollout};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
@@ -103,11 +103,7 @@ async fn follow(
     };
     rollout::follow(run, observed, &rollout).await?;
     let endpoint = verify::probe_application(run, arguments.probe, observed).await?.endpoint;
-    let message = match &endpoint {
-        Endpoint::Simulated => "restarted on simulated nodes: no container runs".to_owned(),
-        endpoint => format!("restarted; {}", endpoint.describe()),
-    };
-    let finished = summary::finished(message, UndoHint::Nothing);
+    let finished = summary::finished(endpoint.result_of("restarted"), UndoHint::Nothing);
     Ok(Finished { url: endpoint.into_url(), ..finished })
 }
 

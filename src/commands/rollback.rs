@@ -7,7 +7,7 @@ use clap::Args;
 use super::deploy::change_policy;
 use crate::deploy::recipe::deploy;
 use crate::deploy::request::DeployRequest;
-use crate::flags::{ApplyArgs, DryRun, Global};
+use crate::flags::{ApplyArgs, DryRun, Global, parse_revision};
 use crate::plan::goal::Goal;
 use crate::report::Streams;
 use crate::session::cluster_session::Secrets;
@@ -23,10 +23,10 @@ use crate::session::runner::{Invocation, Run};
 #[command(after_help = "Examples:\n  handsctl rollback\n  handsctl history && handsctl rollback 3")]
 pub struct RollbackArgs {
     /// Number of the revision, see `history` [default: the last good one that differs from the deployed one]
-    #[arg(value_name = "REVISION")]
+    #[arg(value_name = "REVISION", value_parser = parse_revision)]
     pub revision: Option<u64>,
     /// The same as REVISION
-    #[arg(long, value_name = "REVISION", conflicts_with = "revision")]
+    #[arg(long, value_name = "REVISION", conflicts_with = "revision", value_parser = parse_revision)]
     pub to: Option<u64>,
     /// Change nothing: `client` shows the planned changes, `server` lets the API server check them
     #[arg(long, value_name = "WHO", num_args = 0..=1, require_equals = true, default_missing_value = "client")]

@@ -11,6 +11,7 @@ use crate::cluster::client::api::Api;
 use crate::event::{Phase, Progress};
 use crate::object::kind::SECRET;
 use crate::plan::checks::app_settings::{Decision, DesiredAppSettings, KEY, Missing};
+use crate::reason;
 use crate::session::runner::Run;
 use crate::settings::Settings;
 use crate::settings::secrets::value::{Redacted, SecretSource};
@@ -91,8 +92,9 @@ impl SettingsClient<'_> {
         match response.status {
             StatusCode::NOT_FOUND => Ok(None),
             status if status.is_success() => {
-                let settings: Value = serde_json::from_slice(&response.body)
-                    .map_err(|error| format!("{SETTINGS} does not return JSON: {error}"))?;
+                let settings: Value = serde_json::from_slice(&response.body).map_err(|error| {
+                    format!("{SETTINGS} does not return JSON: {}", reason::of_json(&error))
+                })?;
                 Ok(Some(settings))
             }
             status => Err(status_error(status)),

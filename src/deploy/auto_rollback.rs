@@ -8,7 +8,6 @@ use super::{conversation_guard, version_change};
 use crate::catalogue::RollbackHelp;
 use crate::error::{Error, Kind, Result};
 use crate::event::Finished;
-use crate::phrase;
 use crate::plan::desired::PlanOrigin;
 use crate::plan::goal::Goal;
 use crate::plan::inventory::revision::Revision;
@@ -24,7 +23,6 @@ pub(crate) async fn auto_rollback(
     failure: Error,
 ) -> Error {
     let Some(number) = rollback_target(run, request, prepared, &failure) else { return failure };
-    let started = std::time::Instant::now();
     let target = format!("to revision {number}, because {}", failure.message());
     run.events().target("rollback", target).await;
     let request = DeployRequest {
@@ -35,11 +33,9 @@ pub(crate) async fn auto_rollback(
     };
     match roll_back(run, &request, prepared).await {
         Ok((failed, finished)) => {
-            let duration = phrase::span(started.elapsed());
-            let state = format!("rolled back to revision {number} in {duration}: {}", finished.message);
             let hint =
                 |failed: u64| format!("handsctl history {failed} shows the evidence of the failed revision");
-            let error = failure.replace_state(state);
+            let error = failure.replace_state(finished.message);
             failed.map(hint).into_iter().fold(error, Error::hint)
         }
         Err(error) => {

@@ -9,7 +9,7 @@ use crate::cluster::apply::{inventory, refusals};
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
-use crate::plan::config_keys;
+use crate::plan::{config_keys, rejection_words};
 use crate::session::runner::Run;
 
 /// Checks the planned changes as in [`refusals::check`], what the new objects take of the quotas together, and who reaches
@@ -74,5 +74,11 @@ fn located_one(error: Error, run: &Run<'_>) -> Error {
     } else {
         config_keys::of_rejected_object(&rejected.kind, &error.causes().join("; "), settings)
     };
-    error.with_keys(keys)
+    let Some(words) = rejection_words::in_words(&rejected.kind, &error.causes().join("; ")) else {
+        return error.with_keys(keys);
+    };
+    let is_known = keys.iter().any(|known| words.key == Some(known.key.as_str()));
+    let key = words.key.filter(|_| !is_known).map(str::to_owned);
+    let keys = [keys, settings.config_keys(key.as_slice())].concat();
+    error.with_keys(keys).cause_in_words(words.text)
 }

@@ -10,7 +10,6 @@ use crate::plan::changes::{Changes, RevisionChange};
 use crate::plan::desired::PlanOrigin;
 use crate::plan::inventory::history::History;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
-use crate::plan::inventory::snapshot::rollback_to;
 
 /// The command that restores the state before a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +63,9 @@ pub(crate) fn counts(applied: &[Applied]) -> String {
     words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
+/// The note of a rollback: the configuration is still the newer one.
+const CONFIG_UNCHANGED: &str = "config.toml was not changed: the next deploy applies it again";
+
 /// The label of the command that shows the logs.
 const LOGS: &str = "logs";
 
@@ -90,19 +92,18 @@ pub(crate) fn verified(
 ) -> Finished {
     let Verification { endpoint, app_settings, capacity } = verification;
     let AppSettingsResult { model, note } = app_settings;
-    let message = match origin {
-        PlanOrigin::Configuration => endpoint.describe(),
-        PlanOrigin::Revision(number) => format!(
-            "{}; {}; config.toml was not changed, and the next deploy applies it again",
-            rollback_to(number),
-            endpoint.describe()
+    let (message, restored) = match origin {
+        PlanOrigin::Configuration => (endpoint.describe(), None),
+        PlanOrigin::Revision(number) => (
+            endpoint.result_of(&format!("rolled back to revision {number}")),
+            Some(CONFIG_UNCHANGED.to_owned()),
         ),
     };
     // The pod of profile `dev` starts no sandboxes.
     let starts_sandboxes = endpoint != Endpoint::DevTarget;
     let has_logs = endpoint != Endpoint::Simulated;
-    let notes =
-        starts_sandboxes.then(|| sandbox_capacity::describe(capacity.as_ref())).into_iter().chain(note);
+    let room = starts_sandboxes.then(|| sandbox_capacity::describe(capacity.as_ref()));
+    let notes = restored.into_iter().chain(room).chain(note);
     let sandboxes = capacity.as_ref().map(|capacity| capacity.sandboxes);
     let mut finished = finished(message, undo);
     finished.next.retain(|(label, _)| has_logs || label != LOGS);

@@ -59,6 +59,14 @@ impl Endpoint {
         }
     }
 
+    /// Returns the result of a command as one sentence: what it did, and whether the application answers.
+    pub(crate) fn result_of(&self, done: &str) -> String {
+        match self {
+            Endpoint::Simulated => format!("{done}, as a simulation: OpenHands does not run"),
+            endpoint => format!("{done}: {}", endpoint.describe()),
+        }
+    }
+
     /// Returns the text of the summary's last line.
     pub(crate) fn describe(&self) -> String {
         match self {
@@ -67,7 +75,7 @@ impl Endpoint {
                     .to_owned()
             }
             Endpoint::Simulated => {
-                "deployed to simulated nodes: every object is real, no container runs".to_owned()
+                "deployed as a simulation: OpenHands itself does not run".to_owned()
             }
             Endpoint::Answers(url) => format!("OpenHands is ready at {url}"),
             Endpoint::Unreachable(url) => {

@@ -16,7 +16,7 @@
 //! - `diff`: the changes of a deploy, field by field.
 //!
 //! After a failure:
-//! - `config_keys`: what the cluster reports → the keys of config.toml that cause it.
+//! - `config_keys`: what the cluster reports → the keys of config.toml that cause it. `rejection_words`: a rejection in words.
 
 pub mod build;
 pub mod changes;
@@ -31,6 +31,7 @@ pub(crate) mod history_model;
 pub mod inventory;
 pub mod manifests;
 pub mod ownership;
+pub mod rejection_words;
 
 pub use build::{apply_set_for, build};
 pub use desired::{Member, Plan, PlanOrigin, SecretNaming};

@@ -15,6 +15,7 @@ use crate::error::{Error, Kind};
 use crate::object::assignment;
 use crate::phrase;
 use crate::process_group::ProcessGroup;
+use crate::reason;
 
 /// How many lines of standard error an error carries.
 const TAIL: usize = 15;
@@ -225,7 +226,7 @@ pub(super) enum ChildOutcome {
 impl fmt::Display for ChildOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ChildOutcome::NotStarted(error) => write!(f, "not started: {error}"),
+            ChildOutcome::NotStarted(error) => write!(f, "not started: {}", reason::of_io(error)),
             ChildOutcome::Deadline(after) => write!(f, "timed out after {}", phrase::span(*after)),
             ChildOutcome::Exit(status) => write!(f, "{status}"),
         }

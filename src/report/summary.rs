@@ -14,9 +14,11 @@ use crate::status::Finding;
 /// The result of a command, collected from its events.
 #[derive(Debug, Clone, Default)]
 pub struct RunSummary {
-    /// The command: `deploy`. For `up`, which runs several commands, the last one.
+    /// The command of the command line: `deploy`, `up`.
     pub command: String,
-    /// The target of the command.
+    /// The part that began last: `up` has the parts `cluster` and `deploy`.
+    pub part: String,
+    /// The installation and the cluster. An automatic rollback is a part that has the same ones.
     pub target: String,
     /// Every object that was planned to be applied or deleted, in order.
     pub planned: Vec<(Phase, ObjectId)>,
@@ -35,9 +37,12 @@ impl RunSummary {
     pub(super) fn add(&mut self, event: &Event) {
         match event {
             Event::Started { command } => self.command.clone_from(command),
-            Event::Target { command, target } => {
-                self.command.clone_from(command);
-                self.target.clone_from(target);
+            Event::Target { command: part, target } => {
+                self.part.clone_from(part);
+                let is_automatic_rollback = part == "rollback" && self.command != "rollback";
+                if !is_automatic_rollback {
+                    self.target.clone_from(target);
+                }
             }
             Event::Planned { phase, objects } => {
                 self.planned.extend(objects.iter().map(|object| (*phase, object.clone())));
@@ -166,5 +171,37 @@ impl<'a> WarningObject<'a> {
     fn new(warned: &'a ReportedWarning) -> Self {
         let location = warned.location.as_ref().map(Position::new);
         Self { id: warned.id.code(), message: &warned.message, location }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_events(events: &[(&str, Option<&str>)]) -> RunSummary {
+        let mut summary = RunSummary::default();
+        for (command, target) in events {
+            let command = (*command).to_owned();
+            summary.add(&match target {
+                None => Event::Started { command },
+                Some(target) => Event::Target { command, target: (*target).to_owned() },
+            });
+        }
+        summary
+    }
+
+    #[test]
+    fn automatic_rollback_keeps_command_and_target() {
+        let deploy = of_events(&[
+            ("deploy", None),
+            ("deploy", Some("oh → c / n")),
+            ("rollback", Some("to revision 1, because it failed")),
+        ]);
+        let titles = |summary: &RunSummary| (summary.command.clone(), summary.target.clone());
+        assert_eq!(titles(&deploy), ("deploy".to_owned(), "oh → c / n".to_owned()));
+        let rollback = of_events(&[("rollback", None), ("rollback", Some("oh → c / n"))]);
+        assert_eq!(titles(&rollback), ("rollback".to_owned(), "oh → c / n".to_owned()));
+        let up = of_events(&[("up", None), ("cluster", Some("kwok")), ("deploy", Some("oh → c / n"))]);
+        assert_eq!((titles(&up).0.as_str(), up.part.as_str()), ("up", "deploy"));
     }
 }

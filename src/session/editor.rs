@@ -7,6 +7,7 @@ use tokio::process::Command;
 use super::signals::ForegroundPrograms;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::reason;
 
 /// The editor if no variable names one. POSIX requires it.
 const DEFAULT: &str = "vi";
@@ -35,7 +36,7 @@ impl Editor {
         command.arg("-c").arg(format!("{} \"$@\"", self.command)).arg(&self.command).arg(file);
         // `status` starts the program at once, so it is called only when Ctrl-C is for the program.
         let ended = self.foreground.run(async { command.status().await }).await;
-        let status = ended.map_err(|error| self.failed(error.to_string()))?;
+        let status = ended.map_err(|error| self.failed(reason::of_io(&error)))?;
         if status.success() { Ok(()) } else { Err(self.failed(status.to_string())) }
     }
 

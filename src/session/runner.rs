@@ -415,7 +415,7 @@ fn with_progress(error: Error, summary: &RunSummary) -> Error {
         return error;
     }
     let done = match (summary.counts(), summary.planned.first()) {
-        (counts, None) if counts.is_empty() && timed_out => match summary.command.as_str() {
+        (counts, None) if counts.is_empty() && timed_out => match summary.part.as_str() {
             "deploy" | "rollback" | "restart" => "nothing was applied".to_owned(),
             "teardown" => "nothing was deleted".to_owned(),
             _ => return error,

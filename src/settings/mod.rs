@@ -41,7 +41,7 @@ pub mod secrets;
 pub use app_version::AppVersion;
 pub use docs::field_keys::FieldKeys;
 pub use docs::reference::{KeyDoc, KeyReference, UnknownKeys, ValueForm};
-pub use docs::template::FirstValues;
+pub use docs::{template::FirstValues, unset_values::UnsetValue, unset_values::unset_values};
 pub use load::diagnose::added_diagnostics;
 pub use load::edit::{assigned_key, key_path, with_keys_set};
 pub use load::read::{

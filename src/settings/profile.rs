@@ -9,7 +9,7 @@ pub(super) const KEY_FILE: &str = "key.json";
 const GOOGLE_SECRET: &str = "google-cloud-key";
 
 impl Profile {
-    const ALL: &'static [Self] = &[Self::App, Self::Dev, Self::OpenShift, Self::Gke];
+    pub(super) const ALL: &'static [Self] = &[Self::App, Self::Dev, Self::OpenShift, Self::Gke];
 
     /// Returns the profile with this name.
     pub(super) fn from_name(name: &str) -> Option<Self> {

@@ -355,9 +355,11 @@ impl Settings {
         let describe = |key: &String| {
             let path: Vec<&str> = key.split('.').collect();
             let is_secret = self.entry(&path).is_some_and(|entry| matches!(entry.node.data, Data::Secret));
-            let value = origins.iter().find(|known| known.key == *key).map(|known| known.value.clone());
+            let known = origins.iter().find(|known| known.key == *key);
+            let value = known.map(|known| known.value.clone());
             let location = if is_secret { None } else { self.locate_path(&path) };
-            ConfigKey { key: key.clone(), value, location }
+            let preset = known.filter(|_| location.is_none()).map(|known| known.origin.describe());
+            ConfigKey { key: key.clone(), value, location, preset }
         };
         keys.iter().map(describe).collect()
     }
@@ -473,7 +475,29 @@ fn without_secrets(data: &Data) -> Data {
     }
 }
 
+impl std::fmt::Display for KeyOrigin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(location) => write!(f, "{location}"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Set => f.write_str("--set"),
+            Self::Flag => f.write_str("flag"),
+            Self::Profile(name) => write!(f, "profile {name}"),
+            Self::Handsctl => f.write_str("handsctl"),
+        }
+    }
+}
+
 impl KeyOrigin {
+    /// Describes the origin behind a value: `default`, `set by handsctl`.
+    fn describe(&self) -> String {
+        match self {
+            Self::Handsctl => format!("set by {self}"),
+            origin => origin.to_string(),
+        }
+    }
+
     pub(super) fn from_position(position: &KeyPosition) -> Self {
         match &position.layer {
             SourceLayer::File => Self::File(position.location.clone()),

@@ -1,7 +1,9 @@
 //! Profile `dev`: the pod that mirrord runs a local program in, its roles, and `handsctl dev`.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, CommandLine, Namespace, in_home};
@@ -14,9 +16,14 @@ fn get(namespace: &Namespace, object: &str) -> Value {
 
 /// The command line `handsctl dev -- COMMAND` for this namespace.
 fn dev(namespace: &Namespace, command: &[&str]) -> CommandLine {
+    dev_with(namespace, &[], command)
+}
+
+fn dev_with(namespace: &Namespace, flags: &[&str], command: &[&str]) -> CommandLine {
     let bed = namespace.bed;
-    let target = ["dev", "--context", &bed.context, "-n", &namespace.name, "--name", "oh", "--"];
-    in_home(namespace.folder.path(), &[&target, command].concat()).env("KUBECONFIG", &bed.kubeconfig)
+    let target = ["dev", "--context", &bed.context, "-n", &namespace.name, "--name", "oh"];
+    in_home(namespace.folder.path(), &[&target, flags, &["--"], command].concat())
+        .env("KUBECONFIG", &bed.kubeconfig)
 }
 
 /// Writes a `mirrord` that prints its arguments and exits with 7; returns its folder.
@@ -75,9 +82,39 @@ fn dev_profile_deploys_target_pod_and_runs_mirrord() {
         "{context}: exec --target deployment/ubuntu-dev --target-namespace {name} -- make run --fast\n"
     );
     assert_eq!(run.stdout, expected);
+    program_reports_its_end_and_keeps_ctrl_c(&namespace);
     dev(&namespace, &["true"]).env("PATH", "/nowhere").run().exits(14).says("mirrord is not on PATH");
 
     namespace.handsctl(&["teardown"]).exits(0).says("deployment.apps/ubuntu-dev deleted");
+}
+
+/// Ctrl-C is for the program: handsctl waits for its end, and the events have its exit code.
+fn program_reports_its_end_and_keeps_ctrl_c(namespace: &Namespace) {
+    let folder = mirrord(namespace);
+    let ready = namespace.folder.path().join("ready");
+    let script = format!("#!/bin/sh\ntouch {}\nsleep 2\nexit 7\n", ready.display());
+    std::fs::write(format!("{folder}/mirrord"), script).unwrap();
+    let events = namespace.folder.path().join("events");
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
+    let flags = ["--events", events.to_str().unwrap()];
+    let mut child = dev_with(namespace, &flags, &["make", "secret-argument"]).env("PATH", path).spawn();
+    let begin = Instant::now();
+    while !ready.exists() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "the program does not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for _ in 0..3 {
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+    let text = std::fs::read_to_string(events).unwrap();
+    assert!(!text.contains("secret-argument"), "{text}");
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let steps: Vec<&Value> = events.iter().filter(|event| event["type"] == "step").collect();
+    let actions: Vec<&Value> = steps.iter().map(|event| &event["action"]).collect();
+    assert_eq!(actions, ["begun", "done"]);
+    let last = events.last().unwrap();
+    assert_eq!((&last["exit"], &last["message"]), (&json!(7), &json!("make ended with exit code 7")));
 }
 
 #[test]

@@ -257,7 +257,7 @@ fn diff_deletes_data_only_with_delete_data() {
         &run,
         &[
             "ingress.networking.k8s.io/oh   deleted, no longer configured   you",
-            "persistentvolumeclaim/oh-state   kept: 5Gi of data; --delete-data deletes it",
+            "persistentvolumeclaim/oh-state   kept: a volume of 5Gi with its data; --delete-data deletes it",
             "1 to change, 0 to create, 1 to delete",
         ],
     );

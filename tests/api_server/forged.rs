@@ -188,13 +188,13 @@ fn forged_revisions_are_named_and_never_applied() {
 
     // A failing deploy restores the last good revision of the set.
     let failed = namespace.handsctl(&["deploy", "--set", &memory("3Gi"), "--set", BROKEN]);
-    named(&failed.exits(9).says("rolled back to revision 2 in").stderr);
+    named(&failed.exits(9).says("rolled back to revision 2, as a simulation").stderr);
     intruder.assert_nothing_applied();
     // The names of the forged revisions are taken, so their numbers are skipped.
     let expected = [(14, "good"), (13, "failed"), (1, "good")];
     assert_eq!(outcomes(&namespace), expected.map(|(number, result)| (number, result.to_owned())));
 
-    named(&namespace.handsctl(&["rollback"]).exits(0).says("rollback to 1").stderr);
+    named(&namespace.handsctl(&["rollback"]).exits(0).says("rolled back to revision 1").stderr);
     intruder.assert_nothing_applied();
     // Teardown deletes the revisions that were recorded with the installation's key, and leaves what others made.
     namespace.handsctl(&["teardown"]).exits(0);
@@ -287,8 +287,11 @@ fn rollback_that_grants_more_rights_needs_yes() {
         .says(right)
         .says(&namespace.suggested("rollback", "--to 1 --yes grants them"));
     // A revision that grants nothing more is restored without a question.
-    namespace.handsctl(&["deploy", "--set", BROKEN, "--yes"]).exits(9).says("rolled back to revision 2 in");
-    namespace.handsctl(&["rollback", "--to", "1", "--yes"]).exits(0).says("rollback to 1");
+    namespace
+        .handsctl(&["deploy", "--set", BROKEN, "--yes"])
+        .exits(9)
+        .says("rolled back to revision 2, as a simulation");
+    namespace.handsctl(&["rollback", "--to", "1", "--yes"]).exits(0).says("rolled back to revision 1");
     let live = namespace.bed.get(&["role", "extra", "-n", &namespace.name]);
     assert_eq!(live["rules"][0]["verbs"], json!(["delete"]));
 }

@@ -184,11 +184,11 @@ fn rollback_restores_last_good_revision_with_other_content() {
     namespace
         .handsctl(&["rollback"])
         .exits(0)
-        .says("rollback to 1")
+        .says("rolled back to revision 1")
         .says(&format!("undo: {}", namespace.suggested("rollback", "--to 4")));
     assert!(memory_limit(&namespace).contains("3Gi"), "{}", memory_limit(&namespace));
     // Back again: the content of revision 4, which ran before.
-    namespace.handsctl(&["rollback"]).exits(0).says("rollback to 4");
+    namespace.handsctl(&["rollback"]).exits(0).says("rolled back to revision 4");
     assert!(memory_limit(&namespace).contains("4Gi"), "{}", memory_limit(&namespace));
 }
 
@@ -201,10 +201,10 @@ fn failed_attempts_displace_no_good_revision() {
     for size in ["5Gi", "6Gi", "7Gi"] {
         deploy(&namespace, &[kept, &memory(size), BROKEN], &["--no-rollback"]).exits(9);
     }
-    namespace.handsctl(&["rollback", "--set", kept]).exits(0).says("rollback to 2");
+    namespace.handsctl(&["rollback", "--set", kept]).exits(0).says("rolled back to revision 2");
     let numbers: Vec<u64> = outcomes(&namespace).iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, [6, 5, 1], "the newest failure and the good content of revision 1 are kept");
-    namespace.handsctl(&["rollback", "--set", kept]).exits(0).says("rollback to 1");
+    namespace.handsctl(&["rollback", "--set", kept]).exits(0).says("rolled back to revision 1");
 }
 
 #[test]
@@ -408,5 +408,5 @@ fn replaced_revision_costs_only_the_rollback_to_it() {
     deploy(&namespace, &[&memory("4Gi")], &[]).exits(0).says(named).says("unchanged");
     namespace.handsctl(&["status"]).exits(0);
     namespace.handsctl(&["rollback", "--to", "2"]).exits(7).says("error[HC3060]: secret/handsctl-oh-r2");
-    namespace.handsctl(&["rollback"]).exits(0).says("rollback to 1").says(named);
+    namespace.handsctl(&["rollback"]).exits(0).says("rolled back to revision 1").says(named);
 }

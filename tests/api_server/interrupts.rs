@@ -179,7 +179,7 @@ fn signal_during_rollback_restart_and_teardown_releases_lock() {
         let run = stage.proxy.command(&namespace, command).run().exits(0);
         if command == ["rollback"] {
             // The second rollback continues to the same revision, not to an older one.
-            run.says("rollback to 1");
+            run.says("rolled back to revision 1");
         }
         assert!(!lease_exists(&namespace));
     }

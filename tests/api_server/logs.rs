@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 
 use crate::bed::{Bed, CommandLine, Namespace, OwnCluster, Run, finish};
 use crate::planted;
@@ -229,7 +230,9 @@ fn follow_names_next_pod_and_interrupt_exits_130() {
     let mark = &namespace.name;
     let first = pods(&namespace).remove(0);
     append_now(namespace.bed, &format!("{mark} before"));
-    let mut followed = FollowedLogs::start(namespace.command(&["logs", "-f", "--since", "1m"]));
+    let events = namespace.folder.path().join("events");
+    let arguments = ["logs", "-f", "--since", "1m", "--events", events.to_str().unwrap()];
+    let mut followed = FollowedLogs::start(namespace.command(&arguments));
     assert_eq!(followed.line(mark), format!("{first} openhands {mark} before"));
     append_now(namespace.bed, &format!("{mark} after"));
     assert_eq!(followed.line(mark), format!("{first} openhands {mark} after"), "no line is repeated");
@@ -244,6 +247,17 @@ fn follow_names_next_pod_and_interrupt_exits_130() {
 
     kill_process(followed.pid(), Signal::INT).unwrap();
     assert_eq!(followed.exit_code(), Some(130));
+    let text = std::fs::read_to_string(events).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let begun = |pod: &str| {
+        let is_log =
+            |event: &&Value| event["name"] == format!("{pod} openhands") && event["action"] == "begun";
+        events.iter().filter(is_log).count()
+    };
+    assert!(begun(&first) >= 1 && begun(&second) >= 1, "{events:#?}");
+    assert_eq!((&events[0]["type"], &events[0]["command"]), (&json!("started"), &json!("logs")));
+    let last = events.last().unwrap();
+    assert_eq!((&last["type"], &last["exit"]), (&json!("finished"), &json!(130)));
 }
 
 #[test]

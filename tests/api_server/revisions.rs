@@ -137,7 +137,7 @@ fn oldest_revision_is_deleted_and_rollback_restores_kept_one() {
         .handsctl(&["rollback", "--to", "2"])
         .exits(0)
         .says("revision 5")
-        .says("rollback to 2")
+        .says("rolled back to revision 2")
         .says(&format!("undo: {}", namespace.suggested("rollback", "--to 4")))
         .says("config.toml was not changed");
     assert_eq!(current_members(&namespace), sets[2]);
@@ -148,7 +148,7 @@ fn oldest_revision_is_deleted_and_rollback_restores_kept_one() {
     assert_eq!(history(&namespace)[0]["note"], "rollback to 2");
 
     // The content of revision 2 is kept as revision 5, although its first number is not.
-    namespace.handsctl(&["rollback"]).exits(0).says("rollback to 4").says("revision 6");
+    namespace.handsctl(&["rollback"]).exits(0).says("rolled back to revision 4").says("revision 6");
     assert_eq!(current_members(&namespace), sets[4]);
     namespace.handsctl(&["rollback", "2"]).exits(2).says("revision 2 is not kept").says("3, 5, 6");
 }
@@ -181,7 +181,7 @@ fn unchanged_deploy_records_nothing_and_failure_is_marked() {
     // An unchanged deploy is not a new revision.
     namespace.handsctl(&["deploy", "--no-rollback"]).exits(9);
     assert_eq!(outcomes(&namespace), [(2, "failed".to_owned()), (1, "good".to_owned())]);
-    namespace.handsctl(&["rollback"]).exits(0).says("rollback to 1").says("revision 3");
+    namespace.handsctl(&["rollback"]).exits(0).says("rolled back to revision 1").says("revision 3");
     assert_eq!(outcomes(&namespace)[0], (3, "good".to_owned()));
     // Without waiting the result is unknown; the next run that waits records it.
     namespace.config("[llm]\nmodel = \"openai/gpt-5\"\n");
@@ -207,7 +207,7 @@ fn failed_rollout_restores_good_revision_and_keeps_evidence() {
         .exits(9)
         .says("rollback  to revision 2, because")
         .says("error[HC4103]")
-        .says("state     rolled back to revision 2 in ")
+        .says("state     rolled back to revision 2, as a simulation")
         .says(&namespace.suggested("history", "3 shows the evidence of the failed revision"))
         .never_says("no pod is serving");
     let status = namespace.handsctl(&["status"]).exits(0).stdout;

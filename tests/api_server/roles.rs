@@ -53,7 +53,7 @@ fn namespace_admin_can_deploy_rollback_restart_and_teardown() {
     deploy("one").says("revision 1");
     deploy("one").says("11 unchanged");
     deploy("two").says("revision 2");
-    run(&namespace, &admin, &["rollback"]).exits(0).says("rollback to 1").says("revision 3");
+    run(&namespace, &admin, &["rollback"]).exits(0).says("rolled back to revision 1").says("revision 3");
     run(&namespace, &admin, &["restart"]).exits(0).says("1 restarted");
     run(&namespace, &admin, &["status"]).exits(0);
     assert!(run(&namespace, &admin, &["history"]).exits(0).stdout.contains("rollback to 1"));

@@ -61,7 +61,7 @@ fn healthy_set_exits_0_with_all_parts() {
         "app        1/1   docker",
         "volume     oh-state  5Gi",
         "endpoint   service/oh  1/1",
-        "no container runs",
+        "OpenHands itself does not run",
     ] {
         assert!(run.stdout.contains(part), "{part} in {}", run.stdout);
     }

@@ -451,7 +451,7 @@ fn config_init_asks_for_model_and_key_name() {
         Terminal::start(in_home(home.path(), &all), 120)
     };
     let mut asked = init(&[]);
-    asked.wait_for_text("Model [claude-sonnet-4-20250514]: ");
+    asked.wait_for_text("Model [anthropic/claude-sonnet-4-20250514]: ");
     asked.type_keys("openai/gpt-5\r");
     asked.wait_for_text("Environment variable with its API key [LLM_API_KEY]: ");
     asked.type_keys("sk-planted\r");

@@ -340,13 +340,14 @@ fn every_id_and_exit_code_is_explained() {
         let entry = id.entry();
         let text = run_in_home(home.path(), &["explain", entry.code]).exits(0).stdout;
         assert!(text.starts_with(&format!("{}: {}\n\n", entry.code, entry.title)), "{text}");
-        assert!(text.contains(entry.explanation), "{text}");
+        assert!(text.contains(entry.explanation) && text.contains("\nnext: "), "{text}");
     }
     let list = run_in_home(home.path(), &["explain", "exit-code"]).exits(0).stdout;
     for code in Kind::ALL.iter().map(|kind| kind.exit_code()).chain([0]) {
         let text = run_in_home(home.path(), &["explain", "exit-code", &code.to_string()]).exits(0).stdout;
         assert!(text.starts_with(&format!("{code}: ")), "{text}");
-        let meaning = text.trim().split_once(": ").unwrap().1;
+        let meaning = text.lines().next().unwrap().split_once(": ").unwrap().1;
+        assert_eq!(text.contains("\nnext: "), code != 0, "{text}");
         assert!(list.lines().any(|line| line.trim() == format!("{code}  {meaning}")), "{code} in {list}");
     }
 }

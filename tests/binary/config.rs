@@ -17,7 +17,7 @@ fn config_init_writes_the_keys_that_people_need() {
     let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).collect();
     let expected = [
         "[llm]",
-        "model = \"claude-sonnet-4-20250514\"",
+        "model = \"anthropic/claude-sonnet-4-20250514\"",
         "api_key = { env = \"LLM_API_KEY\" }",
         "[deploy]",
         "#host = \"localhost\"",
@@ -171,7 +171,7 @@ fn config_get_prints_the_effective_value() {
     assert_eq!(get(&["llm.api_key"]).hides("sk-planted").stdout, "(redacted)\n");
     assert_eq!(get(&["deploy.node_selector.\"a.b/c\""]).stdout, "d\n");
     let table = get(&["kubernetes"]);
-    table.prints("kubernetes.resource_memory_limit = \"2Gi\"\n");
+    table.prints("kubernetes.resource_memory_limit = \"2Gi\"  # default\n");
     assert_eq!(get(&["deploy.replicas", "-o", "json"]).json(), 1);
     run_in_home(home.path(), &["config", "get", "deploy.hots"])
         .exits(2)

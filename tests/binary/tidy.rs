@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("diagnostic", &["catalogue"]),
     ("error", &["catalogue", "diagnostic"]),
     ("phrase", &[]),
+    ("reason", &[]),
     ("process_group", &[]),
     ("flags", &[]),
     ("command_line", &["flags"]),
@@ -100,9 +101,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "error",
             "catalogue",
             "diagnostic",
+            "next_commands",
         ],
     ),
     ("foreign_commands", &[]),
+    ("next_commands", &["error", "catalogue"]),
     ("help", &[]),
     (
         "cli",
@@ -120,9 +123,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
 ];
 /// What every module may import.
-const EVERYWHERE: &[&str] = &["phrase"];
+const EVERYWHERE: &[&str] = &["phrase", "reason"];
 /// Modules without a clock, an environment, a stream, a process or a network.
-const PURE: &[&str] = &["object", "plan", "status", "settings", "catalogue", "diagnostic", "error", "phrase"];
+const PURE: &[&str] =
+    &["object", "plan", "status", "settings", "catalogue", "diagnostic", "error", "reason", "phrase"];
 /// The one file of the pure modules that reads.
 const READS: &str = "settings/load/read.rs";
 /// Paths that pure code does not name.

@@ -526,7 +526,7 @@ fn crashing_image_is_rolled_back_with_evidence() {
         .says("error[HC4201]: the container crashes in a loop")
         .says("exit code 127 (the command was not found)")
         .says("uvicorn: not found")
-        .says(&format!("state     rolled back to revision {good} in "))
+        .says(&format!("state     rolled back to revision {good}: "))
         .says("OpenHands is ready at http://localhost:");
     site.assert_responds();
     let history = history();

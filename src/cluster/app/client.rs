@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::cluster::client::api::{Api, ApiError};
 use crate::object::kind::SERVICE;
 use crate::phrase;
+use crate::reason;
 
 /// The time limit of a response through a port-forward; the service proxy has the limit of API calls.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
@@ -126,7 +127,8 @@ impl AppClient {
     async fn through_service(&self, api: &Api, request: AppRequest<'_>) -> Result<AppResponse, AppError> {
         let services = SERVICE.in_namespace(&self.namespace);
         let uri = format!("{}/{}:http/proxy{}", services.path(), self.service, request.path);
-        let request = request.request(&uri).map_err(|error| AppError::Unreachable(error.to_string()))?;
+        let request =
+            request.request(&uri).map_err(|error| AppError::Unreachable(reason::of_connection(&error)))?;
         let started = Instant::now();
         match api.proxy(request.map(|body| body.to_vec()), MAX_RESPONSE).await {
             Ok((head, body)) => match api_server_message(head.status, &body) {
@@ -187,7 +189,7 @@ pub async fn through_port_forward(
 fn message_of(error: kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
-        error => error.to_string(),
+        error => reason::of_connection(&error),
     }
 }
 
@@ -197,8 +199,11 @@ async fn send_forwarded(
     pod: &str,
     request: AppRequest<'_>,
 ) -> Result<AppResponse, AppError> {
-    let unreachable = |error: &dyn std::error::Error| AppError::Unreachable(error.to_string());
-    let broken = |error: Box<dyn std::error::Error + Send + Sync>| AppError::Unreachable(error.to_string());
+    let unreachable =
+        |error: &(dyn std::error::Error + 'static)| AppError::Unreachable(reason::of_connection(error));
+    let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
+        AppError::Unreachable(reason::of_connection(&*error))
+    };
     let pods: kube::Api<Pod> = kube::Api::namespaced(api.client().clone(), namespace);
     let mut forwarder =
         pods.portforward(pod, &[PORT]).await.map_err(|error| AppError::Forbidden(message_of(error)))?;

@@ -21,6 +21,7 @@ use crate::cluster::client::pending_calls::{CallEntry, PendingCalls};
 use crate::cluster::watch::watcher::{WatchScope, WatchedChange, Watches};
 use crate::error::Result;
 use crate::object::kind::POD;
+use crate::reason;
 
 const BUFFER: usize = 64 * 1024;
 /// The pause before a followed log is requested again; it doubles up to [`MAX_PAUSE`] until new lines arrive.
@@ -61,6 +62,13 @@ pub enum LogPart {
         source: Arc<str>,
         /// One or more complete lines.
         lines: Bytes,
+    },
+    /// The server sends the log.
+    Connected {
+        /// `pod container`.
+        source: Arc<str>,
+        /// Whether it was requested again, after its connection was lost or was silent for long.
+        again: bool,
     },
     /// The log of a container begins that started after the first list of pods.
     Began {
@@ -270,11 +278,11 @@ impl Stream {
         if self.marks == Some(Start::Later) {
             let _receiver_dropped = self.sender.send(LogPart::Began { source: self.source.clone() }).await;
         }
-        let mut previous = self.query.previous;
+        let (mut previous, mut was_connected) = (self.query.previous, false);
         let (mut pause, mut failures) = (RETRY_PAUSE, 0);
         loop {
             let last = resume.last;
-            match self.once(&mut resume, previous, &mut reading).await {
+            match self.once(&mut resume, previous, &mut reading, &mut was_connected).await {
                 Ok(()) if !self.query.follow || self.query.previous => return,
                 Ok(()) if previous || self.container_state().await != ContainerState::MayRun => {
                     return self.report_end().await;
@@ -319,7 +327,7 @@ impl Stream {
     async fn report(&self, error: kube::Error) {
         let why = match error {
             kube::Error::Api(status) => status.message.clone(),
-            error => error.to_string(),
+            error => reason::of_connection(&error),
         };
         let source = self.source.clone();
         let _receiver_dropped = self.sender.send(LogPart::Unreadable { source, why }).await;
@@ -354,11 +362,17 @@ impl Stream {
         resume: &mut Resume,
         previous: bool,
         reading: &mut Option<CallEntry>,
+        was_connected: &mut bool,
     ) -> kube::Result<()> {
         resume.before = resume.last;
         let parameters = self.parameters(resume, previous);
         let mut stream = Box::pin(self.unless_idle(self.pods.log_stream(&self.pod, &parameters)).await?);
         resume.is_connected = true;
+        let again = std::mem::replace(was_connected, true);
+        let connected = LogPart::Connected { source: self.source.clone(), again };
+        if self.sender.send(connected).await.is_err() {
+            return Ok(());
+        }
         let mut buffer = LineBuffer::default();
         let mut received = vec![0; BUFFER];
         loop {
@@ -469,6 +483,8 @@ mod tests {
             while let Ok(part) = receiver.try_recv() {
                 match part {
                     LogPart::Lines { lines, .. } => text += &String::from_utf8_lossy(&lines),
+                    LogPart::Connected { again: false, .. } => {}
+                    LogPart::Connected { again: true, .. } => text += "--- again\n",
                     LogPart::Began { source } => text += &format!("--- {source} begins\n"),
                     LogPart::Ended { source } => text += &format!("--- {source} ended\n"),
                     LogPart::Unreadable { why, .. } => errors.push(why),
@@ -529,7 +545,7 @@ mod tests {
             read_time().await;
         })
         .await;
-        assert_eq!(text, "one\ntwo\n", "no line is lost or repeated");
+        assert_eq!(text, "one\n--- again\ntwo\n", "no line is lost or repeated");
         assert_eq!(errors, ["no log now"], "reported once");
     }
 
@@ -545,7 +561,7 @@ mod tests {
             read_time().await;
         })
         .await;
-        assert_eq!(text, "one\ntwo\n");
+        assert_eq!(text, "one\n--- again\ntwo\n");
     }
 
     #[tokio::test(start_paused = true)]
@@ -564,7 +580,7 @@ mod tests {
                 drop(silent);
             })
             .await;
-            assert_eq!(text, "written meanwhile\n");
+            assert_eq!(text, "--- again\nwritten meanwhile\n");
         }
     }
 
@@ -591,7 +607,7 @@ mod tests {
             read_time().await;
         })
         .await;
-        let expected = "one\nlast words\n--- oh-1 app ended\n--- oh-1 app begins\nnew\n";
+        let expected = "one\n--- again\nlast words\n--- oh-1 app ended\n--- oh-1 app begins\nnew\n";
         assert_eq!((text.as_str(), errors.len()), (expected, 0));
     }
 

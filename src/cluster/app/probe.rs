@@ -51,7 +51,10 @@ pub async fn is_simulated(api: &Api, pod: &Pod) -> bool {
 pub fn simulated_error(consequence: &str) -> Error {
     let message = format!("simulated nodes: no container runs, so {consequence}");
     Error::new(Id::SimulatedNodes, Kind::Prerequisite, message)
-        .hint("[cluster] provider = \"kind\" runs containers")
+        .hint(
+            "containers need a running engine and [cluster] provider = \"kind\"; then handsctl cluster up --recreate \
+             replaces the simulation, with everything in it",
+        )
 }
 
 /// Sends GET of `path`, with retries: the application may have just begun to listen.

@@ -1,6 +1,5 @@
 //! Probes the application at its URL, as its users reach it from this computer.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::http_get::{self, Destination};
 use crate::phrase;
+use crate::reason;
 
 /// The limit of one request.
 const RESPONSE: Duration = Duration::from_secs(5);
@@ -62,7 +62,7 @@ async fn request_once(target: &ProbeTarget) -> ProbeResponse {
     let begin = Instant::now();
     match timeout(RESPONSE, http_get::get_status(&url, &destination)).await {
         Ok(Ok(status)) => classify(status, begin.elapsed()),
-        Ok(Err(error)) => ProbeResponse::Unreachable(root_cause(error.as_ref())),
+        Ok(Err(error)) => ProbeResponse::Unreachable(reason::of_connection(error.as_ref())),
         Err(_elapsed) => ProbeResponse::Unreachable(format!("no response within {}", phrase::span(RESPONSE))),
     }
 }
@@ -89,15 +89,6 @@ fn classify(status: StatusCode, duration: Duration) -> ProbeResponse {
         407 => other("the proxy requires a login"),
         _ => other("not the response of the application"),
     }
-}
-
-/// The innermost cause, which names what the operating system, the proxy or TLS reports.
-fn root_cause(error: &(dyn Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::object::Mask;
 use crate::phrase;
+use crate::reason;
 
 /// The options that select the cluster.
 #[derive(Debug, Clone, Default)]
@@ -321,7 +322,7 @@ impl ChosenCluster {
                 Err(error) => {
                     let message = format!("cannot use context `{context}` of the kubeconfig");
                     return Err(Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message)
-                        .caused_by(format!("cannot read the token file {path}: {error}")));
+                        .caused_by(format!("cannot read the token file {path}: {}", reason::of_io(&error))));
                 }
             }
         }

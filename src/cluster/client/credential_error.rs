@@ -14,6 +14,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::object::mask::without_quotes;
 use crate::object::{Mask, url_secret, yaml};
+use crate::reason;
 
 /// How many lines of a plugin's standard error an error carries.
 const TAIL: usize = 10;
@@ -36,7 +37,9 @@ pub(super) fn credential_error(action: &str, error: &AuthError, plugin: Option<&
         AuthError::AuthExecRun { out, .. } => {
             format!("the credential plugin{name} failed: {}", out.status)
         }
-        AuthError::AuthExecStart(error) => format!("cannot start the credential plugin{name}: {error}"),
+        AuthError::AuthExecStart(error) => {
+            format!("cannot start the credential plugin{name}: {}", reason::of_io(error))
+        }
         AuthError::AuthExecParse(error) => {
             format!("the credential plugin{name} wrote no valid ExecCredential: {}", yaml::reason(error))
         }
@@ -50,7 +53,7 @@ pub(super) fn credential_error(action: &str, error: &AuthError, plugin: Option<&
             format!("the credential plugin{name} wrote neither a token nor a client certificate")
         }
         AuthError::ReadTokenFile(error, path) => {
-            format!("cannot read the token file {}: {error}", path.display())
+            format!("cannot read the token file {}: {}", path.display(), reason::of_io(error))
         }
         AuthError::ParseTokenKey(_) | AuthError::AuthExec(_) => {
             "the auth provider's command failed, or wrote no token".to_owned()

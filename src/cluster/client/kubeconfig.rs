@@ -12,6 +12,7 @@ use super::client_go;
 use super::credential_error::invalid_kubeconfig;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::reason;
 
 /// The files of `KUBECONFIG`, or the one of `--kubeconfig`.
 #[derive(Debug, Clone)]
@@ -96,10 +97,10 @@ impl PodAccount {
         };
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let server = format!("https://{host}:{port}");
-        let server = server.parse().map_err(|error| failed(format!("{server} is not a URL: {error}")))?;
+        let server = server.parse().map_err(|_not_a_url| failed(format!("{server} is not a URL")))?;
         let token = self.folder.join("token");
         if let Err(error) = std::fs::metadata(&token) {
-            return Err(failed(format!("cannot read {}: {error}", token.display()))
+            return Err(failed(format!("cannot read {}: {}", token.display(), reason::of_io(&error)))
                 .hint("the pod's spec may have automountServiceAccountToken: false"));
         }
         let mut config = Config::new(server);
@@ -109,11 +110,20 @@ impl PodAccount {
         if authority.exists() {
             let read =
                 CertificateDer::pem_file_iter(&authority).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            let read =
-                read.map_err(|error| failed(format!("cannot read {}: {error}", authority.display())))?;
+            let read = read.map_err(|error| {
+                failed(format!("cannot read {}: {}", authority.display(), of_pem(&error)))
+            })?;
             config.root_cert = Some(read.iter().map(|certificate| certificate.to_vec()).collect());
         }
         Ok(config)
+    }
+}
+
+/// Returns why a file of certificates cannot be used.
+fn of_pem(error: &rustls::pki_types::pem::Error) -> String {
+    match error {
+        rustls::pki_types::pem::Error::Io(error) => reason::of_io(error),
+        _ => "it has no valid certificates".to_owned(),
     }
 }
 

@@ -8,6 +8,7 @@ use super::credential_error::credential_error;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::phrase;
+use crate::reason;
 
 /// The time limit for opening a connection without `--timeout`: resolving the name, TCP and TLS.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
@@ -31,34 +32,20 @@ pub(crate) fn transport_error(action: &str, error: kube::Error) -> Error {
     }
     if is_untrusted(&text) {
         return Error::new(Id::Untrusted, Kind::Unreachable, action)
-            .caused_by(cause(error))
+            .caused_by_in_words(reason::of_connection(&error), cause(error))
             .hint(untrusted_hint(&text));
     }
     if text.contains(NO_TLS) {
         return Error::new(Id::Unreachable, Kind::Unreachable, action)
-            .caused_by(cause(error))
+            .caused_by_in_words(reason::of_connection(&error), cause(error))
             .hint("the server's URL in the kubeconfig begins with https, but the server may not use TLS");
     }
     let unreachable = Error::new(Id::Unreachable, Kind::Unreachable, action);
-    let unreachable = match in_words(&error) {
+    let unreachable = match reason::known_connection(&error) {
         Some(words) => unreachable.caused_by_in_words(words, cause(error)),
         None => unreachable.caused_by(cause(error)),
     };
     unreachable.hint("is the cluster running, and is this the right context?")
-}
-
-/// Says in words why no connection was opened; None: the library's text is all that is known.
-fn in_words(error: &kube::Error) -> Option<&'static str> {
-    if chain(error).contains(NAME_NOT_RESOLVED) {
-        return Some("the server's name is not known to the resolver");
-    }
-    let kind =
-        sources(error).find_map(|source| source.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
-    match kind? {
-        ErrorKind::ConnectionRefused => Some("nothing listens there (connection refused)"),
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Some("there is no route to the server"),
-        _ => None,
-    }
 }
 
 /// Returns the error for a request that timed out.
@@ -99,7 +86,7 @@ pub(crate) fn is_unreachable(error: &kube::Error) -> bool {
 /// Returns the last cause of a request without a response, as text.
 #[must_use]
 pub(crate) fn root_cause(error: &kube::Error) -> String {
-    sources(error).last().map_or_else(String::new, ToString::to_string)
+    reason::of_connection(error)
 }
 
 /// Returns the error and its causes.
@@ -143,12 +130,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn certificate_is_told_in_words_and_raw() {
+        let tls = std::io::Error::other("invalid peer certificate: UnknownIssuer");
+        let error = transport_error("cannot read", kube::Error::Service(Box::new(tls)));
+        assert_eq!(error.id(), Id::Untrusted);
+        let words = "the server's certificate is signed by an authority that is not trusted";
+        assert_eq!(error.causes(), [words]);
+        assert_eq!(error.raw_causes(), ["invalid peer certificate: UnknownIssuer"]);
+    }
+
+    #[test]
     fn refused_connection_is_told_in_words_and_raw() {
         let refused = || kube::Error::Service(Box::new(std::io::Error::from(ErrorKind::ConnectionRefused)));
         let error = transport_error("cannot read", refused()).map_texts(str::to_uppercase);
         assert_eq!(error.causes(), ["NOTHING LISTENS THERE (CONNECTION REFUSED)"]);
         assert_eq!(error.raw_causes(), ["CONNECTION REFUSED"]);
-        let other = kube::Error::Service(Box::new(std::io::Error::from(ErrorKind::ConnectionReset)));
+        let other = kube::Error::Service(Box::new(std::io::Error::other("of the library")));
         let error = transport_error("cannot read", other);
         assert_eq!((error.causes().len(), error.raw_causes().len()), (1, 0));
     }

@@ -1,6 +1,5 @@
 //! Follows the rollout of a set until it is ready or has failed.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +7,7 @@ use tokio::time::Instant;
 
 use super::evidence;
 use super::finding_error::explained;
+use super::reported_states::ReportedStates;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::cluster::watch::observe;
@@ -18,7 +18,6 @@ use crate::cluster::watch::watcher::{WatchedChange, Watches};
 use crate::diagnostic::ConfigKey;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
-use crate::object::ObjectId;
 use crate::object::kind::CLAIM;
 use crate::phrase;
 use crate::plan::config_keys;
@@ -67,7 +66,7 @@ pub async fn follow(
     events: &Events,
 ) -> Result<RolloutResult> {
     let ObservedSet { watches, state, .. } = observed;
-    let mut reported: BTreeMap<ObjectId, ReportedState> = BTreeMap::new();
+    let mut reported = ReportedStates::default();
     let mut warned = false;
     let mut outage = OutageTracker::new(api.traffic());
     let mut clock = WaitClock::new(rollout.deadline, HEARTBEAT);
@@ -77,7 +76,7 @@ pub async fn follow(
         }
         let now = api.clock().now();
         let evaluation = evaluate(state, &rollout.expected, &rollout.grace, now);
-        report_changes(&evaluation, now, &mut reported, events).await;
+        let unreported = reported.report(&evaluation, now, events).await;
         warn_of_unreachable_registries(&evaluation, &rollout.grace, &mut warned, events).await;
         let current_at = outage.poll(events).await;
         let until = match evaluation.verdict {
@@ -99,7 +98,7 @@ pub async fn follow(
                 Some(change) => show(state, watches, change, api.clock().now(), events).await?,
                 None => return Err(Error::internal("all watches ended")),
             },
-            () = clock.sleep_until([until, current_at].into_iter().flatten().min()) => {}
+            () = clock.sleep_until([until, unreported, current_at].into_iter().flatten().min()) => {}
         }
         match clock.state() {
             WaitState::Waiting => {}
@@ -175,27 +174,6 @@ fn duration_between(now: Timestamp, until: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(now)).unwrap_or_default() + Duration::from_millis(5)
 }
 
-/// What an event has reported of an object: whether it is ready, its message, and when it fails.
-type ReportedState = (bool, String, Option<Timestamp>);
-
-async fn report_changes(
-    evaluation: &Evaluation,
-    now: Timestamp,
-    reported: &mut BTreeMap<ObjectId, ReportedState>,
-    events: &Events,
-) {
-    for state in &evaluation.objects {
-        let status = (state.ready, state.message.clone(), state.fails_at);
-        if reported.get(&state.id) == Some(&status) {
-            continue;
-        }
-        reported.insert(state.id.clone(), status);
-        let (object, ready, message) = (state.id.clone(), state.ready, state.message.clone());
-        let fails_in = state.fails_at.map(|at| phrase::elapsed(now, at));
-        events.send(Event::Rollout { object, ready, message, fails_in }).await;
-    }
-}
-
 /// Warns once, and at once, about an unreachable registry: the rollout waits for it, and the warning explains the wait.
 async fn warn_of_unreachable_registries(
     evaluation: &Evaluation,
@@ -256,6 +234,8 @@ fn deadline_error(objects: &[ObjectState], pending: &[Finding], outage: Option<D
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::{Value, json};
 
     use super::*;

@@ -1,6 +1,7 @@
 //! Follows the applied objects until they are ready or have failed.
 //!
 //! - `follow`: follows the members of a set.
+//! - `reported_states`: reports each change of an object's state.
 //! - `workloads`: follows workloads outside of a set: cluster DNS, an ingress controller.
 //! - `evidence`: collects evidence that is not part of the watched objects: container logs, taints.
 //! - `finding_error`: findings → the error that reports them.
@@ -8,4 +9,5 @@
 mod evidence;
 pub mod finding_error;
 pub mod follow;
+mod reported_states;
 pub mod workloads;

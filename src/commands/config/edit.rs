@@ -10,6 +10,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::flags::Global;
 use crate::phrase;
+use crate::reason;
 use crate::report::{Answer, Streams};
 use crate::session::config_file::ConfigFile;
 use crate::session::editor::Editor;
@@ -118,6 +119,8 @@ fn has_work(copy: &NamedTempFile, text: &str) -> bool {
 fn kept(copy: NamedTempFile, error: Error) -> Error {
     match copy.into_temp_path().keep() {
         Ok(path) => error.hint(format!("your edited copy is {}", path.display())),
-        Err(cause) => error.hint(format!("the edited copy could not be kept: {cause}")),
+        Err(cause) => {
+            error.hint(format!("the edited copy could not be kept: {}", reason::of_io(&cause.error)))
+        }
     }
 }

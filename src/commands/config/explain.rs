@@ -8,7 +8,7 @@ use crate::error::{Error, Kind};
 use crate::flags::Format;
 use crate::report::{self, Output, Streams};
 use crate::session::output::output_form;
-use crate::settings::{KeyDoc, KeyReference, UnknownKeys, ValueForm};
+use crate::settings::{self, KeyDoc, KeyReference, UnknownKeys, UnsetValue, ValueForm};
 
 /// Explain a key: its form, its default, and the object field that it sets
 ///
@@ -43,10 +43,11 @@ pub(crate) fn run(arguments: &ConfigExplainArgs, streams: &Streams) -> anyhow::R
             several => return list(several, output, streams),
         },
     };
+    let unset = settings::unset_values(&doc.key)?;
     let _written = if output == Output::Human {
-        streams.out(&text(&doc))?
+        streams.out(&text(&doc, &unset))?
     } else {
-        streams.value(&value(&doc), output)?
+        streams.value(&value(&doc, &unset), output)?
     };
     Ok(0)
 }
@@ -81,7 +82,7 @@ pub(super) fn unknown_key(reference: &KeyReference, key: &str, command: &str) ->
     }
 }
 
-fn text(doc: &KeyDoc) -> String {
+fn text(doc: &KeyDoc, unset: &[UnsetValue]) -> String {
     let mut out = String::new();
     if !doc.key.is_empty() {
         out.push_str(&format!("{}\n", doc.key));
@@ -102,21 +103,21 @@ fn text(doc: &KeyDoc) -> String {
         ValueForm::Plain(_) => {}
     }
     if !doc.key.is_empty() {
-        for (name, about) in facts(doc) {
+        for (name, about) in facts(doc, unset) {
             out.push_str(&format!("{name:<14} {about}\n"));
         }
     }
     out
 }
 
-fn facts(doc: &KeyDoc) -> Vec<(&'static str, String)> {
+fn facts(doc: &KeyDoc, unset: &[UnsetValue]) -> Vec<(&'static str, String)> {
     let is_table = matches!(doc.value, ValueForm::Table(_));
     let mut facts = Vec::new();
     if let ValueForm::Plain(form) = &doc.value {
         facts.push(("value", form.clone()));
     }
     if !is_table {
-        facts.push(("default", doc.default.clone().unwrap_or_else(|| "not set".to_owned())));
+        facts.push(("default", default(doc, unset)));
         facts.push(("set by", set_by(&doc.key)));
     }
     for field in &doc.fields {
@@ -139,6 +140,18 @@ fn facts(doc: &KeyDoc) -> Vec<(&'static str, String)> {
     facts
 }
 
+/// Describes the value of a key that nobody sets: `"500m"; on local clusters "250m"`.
+fn default(doc: &KeyDoc, unset: &[UnsetValue]) -> String {
+    let usual = |value: &UnsetValue| match &value.condition {
+        None => value.value.clone(),
+        Some(condition) => format!("{condition} {}", value.value),
+    };
+    match unset {
+        [] => doc.default.clone().unwrap_or_else(|| "not set".to_owned()),
+        values => values.iter().map(usual).collect::<Vec<_>>().join("; "),
+    }
+}
+
 /// Returns the ways to set a key. A key below a user-defined name (`NAME`) can only be set in config.toml.
 fn set_by(key: &str) -> String {
     if key.split('.').any(|name| name == "NAME") {
@@ -157,7 +170,7 @@ const fn unknown_keys(unknown: UnknownKeys) -> Option<&'static str> {
     }
 }
 
-fn value(doc: &KeyDoc) -> Value {
+fn value(doc: &KeyDoc, unset: &[UnsetValue]) -> Value {
     let list = |pairs: &[(String, String)], name: &str| -> Vec<Value> {
         pairs.iter().map(|(text, about)| json!({ name: text, "description": about })).collect()
     };
@@ -173,6 +186,7 @@ fn value(doc: &KeyDoc) -> Value {
         "allowed": allowed,
         "keys": keys,
         "default": doc.default,
+        "unset": unset.iter().map(|it| json!({ "condition": it.condition, "value": it.value })).collect::<Vec<_>>(),
         "fields": doc.fields,
         "variable": doc.variable,
         "since": doc.since,

@@ -50,8 +50,10 @@ pub(crate) fn run(global: &Global, arguments: &ConfigGetArgs, streams: &Streams)
         ([value], Output::Human) if value.key == key => streams.out(&line(&value.value))?,
         ([], Output::Human) => streams.out(&default.as_deref().map(line).unwrap_or_default())?,
         (values, Output::Human) => {
-            let lines: Vec<String> =
-                values.iter().map(|value| format!("{} = {}\n", value.key, value.value)).collect();
+            let lines: Vec<String> = values
+                .iter()
+                .map(|value| format!("{} = {}  # {}\n", value.key, value.value, value.origin))
+                .collect();
             streams.out(&lines.concat())?
         }
         ([value], _) if value.key == key => streams.value(&json_value(&value.value), output)?,

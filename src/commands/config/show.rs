@@ -8,7 +8,7 @@ use crate::flags::{Format, Global};
 use crate::report::{self, Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
-use crate::settings::{KeyOrigin, KeyValue};
+use crate::settings::KeyValue;
 
 /// Print every key with its value
 ///
@@ -46,7 +46,7 @@ fn table(settings: &[KeyValue], with_origin: bool) -> String {
     if with_origin {
         let rows: Vec<Vec<String>> = settings
             .iter()
-            .map(|setting| vec![setting.key.clone(), setting.value.clone(), origin_text(&setting.origin)])
+            .map(|setting| vec![setting.key.clone(), setting.value.clone(), setting.origin.to_string()])
             .collect();
         return report::table(&["KEY", "VALUE", "ORIGIN"], &rows);
     }
@@ -67,18 +67,6 @@ pub(crate) struct ShownKey<'a> {
 }
 
 fn value(setting: &KeyValue, with_origin: bool) -> ShownKey<'_> {
-    let origin = with_origin.then(|| origin_text(&setting.origin));
+    let origin = with_origin.then(|| setting.origin.to_string());
     ShownKey { key: &setting.key, value: &setting.value, origin }
-}
-
-pub(super) fn origin_text(origin: &KeyOrigin) -> String {
-    match origin {
-        KeyOrigin::Default => "default".to_owned(),
-        KeyOrigin::File(location) => location.to_string(),
-        KeyOrigin::Environment(name) => format!("environment {name}"),
-        KeyOrigin::Set => "--set".to_owned(),
-        KeyOrigin::Flag => "flag".to_owned(),
-        KeyOrigin::Profile(name) => format!("profile {name}"),
-        KeyOrigin::Handsctl => "handsctl".to_owned(),
-    }
 }

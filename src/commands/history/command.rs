@@ -10,7 +10,7 @@ use super::diff::{self, HistoryDiffArgs};
 use super::recorded::{RecordedHistory, RevisionChanges, without_content};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::flags::{Format, Global, ReadArgs};
+use crate::flags::{Format, Global, ReadArgs, parse_revision};
 use crate::object::literal_secret;
 use crate::phrase;
 use crate::plan::inventory::provenance::Provenance;
@@ -34,6 +34,7 @@ use crate::session::step::Deadline;
 )]
 pub struct HistoryArgs {
     /// Number of one revision: show its objects and what it changed, or print its manifests with -o yaml
+    #[arg(value_parser = parse_revision)]
     pub revision: Option<u64>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the flags of the command")]

@@ -7,7 +7,7 @@ use clap::Args;
 use super::recorded::{RecordedHistory, without_content};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::flags::{Format, Global, ReadArgs};
+use crate::flags::{Format, Global, ReadArgs, parse_revision};
 use crate::plan::inventory::revision::Revision;
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets, Session};
@@ -26,10 +26,10 @@ use crate::session::step::Deadline;
 )]
 pub struct HistoryDiffArgs {
     /// Number of the earlier revision [default: the one before the newest]
-    #[arg(value_name = "FROM")]
+    #[arg(value_name = "FROM", value_parser = parse_revision)]
     pub from: Option<u64>,
     /// Number of the other revision [default: the newest]
-    #[arg(value_name = "TO", requires = "from")]
+    #[arg(value_name = "TO", requires = "from", value_parser = parse_revision)]
     pub to: Option<u64>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the flags of the command")]

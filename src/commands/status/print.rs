@@ -179,7 +179,7 @@ fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String
     }
     lines.extend(sandboxes_line(session, report.sandboxes.as_ref()));
     if report.simulated {
-        lines.push("simulated  nodes are simulated: every object is real, no container runs".to_owned());
+        lines.push("simulated  every object is real, but OpenHands itself does not run".to_owned());
     }
     if let Some(holder) = &report.running {
         lines.push(format!("{:<9}  another run changes the installation: {holder}", "running"));

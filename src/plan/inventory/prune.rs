@@ -100,7 +100,7 @@ pub fn decide(id: &ObjectId, object: &Value, user: ConfigurationUser, delete_dat
 /// Returns what is lost with the object; `None` if its manifest can restore it.
 fn held_data(id: &ObjectId, object: &Value) -> Option<String> {
     if id.kind == CLAIM.kind && id.group.is_empty() {
-        return Some(format!("{} of data", size(object)));
+        return Some(format!("a volume of {} with its data", size(object)));
     }
     if kind::may_hold_data(id) {
         return Some(format!("the controller of {} may delete data with it", id.group_kind()));
@@ -213,7 +213,7 @@ mod tests {
         let id = CLAIM.id("n", "oh-state");
         assert_eq!(
             decision(&id, &claim, false),
-            PruneDecision::Keep("5Gi of data; --delete-data deletes it".to_owned())
+            PruneDecision::Keep("a volume of 5Gi with its data; --delete-data deletes it".to_owned())
         );
         assert_eq!(decision(&id, &claim, true), PruneDecision::DeleteWithData);
     }

@@ -14,7 +14,9 @@ use super::cache::hex;
 use super::release::{Checksum, Packing, Release, sum_of};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::phrase;
 use crate::provider::transfer::TransferredBytes;
+use crate::reason;
 
 /// Timeout of name resolution and of the connection. Short: without a network, the build should start soon.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -120,7 +122,8 @@ impl Download {
                 self.release.url
             ))),
             Checksum::Published { url, file } => {
-                let unavailable = |error: ureq::Error| NotFetched::Unavailable(format!("{url}: {error}"));
+                let unavailable =
+                    |error: ureq::Error| NotFetched::Unavailable(format!("{url}: {}", reason_of(&error)));
                 let mut response = agent.get(url).call().map_err(unavailable)?;
                 let text =
                     response.body_mut().with_config().limit(SUMS).read_to_string().map_err(unavailable)?;
@@ -134,7 +137,7 @@ impl Download {
     fn body(&self, agent: &ureq::Agent, file: &Path) -> Result<String, NotFetched> {
         let url = &self.release.url;
         let unavailable = |error: &dyn std::fmt::Display| NotFetched::Unavailable(format!("{url}: {error}"));
-        let response = agent.get(url).call().map_err(|error| unavailable(&error))?;
+        let response = agent.get(url).call().map_err(|error| unavailable(&reason_of(&error)))?;
         let body = response.into_body();
         self.bytes.expect(body.content_length().unwrap_or_default());
         let mut body = body.into_reader();
@@ -147,14 +150,14 @@ impl Download {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(unavailable(&"interrupted"));
             }
-            let read = body.read(&mut buffer).map_err(|error| unavailable(&error))?;
+            let read = body.read(&mut buffer).map_err(|error| unavailable(&reason::of_io(&error)))?;
             if read == 0 {
                 return Ok(hex(&hash.finalize()));
             }
             size += read as u64;
             self.bytes.set(size);
             if size > self.limit {
-                return Err(unavailable(&format!("larger than {} MiB", self.limit >> 20)));
+                return Err(unavailable(&format!("larger than {}", phrase::size(self.limit))));
             }
             hash.update(&buffer[..read]);
             target.write_all(&buffer[..read]).map_err(cannot_write)?;
@@ -169,6 +172,23 @@ impl Download {
     }
 }
 
+/// Returns why a server did not send a file.
+fn reason_of(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::StatusCode(404) => "the server has no such file (404)".to_owned(),
+        ureq::Error::StatusCode(code) => format!("the server answers {code}"),
+        ureq::Error::Io(error) => reason::of_io(error),
+        ureq::Error::HostNotFound => "the server's name is not known to the resolver".to_owned(),
+        ureq::Error::Timeout(_) => "the server did not respond in time".to_owned(),
+        ureq::Error::ConnectionFailed => "no connection to the server can be opened".to_owned(),
+        ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed => {
+            "the server sends to another address too often".to_owned()
+        }
+        ureq::Error::InvalidProxyUrl => "the proxy's URL is not valid".to_owned(),
+        other => reason::of_connection(other),
+    }
+}
+
 /// Removes an incomplete file. Ignores errors, because such a file is never used and only takes disk space.
 fn discard(file: &Path) {
     let _it_may_not_exist = std::fs::remove_file(file);
@@ -180,7 +200,7 @@ fn unpack(archive: &Path, member: &str, to: &Path, limit: u64) -> io::Result<()>
         let entry = entry?;
         if entry.path()?.to_str() == Some(member) {
             let size = io::copy(&mut entry.take(limit + 1), &mut File::create(to)?)?;
-            let too_large = || io::Error::other(format!("larger than {} MiB", limit >> 20));
+            let too_large = || io::Error::other(format!("larger than {}", phrase::size(limit)));
             return if size > limit { Err(too_large()) } else { Ok(()) };
         }
     }

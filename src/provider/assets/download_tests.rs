@@ -168,7 +168,7 @@ async fn file_larger_than_the_limit_is_not_kept() {
         fetch_up_to(1 << 20, kubectl(&base), folder.path().join("kubectl"), &TransferredBytes::default())
             .await;
     let Err(NotFetched::Unavailable(why)) = fetched else { panic!("{fetched:?}") };
-    assert!(why.contains("larger than 1 MiB"), "{why}");
+    assert!(why.contains("larger than 1.0 MiB"), "{why}");
 
     let packed = archive("etcd-v1-linux-amd64/etcd", &content);
     let sums = format!("{}  etcd-v1-linux-amd64.tar.gz\n", sum(&packed));

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::event::{Event, Phase, Progress};
 use crate::object::ObjectId;
 use crate::phrase;
+use crate::report::text::format;
 
 /// The longest time without output. A CI service may stop a job without output as hung.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
@@ -108,17 +109,18 @@ impl Heartbeat {
         self.unready.push(UnreadyObject { object, message, since, fails_at });
     }
 
-    /// Returns what the command waits for: the unready object that will fail first, else the one that changed last.
-    pub(crate) fn wait(&self, now: Timestamp) -> Option<WaitText> {
+    /// Returns the object that the command waits for: the unready one that will fail first, else the one that changed
+    /// last. Every form of the progress names this one.
+    fn awaited(&self) -> Option<&UnreadyObject> {
         let failing = self.unready.iter().filter(|it| it.fails_at.is_some()).min_by_key(|it| it.fails_at);
-        let unready = failing.or(self.unready.last())?;
-        let fails_in = unready.fails_at.map(|at| phrase::elapsed(now, at));
-        let reason = match fails_in {
-            // The countdown is the only clock.
-            Some(_) => unready.message.clone(),
-            None => unready.text(now),
-        };
-        Some(WaitText { object: unready.object.to_string(), reason, fails_in, left: self.left(now) })
+        failing.or(self.unready.last())
+    }
+
+    /// Returns what the command waits for, if it is an object.
+    pub(crate) fn wait(&self, now: Timestamp) -> Option<WaitText> {
+        let awaited = self.awaited()?;
+        let (object, left) = (awaited.object.to_string(), self.left(now));
+        Some(WaitText { object, reason: awaited.reason(now), fails_in: awaited.fails_in(now), left })
     }
 
     /// Returns the time until the command's deadline, if an event has reported one.
@@ -131,8 +133,8 @@ impl Heartbeat {
         if phrase::elapsed(self.last?, now) < MAX_SILENCE {
             return None;
         }
-        let (object, message) = match (self.unready.last(), self.steps.last()) {
-            (Some(unready), _) => (Some(unready.object.clone()), unready.text(now)),
+        let (object, message) = match (self.awaited(), self.steps.last()) {
+            (Some(awaited), _) => (Some(awaited.object.clone()), awaited.text(now)),
             (None, Some(step)) => (None, step.text(now)),
             (None, None) => return None,
         };
@@ -142,8 +144,22 @@ impl Heartbeat {
 }
 
 impl UnreadyObject {
+    fn fails_in(&self, now: Timestamp) -> Option<Duration> {
+        self.fails_at.map(|at| phrase::elapsed(now, at))
+    }
+
+    /// Returns the state, and since when; a countdown is the only clock.
+    fn reason(&self, now: Timestamp) -> String {
+        match self.fails_at {
+            Some(_) => self.message.clone(),
+            None => format!("{} {}", self.message, phrase::span(phrase::elapsed(self.since, now))),
+        }
+    }
+
+    /// Returns the reason with its countdown.
     fn text(&self, now: Timestamp) -> String {
-        format!("{} {}", self.message, phrase::span(phrase::elapsed(self.since, now)))
+        let reason = self.reason(now);
+        self.fails_in(now).map_or(reason.clone(), |left| format!("{reason}; {}", format::fails_in(left)))
     }
 }
 
@@ -161,7 +177,6 @@ impl RunningStep {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::text::format;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -195,6 +210,22 @@ mod tests {
         let text = "deployment.apps/openhands 0/1: pulling image 30 s".to_owned();
         assert_eq!(waiting(state.due(at(31))), Some((text, Some(869))));
         assert_eq!(waiting(state.due(at(32))), None, "a heartbeat counts as output");
+    }
+
+    #[test]
+    fn heartbeat_names_the_object_of_the_live_block() {
+        let mut state = Heartbeat::default();
+        let rollout = |name: &str, message: &str, fails_in: Option<u64>| Event::Rollout {
+            object: ObjectId::namespaced("apps", "Deployment", "hands", name),
+            ready: false,
+            message: message.into(),
+            fails_in: fails_in.map(Duration::from_secs),
+        };
+        state.observe(&rollout("doomed", "0/1: no node fits", Some(60)), at(0));
+        state.observe(&rollout("slow", "0/1: pulling image", None), at(1));
+        assert_eq!(state.wait(at(31)).unwrap().object, "deployment.apps/doomed");
+        let text = "deployment.apps/doomed 0/1: no node fits; fails in 29 s unless it recovers".to_owned();
+        assert_eq!(waiting(state.due(at(31))), Some((text, None)));
     }
 
     #[test]

@@ -773,7 +773,11 @@ mod tests {
             },
             Difference::new(SERVICE.id("hands", "old"), DiffOutcome::Deleted { data_loss: false }).into(),
             Difference::new(CLAIM.id("hands", "older"), DiffOutcome::Deleted { data_loss: true }).into(),
-            Difference::new(CLAIM.id("hands", "oldest"), DiffOutcome::Kept("5Gi of data".into())).into(),
+            Difference::new(
+                CLAIM.id("hands", "oldest"),
+                DiffOutcome::Kept("a volume of 5Gi with its data".into()),
+            )
+            .into(),
             reused().into(),
             Difference::new(
                 ROLE.id("hands", "oh"),

@@ -76,8 +76,7 @@ fn settings(keys: &[ConfigKey], shown: Option<&ConfigKey>) -> Vec<String> {
         let value = key.value.as_ref().map_or_else(String::new, |value| format!(" = {value}"));
         let origin = match &key.location {
             Some(location) => location.to_string(),
-            None if key.value.is_some() => "default".to_owned(),
-            None => "not set".to_owned(),
+            None => key.preset.clone().unwrap_or_else(|| "not set".to_owned()),
         };
         format!("{}{value} ({origin})", bracketed(&key.key))
     };
@@ -376,7 +375,7 @@ mod tests {
         let span = text.len() - 2..text.len() - 1;
         let source = Arc::new(SourceText { name: "config.toml".into(), text });
         let location = Some(Location { source, span });
-        ConfigKey { key: key.into(), value: Some(value.into()), location }
+        ConfigKey { key: key.into(), value: Some(value.into()), location, preset: None }
     }
 
     #[test]
@@ -398,6 +397,7 @@ mod tests {
                     key: "deploy.resources.requests.cpu".into(),
                     value: Some("\"500m\"".into()),
                     location: None,
+                    preset: Some("set by handsctl".into()),
                 },
             ],
             exhibits: Vec::new(),

@@ -13,7 +13,7 @@ use super::markdown::cell;
 use super::sanitize::one_line;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::error::Error;
+use crate::error::{Error, STATE};
 use crate::report::summary::{RunSummary, Summary};
 use crate::status::Finding;
 
@@ -201,10 +201,12 @@ pub(crate) fn error_rows(error: &Error) -> Vec<(String, String)> {
         let place = diagnostic.location.as_ref().map_or_else(String::new, |location| format!("{location}: "));
         (diagnostic.id.code().to_owned(), format!("{place}{}", diagnostic.message))
     });
+    let state = error.facts().iter().filter(|fact| fact.label == STATE);
+    let state = state.map(|fact| (fact.label.to_owned(), fact.text.clone()));
     let causes = error.causes().into_iter().map(|cause| ("caused by".to_owned(), cause));
     let others = error.others().iter().map(|other| ("also".to_owned(), other_text(other)));
     let hints = error.hints().iter().map(|hint| ("hint".to_owned(), hint.clone()));
-    diagnostics.chain(causes).chain(others).chain(hints).collect()
+    diagnostics.chain(state).chain(causes).chain(others).chain(hints).collect()
 }
 
 #[cfg(test)]

@@ -67,6 +67,8 @@ pub(crate) struct KeyObject<'a> {
     key: &'a str,
     value: Option<&'a str>,
     location: Option<Position<'a>>,
+    /// What set the value if nobody did: `default`, `profile gke`, `set by handsctl`.
+    preset: Option<&'a str>,
 }
 
 impl<'a> KeyObject<'a> {
@@ -75,6 +77,7 @@ impl<'a> KeyObject<'a> {
             key: &key.key,
             value: key.value.as_deref(),
             location: key.location.as_ref().map(Position::new),
+            preset: key.preset.as_deref(),
         }
     }
 }

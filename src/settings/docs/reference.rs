@@ -82,6 +82,8 @@ impl Default for KeyReference {
 struct SchemaKey<'a> {
     /// The schema at the key itself, beside `$ref`: its description and `x-…` keywords.
     remarks: &'a Json,
+    /// Its description in this table, where several tables have keys of one type: `x-keys` of the table.
+    own_description: Option<&'a str>,
     /// The schema of the value, after resolving `$ref`.
     value: &'a Json,
     path: Vec<String>,
@@ -171,6 +173,7 @@ impl KeyReference {
     fn root(&self) -> SchemaKey<'_> {
         SchemaKey {
             remarks: &self.0,
+            own_description: None,
             value: &self.0,
             path: Vec::new(),
             unknown: UnknownKeys::NotApplicable,
@@ -196,13 +199,14 @@ impl KeyReference {
         };
         let mut path = parent.path.clone();
         path.push(name.to_owned());
+        let own_description = parent.remarks["x-keys"][name].as_str();
         let value = self.resolve(remarks);
         let unknown = unknown(&value["x-unknown"]).unwrap_or(parent.unknown);
         let fields = match texts(&remarks["x-fields"]) {
             none if none.is_empty() => fields(&path, value, &parent.fields),
             own => own,
         };
-        Some(SchemaKey { remarks, value, path, unknown, fields })
+        Some(SchemaKey { remarks, own_description, value, path, unknown, fields })
     }
 
     /// Follows `$ref`, and ignores the `null` of an optional value.
@@ -220,7 +224,10 @@ impl KeyReference {
 
     fn describe(&self, key: &SchemaKey<'_>) -> KeyDoc {
         let keyword = |name: &str| key.remarks[name].as_str().map(str::to_owned);
-        let description = keyword("description")
+        let description = key
+            .own_description
+            .map(str::to_owned)
+            .or_else(|| keyword("description"))
             .or_else(|| key.value["description"].as_str().map(str::to_owned))
             .unwrap_or_default();
         KeyDoc {

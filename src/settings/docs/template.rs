@@ -29,6 +29,8 @@ const SHORT: &[(&str, &[&str])] = &[
     ("kubernetes", &["resource_memory_limit"]),
 ];
 
+/// The model of the short file: OpenHands' default with its provider, as people write other models.
+const FIRST_MODEL: &str = "anthropic/claude-sonnet-4-20250514";
 /// The width of a comment's text: with its `# ` a line fits into a terminal of 80 columns.
 const WIDTH: usize = 78;
 /// A text with so many letters and digits is rather a key than the name of a variable.
@@ -90,12 +92,8 @@ impl KeyReference {
     /// Returns the defaults of the values that differ from user to user.
     #[must_use]
     pub fn first_values(&self) -> FirstValues {
-        let model = self.schema_of(&["llm", "model"]).and_then(|(remarks, _)| remarks["default"].as_str());
         let variable = self.doc(&["llm", "api_key"]).and_then(|doc| doc.variable);
-        FirstValues {
-            model: model.unwrap_or_default().to_owned(),
-            key_variable: variable.unwrap_or_default(),
-        }
+        FirstValues { model: FIRST_MODEL.to_owned(), key_variable: variable.unwrap_or_default() }
     }
 
     /// Returns a file with the keys that most people set; with `profile`, the key `deploy.profile` is set.
@@ -230,6 +228,13 @@ fn comment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn first_model_is_the_default_with_its_provider() {
+        let reference = KeyReference::default();
+        let (remarks, _) = reference.schema_of(&["llm", "model"]).unwrap();
+        assert_eq!(FIRST_MODEL.split_once('/').map(|(_, model)| model), remarks["default"].as_str());
+    }
 
     #[test]
     fn comments_fit_into_80_columns() {

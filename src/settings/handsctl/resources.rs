@@ -11,8 +11,16 @@ use crate::settings::format::Quantity;
 pub struct Resources {
     /// Cpu and memory that a node must have free for the container. Default for the application: cpu 500m (250m on local
     /// clusters), memory 1Gi.
+    #[schemars(extend("x-keys" = {
+        "cpu": "Cpu that the application's container requests: a node must have it free. For example `500m`.",
+        "memory": "Memory that the application's container requests: a node must have it free. For example `1Gi`."
+    }))]
     pub requests: ResourceList,
     /// Most cpu and memory that the container can use. Default for the application: memory 4Gi, no cpu limit.
+    #[schemars(extend("x-keys" = {
+        "cpu": "Most cpu that the application's container can use: it is slowed down above. For example `2`.",
+        "memory": "Most memory that the application's container can use: it is killed above. For example `4Gi`."
+    }))]
     pub limits: ResourceList,
 }
 

@@ -86,11 +86,27 @@ pub type Quota = BTreeMap<ResourceName, Quantity>;
 #[serde(default, deny_unknown_fields)]
 pub struct LimitRange {
     /// Limits of a container in the sandboxes' namespace that sets none.
+    #[schemars(extend("x-keys" = {
+        "cpu": "Cpu limit of a container in the sandboxes' namespace that sets none. For example `2`.",
+        "memory": "Memory limit of a container in the sandboxes' namespace that sets none. For example `2Gi`."
+    }))]
     pub default: ResourceList,
     /// Requests of a container in the sandboxes' namespace that sets none.
+    #[schemars(extend("x-keys" = {
+        "cpu": "Cpu request of a container in the sandboxes' namespace that sets none. For example `250m`.",
+        "memory": "Memory request of a container in the sandboxes' namespace that sets none. For example `512Mi`."
+    }))]
     pub default_request: ResourceList,
     /// Largest limits that a container in the sandboxes' namespace may set.
+    #[schemars(extend("x-keys" = {
+        "cpu": "Largest cpu limit that a container in the sandboxes' namespace may set. For example `4`.",
+        "memory": "Largest memory limit that a container in the sandboxes' namespace may set. For example `8Gi`."
+    }))]
     pub max: ResourceList,
     /// Smallest requests that a container in the sandboxes' namespace may set.
+    #[schemars(extend("x-keys" = {
+        "cpu": "Smallest cpu request that a container in the sandboxes' namespace may set. For example `100m`.",
+        "memory": "Smallest memory request that a container in the sandboxes' namespace may set. For example `128Mi`."
+    }))]
     pub min: ResourceList,
 }

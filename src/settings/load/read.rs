@@ -10,6 +10,7 @@ use super::{check, diagnose};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
+use crate::reason;
 use crate::settings::extra_manifests::{self, ExtraObject, FileObjects};
 use crate::settings::resolved::{ResolvedSecrets, Settings};
 use crate::settings::rules::{checker, exposure};
@@ -333,7 +334,7 @@ impl Loader {
             match content {
                 Ok(bytes) => self.file(schema, &name, bytes),
                 Err(error) if optional && error.kind() == ErrorKind::NotFound => {}
-                Err(error) => self.unreadable(format!("cannot read {name}: {error}")),
+                Err(error) => self.unreadable(format!("cannot read {name}: {}", reason::of_io(&error))),
             }
         }
     }
@@ -458,7 +459,7 @@ impl Loader {
 
 /// Returns the displayed names and texts of the manifest files at a path: one file, or those of a folder.
 fn manifests(at: &Path, written: &str) -> Result<Vec<(String, String)>, String> {
-    let failed = |name: &str, error: std::io::Error| format!("cannot read {name}: {error}");
+    let failed = |name: &str, error: std::io::Error| format!("cannot read {name}: {}", reason::of_io(&error));
     if !at.is_dir() {
         let text = std::fs::read_to_string(at).map_err(|error| failed(written, error))?;
         return Ok(vec![(written.to_owned(), text)]);
@@ -533,12 +534,13 @@ fn base(layer: &SourceLayer, name: &str, directory: &Path) -> PathBuf {
 fn from_variable(environment: &[(String, String)], name: &str) -> Result<Redacted, String> {
     match environment.iter().find(|(variable, _)| variable == name) {
         Some((_, value)) => trimmed(value, &format!("the environment variable {name}")),
-        None => Err(format!("the environment variable {name} is not set")),
+        None => Err(format!("the environment variable {name} is not set: export {name}=…")),
     }
 }
 
 fn from_file(path: &Path, written: &str) -> Result<Redacted, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {written}: {error}"))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read {written}: {}", reason::of_io(&error)))?;
     trimmed(&text, written)
 }
 
@@ -547,7 +549,7 @@ fn from_standard_input() -> Result<Redacted, String> {
         return Err("standard input is a terminal: pipe the secret into the command".to_owned());
     }
     let text = std::io::read_to_string(std::io::stdin())
-        .map_err(|error| format!("cannot read standard input: {error}"))?;
+        .map_err(|error| format!("cannot read standard input: {}", reason::of_io(&error)))?;
     trimmed(&text, "standard input")
 }
 

@@ -236,7 +236,7 @@ fn check_warns_of_secrets_that_deploy_cannot_read() {
     let loaded = read_checking_secrets(&Request::default(), &environment, folder.path()).expect("settings");
     let reasons: Vec<(&str, &str)> =
         loaded.warnings.iter().map(|warning| (warning.id.code(), warning.label.as_str())).collect();
-    let not_set = ("HC0330", "the environment variable NOT_SET is not set");
+    let not_set = ("HC0330", "the environment variable NOT_SET is not set: export NOT_SET=…");
     let blank = "environment variable WITH_BLANK: character 3 is white space or a control character";
     assert_eq!(reasons.len(), 5, "{reasons:?}");
     assert_eq!(reasons[0], not_set);

@@ -25,6 +25,25 @@ fn article_matches_the_types() {
 }
 
 #[test]
+fn no_two_keys_of_handsctl_share_a_description() {
+    let reference = KeyReference::default();
+    let mut by_description = std::collections::BTreeMap::<String, String>::new();
+    for key in
+        reference.keys().into_iter().filter(|key| key.starts_with("deploy.") || key.starts_with("cluster."))
+    {
+        let doc = reference.doc(&key.split('.').collect::<Vec<_>>()).unwrap();
+        let other = by_description.insert(doc.description.clone(), key.clone());
+        assert_eq!(other, None, "and {key}: {}", doc.description);
+    }
+    let cpu = reference.doc(&["deploy", "resources", "requests", "cpu"]).unwrap();
+    assert!(
+        cpu.description.starts_with("Cpu that the application's container requests"),
+        "{}",
+        cpu.description
+    );
+}
+
+#[test]
 fn word_finds_keys_with_the_shortest_path_first() {
     let reference = KeyReference::default();
     let keys = |word: &str| reference.matching(word).into_iter().map(|doc| doc.key).collect::<Vec<_>>();

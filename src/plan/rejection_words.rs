@@ -1,0 +1,87 @@
+//! An API server's rejection that only a reader of its source understands, in words. Pure.
+
+/// A rejection in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectionWords {
+    /// The sentence.
+    pub text: String,
+    /// The key of config.toml that decides about it, if it is always the same one.
+    pub key: Option<&'static str>,
+}
+
+/// The field of a volume claim in the server's dump of a change, its name in words, and its key.
+const CLAIM_FIELDS: &[(&str, &str, &str)] = &[
+    ("StorageClassName", "storage class", "deploy.storage_class"),
+    ("VolumeName", "volume", "deploy.volume"),
+];
+
+/// Returns the words for a rejection of an object of this kind; None: the server's message says it.
+#[must_use]
+pub fn in_words(kind: &str, message: &str) -> Option<RejectionWords> {
+    let of_claim = || match message {
+        _ if message.contains("only dynamically provisioned pvc can be resized") => Some(RejectionWords {
+            text: "the volume cannot grow: its storage class does not allow it".to_owned(),
+            key: Some("deploy.storage_size"),
+        }),
+        _ if message.contains("field can not be less than") => Some(RejectionWords {
+            text: "a volume that exists cannot become smaller".to_owned(),
+            key: Some("deploy.storage_size"),
+        }),
+        _ if message.contains("spec is immutable after creation") => changed_claim_field(message),
+        _ => None,
+    };
+    let claim = if kind == "PersistentVolumeClaim" { of_claim() } else { None };
+    claim.or_else(|| Some(RejectionWords { text: without_dump(message)?, key: None }))
+}
+
+/// Returns the changed field of a claim, from the lines `- "StorageClassName": "standard",` of the dump.
+fn changed_claim_field(message: &str) -> Option<RejectionWords> {
+    let removed = message.lines().filter_map(|line| line.trim_start().strip_prefix('-'));
+    removed.into_iter().find_map(|line| {
+        let (field, value) = line.trim().strip_prefix('"')?.split_once("\": ")?;
+        let (_, noun, key) = CLAIM_FIELDS.iter().find(|(name, ..)| *name == field)?;
+        let value = value.trim_end_matches(',');
+        let is = if value.starts_with('"') { format!(": it is {value}") } else { String::new() };
+        let text = format!("the {noun} of a volume that exists cannot change{is}");
+        Some(RejectionWords { text, key: Some(key) })
+    })
+}
+
+/// Removes the dump of a change, which begins with `@@ -10,7 +10,7 @@`; None: there is none.
+fn without_dump(message: &str) -> Option<String> {
+    let at = message.find("@@ -")?;
+    Some(message[..at].trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_that_cannot_change_are_told_in_words() {
+        let said = |message: &str| {
+            let words = in_words("PersistentVolumeClaim", message)?;
+            Some((words.text, words.key))
+        };
+        let grow = "persistentvolumeclaims \"oh\" is forbidden: only dynamically provisioned pvc can be resized and the \
+                    storageclass that provisions the pvc must support resize";
+        assert_eq!(said(grow).unwrap().1, Some("deploy.storage_size"));
+        let class = "PersistentVolumeClaim \"oh\" is invalid: spec: Forbidden: spec is immutable after creation except \
+                     resources.requests\n@@ -10,7 +10,7 @@\n   \"VolumeName\": \"pvc-1\",\n- \"StorageClassName\": \
+                     \"standard\",\n+ \"StorageClassName\": \"gold\",\n";
+        let text = "the storage class of a volume that exists cannot change: it is \"standard\"";
+        assert_eq!(said(class), Some((text.to_owned(), Some("deploy.storage_class"))));
+        assert_eq!(said("exceeded quota: team"), None);
+    }
+
+    #[test]
+    fn dump_of_another_kind_is_cut() {
+        let message =
+            "Job.batch \"j\" is invalid: spec.template: field is immutable\n@@ -1,2 +1,2 @@\n- a\n+ b";
+        let words = in_words("Job", message).unwrap();
+        assert_eq!(
+            (words.text.as_str(), words.key),
+            ("Job.batch \"j\" is invalid: spec.template: field is immutable", None)
+        );
+    }
+}
