@@ -5,6 +5,8 @@
 //! 44 storage, 45 quota, policy and admission, 46 probe and network, 50 the application's responses,
 //! 60 teardown, 90 internal.
 
+mod guides;
+
 /// One entry of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CatalogueEntry {
@@ -239,9 +241,9 @@ catalogue! {
     VersionUntested "HC2071" "the API server's version is far from the tested one"
         "handsctl is tested with one minor version of Kubernetes. The API that it uses is stable, so versions near it work as well. A version that is far from it may lack a field, or reject one."
     IngressClassMissing "HC2072" "no ingress class for the installation's Ingress" key "deploy.ingress_class"
-        "An Ingress names the class of its controller, or uses the default class. If the class does not exist, the API server accepts the Ingress, and nobody serves it: the URL does not respond. `kubectl get ingressclass` lists the classes."
+        "An Ingress names the class of its controller, or uses the default class. If the class does not exist, the API server accepts the Ingress, and nobody serves it: the URL does not respond."
     IngressWithoutController "HC2073" "the ingress class has no running controller" key "deploy.ingress_class"
-        "The class exists, but no pod of its controller is ready, so nobody serves the Ingress. A controller was removed and its class was left, or its pods fail: `kubectl get pods -A` shows them."
+        "The class exists, but no pod of its controller is ready, so nobody serves the Ingress. A controller was removed and its class was left, or its pods fail."
     ClusterDnsDown "HC2074" "the cluster's DNS does not run"
         "Pods resolve names with the DNS service of the cluster. None of its pods is ready. The application starts and cannot reach its model, its database or its sandboxes."
     PoliciesNotEnforced "HC2075" "the network plugin enforces no policies" key "deploy.network_policy"
@@ -249,7 +251,7 @@ catalogue! {
     MetricsMissing "HC2076" "autoscaling has no metrics" key "deploy.autoscaling"
         "A HorizontalPodAutoscaler reads the use of cpu and memory from the metrics API, which metrics-server serves. Without it the number of pods does not change."
     NodesNotReady "HC2077" "nodes are not ready"
-        "A node that is not ready gets no pods, and its pods are replaced elsewhere after some minutes. Its kubelet does not run, does not reach the API server, or reports a fault, such as a full disk: `kubectl describe node NAME` shows its conditions."
+        "A node that is not ready gets no pods, and its pods are replaced elsewhere after some minutes. Its kubelet does not run, does not reach the API server, or reports a fault, such as a full disk."
     NoSandboxRoom "HC2078" "no room for a sandbox" key "kubernetes.resource_memory_request"
         "The scheduler places a pod on a node whose unreserved cpu and memory cover the pod's requests. No node has as much left as a sandbox requests. The application runs, and a conversation fails after it has waited 300 s for its sandbox."
     SandboxQuota "HC2079" "a quota has no room for a sandbox"
@@ -258,7 +260,7 @@ catalogue! {
         "Each sandbox has hosts of its own below [kubernetes].ingress_domain, which a browser opens. This needs a wildcard entry in the DNS, such as *.example.org, that leads to the ingress controller. Without it conversations run, and the editor and the web applications in them cannot be opened."
 
     PodUnconnected "HC2081" "a pod has no connection"
-        "`doctor` connects from the application's pod to the API server and to the application's own Service. A connection fails if a NetworkPolicy of the namespace holds it back, or if the network of the cluster does not work: `kubectl get networkpolicies -n NAMESPACE` lists the policies."
+        "`doctor` connects from the application's pod to the API server and to the application's own Service. A connection fails if a NetworkPolicy of the namespace holds it back, or if the network of the cluster does not work."
 
     // 30: apply and ownership
     NamespaceTerminating "HC3001" "the namespace is being deleted" key "deploy.namespace"
@@ -313,78 +315,78 @@ catalogue! {
         "The command has ended, but its Lease was not deleted: the API server did not respond, or the Lease kept changing. The lock expires by itself. The next command on the same computer acquires it at once."
 
     WebhookFailed "HC3080" "an admission webhook does not respond"
-        "The API server calls a webhook for each change, and this one does not respond: its service has no ready pod, or its certificate is wrong. A retry is useless until its owner has fixed it."
+        "The API server calls a webhook for each change, and this one does not respond: its service has no ready pod, or its certificate is wrong."
 
     // 40: rollout
     ProgressDeadline "HC4001" "no progress before the deployment's deadline" key "deploy.progress_deadline"
-        "The Deployment controller reports ProgressDeadlineExceeded: no new pod became available in time."
+        "No new pod became available within the time that the Deployment allows for progress, and no fault of a pod explains it."
     DeadlinePassed "HC4002" "the command timed out"
-        "--timeout limits the whole command. The error names the step that did not finish, and the request that waited for the API server. Applied objects stay, and their rollout continues."
+        "--timeout limits the whole command. The error names the step that did not finish, and the request that waited for the API server. Applied objects stay."
     NotReady "HC4003" "a container runs but does not become ready"
-        "The readiness or startup probe fails for longer than its thresholds allow. The evidence shows the probe's last result and the container's last log lines."
+        "The readiness or startup probe fails for longer than allowed. The evidence shows the probe's last result and the container's last log lines."
     OldPodStuck "HC4004" "an old pod does not terminate" rollback No
-        "The strategy Recreate waits until the old pods are deleted. One of them is held by a finalizer, or its node does not respond."
+        "The rollout waits for an old pod that is deleted and does not end, because of a finalizer or because its node does not respond."
     PodFailed "HC4005" "a pod failed"
         "A pod that should keep running has failed or was evicted."
     JobFailed "HC4006" "a job failed"
-        "The Job reached its backoff limit or its deadline."
+        "A Job of the installation has given up, after too many failures or too long a time."
     MemberMissing "HC4020" "an object of the installation does not exist" rollback No
-        "The newest revision names the object, and somebody deleted it. `handsctl deploy` creates it again."
+        "The newest revision has the object, and somebody deleted it since."
     RolloutPaused "HC4021" "the rollout is paused" rollback No
-        "The Deployment has spec.paused: its controller replaces no pod until somebody resumes the rollout."
+        "The Deployment replaces no pod until somebody resumes its rollout."
     ScaledToZero "HC4022" "the application is scaled to zero"
         "The Deployment has 0 replicas, so no pod serves. A scale through the API's scale subresource to 0 leaves no field manager, so the name of its caller may be unknown. `handsctl deploy` stops at such a field (HC3007), unless --force-conflicts or a rule of [deploy.ownership] decides about it."
     ChangedByOthers "HC4023" "another manager changed a field of the installation"
-        "The field has another value than the newest revision, and the API server records who set it. `handsctl diff` shows every difference. `handsctl deploy --force-conflicts` takes the fields back; [deploy.ownership] leaves them to the other manager."
+        "A field of an object has another value than in the newest revision, and the API server recorded who set it."
     PodChangedByOthers "HC4027" "another manager added to the pods of the installation"
-        "The live workload, or one of its pods, has a container or a field that the newest revision does not have: a sidecar, an init container, an ephemeral container of `kubectl debug`, a volume, hostPID. A container in the application's pod reads its traffic and can read its environment, and so its keys. `handsctl deploy` keeps fields of others that its manifest lacks; the command of the finding removes them."
+        "The live workload, or one of its pods, has a container or a field that the newest revision does not have: a sidecar, an init container, an ephemeral container, a volume, hostPID. A container in the application's pod reads its traffic and can read its environment, and so its keys."
     VariablesChangedByOthers "HC4028" "another manager set variables of a container"
-        "A container of the installation has a variable that the newest revision does not have or has otherwise, for example after `kubectl set env`. OpenHands prefers a variable to its config.toml, so the value of others wins over that of the configuration. A value that is written in the Deployment is readable for everyone who may read Deployments; put a key into config.toml as { env = \"NAME\" } instead. handsctl does not print the value; the command of the finding restores the planned variables."
+        "A container has a variable that the newest revision does not have or has otherwise. A value that is written in the Deployment is readable for everyone who may read Deployments."
     NotWatched "HC4024" "an object is applied, not watched" key "deploy.extra_manifests"
-        "handsctl follows Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, Pods and volume claims until they are ready. It cannot tell whether an object of another controller's kind works, so it only applies it."
+        "handsctl follows Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, Pods and volume claims until they are ready. An object of another kind is only applied."
     StillTerminating "HC4025" "a removed object still terminates"
-        "The object is no longer in the installation and is being deleted. Its pods still stop, or a finalizer holds it. The deploy does not fail because of it."
+        "An object that was removed from the installation still exists. The deploy does not fail because of it."
     EvidenceMissing "HC4090" "evidence cannot be read"
-        "A request for Events, pods or ReplicaSets failed, which only explain why the installation does not become ready. The verdict is the same; a failure is explained with less evidence."
+        "What would explain a fault could not be read. The verdict is the same, and a failure is explained with less evidence."
     ManagedByOthers "HC4026" "the installation was not applied by handsctl"
-        "The objects have the installation's labels, but another tool applied them: a GitOps controller, kubectl, or a restore from a backup. `handsctl deploy --adopt` makes them members of the installation."
+        "Another tool applied the objects of the installation: a GitOps controller, kubectl, Helm, or a restore from a backup."
 
     ConversationStuck "HC4030" "a conversation cannot start again"
-        "The pod of its sandbox has ended: its node was stopped, or it failed. Its restart policy is Never. The application finds the pod by its name and waits 300 s for it, in vain. Or a drain deleted the pod, and the application fails to create the Services that are left. `handsctl up` and `handsctl cluster up` delete the ended pods of a local cluster, with their Services and Ingress. The claims with the files are kept; the conversation gets a new pod when it is opened."
+        "The pod of its sandbox has failed, or was on a node that was stopped or drained. What is left of it blocks the conversation."
 
     Deleted "HC4007" "an object was deleted or is being deleted" rollback No
-        "A user or another tool deleted an object of the installation. In a rollout, handsctl waited for it."
+        "A user or another tool deleted an object of the installation."
 
     NothingDeployed "HC4008" "nothing is deployed"
-        "There is no installation of this name in this namespace. -n and --name select another installation; `handsctl deploy` creates it."
+        "There is no installation of this name in this namespace. -n and --name select another one; `handsctl deploy` creates it."
 
     // 41: image
     ImageInvalidName "HC4101" "the image's name is not valid" key "deploy.image"
-        "The kubelet cannot parse the image reference."
+        "The name of a container's image is malformed."
     ImageNeverPull "HC4102" "the image is not on the node and must not be pulled" key "deploy.image_pull_policy"
-        "imagePullPolicy is Never and the node does not have the image."
+        "The pull policy of the container is Never, and its node does not have the image."
     ImageNotFound "HC4103" "the image does not exist" key "deploy.image"
-        "The registry reports that it has no such image or tag."
+        "The registry has no image of that name, tag and platform."
     ImageForbidden "HC4104" "the registry denies access to the image" key "deploy.image_pull_secrets"
-        "The registry responds with 401 or 403: the repository is private, or it does not exist and the registry does not reveal that."
+        "The registry responds with 401 or 403: the repository is private, or its name is wrong."
     ImageUnavailable "HC4105" "the image cannot be pulled" key "deploy.tolerate.image_pull"
         "The registry is unreachable or responds with an error, for longer than [deploy.tolerate].image_pull."
     NotPrepulled "HC4106" "the image was not pulled before the old pod stops" key "deploy.prepull"
-        "A short-lived pod pulls a changed image while the old pod is still serving. The cluster rejected that pod, or it fits on no node. The rollout pulls the image itself, and the application is down meanwhile."
+        "handsctl pulls a changed image while the old pod is still serving, and this was not possible. The rollout pulls the image itself."
     ImageReplaced "HC4107" "the pod runs an earlier build of its image" key "deploy.image"
-        "An image was rebuilt under the same name and loaded onto the node. A running pod keeps the image that it was started with, and a deploy changes nothing, because the name is the same. `handsctl restart` replaces the pod; `handsctl up` does so by itself."
+        "An image was rebuilt under the same name and loaded onto the node. A running pod keeps the image that it was started with, and a deploy changes nothing, because the name is the same. `handsctl up` replaces the pod by itself."
 
     // 42: crash
     CrashLoop "HC4201" "the container crashes in a loop" key "deploy.tolerate.crash_restarts"
-        "The container crashed and was restarted as often as [deploy.tolerate].crash_restarts allows. The evidence shows its last log lines."
+        "The container ends again and again, shortly after each start. The evidence shows its last log lines."
     OutOfMemory "HC4202" "the container needs more memory than its limit" key "deploy.resources"
-        "The kernel killed the container twice because it exceeded its memory limit (exit code 137). Raise [deploy.resources].limits.memory."
+        "The kernel killed the container because it exceeded its memory limit."
     MissingReference "HC4203" "a Secret, ConfigMap or key that the container needs does not exist"
-        "The kubelet cannot create the container until it exists."
+        "Nothing starts the container before somebody creates what is missing."
     MountFailed "HC4204" "a volume cannot be mounted"
-        "The kubelet cannot set up a volume of the pod. The evidence has the reason."
+        "A container of the pod starts only with all of its volumes, and one of them is not available on its node."
     ContainerCannotStart "HC4205" "the container cannot be started"
-        "The container runtime cannot start the process: the command does not exist in the image, or the image was built for another architecture."
+        "Usually the command does not exist in the image, or the image was built for another architecture."
 
     // 43: scheduling
     Unschedulable "HC4301" "the pod fits on no node" key "deploy.tolerate.unschedulable"
@@ -392,36 +394,36 @@ catalogue! {
 
     // 44: storage
     NoStorageClass "HC4401" "the claim has no storage class" key "deploy.storage_class" rollback UnlessSameClaims
-        "The claim names no StorageClass and the cluster has no default one."
+        "The claim names no StorageClass, and the cluster has no default one."
     StorageClassMissing "HC4402" "the storage class does not exist" key "deploy.storage_class" rollback UnlessSameClaims
-        "The claim names a StorageClass that the cluster does not have."
+        "[deploy].storage_class, or the claim of an extra manifest, names a StorageClass that the cluster does not have."
     ProvisioningFailed "HC4403" "the volume cannot be provisioned" key "deploy.storage_class" rollback UnlessSameClaims
-        "The provisioner reports an error, which the evidence has."
+        "The storage class exists, and its provisioner reports an error for this claim."
     ClaimLost "HC4404" "the claim lost its volume" rollback UnlessSameClaims
-        "The PersistentVolume of the claim was deleted."
+        "Somebody deleted the PersistentVolume of the claim, with or without the data."
 
     VolumeNotShared "HC4420" "more pods than the volume allows"
-        "The pods mount a claim whose volume only one node, or one pod, can use at a time (ReadWriteOnce, ReadWriteOncePod). Further pods wait for it, or write to the same files."
+        "The pods mount a claim whose volume only one node, or one pod, can use at a time."
 
     // 45: quota, policy, admission
     QuotaExceeded "HC4501" "a quota rejects the pods" key "deploy.resources"
-        "A ResourceQuota of the namespace is used up. The pods are created as soon as the quota is raised."
+        "A ResourceQuota of the namespace is used up, or requires what the pods do not say."
     QuotaRejected "HC4502" "a quota rejects an object" key "deploy.resources"
-        "A ResourceQuota of the namespace rejects one of the installation's own objects."
+        "The namespace has a ResourceQuota without room for an object of the installation."
     PodsRejected "HC4503" "the pods are rejected"
-        "Admission rejects the pods of the workload: Pod Security, a webhook, a policy, or a missing ServiceAccount or PriorityClass. The message is the server's own."
+        "Admission rejects the pods of the workload: Pod Security, a webhook, a policy, a limit range, or a missing ServiceAccount or PriorityClass."
 
     // 46: probe and network
     ProbeFailed "HC4601" "the application does not respond"
-        "The pod is ready, but /alive did not respond through the API server."
+        "The pod is ready, but the application did not respond through the API server."
     UrlUnreachable "HC4602" "the application's URL is unreachable" key "deploy.host" rollback No
-        "The application responds inside the cluster, but its URL is unreachable from this computer: the ingress controller, DNS, a VPN or a load balancer is missing. `handsctl open` forwards to it without them."
+        "The application responds inside the cluster, but its URL is unreachable from this computer: the ingress controller, DNS, a VPN or a load balancer is missing."
     ServiceLeadsNowhere "HC4604" "the Service does not lead to its pods" rollback No
-        "Nobody reaches the application by this Service, although its pods may run: its selector matches none of them, it has another port or target port than the newest revision, it is of type ExternalName, or none of its EndpointSlices has a ready endpoint. The message names the fault, and the finding has the command that restores the planned fields. If no field differs, the controller of EndpointSlices does not work, or somebody changed them."
+        "Nobody reaches the application by this Service, although its pods may run."
     RouteLeadsElsewhere "HC4605" "the Ingress or Route leads elsewhere" rollback No
-        "The URL does not lead to the application: a rule of the Ingress is missing, or names another Service or a port that the Service does not have; or the Ingress has another class, so that another controller serves it. The finding has the command that restores the planned fields."
+        "The URL does not lead to the application: a rule is missing or leads elsewhere, or another controller serves the Ingress."
     NameNotResolved "HC4603" "the host does not resolve to this computer" key "deploy.host"
-        "The local cluster serves [deploy].host, and a browser must be able to resolve it: add a line to /etc/hosts, or use a host that ends in .localhost."
+        "The local cluster serves [deploy].host, and a browser must be able to resolve it: a line in /etc/hosts is missing."
 
     // 50: the application's answers
     SettingsNotSaved "HC5001" "the application's settings were not saved" key "deploy.seed_settings"

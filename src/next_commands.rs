@@ -20,6 +20,7 @@ const CLUSTER_UP: NextCommand = ("handsctl cluster up", "creates or starts the l
 const PODS: NextCommand =
     ("kubectl describe pods -n NAMESPACE", "shows the pods with the Events of the cluster");
 const LOGS: NextCommand = ("handsctl logs --previous", "prints what the container wrote before it ended");
+const DOCTOR: NextCommand = ("handsctl doctor", "checks it again, and shows what else is missing");
 const VERBOSE: NextCommand = ("handsctl COMMAND -v", "also prints what the system or a library reported");
 const HELP: NextCommand = ("handsctl COMMAND --help", "lists the flags of a command with examples");
 
@@ -32,6 +33,7 @@ pub(crate) fn for_id(id: Id) -> Vec<NextCommand> {
     match id.code().as_bytes().get(2..4) {
         Some(b"01" | b"02" | b"03") => vec![CHECK],
         Some(b"10") => vec![VERSION, ("kubectl config get-contexts", "lists the clusters of the kubeconfig")],
+        Some(b"20") if matches!(id.code().as_bytes().get(4), Some(b'7' | b'8')) => vec![DOCTOR],
         Some(b"20") => vec![CLUSTER_STATUS],
         Some(b"30") => vec![DIFF, STATUS],
         Some(b"40") => vec![STATUS, PODS],

@@ -22,6 +22,7 @@ mod binary {
     mod config;
     pub(crate) mod documented;
     mod engines;
+    mod guides;
     mod hidden;
     pub(crate) mod pipelines;
     mod provider;

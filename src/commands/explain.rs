@@ -10,9 +10,14 @@ use crate::flags::number;
 use crate::next_commands;
 use crate::report::Streams;
 
+/// Columns of the texts, as in the guides.
+const COLUMNS: usize = 80;
+
 /// Explain an id (HC4103) or an exit code
 ///
-/// Prints its meaning, the config key that it belongs to, and the commands to type next. Without an argument: list all ids and exit codes.
+/// Prints its meaning, the config key that it belongs to, and the commands to type next. For what can go wrong in a cluster, also:
+/// what the cluster says, how to find out more, how to fix it, and what handsctl does. Without an argument: list all ids and
+/// exit codes.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl explain HC4103\n  handsctl explain exit-code 9\n  handsctl explain"
@@ -68,7 +73,26 @@ fn id(typed: &str) -> Result<String, Error> {
     let entry = id.entry();
     let key = entry.key.map_or_else(String::new, |key| format!("config key: {key}\n"));
     let next = next_commands::describe(&next_commands::for_id(id));
-    Ok(format!("{}: {}\n\n{}\n\n{key}{next}", entry.code, entry.title, entry.explanation))
+    let explanation = wrapped(entry.explanation);
+    let guide = id.guide().map_or_else(String::new, |guide| format!("{}\n", without_marks(guide)));
+    Ok(format!("{}: {}\n\n{explanation}\n\n{guide}{key}{next}", entry.code, entry.title))
+}
+
+/// Wraps a paragraph as wide as the guides are. A command between backquotes stays on one line, so that it can be copied.
+fn wrapped(text: &str) -> String {
+    const KEPT_SPACE: &str = "\u{a0}";
+    let spans = text.split('`').enumerate();
+    let kept = spans.map(|(index, span)| match index % 2 {
+        0 => span.to_owned(),
+        _ => span.replace(' ', KEPT_SPACE),
+    });
+    let options = textwrap::Options::new(COLUMNS).word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(&kept.collect::<Vec<_>>().join("`"), options).replace(KEPT_SPACE, " ")
+}
+
+/// Returns the guide as a terminal shows it: headings without their marks.
+fn without_marks(guide: &str) -> String {
+    guide.lines().flat_map(|line| [line.strip_prefix("## ").unwrap_or(line), "\n"]).collect()
 }
 
 fn exit_code(number: u8) -> Result<String, Error> {
@@ -88,4 +112,27 @@ fn exit_code(number: u8) -> Result<String, Error> {
 fn exit_codes() -> String {
     let rest = Kind::ALL.iter().map(|kind| format!("{:>3}  {}\n", kind.exit_code(), kind.meaning()));
     std::iter::once("  0  done, or healthy\n".to_owned()).chain(rest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::golden;
+
+    #[test]
+    fn id_is_explained_with_its_guide() {
+        let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/explain/HC4103.txt");
+        golden::assert_matches(&expected, &id("HC4103").unwrap());
+    }
+
+    #[test]
+    fn commands_stay_on_one_line() {
+        let command = "`handsctl cluster up --recreate`";
+        let text = format!("{} {command} {}", "word ".repeat(13).trim(), "word ".repeat(13).trim());
+        let wrapped = wrapped(&text);
+        assert!(wrapped.lines().count() > 1 && wrapped.contains(command), "{wrapped}");
+        assert_eq!(wrapped.replace('\n', " "), text);
+    }
 }

@@ -340,7 +340,11 @@ fn every_id_and_exit_code_is_explained() {
         let entry = id.entry();
         let text = run_in_home(home.path(), &["explain", entry.code]).exits(0).stdout;
         assert!(text.starts_with(&format!("{}: {}\n\n", entry.code, entry.title)), "{text}");
-        assert!(text.contains(entry.explanation) && text.contains("\nnext: "), "{text}");
+        assert!(text.replace('\n', " ").contains(entry.explanation), "{text}");
+        let headings =
+            id.guide().into_iter().flat_map(str::lines).filter_map(|line| line.strip_prefix("## "));
+        headings.for_each(|heading| assert!(text.contains(&format!("\n{heading}\n")), "{text}"));
+        assert!(text.contains("\nnext: "), "{text}");
     }
     let list = run_in_home(home.path(), &["explain", "exit-code"]).exits(0).stdout;
     for code in Kind::ALL.iter().map(|kind| kind.exit_code()).chain([0]) {

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use handsctl::catalogue::Id;
 use tempfile::TempDir;
 
 use crate::bed::in_home;
@@ -73,12 +74,24 @@ pub(crate) fn examples() -> Vec<Line> {
     lines
 }
 
-/// The commands between backquotes in a document. `COMMAND` stands for any command, `…` for any words.
-fn inline_commands(document: &str) -> Vec<Line> {
-    let text = fs::read_to_string(root().join(document)).unwrap().replace('\n', " ");
+/// The commands between backquotes in a text. `COMMAND` stands for any command, `…` for any words.
+fn inline_commands(origin: &str, text: &str) -> Vec<Line> {
+    let text = text.replace('\n', " ");
     let spans = text.split('`').skip(1).step_by(2).filter(|span| span.starts_with("handsctl "));
     let complete = spans.filter(|span| !span.contains('…'));
-    complete.map(|span| Line::new(document, &span.replace("COMMAND", "deploy"))).collect()
+    complete.map(|span| Line::new(origin, &span.replace("COMMAND", "deploy"))).collect()
+}
+
+/// The commands of what `explain` prints: between backquotes, and on indented lines of their own.
+fn explained_commands() -> Vec<Line> {
+    let of_id = |id: &Id| {
+        let (code, guide) = (id.code(), id.guide().unwrap_or_default());
+        let lines = guide.lines().filter_map(|line| line.strip_prefix("    "));
+        let lines = lines.filter(|line| line.starts_with("handsctl ")).map(|line| Line::new(code, line));
+        let inline = [id.entry().explanation, guide].map(|text| inline_commands(code, text));
+        lines.chain(inline.into_iter().flatten()).collect::<Vec<_>>()
+    };
+    Id::ALL.iter().flat_map(of_id).collect()
 }
 
 /// The arguments in the head of a file for a pipeline.
@@ -150,7 +163,9 @@ fn documented_command_lines_are_accepted() {
     let mut lines = examples();
     assert!(lines.len() > 60, "{lines:?}");
     lines.extend(documents.iter().flat_map(|document| shell_blocks(document)));
-    let inline: Vec<Line> = documents.iter().flat_map(|document| inline_commands(document)).collect();
+    let text = |document: &str| fs::read_to_string(root().join(document)).unwrap();
+    let inline = documents.iter().flat_map(|document| inline_commands(document, &text(document)));
+    let inline: Vec<Line> = inline.collect();
     assert!(inline.len() > 15, "{inline:?}");
     lines.extend(inline);
     let arguments: Vec<Line> =
@@ -160,6 +175,9 @@ fn documented_command_lines_are_accepted() {
     let screens = screens("docs/screens/README.md");
     assert!(screens.len() > 8, "{screens:?}");
     lines.extend(screens);
+    let explained = explained_commands();
+    assert!(explained.len() > 100, "{explained:?}");
+    lines.extend(explained);
     let mut rejected = Vec::new();
     let mut accepted = 0;
     for line in &lines {
@@ -171,7 +189,7 @@ fn documented_command_lines_are_accepted() {
         }
     }
     assert!(rejected.is_empty(), "{}", rejected.join("\n"));
-    assert!(accepted > 120, "{accepted}");
+    assert!(accepted > 220, "{accepted}");
 }
 
 #[test]
