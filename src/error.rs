@@ -473,13 +473,11 @@ impl Error {
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Source>) -> Self {
         let source = source.into();
-        match reason::in_words(&*source) {
-            Some(words) => self.caused_by_in_words(words, source),
-            None => {
-                self.0.source = Some(source);
-                self
-            }
+        if let Some(words) = reason::in_words(&*source) {
+            return self.caused_by_in_words(words, source);
         }
+        self.0.source = Some(source);
+        self
     }
 
     /// Sets the cause in words. What the library reported is kept for `-v`.

@@ -106,7 +106,7 @@ fn specific(id: Id) -> Vec<NextCommand> {
         }
         Id::NothingDeployed | Id::MemberMissing => vec![DEPLOY],
         Id::DeadlinePassed => vec![STATUS, ("handsctl deploy --timeout 30m", "waits longer")],
-        Id::ConversationStuck => vec![STATUS, RESTART],
+        Id::ConversationStuck | Id::PodsRejected => vec![STATUS, RESTART],
         Id::ImageInvalidName
         | Id::ImageNeverPull
         | Id::ImageNotFound
@@ -134,7 +134,6 @@ fn specific(id: Id) -> Vec<NextCommand> {
         Id::QuotaExceeded | Id::QuotaRejected => {
             vec![("kubectl describe quota -n NAMESPACE", "shows what is used and what is left")]
         }
-        Id::PodsRejected => vec![STATUS, RESTART],
         Id::Usage => vec![HELP],
         Id::Interrupted => {
             vec![("handsctl COMMAND", "the same command again continues where it ended"), STATUS]

@@ -71,11 +71,11 @@ fn id(typed: &str) -> Result<String, Error> {
             .hint("ids are printed in brackets: error[HC4103]; handsctl explain lists all"));
     };
     let entry = id.entry();
-    let key = entry.key.map_or_else(String::new, |key| format!("config key: {key}\n"));
+    let key = entry.key.map_or_else(String::new, |key| format!("config key: {key}\n\n"));
     let next = next_commands::describe(&next_commands::for_id(id));
     let explanation = wrapped(entry.explanation);
     let guide = id.guide().map_or_else(String::new, |guide| format!("{}\n", without_marks(guide)));
-    Ok(format!("{}: {}\n\n{explanation}\n\n{guide}{key}{next}", entry.code, entry.title))
+    Ok(format!("{}: {}\n\n{explanation}\n\n{key}{guide}{next}", entry.code, entry.title))
 }
 
 /// Wraps a paragraph as wide as the guides are. A command between backquotes stays on one line, so that it can be copied.

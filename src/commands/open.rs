@@ -295,19 +295,16 @@ async fn report_pod(
     let mut previous: Option<String> = None;
     loop {
         let ready = pod.borrow_and_update().clone();
-        match &ready {
-            Some(name) => {
-                events.send(state(name, true, "connections are forwarded to it")).await;
-                streams.err(&format!("forwarding to pod/{name}; Ctrl-C stops it\n"));
-            }
-            None => {
-                let event = match &previous {
-                    Some(name) => state(name, false, waiting),
-                    None => Event::Waiting { object: None, message: waiting.to_owned(), left: None },
-                };
-                events.send(event).await;
-                streams.err(&format!("{waiting}; {hint}\n"));
-            }
+        if let Some(name) = &ready {
+            events.send(state(name, true, "connections are forwarded to it")).await;
+            streams.err(&format!("forwarding to pod/{name}; Ctrl-C stops it\n"));
+        } else {
+            let event = match &previous {
+                Some(name) => state(name, false, waiting),
+                None => Event::Waiting { object: None, message: waiting.to_owned(), left: None },
+            };
+            events.send(event).await;
+            streams.err(&format!("{waiting}; {hint}\n"));
         }
         previous = ready;
         if pod.changed().await.is_err() {
