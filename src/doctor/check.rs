@@ -98,6 +98,19 @@ impl Check {
         Self { category, name, outcome: Outcome::Warning(error) }
     }
 
+    /// Returns the check with the commands in its texts changed.
+    #[must_use]
+    pub(crate) fn map_commands(self, change: impl Fn(&str) -> String) -> Self {
+        let outcome = match self.outcome {
+            Outcome::Passed(text) => Outcome::Passed(change(&text)),
+            Outcome::Noted(text) => Outcome::Noted(change(&text)),
+            Outcome::Unknown(reason) => Outcome::Unknown(reason),
+            Outcome::Warning(error) => Outcome::Warning(error.map_hints(change)),
+            Outcome::Failed(error) => Outcome::Failed(error.map_hints(change)),
+        };
+        Self { outcome, ..self }
+    }
+
     /// Whether the check found that the cluster's DNS does not run.
     pub(super) fn is_dns_down(&self) -> bool {
         matches!(&self.outcome, Outcome::Failed(error) if error.id() == Id::ClusterDnsDown)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use kube::api::ListParams;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::check::{Category, Check, Listed};
 use super::storage::PlannedClaim;
@@ -33,10 +33,12 @@ use crate::session::cluster_session::Session;
 use crate::session::desired_cluster::{desired_cluster, expected_load};
 use crate::settings::Settings;
 use crate::settings::format::DnsName;
-use crate::settings::handsctl::Provider;
+use crate::settings::handsctl::{Profile, Provider};
 
 /// The limit of each category.
 const LIMIT: Duration = Duration::from_secs(10);
+/// The limit of a name's resolution.
+const RESOLUTION: Duration = Duration::from_secs(3);
 /// The most nodes, and the most pods, that are read.
 const MAX_OBJECTS: u32 = 1000;
 /// The label of an `EndpointSlice` that names its Service.
@@ -80,8 +82,10 @@ pub(crate) async fn cluster(session: &Session) -> Vec<Check> {
     };
     let all = ListParams::default().limit(MAX_OBJECTS);
     let running = all.clone().fields("status.phase!=Succeeded,status.phase!=Failed");
-    let (nodes, pods) =
-        tokio::join!(reading::list(api, NODE, None, &all), reading::list(api, POD, None, &running));
+    let (nodes, pods) = tokio::join!(
+        limited(LIMIT, reading::list(api, NODE, None, &all)),
+        limited(LIMIT, reading::list(api, POD, None, &running))
+    );
     let subject = Subject { session, api, settings, plan: &plan, nodes: &nodes, pods: &pods };
     let (rights, metrics, storage, network, webhooks, connections, nodes, sandboxes) = tokio::join!(
         within(Category::Rights, "rules", subject.rights()),
@@ -104,6 +108,12 @@ pub(crate) async fn cluster(session: &Session) -> Vec<Check> {
         checks.extend(more);
     }
     checks
+}
+
+/// Ends a reading that takes too long.
+async fn limited<T>(limit: Duration, reading: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let silent = |_elapsed| Err(format!("no answer within {} s", limit.as_secs()));
+    tokio::time::timeout(limit, reading).await.unwrap_or_else(silent)
 }
 
 /// Ends a category that takes too long.
@@ -165,7 +175,10 @@ impl Subject<'_> {
         for member in self.members(CLAIM) {
             let live = reading::get(self.api, CLAIM, member.id.namespace.as_deref(), &member.id.name).await;
             let name = member.id.to_string();
-            let existing = live.unwrap_or_default().and_then(|live| storage::existing(&name, Some(&live)));
+            let existing = match live {
+                Err(reason) => Some(Check::unknown(Category::Storage, "volume", reason)),
+                Ok(live) => storage::existing(&name, live.as_ref()),
+            };
             let class = member.manifest["spec"]["storageClassName"].as_str();
             let key = "deploy.storage_class";
             let claim = PlannedClaim { category: Category::Storage, name: &name, class, key };
@@ -280,8 +293,11 @@ impl Subject<'_> {
         if let Some(unknown) = webhooks::unreadable(&[&validating, &mutating]) {
             return vec![unknown];
         }
-        // A namespace that does not exist yet has the labels that a deploy gives it.
-        let namespace = namespace.unwrap_or_default().unwrap_or_default();
+        let namespace = match namespace {
+            Err(reason) => return vec![Check::unknown(Category::Network, "webhooks", reason)],
+            Ok(Some(namespace)) => namespace,
+            Ok(None) => self.planned_namespace(),
+        };
         let kinds: Vec<KindInfo> = self.plan.members.iter().map(|member| member.kind).collect();
         let mut called = webhooks::called(
             &mutating.unwrap_or_default(),
@@ -303,6 +319,13 @@ impl Subject<'_> {
         webhooks::served(&called, &servers)
     }
 
+    /// Returns the namespace that a deploy creates, with the label that the API server adds.
+    fn planned_namespace(&self) -> Value {
+        let mut labels = labels::namespace_labels(self.settings.openhands.kubernetes.privileged);
+        labels["kubernetes.io/metadata.name"] = json!(self.namespace());
+        json!({ "metadata": { "name": self.namespace(), "labels": labels } })
+    }
+
     async fn ready_endpoints(&self, (namespace, service): &ServiceName) -> Result<usize, String> {
         let of_service = ListParams::default().labels(&format!("{SERVICE_NAME}={service}"));
         let slices = reading::list(self.api, ENDPOINT_SLICE, Some(namespace), &of_service).await?;
@@ -314,9 +337,13 @@ impl Subject<'_> {
         if self.is_simulation() {
             return (String::new(), Err("simulated nodes run no container".to_owned()));
         }
+        if self.settings.deploy.profile == Profile::Dev {
+            return (String::new(), Err("profile dev runs the application on this computer".to_owned()));
+        }
         let selector = labels::instance_selector(self.settings.deploy.name.as_str());
         let selector = ListParams::default().labels(&selector);
-        let pods = match reading::list(self.api, POD, Some(self.namespace()), &selector).await {
+        let listed = reading::list(self.api, POD, Some(self.namespace()), &selector);
+        let pods = match limited(LIMIT, listed).await {
             Ok(pods) => pods,
             Err(reason) => return (String::new(), Err(reason)),
         };
@@ -350,7 +377,11 @@ impl Subject<'_> {
     }
 
     async fn sandboxes(&self) -> Vec<Check> {
-        let runtime = self.settings.runtime_namespace();
+        let runtime = match self.settings.deploy.profile {
+            // mirrord's agent runs beside the pod.
+            Profile::Dev => self.namespace(),
+            _ => self.settings.runtime_namespace(),
+        };
         let all = ListParams::default();
         let (namespace, quotas, domain) = tokio::join!(
             reading::get(self.api, NAMESPACE, None, runtime),
@@ -388,9 +419,14 @@ impl Subject<'_> {
         if host.ends_with(".localhost") {
             return Check::passed(category, name, format!("*.{domain} is this computer"));
         }
-        let resolved = tokio::net::lookup_host((host.as_str(), 80)).await;
-        let Err(error) = resolved else {
-            return Check::passed(category, name, format!("*.{domain} resolves"));
+        let resolution = tokio::net::lookup_host((host.as_str(), 80));
+        let error = match tokio::time::timeout(RESOLUTION, resolution).await {
+            Err(_elapsed) => {
+                let reason = format!("no answer about {host} within {} s", RESOLUTION.as_secs());
+                return Check::unknown(category, name, reason);
+            }
+            Ok(Ok(_addresses)) => return Check::passed(category, name, format!("*.{domain} resolves")),
+            Ok(Err(error)) => error,
         };
         let message = format!(
             "*.{domain} does not resolve from this computer: the editor of a conversation cannot be opened"

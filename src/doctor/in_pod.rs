@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::AttachParams;
+use kube::client::UpgradeConnectionError;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -13,21 +15,28 @@ use crate::cluster::client::api::Api;
 const CONTAINER: &str = "openhands";
 /// The most that the program prints.
 const MAX_OUTPUT: u64 = 16 * 1024;
-/// The limit of each connection, and of the name's resolution, is in the program; this one ends a pod that hangs.
+/// The limit of each step is in the program; this one ends a pod that hangs.
 const LIMIT: Duration = Duration::from_secs(8);
 
 /// Prints the result of each step as JSON. The images of every supported release have Python.
 const PROGRAM: &str = r#"
-import json, socket, sys, time
+import json, socket, sys, threading, time
 def step(action):
-    began = time.monotonic()
-    try:
-        action()
-    except OSError as error:
-        return {"error": str(error)}
-    return {"milliseconds": round((time.monotonic() - began) * 1000)}
+    result = {}
+    def run():
+        began = time.monotonic()
+        try:
+            action()
+            result["milliseconds"] = round((time.monotonic() - began) * 1000)
+        except OSError as error:
+            result["error"] = str(error)
+    # The resolution of a name has no limit of its own.
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(2)
+    return dict(result) or {"error": "no answer within 2 s"}
 def connect(host, port):
-    socket.create_connection((host, port), 3).close()
+    socket.create_connection((host, port), 2).close()
 server, service = "kubernetes.default.svc", sys.argv[1]
 print(json.dumps({
     "resolve": step(lambda: socket.getaddrinfo(server, 443)),
@@ -66,12 +75,12 @@ async fn run(api: &Api, namespace: &str, pod: &str, (service, port): (&str, u16)
 }
 
 fn refusal(error: &kube::Error, namespace: &str) -> String {
-    // An upgrade to a WebSocket that the server denies is an error of its own in kube.
-    let text = error.to_string();
-    if text.contains("403") || text.contains("Forbidden") {
-        return format!("no right to create pods/exec in namespace {namespace}");
+    match error {
+        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(StatusCode::FORBIDDEN)) => {
+            format!("no right to create pods/exec in namespace {namespace}")
+        }
+        error => format!("cannot run a command in the pod: {error}"),
     }
-    format!("cannot run a command in the pod: {text}")
 }
 
 async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {

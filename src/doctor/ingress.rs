@@ -10,18 +10,17 @@ use crate::settings::Settings;
 /// The annotation of the default class (<https://kubernetes.io/docs/concepts/services-networking/ingress/#default-ingress-class>).
 const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
 
-/// Controllers by the name in their `IngressClass`, with a part of their image's name. Of each project's own manifests.
-const CONTROLLERS: &[(&str, &str)] = &[
-    ("traefik.io/ingress-controller", "traefik"),
-    ("k8s.io/ingress-nginx", "ingress-nginx/controller"),
-    ("nginx.org/ingress-controller", "nginx-ingress"),
-    ("haproxy.org/ingress-controller", "haproxytech/kubernetes-ingress"),
-    ("haproxy-ingress.github.io/controller", "haproxy-ingress"),
-    ("projectcontour.io/ingress-controller", "contour"),
-    ("ingress-controllers.konghq.com/kong", "kong"),
-    ("ingress.k8s.aws/alb", "aws-load-balancer-controller"),
-    ("cilium.io/ingress-controller", "cilium"),
-    ("caddy.community/ingress-controller", "caddy"),
+/// Controllers by the name in their `IngressClass`, with the ends of their images' names. Of each project's own manifests.
+const CONTROLLERS: &[(&str, &[&str])] = &[
+    ("traefik.io/ingress-controller", &["traefik", "mirrored-library-traefik"]),
+    ("k8s.io/ingress-nginx", &["ingress-nginx/controller", "nginx-ingress-controller"]),
+    ("nginx.org/ingress-controller", &["nginx-ingress", "nginx-plus-ingress"]),
+    ("haproxy.org/ingress-controller", &["haproxytech/kubernetes-ingress"]),
+    ("haproxy-ingress.github.io/controller", &["haproxy-ingress"]),
+    ("projectcontour.io/ingress-controller", &["contour"]),
+    ("ingress-controllers.konghq.com/kong", &["kubernetes-ingress-controller"]),
+    ("ingress.k8s.aws/alb", &["aws-load-balancer-controller"]),
+    ("caddy.community/ingress-controller", &["caddy/ingress"]),
 ];
 
 /// Checks the class of the planned Ingress, and that a pod of its controller is ready.
@@ -40,13 +39,13 @@ pub(super) fn class(wanted: Option<&str>, classes: &Listed, pods: &Listed, setti
     };
     let class_name = class["metadata"]["name"].as_str().unwrap_or_default();
     let controller = class["spec"]["controller"].as_str().unwrap_or_default();
-    let Some(image) = image_of(controller) else {
+    let Some(images) = images_of(controller) else {
         let text = format!("{class_name} is of {controller}, whose pods handsctl does not know");
         return Check::unknown(category, name, text);
     };
     match pods {
         Err(reason) => Check::unknown(category, name, reason.as_str()),
-        Ok(pods) if runs(pods, image) => {
+        Ok(pods) if runs(pods, images) => {
             Check::passed(category, name, format!("{class_name} of {controller}, which runs"))
         }
         Ok(pods) => {
@@ -55,20 +54,29 @@ pub(super) fn class(wanted: Option<&str>, classes: &Listed, pods: &Listed, setti
     }
 }
 
-fn image_of(controller: &str) -> Option<&'static str> {
+fn images_of(controller: &str) -> Option<&'static [&'static str]> {
     // A controller may add an instance's name: `traefik.io/ingress-controller/internal`.
-    let has_name =
-        |(name, _): &&(&str, &str)| controller == *name || controller.starts_with(&format!("{name}/"));
-    CONTROLLERS.iter().find(has_name).map(|(_, image)| *image)
+    let has_name = |(name, _): &&(&str, &[&str])| {
+        controller.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    CONTROLLERS.iter().find(has_name).map(|(_, images)| *images)
 }
 
-/// Whether a ready pod has a container of this image.
-fn runs(pods: &[Value], image: &str) -> bool {
+/// Whether a ready pod has a container of one of these images.
+fn runs(pods: &[Value], images: &[&str]) -> bool {
     pods.iter().any(|pod| {
         let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
-        let mut images = containers.filter_map(|container| container["image"].as_str());
-        images.any(|name| name.contains(image)) && is_ready(pod)
+        let mut names = containers.filter_map(|container| container["image"].as_str());
+        names.any(|name| images.iter().any(|image| is_named(name, image))) && is_ready(pod)
     })
+}
+
+/// Whether an image's name without tag and digest ends with these path segments.
+fn is_named(image: &str, end: &str) -> bool {
+    let name = image.split('@').next().unwrap_or_default();
+    let tag = name.rfind(':').filter(|colon| !name[*colon..].contains('/'));
+    let name = tag.map_or(name, |colon| &name[..colon]);
+    name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
 }
 
 /// Whether the pod's condition `Ready` is true.
@@ -109,8 +117,8 @@ fn without_controller(
 fn with_choice(error: Error, classes: &[Value], pods: &[Value], settings: &Settings) -> Error {
     let name = |class: &Value| class["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let serves = |class: &&Value| {
-        image_of(class["spec"]["controller"].as_str().unwrap_or_default())
-            .is_some_and(|image| runs(pods, image))
+        images_of(class["spec"]["controller"].as_str().unwrap_or_default())
+            .is_some_and(|images| runs(pods, images))
     };
     let names: Vec<String> = classes.iter().map(name).collect();
     let names = if names.is_empty() { "the cluster has none".to_owned() } else { names.join(", ") };
@@ -139,6 +147,15 @@ mod tests {
             "spec": { "containers": [{ "image": image }] },
             "status": { "conditions": [{ "type": "Ready", "status": ready }] },
         })
+    }
+
+    #[test]
+    fn image_is_named_by_its_last_segments() {
+        assert!(
+            is_named("traefik:v3", "traefik") && is_named("docker.io/library/traefik@sha256:0", "traefik")
+        );
+        assert!(is_named("localhost:5000/ingress-nginx/controller:v1", "ingress-nginx/controller"));
+        assert!(!is_named("traefik/whoami:v1", "traefik") && !is_named("acme/my-traefik", "traefik"));
     }
 
     #[test]

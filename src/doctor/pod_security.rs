@@ -7,24 +7,35 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::plan::checks::pod_security::{self, PodSecurityGap};
 use crate::settings::Settings;
+use crate::settings::handsctl::Profile;
 
 /// Checks the namespace's Pod Security level. A namespace that does not exist gets the level that sandboxes need.
 pub(super) fn check(namespace: Result<Option<Value>, String>, settings: &Settings) -> Check {
     let (category, name) = (Category::Sandboxes, "pod security");
-    let runtime = settings.runtime_namespace();
+    let is_dev = settings.deploy.profile == Profile::Dev;
+    let (runtime, pods) = if is_dev {
+        (settings.deploy.namespace.as_str(), "mirrord's agent")
+    } else {
+        (settings.runtime_namespace(), "sandboxes")
+    };
     let namespace = match namespace {
         Err(reason) => return Check::unknown(category, name, reason),
         Ok(None) => return Check::passed(category, name, format!("a deploy creates namespace {runtime}")),
         Ok(Some(namespace)) => namespace,
     };
-    let privileged = settings.openhands.kubernetes.privileged;
+    // The agent shares the process ids of its node, which only the level `privileged` allows.
+    let privileged = is_dev || settings.openhands.kubernetes.privileged;
     let Some(PodSecurityGap { enforced, needed }) = pod_security::gap(&namespace, privileged) else {
-        return Check::passed(category, name, format!("namespace {runtime} admits sandboxes"));
+        return Check::passed(category, name, format!("namespace {runtime} admits {pods}"));
     };
-    let message = format!("namespace {runtime} enforces Pod Security `{enforced}`, which rejects sandboxes");
+    let message = format!("namespace {runtime} enforces Pod Security `{enforced}`, which rejects {pods}");
     let error = Error::new(Id::PodSecurityTooStrict, Kind::Prerequisite, message)
-        .at_config(settings.locate("kubernetes.namespace"))
-        .hint("[kubernetes] namespace = \"NAME\" runs the sandboxes in another namespace")
+        .at_config(settings.locate(if is_dev { "deploy.namespace" } else { "kubernetes.namespace" }))
+        .hint(if is_dev {
+            "-n NAME with a new name: handsctl creates that namespace with the level that the agent needs"
+        } else {
+            "[kubernetes] namespace = \"NAME\" runs the sandboxes in another namespace"
+        })
         .hint(format!(
             "an administrator can relax it: kubectl label namespace {runtime} --overwrite \
              pod-security.kubernetes.io/enforce={needed}"
@@ -36,7 +47,7 @@ pub(super) fn check(namespace: Result<Option<Value>, String>, settings: &Setting
 mod tests {
     use super::*;
     use crate::doctor::check::Outcome;
-    use crate::doctor::fixtures::settings;
+    use crate::doctor::fixtures::{self, settings};
     use serde_json::json;
 
     #[test]
@@ -46,5 +57,7 @@ mod tests {
         assert!(matches!(check(Ok(Some(level("restricted"))), &settings).outcome, Outcome::Failed(_)));
         assert!(matches!(check(Ok(Some(level("baseline"))), &settings).outcome, Outcome::Passed(_)));
         assert!(matches!(check(Ok(None), &settings).outcome, Outcome::Passed(_)));
+        let dev = fixtures::settings("[deploy]\nprofile = \"dev\"\n");
+        assert!(matches!(check(Ok(Some(level("baseline"))), &dev).outcome, Outcome::Failed(_)));
     }
 }

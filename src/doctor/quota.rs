@@ -16,7 +16,11 @@ pub(super) fn sandbox_room(quotas: &Listed, settings: &Settings) -> Check {
         Err(reason) => return Check::unknown(category, name, reason.as_str()),
     };
     let needs = needs(settings);
-    let lacks: Vec<String> = quotas.iter().flat_map(|quota| lacking(quota, &needs)).collect();
+    // A quota with scopes counts some pods only.
+    let is_general =
+        |quota: &&Value| quota["spec"]["scopes"].is_null() && quota["spec"]["scopeSelector"].is_null();
+    let lacks: Vec<String> =
+        quotas.iter().filter(is_general).flat_map(|quota| lacking(quota, &needs)).collect();
     let namespace = settings.runtime_namespace();
     if !lacks.is_empty() {
         let message = format!("the quota of namespace {namespace} has no room for a sandbox");

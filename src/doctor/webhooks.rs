@@ -21,6 +21,8 @@ pub(super) struct Webhook {
     pub(super) service: ServiceName,
     /// Whether a call that fails rejects the object.
     rejects: bool,
+    /// Whether it is called for some objects only: by their labels, or by an expression.
+    is_selective: bool,
 }
 
 /// Returns the webhooks of a list of configurations that are called for one of these kinds, and whose server is a Service
@@ -53,18 +55,30 @@ fn webhook_of(webhook: &Value, configuration: &str) -> Option<Webhook> {
         name: webhook["name"].as_str()?.to_owned(),
         service: (service["namespace"].as_str()?.to_owned(), service["name"].as_str()?.to_owned()),
         rejects: webhook["failurePolicy"] != "Ignore",
+        is_selective: is_filled(&webhook["objectSelector"]) || is_filled(&webhook["matchConditions"]),
     })
 }
 
-/// Whether a rule is about one of these kinds, or about pods, which a deploy's controllers create.
+/// Whether a list or a selector has entries.
+fn is_filled(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether a rule is about creating or changing one of these kinds, or pods, which a deploy's controllers create.
 fn matches(rule: &Value, kinds: &[KindInfo]) -> bool {
     let has = |list: &str, value: &str| {
         let items = rule[list].as_array().into_iter().flatten();
         items.filter_map(Value::as_str).any(|item| item == "*" || item == value)
     };
-    kinds.iter().chain([&POD]).any(|kind| {
-        has("apiGroups", kind.group) && (has("resources", kind.plural) || has("resources", "*/*"))
-    })
+    let is_write = has("operations", "CREATE") || has("operations", "UPDATE");
+    is_write
+        && kinds.iter().chain([&POD]).any(|kind| {
+            has("apiGroups", kind.group) && (has("resources", kind.plural) || has("resources", "*/*"))
+        })
 }
 
 /// Whether a label selector matches a namespace. Expressions with an unknown operator match, as the server would reject
@@ -97,6 +111,10 @@ pub(super) fn served(
     let mut answering = 0;
     for webhook in webhooks {
         match servers.get(&webhook.service) {
+            Some(Ok(0)) if webhook.is_selective => {
+                let text = format!("{} has no server, and is called for some objects only", webhook.name);
+                checks.push(Check::unknown(category, name, text));
+            }
             Some(Ok(0)) => checks.push(unserved(webhook)),
             Some(Ok(_)) => answering += 1,
             Some(Err(reason)) => {
@@ -163,7 +181,7 @@ mod tests {
                 "failurePolicy": policy,
                 "clientConfig": { "service": { "namespace": "policy", "name": "server" } },
                 "namespaceSelector": selector,
-                "rules": [{ "apiGroups": ["", "apps"], "resources": resources }],
+                "rules": [{ "apiGroups": ["", "apps"], "operations": ["CREATE"], "resources": resources }],
             }],
         })
     }

@@ -16,7 +16,7 @@ use crate::status::Finding;
 pub struct RunSummary {
     /// The command of the command line: `deploy`, `up`.
     pub command: String,
-    /// The part that began last: `up` has the parts `cluster` and `deploy`.
+    /// The part that began last, at first the command: `up` has the parts `cluster` and `deploy`.
     pub part: String,
     /// The installation and the cluster. An automatic rollback is a part that has the same ones.
     pub target: String,
@@ -36,7 +36,10 @@ impl RunSummary {
     /// Adds an event.
     pub(super) fn add(&mut self, event: &Event) {
         match event {
-            Event::Started { command } => self.command.clone_from(command),
+            Event::Started { command } => {
+                self.command.clone_from(command);
+                self.part.clone_from(command);
+            }
             Event::Target { command: part, target } => {
                 self.part.clone_from(part);
                 let is_automatic_rollback = part == "rollback" && self.command != "rollback";

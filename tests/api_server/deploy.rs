@@ -189,7 +189,7 @@ fn diff_and_dry_run_name_a_differing_local_cluster() {
     for command in [&["diff"][..], &["deploy", "--dry-run"]] {
         let run = own.command(&[command, &set].concat()).run();
         let run = run.says("HC2021").says("differs from the configuration (workers: 0, configured 2)");
-        run.says("handsctl cluster up --recreate deletes everything in the cluster");
+        run.says("handsctl cluster up --set cluster.workers=2 --recreate deletes everything in the cluster");
     }
 }
 

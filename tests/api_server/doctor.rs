@@ -62,8 +62,6 @@ fn doctor_names_each_fault_with_its_id_and_key() {
         "failurePolicy": "Fail",
         "clientConfig": { "service": { "namespace": namespace.name, "name": "gone" } },
         "namespaceSelector": { "matchLabels": { "team": "doctor-faults" } },
-        // Never called: it would reject what this test creates.
-        "objectSelector": { "matchLabels": { "never": "set" } },
         "rules": [{ "apiGroups": ["apps"], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": ["deployments"] }],
     }]);
     let configuration = ClusterObject::create(

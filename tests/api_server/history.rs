@@ -93,7 +93,7 @@ fn automatic_rollback_that_only_removes_an_object_is_recorded() {
     run.prints("rollback to 2")
         .prints("deployment.apps/added removed")
         .prints("configmap/own changed, deployment.apps/added added (since 1)");
-    namespace.handsctl(&["rollback"]).exits(0).says("rollback to 1");
+    namespace.handsctl(&["rollback"]).exits(0).says("rolled back to revision 1");
     assert_eq!(namespace.bed.get(&["configmap", "own", "-n", &namespace.name])["data"]["a"], "1");
     write(&second);
     deploy(&namespace, &[], &["--dry-run"]).exits(0).says("configmap/own");

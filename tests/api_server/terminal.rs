@@ -212,7 +212,7 @@ fn deploy_collapses_bars_to_final_lines() {
         assert_eq!(ended.count(once), 1, "{once} in:\n{}", ended.text());
     }
     assert_eq!(ended.count("10 created"), 1, "{}", ended.text());
-    assert_eq!(ended.count("deployed to simulated nodes"), 1, "{}", ended.text());
+    assert_eq!(ended.count("deployed as a simulation"), 1, "{}", ended.text());
     for (line, next) in ended.lines.iter().zip(&ended.lines[1..]) {
         assert!(!line.is_empty() || !next.is_empty(), "two empty lines:\n{}", ended.text());
     }

@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt as _};
 use super::applied::{Applied, ApplyMode};
 use super::apply_object::{ApplyOutcome, ObjectApplier};
 use crate::cluster::client::api::Api;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Phase};
 use crate::object::kind::{ROLE, ROLE_BINDING, Wave};
 use crate::object::{ObjectId, deletion};
@@ -154,9 +154,11 @@ impl<'a> ApplyRun<'a> {
             match self.apply_member(member, change).await {
                 Ok(applied) => results.push(applied),
                 Err(error) => {
+                    let is_refusal =
+                        matches!(error.kind(), Kind::Rejected | Kind::Forbidden | Kind::Ownership);
                     let error = match error.rejected() {
-                        Some(_) => error,
-                        None => error.of_rejected(member.id.rejected_as(&member.id.kind)),
+                        None if is_refusal => error.of_rejected(member.id.rejected_as(&member.id.kind)),
+                        _ => error,
                     };
                     failure = Some((member.id.clone(), error));
                 }

@@ -51,12 +51,13 @@ pub(crate) async fn run(global: &Global, arguments: &DoctorArgs, streams: &Strea
             Err(_elapsed) => return Err(deadline.passed(Some("not every check has ended")).into()),
         };
     examination.took = began.elapsed();
+    let flags = RepeatedFlags::new(global);
+    let checks = std::mem::take(&mut examination.checks).into_iter();
+    examination.checks = checks.map(|check| check.map_commands(|text| flags.insert_into(text))).collect();
     examination.checks.sort_by_key(|check| check.category);
     let exit = exit_code(&examination.checks);
     let _written = match output_form(Some(arguments.output)) {
-        Output::Human => {
-            streams.text(&RepeatedFlags::new(global).insert_into(&text(&examination, streams)))?
-        }
+        Output::Human => streams.text(&text(&examination, streams))?,
         output => streams.value(&value(&examination), output)?,
     };
     Ok(exit)

@@ -144,7 +144,9 @@ impl<'a> SetView<'a> {
             assessment.notes.push(self.managed_by_others(manager));
         } else {
             assessment.notes.extend(self.foreign_changes(is_scaled_to_zero));
-            for (member, live) in self.live_members() {
+            // A run may not have applied the newest revision's pod yet.
+            let members = if self.is_running() { Vec::new() } else { self.live_members() };
+            for (member, live) in members {
                 let notes = pods::notes_of_workload(&member, live, self.ownership, self.now);
                 assessment.notes.extend(notes);
             }
@@ -314,7 +316,7 @@ impl<'a> SetView<'a> {
         let set = self.set();
         let members = &self.deployed.observed.members;
         let is_member = |id: &ObjectId| members.contains_key(id) || self.is_recorded(id);
-        let pods = pods::ready_pods(&self.deployed.observed.state);
+        let pods = pods::ready_app_pods(&self.deployed.observed.state, &set.name);
         let exposures = foreign_exposures(&set.name, &set.namespace, routes, is_member, &pods, self.now);
         let note = |exposure: ForeignExposure| {
             let message = format!(
@@ -331,7 +333,7 @@ impl<'a> SetView<'a> {
     /// Adds the Services and routes that do not lead to the pods.
     fn add_lost_traffic(&self, assessment: &mut Assessment) {
         let state = &self.deployed.observed.state;
-        let pods = pods::ready_pods(state);
+        let pods = pods::all_ready_pods(state);
         let knows_endpoints = !self.deployed.unknown.contains(ENDPOINT_SLICE.plural)
             && pods::are_settled(state, &self.set().name, self.now);
         let ready_endpoints = knows_endpoints.then(|| state.ready_endpoints());

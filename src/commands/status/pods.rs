@@ -15,9 +15,18 @@ use crate::status::{Finding, ObservedState};
 /// How long the `EndpointSlice`s may lag behind a pod that becomes ready.
 const ENDPOINT_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
-/// Returns the ready pods that are not being deleted, as the API has them.
-pub(super) fn ready_pods(state: &ObservedState) -> Vec<Value> {
-    let ready = state.pods().filter(|pod| ready_since(pod).is_some());
+/// Returns the ready pods of all workloads that are not being deleted, as the API has them.
+pub(super) fn all_ready_pods(state: &ObservedState) -> Vec<Value> {
+    ready(state.pods())
+}
+
+/// Returns the ready pods of the application that are not being deleted, as the API has them.
+pub(super) fn ready_app_pods(state: &ObservedState, set: &str) -> Vec<Value> {
+    ready(state.pods().filter(|pod| is_of_set(pod, set)))
+}
+
+fn ready<'a>(pods: impl Iterator<Item = &'a Pod>) -> Vec<Value> {
+    let ready = pods.filter(|pod| ready_since(pod).is_some());
     let ready = ready.filter(|pod| pod.metadata.deletion_timestamp.is_none());
     ready.filter_map(|pod| serde_json::to_value(pod).ok()).collect()
 }
@@ -98,8 +107,10 @@ mod tests {
         let now = "2026-01-01T00:00:20Z".parse().unwrap();
         let settled = |since: &str| are_settled(&observed(since, "True"), "oh", now);
         assert!(settled("2026-01-01T00:00:00Z") && !settled("2026-01-01T00:00:15Z"));
-        assert_eq!(ready_pods(&observed("2026-01-01T00:00:00Z", "True")).len(), 1);
-        assert_eq!(ready_pods(&observed("2026-01-01T00:00:00Z", "False")).len(), 0);
+        let (ready, unready) =
+            (observed("2026-01-01T00:00:00Z", "True"), observed("2026-01-01T00:00:00Z", "False"));
+        assert_eq!((all_ready_pods(&ready).len(), all_ready_pods(&unready).len()), (1, 0));
+        assert_eq!((ready_app_pods(&ready, "oh").len(), ready_app_pods(&ready, "other").len()), (1, 0));
     }
 
     #[test]

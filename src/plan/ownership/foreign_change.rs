@@ -72,11 +72,11 @@ impl ForeignChange {
     }
 }
 
-/// Whether a field is one of a variable in the pod of a workload.
+/// Whether a field is one of a variable in the pod of a workload: `.spec.template.spec.containers[…].env…`.
 fn is_variable(path: &FieldPath) -> bool {
-    let is_env =
-        |step: &PathStep| matches!(step, PathStep::Field(name) if name == "env" || name == "envFrom");
-    path.steps().iter().any(is_env)
+    let is_field = |index: usize, names: &[&str]| matches!(path.steps().get(index), Some(PathStep::Field(name)) if names.contains(&name.as_str()));
+    let is_in_pod = is_field(0, &["spec"]) && is_field(1, &["template"]) && is_field(2, &["spec"]);
+    is_in_pod && is_field(3, &["containers", "initContainers"]) && is_field(5, &["env", "envFrom"])
 }
 
 /// Returns a manager with the age of its last change: `kubectl (scale) 5 m ago`.

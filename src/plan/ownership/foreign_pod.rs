@@ -1,7 +1,7 @@
 //! What others added to the pods of a live workload since the deploy: containers, variables and other fields. Pure.
 //!
 //! An apply keeps fields of others that its manifest lacks, so neither a deploy nor a comparison with the manifest's own
-//! fields shows them. No value of a variable leaves this file: it may be a key.
+//! fields shows them. No live value of a variable leaves this file: it may be a key.
 
 use std::collections::BTreeSet;
 
@@ -225,6 +225,10 @@ impl Judge<'_> {
             let Some(name) = plan["name"].as_str().filter(|name| !live_names.contains(name)) else {
                 continue;
             };
+            let field = path("env", Some(named(name)));
+            if self.ownership.rule_for(self.member, &field) == Some(OwnershipRule::Yield) {
+                continue;
+            }
             additions.push(PodAddition { what: format!("variable {name} was removed"), owners: Vec::new() });
             env.push(plan.clone());
         }

@@ -132,7 +132,8 @@ impl<'a> Faults<'a> {
             }
         }
         let name = self.live["metadata"]["name"].as_str().unwrap_or_default();
-        let ready = backends.ready_endpoints.map(|ready| ready.get(name).copied().unwrap_or_default());
+        // The EndpointSlices of a Service without the set's label are not listed.
+        let ready = backends.ready_endpoints.and_then(|ready| ready.get(name).copied());
         if self.texts.is_empty()
             && let Some(pod) = pods.first()
             && ready == Some(0)
@@ -259,7 +260,8 @@ fn backends_of(spec: &Value) -> Vec<(String, Backend)> {
     let rules = items(&spec["rules"]).flat_map(|rule| {
         let host = rule["host"].as_str().unwrap_or("every host");
         items(&rule["http"]["paths"]).filter_map(move |path| {
-            let name = format!("path {} of {host}", path["path"].as_str().unwrap_or("/"));
+            let exact = if path["pathType"] == "Exact" { "exactly " } else { "" };
+            let name = format!("path {exact}{} of {host}", path["path"].as_str().unwrap_or("/"));
             Some((name, backend(&path["backend"])?))
         })
     });

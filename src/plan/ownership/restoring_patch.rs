@@ -26,11 +26,18 @@ pub fn restoring_command<'a>(
 }
 
 /// Returns the command that sends this patch. kubectl merges lists by the keys of their items, which it can only do for
-/// kinds of Kubernetes itself.
+/// kinds of Kubernetes itself: an object of another kind is edited by hand, because a merge would replace the whole list.
 #[must_use]
 pub fn patch_command(id: &ObjectId, patch: &Value) -> String {
     let is_own = OWN_GROUPS.contains(&id.group.as_str()) || id.group.ends_with(OWN_GROUP_END);
-    command(id, if is_own { "" } else { " --type=merge" }, patch)
+    if is_own {
+        return command(id, "", patch);
+    }
+    if has_list(patch) {
+        let namespace = id.namespace.as_deref().unwrap_or_default();
+        return format!("kubectl edit {id} -n {namespace}");
+    }
+    command(id, " --type=merge", patch)
 }
 
 /// Returns the command that sends this patch, whose lists replace the live ones.
@@ -43,6 +50,14 @@ fn command(id: &ObjectId, form: &str, patch: &Value) -> String {
     let namespace = id.namespace.as_deref().unwrap_or_default();
     let patch = patch.to_string().replace('\'', r"'\''");
     format!("kubectl patch {id} -n {namespace}{form} -p '{patch}'")
+}
+
+fn has_list(patch: &Value) -> bool {
+    match patch {
+        Value::Array(_) => true,
+        Value::Object(fields) => fields.values().any(has_list),
+        _ => false,
+    }
 }
 
 /// Adds the planned value of a field to the patch. A list item that the manifest lacks is deleted as a whole.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::timeline::{Moment, ProcessedObject, Row, Span, State, Timeline};
 use crate::diagnostic::Severity;
 use crate::error::{Error, Result};
+use crate::object::assignment;
 use crate::report::text::diagnostic::Style;
 use crate::report::text::error;
 use crate::report::text::sanitize::sanitize;
@@ -131,7 +132,7 @@ fn problems(timeline: &Timeline) -> Vec<String> {
     let error = timeline.finished.as_ref().and_then(|finished| finished.error.as_ref());
     let error = error.map(|error| error::render(error, PLAIN));
     let findings = timeline.findings.iter().map(|finding| error::finding(finding, Severity::Error, PLAIN));
-    error.into_iter().chain(findings).map(|text| sanitize(&text).into_owned()).collect()
+    error.into_iter().chain(findings).map(|text| sanitize(&assignment::masked(&text)).into_owned()).collect()
 }
 
 fn page_row(row: &Row, scale: Scale) -> PageRow<'_> {

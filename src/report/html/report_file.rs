@@ -1,8 +1,8 @@
 //! The file of `--report`: written when the command ends, also after a failure or a signal.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -35,6 +35,8 @@ impl ReportFile {
             .truncate(true)
             .mode(0o600)
             .open(&path)
+            // An existing file keeps its mode when it is opened.
+            .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)).map(|()| file))
             .map_err(|error| Error::io(action(), error).replace_kind(Id::Usage, Kind::Usage))?;
         Ok(Self { path, file, timeline: Timeline::default() })
     }
