@@ -34,6 +34,7 @@ pub(crate) fn for_id(id: Id) -> Vec<NextCommand> {
         Some(b"01" | b"02" | b"03") => vec![CHECK],
         Some(b"10") => vec![VERSION, ("kubectl config get-contexts", "lists the clusters of the kubeconfig")],
         Some(b"20") if matches!(id.code().as_bytes().get(4), Some(b'7' | b'8')) => vec![DOCTOR],
+        Some(b"20") if matches!(id.code().as_bytes().get(4), Some(b'4' | b'5')) => vec![DOCTOR, STATUS],
         Some(b"20") => vec![CLUSTER_STATUS],
         Some(b"30") => vec![DIFF, STATUS],
         Some(b"40") => vec![STATUS, PODS],

@@ -21,12 +21,14 @@ use crate::cluster::client::discovery;
 use crate::error::{Error, Kind};
 use crate::object::kind::{
     CLAIM, ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, KindInfo, MUTATING_WEBHOOK, NAMESPACE, NETWORK_POLICY,
-    NODE, POD, POD_METRICS, RESOURCE_QUOTA, SECRET, SERVICE, STORAGE_CLASS, VALIDATING_WEBHOOK,
+    NODE, POD, POD_METRICS, RESOURCE_QUOTA, SECRET, SERVICE, SERVICE_ACCOUNT, STORAGE_CLASS,
+    VALIDATING_WEBHOOK,
 };
 use crate::object::labels;
 use crate::plan::checks::node_fit;
 use crate::plan::checks::sandbox_capacity::{NodeHosts, SandboxPod};
 use crate::plan::checks::secret_refs::{self, SecretRef, SecretUse};
+use crate::plan::checks::service_account;
 use crate::plan::{self, Member, Plan, SecretNaming};
 use crate::provider::{self, ClusterSpec};
 use crate::session::cluster_session::Session;
@@ -239,7 +241,25 @@ impl Subject<'_> {
             }
         }
         checks.extend(secrets);
+        checks.extend(self.service_account().await);
         checks
+    }
+
+    /// Checks the ServiceAccount that `[deploy].service_account` names.
+    async fn service_account(&self) -> Option<Check> {
+        let id = service_account::named(self.settings)?;
+        let (category, name) = (Category::Configuration, "service account");
+        Some(match reading::get(self.api, SERVICE_ACCOUNT, Some(self.namespace()), &id.name).await {
+            Err(reason) => Check::unknown(category, name, reason),
+            Ok(Some(_)) => Check::passed(category, name, id.to_string()),
+            Ok(None) => {
+                let message = format!("{id} does not exist in namespace {}", self.namespace());
+                let error = Error::new(Id::ServiceAccountMissing, Kind::Prerequisite, message)
+                    .at_config(self.settings.locate("deploy.service_account"))
+                    .hint("handsctl deploy names the commands with which an administrator creates it");
+                Check::failed(category, name, error)
+            }
+        })
     }
 
     /// Checks the user's Secrets that the configuration names.
@@ -311,7 +331,8 @@ impl Subject<'_> {
             &kinds,
             &namespace,
         ));
-        let services: BTreeSet<&ServiceName> = called.iter().map(|webhook| &webhook.service).collect();
+        let services: BTreeSet<&ServiceName> =
+            called.iter().filter_map(|webhook| webhook.service.as_ref()).collect();
         let servers =
             services.into_iter().map(async |service| (service.clone(), self.ready_endpoints(service).await));
         let servers: BTreeMap<ServiceName, Result<usize, String>> =
@@ -363,7 +384,11 @@ impl Subject<'_> {
             Err(reason) => vec![Check::unknown(Category::Nodes, "nodes", reason.as_str())],
             Ok(nodes) => {
                 let having = self.local_nodes_with(self.settings.deploy.image.as_str()).await;
-                vec![nodes::ready(nodes), nodes::app_image(nodes, &having, self.settings)]
+                vec![
+                    nodes::ready(nodes),
+                    nodes::placement(nodes, self.settings),
+                    nodes::app_image(nodes, &having, self.settings),
+                ]
             }
         }
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::check::{Category, Check};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
-use crate::plan::checks::node_fit::is_simulated;
+use crate::plan::checks::node_fit::{NodeFit, is_simulated};
 use crate::plan::checks::sandbox_capacity::{SandboxCapacity, SandboxPod, canonical, names_image};
 use crate::settings::Settings;
 
@@ -40,6 +40,33 @@ fn with_nodes(error: Error, not_ready: &[&str]) -> Error {
             error.fact("nodes", not_ready.join(", ")).hint(format!("kubectl describe node {first}"))
         }
     }
+}
+
+/// Checks that a node accepts the application's pod: by its state, its labels and its taints. Free resources are not
+/// considered.
+pub(super) fn placement(nodes: &[Value], settings: &Settings) -> Check {
+    let (category, name) = (Category::Nodes, "placement");
+    let fit = NodeFit::of_application(settings);
+    let reasons: Vec<(&str, String)> = nodes
+        .iter()
+        .filter_map(|node| Some((node["metadata"]["name"].as_str().unwrap_or_default(), fit.mismatch(node)?)))
+        .collect();
+    let accepting = nodes.len() - reasons.len();
+    if accepting > 0 || nodes.is_empty() {
+        return Check::passed(
+            category,
+            name,
+            format!("{accepting} of {} nodes accept the application's pod", nodes.len()),
+        );
+    }
+    let error = Error::new(Id::Unschedulable, Kind::Prerequisite, "no node accepts the application's pod");
+    let error = reasons
+        .into_iter()
+        .fold(error, |error, (node, reason)| error.fact("node", format!("{node}: {reason}")));
+    let error = error.at_config(settings.locate("deploy.node_selector")).hint(
+        "[deploy] node_selector, tolerations and affinity choose the nodes; kubectl uncordon NAME opens one",
+    );
+    Check::failed(category, name, error)
 }
 
 /// Says on how many nodes the application's image is. A node without it pulls it. `nodes_with` have it for certain: a node's
@@ -134,6 +161,16 @@ mod tests {
         assert_eq!(error.hints(), ["kubectl describe node b"]);
         assert!(matches!(ready(&[down]).outcome, Outcome::Failed(_)));
         assert!(matches!(ready(&[]).outcome, Outcome::Failed(_)));
+    }
+
+    #[test]
+    fn placement_fails_if_no_node_accepts_the_pod() {
+        let nodes = [node("a", "True", &[])];
+        assert!(matches!(placement(&nodes, &settings("")).outcome, Outcome::Passed(_)));
+        let gpu = settings("[deploy]\nnode_selector = { gpu = \"yes\" }\n");
+        let Outcome::Failed(error) = placement(&nodes, &gpu).outcome else { panic!("a has no label gpu") };
+        assert_eq!(error.id(), Id::Unschedulable);
+        assert!(error.facts()[0].text.starts_with("a: "), "{:?}", error.facts());
     }
 
     #[test]

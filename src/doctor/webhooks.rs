@@ -18,15 +18,15 @@ pub(super) struct Webhook {
     /// `validatingwebhookconfiguration/policy`.
     configuration: String,
     name: String,
-    pub(super) service: ServiceName,
+    /// None: it is called at a URL.
+    pub(super) service: Option<ServiceName>,
     /// Whether a call that fails rejects the object.
     rejects: bool,
     /// Whether it is called for some objects only: by their labels, or by an expression.
     is_selective: bool,
 }
 
-/// Returns the webhooks of a list of configurations that are called for one of these kinds, and whose server is a Service
-/// of the cluster. A webhook for some namespaces only is left out if its selector does not match `namespace`.
+/// Returns the webhooks of a list of configurations that are called for one of these kinds. A webhook for some namespaces only is left out if its selector does not match `namespace`.
 pub(super) fn called(
     configurations: &[Value],
     kind: &str,
@@ -50,10 +50,12 @@ pub(super) fn called(
 
 fn webhook_of(webhook: &Value, configuration: &str) -> Option<Webhook> {
     let service = &webhook["clientConfig"]["service"];
+    let service_name =
+        || Some((service["namespace"].as_str()?.to_owned(), service["name"].as_str()?.to_owned()));
     Some(Webhook {
         configuration: configuration.to_owned(),
         name: webhook["name"].as_str()?.to_owned(),
-        service: (service["namespace"].as_str()?.to_owned(), service["name"].as_str()?.to_owned()),
+        service: service_name(),
         rejects: webhook["failurePolicy"] != "Ignore",
         is_selective: is_filled(&webhook["objectSelector"]) || is_filled(&webhook["matchConditions"]),
     })
@@ -110,12 +112,17 @@ pub(super) fn served(
     let mut checks = Vec::new();
     let mut answering = 0;
     for webhook in webhooks {
-        match servers.get(&webhook.service) {
+        let Some(service) = &webhook.service else {
+            let text = format!("{} is called at a URL, which only the API server can try", webhook.name);
+            checks.push(Check::unknown(category, name, text));
+            continue;
+        };
+        match servers.get(service) {
             Some(Ok(0)) if webhook.is_selective => {
                 let text = format!("{} has no server, and is called for some objects only", webhook.name);
                 checks.push(Check::unknown(category, name, text));
             }
-            Some(Ok(0)) => checks.push(unserved(webhook)),
+            Some(Ok(0)) => checks.push(unserved(webhook, service)),
             Some(Ok(_)) => answering += 1,
             Some(Err(reason)) => {
                 checks.push(Check::unknown(category, name, format!("{}: {reason}", webhook.name)));
@@ -138,8 +145,7 @@ pub(super) fn served(
     checks
 }
 
-fn unserved(webhook: &Webhook) -> Check {
-    let (namespace, service) = &webhook.service;
+fn unserved(webhook: &Webhook, (namespace, service): &ServiceName) -> Check {
     let consequence = if webhook.rejects {
         "the API server rejects every object that it must check"
     } else {
@@ -210,7 +216,7 @@ mod tests {
     fn webhook_without_server_fails_unless_it_is_ignored() {
         let outcome = |policy: &str, ready: usize| {
             let webhooks = called(&[configuration(&["pods"], &json!({}), policy)], "w", &[], &json!({}));
-            let servers = [(webhooks[0].service.clone(), Ok(ready))].into();
+            let servers = [(webhooks[0].service.clone().unwrap(), Ok(ready))].into();
             served(&webhooks, &servers).remove(0).outcome
         };
         assert!(matches!(outcome("Fail", 0), Outcome::Failed(_)));

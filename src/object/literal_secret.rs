@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::labels::SECRETS;
 use super::secret_name::is_sensitive;
@@ -128,6 +128,11 @@ enum Part {
 }
 
 impl Part {
+    /// Whether every value of the part is a text.
+    const fn is_of_texts(self) -> bool {
+        matches!(self, Self::Data | Self::Variables | Self::CommandLine)
+    }
+
     const fn role(self) -> FieldRole {
         match self {
             Self::Data | Self::BinaryData => FieldRole::ConfigMap,
@@ -153,8 +158,16 @@ impl Walk<'_> {
             Value::Object(map) => self.map(field, map),
             Value::Array(items) => self.list(field, items),
             Value::String(text) => Value::String(self.text(field, text, None)),
+            // A text without quotes: the API server would reject it, but it is shown before.
+            Value::Number(number) if field.part.is_of_texts() => self.number(field, number, None),
             Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         }
+    }
+
+    fn number(&mut self, field: &Field, number: &Number, before: Option<&str>) -> Value {
+        let text = number.to_string();
+        let masked = self.text(field, &text, before);
+        if masked == text { Value::Number(number.clone()) } else { Value::String(masked) }
     }
 
     fn map(&mut self, field: &Field, map: &Map<String, Value>) -> Value {
@@ -200,6 +213,7 @@ impl Walk<'_> {
             let inner = Field { path: format!("{}[{at}]", field.path), ..field.clone() };
             let masked = match item {
                 Value::String(text) => Value::String(self.text(&inner, text, before)),
+                Value::Number(number) if inner.part.is_of_texts() => self.number(&inner, number, before),
                 item => self.value(&inner, item),
             };
             before = item.as_str();

@@ -13,6 +13,10 @@ pub const ENDINGS: &[&str] = &[
     "PAT",
     "SECRET",
     "SECRET_KEY",
+    "SECRET_KEY_BASE",
+    "SECRET_BASE",
+    "BASIC_AUTH",
+    "PASSWORD_HASH",
     "ACCESS_KEY",
     "ACCESS_KEY_ID",
     "PRIVATE_KEY",
@@ -34,13 +38,18 @@ const LAST_LETTERS: &[&str] = &["PASSWORD"];
 /// Names with such an ending that are not secret: the directives of nginx take the address of a server.
 const PUBLIC: &[&str] = &["PUBLIC_KEY", "PROXY_PASS", "FASTCGI_PASS", "UWSGI_PASS", "GRPC_PASS"];
 /// The last letters of all endings.
-const LAST_OF_ENDINGS: &[&str] =
-    &["ey", "en", "rd", "wd", "se", "ss", "at", "et", "id", "ls", "ds", "er", "ok", "rl", "on", "sn", "ng"];
+const LAST_OF_ENDINGS: &[&str] = &[
+    "ey", "en", "rd", "wd", "se", "ss", "at", "et", "id", "ls", "ds", "er", "ok", "rl", "on", "sn", "ng",
+    "th", "sh",
+];
 const LAST_OF_ENDINGS_LENGTH: usize = 2;
 
 /// Whether a name marks its value as a secret: `GITHUB_TOKEN`, `X-Session-API-Key`, `clientSecret`.
 #[must_use]
 pub fn is_sensitive(name: &str) -> bool {
+    // One of several: `DB_PASSWORD_1`.
+    let name =
+        name.trim_end_matches(|letter: char| letter.is_ascii_digit()).trim_end_matches(['_', '-', '.']);
     if !has_usual_end(name) {
         return false;
     }

@@ -10,7 +10,7 @@
 //! - `reading`: runs a command that only reads beside its reporter.
 //! - `long_calls`: what a command says about requests that wait long: while it waits, and when it times out.
 //! - `step`: runs one named part of a command; also has the command's `Deadline`. `output`: the output format of its
-//!   result; also converts foreign errors.
+//!   result; also converts foreign errors. `output_files`: the files that it writes beside its result.
 //! - `set_lock`: acquires the set's lock for a command and releases it however the command ends. `revision_slot`: marks
 //!   an unfinished revision as interrupted before that.
 //! - `provenance`: who started this run, as its CI system says.
@@ -25,6 +25,7 @@ pub(crate) mod exposure;
 mod local_state;
 pub(crate) mod long_calls;
 pub(crate) mod output;
+pub(crate) mod output_files;
 mod provenance;
 pub(crate) mod reading;
 pub(crate) mod revision_slot;

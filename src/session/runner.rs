@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::cluster_session::{self, Secrets, Session};
 use super::long_calls::LongCalls;
 use super::output::output_form;
+use super::output_files;
 use super::provenance;
 use super::revision_slot::RevisionSlot;
 use super::set_lock::{self, LockSlot};
@@ -247,6 +248,7 @@ pub(super) async fn start_reporter(
     streams: &Streams,
     reads: Option<ReadingProgress>,
 ) -> anyhow::Result<Reporter> {
+    output_files::ensure_distinct(global)?;
     let target = events_target(global);
     let (streams, junit) = (streams.clone(), global.junit.clone());
     let (evidence, report) = (global.evidence.clone(), global.report.clone());

@@ -86,7 +86,7 @@ fn doctor_names_each_fault_with_its_id_and_key() {
     namespace.config(
         "[llm]\napi_key = { secret = \"keys\", key = \"llm\" }\n\
          [deploy]\nhost = \"app.example.org\"\ntls_secret = \"tls\"\nexposure = \"acknowledged\"\n\
-         ingress_class = \"nobody\"\nstorage_class = \"gold\"\n",
+         ingress_class = \"nobody\"\nservice_account = \"nobody\"\nnode_selector = { gpu = \"yes\" }\nstorage_class = \"gold\"\n",
     );
     let checks = checks(&namespace, 14);
     assert_result(&checks, "storage", "storage class", "failed", "HC4402");
@@ -94,11 +94,14 @@ fn doctor_names_each_fault_with_its_id_and_key() {
     assert_result(&checks, "network", "webhooks", "failed", "HC3080");
     assert_result(&checks, "sandboxes", "pod security", "failed", "HC2040");
     assert_result(&checks, "sandboxes", "quota", "warning", "HC2079");
+    assert_result(&checks, "config", "service account", "failed", "HC2050");
+    assert_result(&checks, "nodes", "placement", "failed", "HC4301");
     // The Secret of the key does not exist, and the certificate is for another host.
     assert_result(&checks, "config", "secrets", "failed", "HC4203");
     assert_result(&checks, "config", "secrets", "warning", "HC4203");
     let text = namespace.handsctl(&["doctor"]).exits(14).stdout;
-    for line in ["not valid for app.example.org", "config.toml:8:17", "webhook check.gone.io has no server"] {
+    for line in ["not valid for app.example.org", "config.toml:10:17", "webhook check.gone.io has no server"]
+    {
         assert!(text.contains(line), "{line}: {text}");
     }
     drop(configuration);

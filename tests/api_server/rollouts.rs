@@ -212,6 +212,17 @@ fn report_is_one_page_with_the_timeline_and_the_finding() {
         .exits(2)
         .says("cannot create the report");
     namespace.handsctl(&["status", "--report", "x.html"]).exits(2).says("--report");
+    // No output replaces what is read, or another output.
+    let overwritten = |arguments: &[&str], text: &str| namespace.handsctl(arguments).exits(2).says(text);
+    overwritten(
+        &["deploy", "--report", "config.toml"],
+        "--report would overwrite the configuration config.toml",
+    );
+    overwritten(&["status", "--junit", "./config.toml"], "--junit would overwrite the configuration");
+    overwritten(&["config", "check", "--junit", "config.toml"], "--junit would overwrite the configuration");
+    overwritten(&["deploy", "--report", "x", "--events", "./x"], "--report and --events name the same file");
+    let config = std::fs::read_to_string(namespace.folder.path().join("config.toml")).unwrap();
+    assert!(config.starts_with("[llm]"), "{config}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::plan::{self, SecretNaming};
 use crate::report::{ConfigCheck, JunitFile, Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
+use crate::session::output_files;
 
 /// Report every error of the config file
 ///
@@ -28,6 +29,7 @@ pub struct ConfigCheckArgs {
 /// Runs `config check`.
 pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Streams) -> anyhow::Result<u8> {
     let output = output_form(Some(arguments.output));
+    output_files::ensure_distinct(global)?;
     let junit = global.junit.clone().map(JunitFile::create).transpose()?;
     let loaded = cluster_session::load(global, Secrets::Checked, streams).and_then(|loaded| {
         // What `deploy` rejects before it sends anything.

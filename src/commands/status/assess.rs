@@ -146,8 +146,15 @@ impl<'a> SetView<'a> {
             assessment.notes.extend(self.foreign_changes(is_scaled_to_zero));
             // A run may not have applied the newest revision's pod yet.
             let members = if self.is_running() { Vec::new() } else { self.live_members() };
+            let holds_data = !deletions::held_claims(&self.deployed.observed.members).is_empty();
             for (member, live) in members {
-                let notes = pods::notes_of_workload(&member, live, self.ownership, self.now);
+                let mut notes = pods::notes_of_workload(&member, live, self.ownership, self.now);
+                if holds_data {
+                    // The command would replace the pod that keeps the data of a deleted claim.
+                    for note in &mut notes {
+                        note.hints.clear();
+                    }
+                }
                 assessment.notes.extend(notes);
             }
             assessment.notes.extend(pods::ephemeral_containers(state, &self.set().name));
