@@ -278,7 +278,7 @@ fn foreign_revision(foreign: &ForeignRevision, settings: &Settings) -> Error {
     );
     Error::new(Id::ForeignRevision, Kind::Ownership, message)
         .hint("handsctl history lists the installation's revisions")
-        .hint(format!("to delete it: kubectl delete secret {name} -n {}", deploy.namespace))
+        .hint(foreign.remedy(&plan::apply_set_for(settings)))
 }
 
 /// Returns the error for a revision that cannot be restored.

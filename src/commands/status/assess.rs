@@ -23,6 +23,10 @@ use crate::plan::ownership::lost_traffic::{Backends, lost_traffic};
 use crate::plan::ownership::policy::Ownership;
 use crate::status::{self, Expected, Finding, SandboxHealth, TrackedKind};
 
+/// The hint about a pod that keeps the data of a deleted claim.
+const SAVE_FIRST: &str =
+    "save the data of the deleted claim first: a change of the pod would end it (HC2045)";
+
 /// The maximum number of missing members with a finding of their own.
 const MAX_MISSING: usize = 10;
 
@@ -152,7 +156,7 @@ impl<'a> SetView<'a> {
                 if holds_data {
                     // The command would replace the pod that keeps the data of a deleted claim.
                     for note in &mut notes {
-                        note.hints.clear();
+                        note.hints = vec![SAVE_FIRST.to_owned()];
                     }
                 }
                 assessment.notes.extend(notes);

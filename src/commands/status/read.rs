@@ -167,6 +167,7 @@ fn sandbox_cleanup(session: &Session) -> SandboxCleanup {
 fn foreign_revision(foreign: &ForeignRevision, set: &ApplySet) -> Finding {
     let message = format!("it is not a revision of the installation and is ignored: {}", foreign.reason);
     Finding::new(Id::ForeignRevision, SECRET.id(&set.namespace, &foreign.name), message)
+        .hint(foreign.remedy(set))
 }
 
 /// Evaluates a set that is not healthy: with the Events of the past, and with evidence from logs and nodes.

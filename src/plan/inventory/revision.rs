@@ -197,15 +197,31 @@ impl std::fmt::Display for ForeignReason {
 }
 
 impl ForeignRevision {
-    /// Says that the Secret is not used, why, and how to delete it.
+    /// Says that the Secret is not used, why, and what to do.
     #[must_use]
     pub fn warning(&self, set: &ApplySet) -> String {
         let Self { name, reason, .. } = self;
+        let remedy = self.remedy(set);
         format!(
-            "secret/{name} is not a revision of installation `{}`, so it is ignored: {reason}; to delete it: \
-             kubectl delete secret {name} -n {}",
-            set.name, set.namespace
+            "secret/{name} is not a revision of installation `{}`, so it is ignored: {reason}; {remedy}",
+            set.name
         )
+    }
+
+    /// Says how the Secret becomes a revision again, or how to delete it.
+    #[must_use]
+    pub fn remedy(&self, set: &ApplySet) -> String {
+        match self.reason {
+            ForeignReason::KeyMissing => {
+                let (key, namespace) = (set.parent_name(), &set.namespace);
+                format!(
+                    "to use it again: restore secret/{key} in namespace {namespace}, which has the key, from a backup"
+                )
+            }
+            ForeignReason::Name | ForeignReason::Number | ForeignReason::Mutable | ForeignReason::Mac => {
+                format!("to delete it: kubectl delete secret {} -n {}", self.name, set.namespace)
+            }
+        }
     }
 }
 
