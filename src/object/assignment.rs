@@ -14,6 +14,8 @@ const TWO_WORDS: &[&str] = &["AUTHORIZATION", "AUTH_HEADER"];
 const SCHEMES: &[&str] = &["Bearer", "bearer", "Basic", "basic", "Token", "token", "Digest"];
 /// Types of a program's variables.
 const TYPES: &[&str] = &["str", "string", "String", "SecretStr", "bytes", "int", "bool", "None"];
+/// The length of the longest first line of a block in YAML: `|2-`.
+const LONGEST_BLOCK_HEADER: usize = 3;
 /// The length of the longest word that is taken for prose.
 const LONGEST_WORD: usize = 8;
 
@@ -74,6 +76,10 @@ fn values(text: &str) -> Vec<Range<usize>> {
             _ => 0,
         };
         let start = at + separator.len() + blanks;
+        if let Some(lines) = lines_at(text, start) {
+            ranges.extend((!lines.is_empty()).then_some(lines));
+            continue;
+        }
         let value = value_at(text, start, name);
         let shown = &text[value.clone()];
         // A file or a flag may name a Secret, a variable has one.
@@ -86,6 +92,29 @@ fn values(text: &str) -> Vec<Range<usize>> {
         }
     }
     ranges
+}
+
+/// Returns the range of a value of several lines that begins here: a block of YAML (`password: |`), or a text between three
+/// quotation marks in TOML. None if there is none.
+fn lines_at(text: &str, start: usize) -> Option<Range<usize>> {
+    let rest = &text[start..];
+    if let Some(quotes) = ["\"\"\"", "'''"].into_iter().find(|quotes| rest.starts_with(*quotes)) {
+        let begin = start + quotes.len();
+        let end = text[begin..].find(quotes).map_or(text.len(), |length| begin + length);
+        return Some(begin..end);
+    }
+    let (header, _) = rest.split_once('\n')?;
+    let is_block = header.starts_with(['|', '>']) && header.trim_end().len() <= LONGEST_BLOCK_HEADER;
+    is_block.then(|| {
+        let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+        let line = text[..start].rsplit('\n').next().unwrap_or_default();
+        let begin = start + header.len() + 1;
+        let lines = text[begin..].split_inclusive('\n');
+        let inner = lines.take_while(|inner| inner.trim().is_empty() || indent(inner) > indent(line));
+        let end = begin + inner.map(str::len).sum::<usize>();
+        let block = &text[begin..end];
+        begin + indent(block)..begin + block.trim_end().len().max(indent(block))
+    })
 }
 
 /// Returns the name before a separator, and whether blanks are between them: `name = value` in a line of its own.
@@ -197,6 +226,21 @@ mod tests {
             (r#"{\"password\":\"abc\"}"#, r#"{\"password\":\"(redacted)\"}"#),
             ("/w?token=abc:/x", "/w?token=(redacted)"),
             ("apiToken: 'a'", "apiToken: '(redacted)'"),
+        ] {
+            assert_eq!(masked(text), shown);
+        }
+    }
+
+    #[test]
+    fn values_of_several_lines_are_masked_as_a_whole() {
+        for (text, shown) in [
+            ("a:\n  password: |\n    one\n    two\n  b: c\n", "a:\n  password: |\n    (redacted)\n  b: c\n"),
+            ("privateKey: >-\n  one\n\n  two", "privateKey: >-\n  (redacted)"),
+            (
+                "password = \"\"\"\none\ntwo\"\"\"\nuser = 'c'",
+                "password = \"\"\"(redacted)\"\"\"\nuser = 'c'",
+            ),
+            ("password: |\nuser: c", "password: |\nuser: c"),
         ] {
             assert_eq!(masked(text), shown);
         }
