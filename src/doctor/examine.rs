@@ -211,7 +211,7 @@ impl Subject<'_> {
                     self.namespace()
                 );
                 let error = Error::new(Id::MissingReference, Kind::Prerequisite, message)
-                    .at_config(self.settings.locate("deploy.existing_claim"));
+                    .with_keys(self.settings.config_keys(&["deploy.existing_claim".to_owned()]));
                 Check::failed(Category::Storage, "volume", error)
             }),
         }
@@ -255,7 +255,7 @@ impl Subject<'_> {
             Ok(None) => {
                 let message = format!("{id} does not exist in namespace {}", self.namespace());
                 let error = Error::new(Id::ServiceAccountMissing, Kind::Prerequisite, message)
-                    .at_config(self.settings.locate("deploy.service_account"))
+                    .with_keys(self.settings.config_keys(&["deploy.service_account".to_owned()]))
                     .hint("handsctl deploy names the commands with which an administrator creates it");
                 Check::failed(category, name, error)
             }
@@ -458,7 +458,7 @@ impl Subject<'_> {
         );
         let error = Error::new(Id::DomainNotResolved, Kind::Prerequisite, message)
             .caused_by(error)
-            .at_config(self.settings.locate("kubernetes.ingress_domain"))
+            .with_keys(self.settings.config_keys(&["kubernetes.ingress_domain".to_owned()]))
             .hint(format!(
                 "an administrator adds a DNS entry *.{domain} that leads to the ingress controller"
             ));

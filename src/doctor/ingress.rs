@@ -122,7 +122,8 @@ fn with_choice(error: Error, classes: &[Value], pods: &[Value], settings: &Setti
     };
     let names: Vec<String> = classes.iter().map(name).collect();
     let names = if names.is_empty() { "the cluster has none".to_owned() } else { names.join(", ") };
-    let error = error.fact("classes", names).at_config(settings.locate("deploy.ingress_class"));
+    let error =
+        error.fact("classes", names).with_keys(settings.config_keys(&["deploy.ingress_class".to_owned()]));
     match classes.iter().find(serves) {
         Some(class) => error.hint(format!("handsctl config set deploy.ingress_class={}", name(class))),
         None => error

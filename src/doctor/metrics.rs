@@ -14,7 +14,7 @@ pub(super) fn api(is_served: Result<bool, String>, settings: &Settings) -> Check
         Ok(false) if settings.deploy.autoscaling.is_some() => {
             let message = "the cluster serves no metrics API: the number of pods stays as it is";
             let error = Error::new(Id::MetricsMissing, Kind::Prerequisite, message)
-                .at_config(settings.locate("deploy.autoscaling"))
+                .with_keys(settings.config_keys(&["deploy.autoscaling".to_owned()]))
                 .hint("an administrator installs metrics-server");
             Check::warning(category, name, error)
         }

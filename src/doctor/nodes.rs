@@ -63,7 +63,7 @@ pub(super) fn placement(nodes: &[Value], settings: &Settings) -> Check {
     let error = reasons
         .into_iter()
         .fold(error, |error, (node, reason)| error.fact("node", format!("{node}: {reason}")));
-    let error = error.at_config(settings.locate("deploy.node_selector")).hint(
+    let error = error.with_keys(settings.config_keys(&["deploy.node_selector".to_owned()])).hint(
         "[deploy] node_selector, tolerations and affinity choose the nodes; kubectl uncordon NAME opens one",
     );
     Check::failed(category, name, error)
@@ -112,7 +112,7 @@ pub(super) fn sandbox_image(nodes: &[Value], nodes_with: &[String], settings: &S
     let message =
         format!("{image} is missing {location}: a pull longer than 300 s fails the first conversation");
     let error = Error::new(Id::SandboxImageAbsent, Kind::Prerequisite, message)
-        .at_config(settings.locate("sandbox.runtime_container_image"))
+        .with_keys(settings.config_keys(&["sandbox.runtime_container_image".to_owned()]))
         .hint("handsctl image pull pulls it now");
     Check::warning(category, name, error)
 }
@@ -127,7 +127,7 @@ pub(super) fn sandbox_room(capacity: &SandboxCapacity, settings: &Settings) -> C
                 capacity.each
             );
             let error = Error::new(Id::NoSandboxRoom, Kind::Prerequisite, message)
-                .at_config(settings.locate("kubernetes.resource_memory_request"))
+                .with_keys(settings.config_keys(&["kubernetes.resource_memory_request".to_owned()]))
                 .hint("handsctl config explain kubernetes.resource_memory_request")
                 .hint("more or larger nodes, or an autoscaler that adds them, give room");
             Check::warning(category, name, error)

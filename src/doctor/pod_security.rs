@@ -29,8 +29,9 @@ pub(super) fn check(namespace: Result<Option<Value>, String>, settings: &Setting
         return Check::passed(category, name, format!("namespace {runtime} admits {pods}"));
     };
     let message = format!("namespace {runtime} enforces Pod Security `{enforced}`, which rejects {pods}");
+    let key = if is_dev { "deploy.namespace" } else { "kubernetes.namespace" };
     let error = Error::new(Id::PodSecurityTooStrict, Kind::Prerequisite, message)
-        .at_config(settings.locate(if is_dev { "deploy.namespace" } else { "kubernetes.namespace" }))
+        .with_keys(settings.config_keys(&[key.to_owned()]))
         .hint(if is_dev {
             "-n NAME with a new name: handsctl creates that namespace with the level that the agent needs"
         } else {

@@ -51,7 +51,7 @@ pub(super) fn enforced(pods: &Listed, settings: &Settings) -> Check {
             "{plugin} enforces no NetworkPolicy: sandboxes reach everything that the cluster reaches"
         );
         let error = Error::new(Id::PoliciesNotEnforced, Kind::Prerequisite, message)
-            .at_config(settings.locate("deploy.network_policy"))
+            .with_keys(settings.config_keys(&["deploy.network_policy".to_owned()]))
             .hint("an administrator installs a network plugin, or an agent beside this one, that enforces policies");
         return Check::warning(category, name, error);
     }

@@ -69,7 +69,8 @@ fn missing(claim: PlannedClaim<'_>, classes: &[Value], settings: &Settings) -> E
             format!("{} names no storage class, and the cluster has no default one", claim.name),
         ),
     };
-    let error = Error::new(id, Kind::Prerequisite, message).at_config(settings.locate(claim.key));
+    let error =
+        Error::new(id, Kind::Prerequisite, message).with_keys(settings.config_keys(&[claim.key.to_owned()]));
     match names.first() {
         None => error
             .fact("classes", "the cluster has none")
