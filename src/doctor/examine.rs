@@ -286,10 +286,19 @@ impl Subject<'_> {
         match (fault, used_for) {
             (None, _) => Check::passed(category, label, format!("secret/{name} in namespace {namespace}")),
             (Some(fault), SecretUse::Keys(_)) => {
-                Check::failed(category, label, Error::new(Id::MissingReference, Kind::Prerequisite, fault))
+                let hint =
+                    format!("kubectl create secret generic {name} -n {namespace} --from-literal=KEY=VALUE");
+                Check::failed(category, label, secret_error(fault, hint))
             }
-            (Some(fault), SecretUse::Pull | SecretUse::Certificate) => {
-                Check::warning(category, label, Error::new(Id::MissingReference, Kind::Prerequisite, fault))
+            (Some(fault), SecretUse::Pull) => {
+                let hint = format!(
+                    "kubectl create secret docker-registry {name} -n {namespace} --docker-server=HOST"
+                );
+                Check::warning(category, label, secret_error(fault, hint))
+            }
+            (Some(fault), SecretUse::Certificate) => {
+                let hint = format!("kubectl create secret tls {name} -n {namespace} --cert=FILE --key=FILE");
+                Check::warning(category, label, secret_error(fault, hint))
             }
         }
     }
@@ -313,12 +322,15 @@ impl Subject<'_> {
         if let Some(unknown) = webhooks::unreadable(&[&validating, &mutating]) {
             return vec![unknown];
         }
+        let mut kinds: Vec<KindInfo> = self.plan.members.iter().map(|member| member.kind).collect();
         let namespace = match namespace {
             Err(reason) => return vec![Check::unknown(Category::Network, "webhooks", reason)],
             Ok(Some(namespace)) => namespace,
-            Ok(None) => self.planned_namespace(),
+            Ok(None) => {
+                kinds.push(NAMESPACE);
+                self.planned_namespace()
+            }
         };
-        let kinds: Vec<KindInfo> = self.plan.members.iter().map(|member| member.kind).collect();
         let mut called = webhooks::called(
             &mutating.unwrap_or_default(),
             "mutatingwebhookconfiguration",
@@ -464,6 +476,10 @@ impl Subject<'_> {
             ));
         Check::warning(category, name, error)
     }
+}
+
+fn secret_error(fault: String, hint: String) -> Error {
+    Error::new(Id::MissingReference, Kind::Prerequisite, fault).hint(hint)
 }
 
 /// Returns a host that a sandbox could have. Each conversation has a host of its own.
