@@ -19,6 +19,7 @@ use crate::cluster::access::{access_review, deployer_role};
 use crate::cluster::client::api::Api;
 use crate::cluster::client::discovery;
 use crate::error::{Error, Kind};
+use crate::object::condition;
 use crate::object::kind::{
     CLAIM, ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, KindInfo, MUTATING_WEBHOOK, NAMESPACE, NETWORK_POLICY,
     NODE, POD, POD_METRICS, RESOURCE_QUOTA, SECRET, SERVICE, SERVICE_ACCOUNT, STORAGE_CLASS,
@@ -43,8 +44,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 const RESOLUTION: Duration = Duration::from_secs(3);
 /// The most nodes, and the most pods, that are read.
 const MAX_OBJECTS: u32 = 1000;
-/// The label of an `EndpointSlice` that names its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// Checks this computer, as the host of the local cluster that the configuration describes.
 pub(crate) async fn computer(
@@ -218,7 +217,7 @@ impl Subject<'_> {
     }
 
     async fn network(&self) -> Vec<Check> {
-        let of_dns = ListParams::default().labels(&format!("{SERVICE_NAME}={}", dns::SERVICE));
+        let of_dns = ListParams::default().labels(&format!("{}={}", labels::SERVICE_NAME, dns::SERVICE));
         let all = ListParams::default();
         let (slices, classes, secrets) = tokio::join!(
             reading::list(self.api, ENDPOINT_SLICE, Some("kube-system"), &of_dns),
@@ -360,7 +359,7 @@ impl Subject<'_> {
     }
 
     async fn ready_endpoints(&self, (namespace, service): &ServiceName) -> Result<usize, String> {
-        let of_service = ListParams::default().labels(&format!("{SERVICE_NAME}={service}"));
+        let of_service = ListParams::default().labels(&format!("{}={service}", labels::SERVICE_NAME));
         let slices = reading::list(self.api, ENDPOINT_SLICE, Some(namespace), &of_service).await?;
         Ok(dns::ready_endpoints(&slices))
     }
@@ -381,7 +380,7 @@ impl Subject<'_> {
             Err(reason) => return (String::new(), Err(reason)),
         };
         let ready =
-            pods.iter().find(|pod| ingress::is_ready(pod)).and_then(|pod| pod["metadata"]["name"].as_str());
+            pods.iter().find(|pod| condition::is_ready(pod)).and_then(|pod| pod["metadata"]["name"].as_str());
         let (Some(pod), Some(service)) = (ready, self.members(SERVICE).next()) else {
             return (String::new(), Err("no pod of the application is ready".to_owned()));
         };

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::check::{Category, Check, Listed};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::object::condition;
 use crate::settings::Settings;
 
 /// The annotation of the default class (<https://kubernetes.io/docs/concepts/services-networking/ingress/#default-ingress-class>).
@@ -67,7 +68,7 @@ fn runs(pods: &[Value], images: &[&str]) -> bool {
     pods.iter().any(|pod| {
         let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
         let mut names = containers.filter_map(|container| container["image"].as_str());
-        names.any(|name| images.iter().any(|image| is_named(name, image))) && is_ready(pod)
+        names.any(|name| images.iter().any(|image| is_named(name, image))) && condition::is_ready(pod)
     })
 }
 
@@ -77,12 +78,6 @@ fn is_named(image: &str, end: &str) -> bool {
     let tag = name.rfind(':').filter(|colon| !name[*colon..].contains('/'));
     let name = tag.map_or(name, |colon| &name[..colon]);
     name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
-}
-
-/// Whether the pod's condition `Ready` is true.
-pub(super) fn is_ready(pod: &Value) -> bool {
-    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 fn missing(wanted: Option<&str>, classes: &[Value], pods: &Listed, settings: &Settings) -> Error {

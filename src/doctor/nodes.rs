@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::check::{Category, Check};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::object::condition;
 use crate::plan::checks::node_fit::{NodeFit, is_simulated};
 use crate::plan::checks::sandbox_capacity::{SandboxCapacity, SandboxPod, canonical, names_image};
 use crate::settings::Settings;
@@ -14,7 +15,7 @@ pub(super) fn ready(nodes: &[Value]) -> Check {
     let (category, name) = (Category::Nodes, "nodes");
     let not_ready: Vec<&str> = nodes
         .iter()
-        .filter(|node| !super::ingress::is_ready(node))
+        .filter(|node| !condition::is_ready(node))
         .filter_map(|node| node["metadata"]["name"].as_str())
         .collect();
     if not_ready.is_empty() && !nodes.is_empty() {

@@ -5,10 +5,8 @@ use serde_json::Value;
 use super::check::{Category, Check, Listed};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::object::labels;
 use crate::settings::Settings;
-
-/// The annotation of the default class (<https://kubernetes.io/docs/concepts/storage/storage-classes/#default-storageclass>).
-const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// A claim that a deploy or a conversation creates.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +37,9 @@ pub(super) fn class(claim: PlannedClaim<'_>, classes: &Listed, settings: &Settin
             );
         }
         Some(wanted) => classes.iter().find(|class| class["metadata"]["name"] == wanted),
-        None => classes.iter().find(|class| class["metadata"]["annotations"][DEFAULT] == "true"),
+        None => classes
+            .iter()
+            .find(|class| class["metadata"]["annotations"][labels::DEFAULT_STORAGE_CLASS] == "true"),
     };
     match found {
         Some(class) => Check::passed(claim.category, name, description(class, claim.class.is_none())),
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn claim_needs_its_class_or_a_default_one() {
-        let standard = json!({ "metadata": { "name": "standard", "annotations": { DEFAULT: "true" } } });
+        let standard = json!({ "metadata": { "name": "standard", "annotations": { labels::DEFAULT_STORAGE_CLASS: "true" } } });
         let gold = json!({ "metadata": { "name": "gold" } });
         let both = Ok(vec![gold.clone(), standard]);
         assert!(matches!(outcome(None, &both), Outcome::Passed(text) if text == "standard, the default"));

@@ -11,6 +11,12 @@ pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// The label of every sandbox pod (`openhands/runtime/impl/kubernetes/kubernetes_runtime.py`). A sandbox cannot change
 /// its own labels. The application labels no other object of a conversation (same file).
 pub const SANDBOX: (&str, &str) = ("app", "openhands-runtime");
+/// The label of an `EndpointSlice` that names its Service
+/// (<https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#ownership>).
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// The annotation of the default storage class
+/// (<https://kubernetes.io/docs/concepts/storage/storage-classes/#default-storageclass>).
+pub const DEFAULT_STORAGE_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 /// The label selector of all sandbox pods.
 pub const SANDBOX_SELECTOR: &str = "app=openhands-runtime";
 /// The label selector of the objects that handsctl manages.

@@ -7,6 +7,7 @@
 //!
 //! Content:
 //! - `deletion`: since when an object is being deleted, and what holds it.
+//! - `condition`: whether a pod or a node is ready.
 //! - `item_selector`: selectors of one list item, by its keys or by its value.
 //! - `field_path`: paths of fields, as server-side apply writes them.
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
@@ -24,6 +25,7 @@
 
 pub mod api_key;
 pub mod assignment;
+pub mod condition;
 pub mod container_names;
 pub mod deletion;
 pub mod field_path;

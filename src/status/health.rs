@@ -14,6 +14,7 @@ use super::rules::object_status::ObjectHealth;
 use super::rules::{pod_facts, text};
 use super::verdict::Expected;
 use crate::object::ObjectId;
+use crate::object::labels::SERVICE_NAME;
 
 /// The health of a deployed set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -286,7 +287,7 @@ fn endpoints(observed: &ObservedState) -> Vec<EndpointsHealth> {
     let mut counts: BTreeMap<(&str, &str), EndpointsHealth> = BTreeMap::new();
     for slice in observed.endpoint_slices.values() {
         let labels = slice.metadata.labels.as_ref();
-        let Some(service) = labels.and_then(|labels| labels.get("kubernetes.io/service-name")) else {
+        let Some(service) = labels.and_then(|labels| labels.get(SERVICE_NAME)) else {
             continue;
         };
         let entry = counts.entry((service, &slice.address_type));

@@ -15,6 +15,7 @@ use crate::cluster::client::api::Api;
 use crate::cluster::watch::store::Store;
 use crate::cluster::watch::watcher::WatchScope;
 use crate::error::{Error, Result};
+use crate::object::condition;
 use crate::object::kind::POD;
 
 /// How long a connection waits for a ready pod: long enough for a restart of the pod without an image pull.
@@ -74,11 +75,7 @@ fn ready_pod(store: &Store) -> Option<String> {
 }
 
 fn is_ready(pod: &Value) -> bool {
-    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    pod["metadata"]["deletionTimestamp"].is_null()
-        && conditions
-            .into_iter()
-            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    pod["metadata"]["deletionTimestamp"].is_null() && condition::is_ready(pod)
 }
 
 /// Accepts connections without end, and forwards each to the pod that is ready at that time.

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::readiness::{NODE_LEASES, is_ready};
+use super::readiness::NODE_LEASES;
 use crate::cluster::client::api::Api;
 use crate::cluster::client::request::ApplyOptions;
 use crate::cluster::watch::store::{Store, all_of};
 use crate::error::{Error, Result};
 use crate::event::{Action, Events, Phase};
+use crate::object::condition::is_ready;
 use crate::object::kind::{KindInfo, LEASE, NODE, STORAGE_CLASS};
 use crate::object::{ObjectId, managed_fields};
 

@@ -13,15 +13,14 @@ use crate::cluster::watch::wait_clock::{WaitClock, WaitState};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::object::ObjectId;
+use crate::object::condition;
 use crate::object::kind::{KindInfo, LEASE, NODE, POD, STORAGE_CLASS};
+use crate::object::labels;
 
 /// Namespace of the nodes' heartbeats (<https://kubernetes.io/docs/concepts/architecture/leases/>).
 pub(crate) const NODE_LEASES: &str = "kube-node-lease";
 /// How often to report what the wait is for.
 const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(10);
-/// The annotation of the class that claims without a class get
-/// (<https://kubernetes.io/docs/concepts/storage/storage-classes/#default-storageclass>).
-const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// Waits for the nodes and the default storage class of a cluster.
 pub struct ClusterReadiness {
@@ -115,7 +114,8 @@ impl ClusterReadiness {
 }
 
 fn default_class(store: &Store) -> Option<&str> {
-    let is_default = |class: &&Value| class["metadata"]["annotations"][DEFAULT_CLASS] == "true";
+    let is_default =
+        |class: &&Value| class["metadata"]["annotations"][labels::DEFAULT_STORAGE_CLASS] == "true";
     let mut classes = store.of_kind(STORAGE_CLASS).map(|(_, class)| class);
     classes.find(is_default)?["metadata"]["name"].as_str()
 }
@@ -133,7 +133,7 @@ fn pending_node(objects: &BTreeMap<ObjectId, Value>) -> Option<Pending> {
     if nodes.peek().is_none() {
         return Some((None, "there is no node yet".to_owned()));
     }
-    let (id, node) = nodes.find(|(_, node)| !is_ready(node))?;
+    let (id, node) = nodes.find(|(_, node)| !condition::is_ready(node))?;
     Some((Some(id.clone()), not_ready_message(node)))
 }
 
@@ -182,17 +182,9 @@ fn runs_since_before(pod: &Value, since: Timestamp) -> bool {
         && statuses.filter_map(started_at).any(|started_at| started_at < since)
 }
 
-/// Whether the node's Ready condition is true.
-pub(crate) fn is_ready(node: &Value) -> bool {
-    condition(node).is_some_and(|condition| condition["status"] == "True")
-}
-
-fn condition(node: &Value) -> Option<&Value> {
-    node["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Ready")
-}
-
 fn not_ready_message(node: &Value) -> String {
-    let message = condition(node).and_then(|condition| condition["message"].as_str()).unwrap_or_default();
+    let message =
+        condition::ready(node).and_then(|condition| condition["message"].as_str()).unwrap_or_default();
     if message.is_empty() { "not ready".to_owned() } else { format!("not ready: {message}") }
 }
 

@@ -276,7 +276,7 @@ fn scopes(set: &ApplySet, desired: &[(ObjectId, &Value)]) -> Vec<WatchScope> {
         desired.iter().map(|(id, _)| (id.namespace.as_deref(), id.kind.as_str(), id.group.as_str()));
     let mut scopes = member_scopes(set, &planned.collect());
     let instance = labels::instance_selector(&set.name);
-    let slices = format!("kubernetes.io/service-name={}", set.name);
+    let slices = format!("{}={}", labels::SERVICE_NAME, set.name);
     scopes.push(scope(POD, &set.namespace, instance.clone(), false));
     scopes.push(scope(REPLICA_SET, &set.namespace, instance, false));
     scopes.push(scope(ENDPOINT_SLICE, &set.namespace, slices, true));

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::object::condition;
 use crate::plan::manifests::scheduling;
 use crate::settings::Settings;
 
@@ -42,11 +43,7 @@ impl NodeFit {
     /// Returns the reason why a node does not accept the pod; `None` if it does. Free resources are not considered.
     #[must_use]
     pub fn mismatch(&self, node: &Value) -> Option<String> {
-        let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
-        if !conditions
-            .into_iter()
-            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-        {
+        if !condition::is_ready(node) {
             return Some("not ready".to_owned());
         }
         if node["spec"]["unschedulable"] == true {

@@ -11,7 +11,7 @@ use super::restoring_patch::merge_command;
 use crate::object::ObjectId;
 use crate::object::field_path::{FieldPath, PathStep};
 use crate::object::item_selector::ItemSelector;
-use crate::object::labels::MANAGER;
+use crate::object::labels::{MANAGER, SERVICE_NAME};
 use crate::plan::desired::Member;
 use crate::settings::handsctl::OwnershipRule;
 
@@ -206,7 +206,7 @@ impl<'a> Faults<'a> {
         let command = if self.patch.is_empty() && !is_service {
             "handsctl deploy --force-conflicts restores the port of the Service".to_owned()
         } else if self.patch.is_empty() {
-            let selector = format!("kubernetes.io/service-name={}", id.name);
+            let selector = format!("{}={}", SERVICE_NAME, id.name);
             format!("kubectl get endpointslices -n {} -l {selector} -o yaml", namespace_of(id))
         } else {
             merge_command(id, &json!({ "spec": self.patch }))
