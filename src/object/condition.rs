@@ -1,5 +1,6 @@
 //! The condition `Ready` of pods and nodes. Pure.
 
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use serde_json::Value;
 
 /// Returns the condition `Ready` of an object.
@@ -12,6 +13,13 @@ pub fn ready(object: &Value) -> Option<&Value> {
 #[must_use]
 pub fn is_ready(object: &Value) -> bool {
     ready(object).is_some_and(|condition| condition["status"] == "True")
+}
+
+/// Returns the condition `Ready` of a pod; None if it is not true.
+#[must_use]
+pub fn ready_pod(pod: &Pod) -> Option<&PodCondition> {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.find(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 /// The label with the set's name, on all of the set's objects except extra manifests.
@@ -122,6 +123,21 @@ pub fn is_own(object: &Value, set: &str) -> bool {
 #[must_use]
 pub fn is_instance(object: &Value, set: &str) -> bool {
     object["metadata"]["labels"][INSTANCE] == set
+}
+
+/// Returns whether the selector of a Service selects a pod. An empty one selects none
+/// (<https://kubernetes.io/docs/concepts/services-networking/service/#services-without-selectors>).
+#[must_use]
+pub fn selects(selector: &Value, pod: &Value) -> bool {
+    let labels = &pod["metadata"]["labels"];
+    let has = |(key, value): (&String, &Value)| labels[key] == *value;
+    selector.as_object().is_some_and(|selector| !selector.is_empty() && selector.iter().all(has))
+}
+
+/// Returns whether a typed object with this metadata carries the name of this set.
+#[must_use]
+pub fn is_of_instance(metadata: &ObjectMeta, set: &str) -> bool {
+    metadata.labels.as_ref().and_then(|labels| labels.get(INSTANCE)).is_some_and(|instance| instance == set)
 }
 
 /// Returns the labels of a namespace that handsctl creates. Sandbox pods run as root, so `restricted` would reject

@@ -8,7 +8,7 @@
 //! Content:
 //! - `deletion`: since when an object is being deleted, and what holds it.
 //! - `condition`: whether a pod or a node is ready.
-//! - `item_selector`: selectors of one list item, by its keys or by its value.
+//! - `list_items`: the items of a list. `item_selector`: selectors of one list item, by its keys or by its value.
 //! - `field_path`: paths of fields, as server-side apply writes them.
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
 //! - `references`: the names that an object refers to.
@@ -33,6 +33,7 @@ pub mod id;
 pub mod item_selector;
 pub mod kind;
 pub mod labels;
+pub mod list_items;
 pub mod literal_secret;
 pub mod managed_fields;
 mod manifest_json;

@@ -248,20 +248,8 @@ fn expectation(id: &ObjectId, object: &Value, changed: bool) -> Option<Expected>
 }
 
 fn ready_pods<'a>(state: &'a ObservedState, set: &ApplySet) -> Vec<&'a Pod> {
-    let is_ready = |pod: &&Pod| {
-        let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-        conditions.is_some_and(|conditions| {
-            conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        })
-    };
-    // A terminating pod may still report that it is ready, but no Service sends requests to it.
-    let is_stopping = |pod: &&Pod| pod.metadata.deletion_timestamp.is_some();
-    let is_of_set = |pod: &&Pod| {
-        let instance = pod.metadata.labels.as_ref().and_then(|labels| labels.get(labels::INSTANCE));
-        instance == Some(&set.name)
-    };
-    let mut pods: Vec<&Pod> =
-        state.pods().filter(is_of_set).filter(is_ready).filter(|pod| !is_stopping(pod)).collect();
+    let is_of_set = |pod: &&Pod| labels::is_of_instance(&pod.metadata, &set.name);
+    let mut pods: Vec<&Pod> = state.ready_pods().filter(is_of_set).collect();
     pods.sort_by_key(|pod| pod.metadata.name.clone());
     pods
 }

@@ -122,6 +122,7 @@ impl<'a> SetView<'a> {
     pub(super) fn assess(&self, expected: &[Expected]) -> Assessment {
         let mut assessment = Assessment::default();
         let state = &self.deployed.observed.state;
+        let live = self.live_members();
         if self.is_namespace_terminating() {
             // Everything in it is being deleted.
             self.add_namespace(&mut assessment);
@@ -137,22 +138,22 @@ impl<'a> SetView<'a> {
         assessment.findings.extend(zero);
         assessment.notes.extend(status::paused_rollouts(state, expected));
         if let Some(routes) = self.routes {
-            assessment.notes.extend(self.exposures());
+            assessment.notes.extend(self.exposures(&live));
             assessment.notes.extend(self.foreign_exposures(routes));
         }
         // A run may not have applied the newest revision's Service yet.
         if !self.is_namespace_terminating() && !self.is_running() {
-            self.add_lost_traffic(&mut assessment);
+            self.add_lost_traffic(&mut assessment, &live);
         }
         if let Some(manager) = &self.deployed.installer {
             assessment.notes.push(self.managed_by_others(manager));
         } else {
-            assessment.notes.extend(self.foreign_changes(is_scaled_to_zero));
+            assessment.notes.extend(self.foreign_changes(&live, is_scaled_to_zero));
             // A run may not have applied the newest revision's pod yet.
-            let members = if self.is_running() { Vec::new() } else { self.live_members() };
+            let members = if self.is_running() { &[][..] } else { &live };
             let holds_data = !deletions::held_claims(&self.deployed.observed.members).is_empty();
             for (member, live) in members {
-                let mut notes = pods::notes_of_workload(&member, live, self.ownership, self.now);
+                let mut notes = pods::notes_of_workload(member, live, self.ownership, self.now);
                 if holds_data {
                     // The command would replace the pod that keeps the data of a deleted claim.
                     for note in &mut notes {
@@ -299,9 +300,9 @@ impl<'a> SetView<'a> {
     }
 
     /// Returns a note for each member of which another manager changed fields since the deploy.
-    fn foreign_changes(&self, is_scaled_to_zero: bool) -> Vec<Finding> {
-        let notes = self.live_members().into_iter().filter_map(|(member, live)| {
-            let mut changes = foreign_change::foreign_changes(&member, live, self.ownership);
+    fn foreign_changes(&self, live: &[(Member, &Value)], is_scaled_to_zero: bool) -> Vec<Finding> {
+        let notes = live.iter().filter_map(|(member, live)| {
+            let mut changes = foreign_change::foreign_changes(member, live, self.ownership);
             changes.retain(|change| !(is_scaled_to_zero && change.field == ".spec.replicas"));
             self.foreign_note(&member.id, &changes)
         });
@@ -309,8 +310,7 @@ impl<'a> SetView<'a> {
     }
 
     /// Returns a note for each member that exposes the application more than the revision does.
-    fn exposures(&self) -> Vec<Finding> {
-        let live = self.live_members();
+    fn exposures(&self, live: &[(Member, &Value)]) -> Vec<Finding> {
         let live = live.iter().map(|(member, live)| (member, *live, Membership::Member));
         let set = self.set();
         let exposures = live_exposures(&set.name, &set.namespace, live);
@@ -342,14 +342,14 @@ impl<'a> SetView<'a> {
     }
 
     /// Adds the Services and routes that do not lead to the pods.
-    fn add_lost_traffic(&self, assessment: &mut Assessment) {
+    fn add_lost_traffic(&self, assessment: &mut Assessment, live: &[(Member, &Value)]) {
         let state = &self.deployed.observed.state;
         let pods = pods::all_ready_pods(state);
         let knows_endpoints = !self.deployed.unknown.contains(ENDPOINT_SLICE.plural)
             && pods::are_settled(state, &self.set().name, self.now);
         let ready_endpoints = knows_endpoints.then(|| state.ready_endpoints());
         let backends = Backends { pods: &pods, ready_endpoints: ready_endpoints.as_ref() };
-        for lost in lost_traffic(&self.live_members(), backends, self.ownership, self.now) {
+        for lost in lost_traffic(live, backends, self.ownership, self.now) {
             let id = if lost.is_service { Id::ServiceLeadsNowhere } else { Id::RouteLeadsElsewhere };
             let message = lost.faults.join("; ");
             let finding = Finding::new(id, lost.id.clone(), message.clone());

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::catalogue::Id;
 use crate::object::kind::POD;
-use crate::object::labels;
+use crate::object::{condition, labels};
 use crate::plan::Member;
 use crate::plan::ownership::foreign_pod::{PodAddition, foreign_pod};
 use crate::plan::ownership::policy::Ownership;
@@ -17,37 +17,32 @@ const ENDPOINT_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
 /// Returns the ready pods of all workloads that are not being deleted, as the API has them.
 pub(super) fn all_ready_pods(state: &ObservedState) -> Vec<Value> {
-    ready(state.pods())
+    as_json(state.ready_pods())
 }
 
 /// Returns the ready pods of the application that are not being deleted, as the API has them.
 pub(super) fn ready_app_pods(state: &ObservedState, set: &str) -> Vec<Value> {
-    ready(state.pods().filter(|pod| is_of_set(pod, set)))
+    as_json(state.ready_pods().filter(|pod| labels::is_of_instance(&pod.metadata, set)))
 }
 
-fn ready<'a>(pods: impl Iterator<Item = &'a Pod>) -> Vec<Value> {
-    let ready = pods.filter(|pod| ready_since(pod).is_some());
-    let ready = ready.filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    ready.filter_map(|pod| serde_json::to_value(pod).ok()).collect()
+fn as_json<'a>(pods: impl Iterator<Item = &'a Pod>) -> Vec<Value> {
+    pods.filter_map(|pod| serde_json::to_value(pod).ok()).collect()
 }
 
 /// Returns whether every ready pod of the application has been ready for so long that its endpoint is listed.
 pub(super) fn are_settled(state: &ObservedState, set: &str, now: Timestamp) -> bool {
-    let mut times = state.pods().filter(|pod| is_of_set(pod, set)).filter_map(ready_since);
+    let mut times = pods_of(state, set).filter_map(ready_since);
     times.all(|since| now.duration_since(since) > ENDPOINT_DELAY)
 }
 
 /// Returns since when a pod is ready; None if it is not.
 fn ready_since(pod: &Pod) -> Option<Timestamp> {
-    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    let ready =
-        conditions.iter().find(|condition| condition.type_ == "Ready" && condition.status == "True")?;
+    let ready = condition::ready_pod(pod)?;
     Some(ready.last_transition_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0))
 }
 
-fn is_of_set(pod: &Pod, set: &str) -> bool {
-    let labels = pod.metadata.labels.as_ref();
-    labels.and_then(|labels| labels.get(labels::INSTANCE)).is_some_and(|instance| instance == set)
+fn pods_of<'a>(state: &'a ObservedState, set: &'a str) -> impl Iterator<Item = &'a Pod> {
+    state.pods().filter(move |pod| labels::is_of_instance(&pod.metadata, set))
 }
 
 /// Returns the notes about what others added to the pods of a live workload.
@@ -70,7 +65,7 @@ pub(super) fn notes_of_workload(
 
 /// Returns a note for each pod of the application with containers that somebody added while it ran.
 pub(super) fn ephemeral_containers(state: &ObservedState, set: &str) -> Vec<Finding> {
-    let notes = state.pods().filter(|pod| is_of_set(pod, set)).filter_map(|pod| {
+    let notes = pods_of(state, set).filter_map(|pod| {
         let containers = pod.spec.as_ref()?.ephemeral_containers.as_ref()?;
         let text = |name: &str, image: &str| format!("ephemeral container {name} ({image})");
         let mut texts = containers

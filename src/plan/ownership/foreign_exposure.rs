@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::foreign_change::{installer, owner_text};
 use crate::object::ObjectId;
 use crate::object::labels::{self, Component};
+use crate::object::list_items::items;
 use crate::settings::{self, ExposedBy};
 
 /// An object that is no member of the installation and exposes its application.
@@ -63,13 +64,9 @@ pub fn foreign_exposures(
 
 /// Returns a Service that selects a pod of the application by other labels as if it had selected them all.
 fn with_selector(object: &Value, app: &str, pods: &[Value]) -> Value {
-    let selector = object["spec"]["selector"].as_object().filter(|selector| !selector.is_empty());
-    let selects = |pod: &Value| {
-        let has = |(key, value): (&String, &Value)| pod["metadata"]["labels"][key] == *value;
-        selector.is_some_and(|selector| selector.iter().all(has))
-    };
     let mut object = object.clone();
-    if object["kind"] == "Service" && pods.iter().any(selects) {
+    let selector = &object["spec"]["selector"];
+    if object["kind"] == "Service" && pods.iter().any(|pod| labels::selects(selector, pod)) {
         object["spec"]["selector"] = json!(labels::selector(app, Component::App));
     }
     object
@@ -118,10 +115,6 @@ fn node_ports(service: &Value) -> String {
 fn ports(service: &Value, key: &str) -> String {
     let ports = items(&service["spec"]["ports"]).filter_map(|port| port[key].as_u64());
     ports.map(|port| port.to_string()).collect::<Vec<_>>().join(", ")
-}
-
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
 }
 
 #[cfg(test)]

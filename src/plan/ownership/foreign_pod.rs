@@ -14,6 +14,7 @@ use super::restoring_patch::{patch_command, restoring_command};
 use crate::object::field_path::{FieldOwner, FieldPath, PathStep};
 use crate::object::item_selector::ItemSelector;
 use crate::object::labels::MANAGER;
+use crate::object::list_items::items;
 use crate::object::{managed_fields, secret_name};
 use crate::plan::desired::Member;
 use crate::settings::handsctl::OwnershipRule;
@@ -310,10 +311,6 @@ fn is_container(steps: &[PathStep]) -> bool {
 
 fn pod(workload: &Value) -> &Value {
     &workload["spec"]["template"]["spec"]
-}
-
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
 }
 
 fn names(list: &Value) -> BTreeSet<&str> {

@@ -11,7 +11,8 @@ use super::restoring_patch::merge_command;
 use crate::object::ObjectId;
 use crate::object::field_path::{FieldPath, PathStep};
 use crate::object::item_selector::ItemSelector;
-use crate::object::labels::{MANAGER, SERVICE_NAME};
+use crate::object::labels::{self, MANAGER, SERVICE_NAME};
+use crate::object::list_items::items;
 use crate::plan::desired::Member;
 use crate::settings::handsctl::OwnershipRule;
 
@@ -118,7 +119,7 @@ impl<'a> Faults<'a> {
             return;
         }
         let is_planned = |pod: &&Value| {
-            pod["metadata"]["namespace"] == namespace && is_selected(&planned["selector"], pod)
+            pod["metadata"]["namespace"] == namespace && labels::selects(&planned["selector"], pod)
         };
         let pods: Vec<&Value> = backends.pods.iter().filter(is_planned).collect();
         if let Some(text) = lost_selector(&planned["selector"], &live["selector"], &pods) {
@@ -281,7 +282,7 @@ fn lost_selector(planned: &Value, live: &Value, pods: &[&Value]) -> Option<Strin
         pairs
             .is_some_and(|pairs| !pairs.is_empty() && pairs.iter().all(|(key, value)| planned[key] == *value))
     } else {
-        pods.iter().any(|pod| is_selected(live, pod))
+        pods.iter().any(|pod| labels::selects(live, pod))
     };
     if leads {
         return None;
@@ -294,12 +295,6 @@ fn lost_selector(planned: &Value, live: &Value, pods: &[&Value]) -> Option<Strin
     } else {
         format!("its selector matches no pod: it wants {}", pairs.join(","))
     })
-}
-
-fn is_selected(selector: &Value, pod: &Value) -> bool {
-    let pairs = selector.as_object();
-    let labels = &pod["metadata"]["labels"];
-    pairs.is_some_and(|pairs| !pairs.is_empty() && pairs.iter().all(|(key, value)| labels[key] == *value))
 }
 
 /// Returns what is wrong with a planned port of a Service.
@@ -336,10 +331,6 @@ fn restored(planned: &Value, live: &Value) -> Value {
     let removed = live.keys().filter(|key| !planned.contains_key(*key)).map(|key| (key.clone(), Value::Null));
     let kept = planned.iter().map(|(key, value)| (key.clone(), value.clone()));
     Value::Object(kept.chain(removed).collect())
-}
-
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
 }
 
 fn text(value: &Value) -> String {

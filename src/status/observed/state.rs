@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::first_seen::FirstSeen;
 use super::kube_events::KubeEvents;
-use crate::object::ObjectId;
+use crate::object::{ObjectId, condition};
 
 /// The kinds that are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -180,6 +180,12 @@ impl ObservedState {
     /// Returns all pods.
     pub fn pods(&self) -> impl Iterator<Item = &Pod> {
         self.pods.values()
+    }
+
+    /// Returns the ready pods. A terminating pod may still report that it is ready, but no Service sends requests to it.
+    pub fn ready_pods(&self) -> impl Iterator<Item = &Pod> {
+        let ready = self.pods().filter(|pod| condition::ready_pod(pod).is_some());
+        ready.filter(|pod| pod.metadata.deletion_timestamp.is_none())
     }
 
     /// Returns whether this UID belongs to a watched object and all its owners are watched objects as well.

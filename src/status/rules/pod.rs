@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::pod_facts::{PodFacts, PodHealth, RunMode};
 use super::{container, scheduling, text};
 use crate::catalogue::Id;
+use crate::object::condition;
 use crate::status::finding::Lookup;
 use crate::status::grace::{FinalAt, GracePeriods, final_after, later};
 use crate::status::observed::state::ObservedState;
@@ -24,7 +25,7 @@ pub(crate) fn evaluate(
     }
     let containers = containers(pod, mode);
     let mut health = PodHealth {
-        ready: facts.condition("Ready").is_some_and(|condition| condition.status == "True"),
+        ready: condition::ready_pod(pod).is_some(),
         up_since: containers.iter().filter_map(|(spec, status, _)| container::up_since(spec, *status)).max(),
         ..PodHealth::default()
     };

@@ -10,6 +10,7 @@ use super::object_status::{ObjectHealth, WorkloadPods, stable_at, with_reason};
 use super::pod_facts::{self, RunMode};
 use super::{admission, pod, text};
 use crate::catalogue::Id;
+use crate::object::condition;
 use crate::status::grace::GracePeriods;
 use crate::status::observed::state::ObservedState;
 use crate::status::verdict::Expected;
@@ -48,7 +49,8 @@ pub(crate) fn stateful_set(
     let current = all.iter().filter(|pod| !pod_facts::has_failed(pod)).count();
     let (new, old): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|pod| on_delete || revision_of(pod) == revision);
-    let is_blocked = old.iter().any(|pod| !pod_facts::is_stopping(pod) && !is_ready(pod));
+    let is_blocked =
+        old.iter().any(|pod| !pod_facts::is_stopping(pod) && condition::ready_pod(pod).is_none());
     let pods = WorkloadPods::new(observed, grace, new, RunMode::LongRunning);
     let desired = usize::try_from(desired).unwrap_or_default();
     let mut faults: Vec<Fault> = (current < desired)
@@ -65,11 +67,6 @@ pub(crate) fn stateful_set(
 
 fn revision_of(pod: &Pod) -> Option<&str> {
     pod.metadata.labels.as_ref()?.get("controller-revision-hash").map(String::as_str)
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// Returns the fault of pods that the API server rejects. These controllers report it only with an Event, which
