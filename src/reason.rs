@@ -6,9 +6,9 @@ use std::io::{self, ErrorKind};
 use serde_json::error::Category;
 
 /// The message of hyper's resolver.
-const NAME_NOT_RESOLVED: &str = "dns error";
+pub(crate) const NAME_NOT_RESOLVED: &str = "dns error";
 /// The message of rustls when a server answers without TLS.
-const NO_TLS: &str = "InvalidContentType";
+pub(crate) const NO_TLS: &str = "InvalidContentType";
 
 /// Returns why a file, a program or a connection failed.
 #[must_use]
@@ -70,20 +70,20 @@ pub fn of_json(error: &serde_json::Error) -> String {
 #[must_use]
 pub fn of_connection(error: &(dyn StdError + 'static)) -> String {
     known_connection(error)
-        .unwrap_or_else(|| chain(error).last().map(ToString::to_string).unwrap_or_default())
+        .unwrap_or_else(|| sources(error).last().map(ToString::to_string).unwrap_or_default())
 }
 
 /// The same, but None if no error is known.
 #[must_use]
 pub fn known_connection(error: &(dyn StdError + 'static)) -> Option<String> {
-    let texts = chain(error).find_map(|cause| of_known_text(&cause.to_string()));
+    let texts = sources(error).find_map(|cause| of_known_text(&cause.to_string()));
     texts.map(str::to_owned).or_else(|| in_words(error))
 }
 
 /// Returns the error of the operating system or of the JSON parser in words; None: it is another one, or a text.
 #[must_use]
 pub fn in_words(error: &(dyn StdError + 'static)) -> Option<String> {
-    chain(error).find_map(|cause| {
+    sources(error).find_map(|cause| {
         if let Some(error) = cause.downcast_ref::<io::Error>() {
             return match error.get_ref() {
                 None => Some(of_io(error)),
@@ -116,7 +116,9 @@ fn of_known_text(text: &str) -> Option<&'static str> {
 }
 
 /// Returns the error and its causes.
-fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+pub(crate) fn sources<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     fn source<'a>(error: &&'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
         let error: &'a (dyn StdError + 'static) = *error;
         error.source()

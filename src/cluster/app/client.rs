@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use crate::cluster::client::api::{Api, ApiError};
+use crate::cluster::client::transport_error::message_of;
 use crate::object::kind::SERVICE;
 use crate::phrase;
 use crate::reason;
@@ -185,14 +186,6 @@ pub async fn through_port_forward(
     }
 }
 
-/// Returns the server's message, or the error's text if there is no `Status`.
-fn message_of(error: kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        error => reason::of_connection(&error),
-    }
-}
-
 async fn send_forwarded(
     api: &Api,
     namespace: &str,
@@ -206,7 +199,7 @@ async fn send_forwarded(
     };
     let pods: kube::Api<Pod> = kube::Api::namespaced(api.client().clone(), namespace);
     let mut forwarder =
-        pods.portforward(pod, &[PORT]).await.map_err(|error| AppError::Forbidden(message_of(error)))?;
+        pods.portforward(pod, &[PORT]).await.map_err(|error| AppError::Forbidden(message_of(&error)))?;
     let stream = forwarder.take_stream(PORT).ok_or_else(|| AppError::Unreachable("no stream".to_owned()))?;
     let started = Instant::now();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))

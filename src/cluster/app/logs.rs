@@ -18,10 +18,10 @@ use super::line_buffer::LineBuffer;
 use super::resume::Resume;
 use crate::cluster::client::api::Api;
 use crate::cluster::client::pending_calls::{CallEntry, PendingCalls};
+use crate::cluster::client::transport_error::message_of;
 use crate::cluster::watch::watcher::{WatchScope, WatchedChange, Watches};
 use crate::error::Result;
 use crate::object::kind::POD;
-use crate::reason;
 
 const BUFFER: usize = 64 * 1024;
 /// The pause before a followed log is requested again; it doubles up to [`MAX_PAUSE`] until new lines arrive.
@@ -288,22 +288,22 @@ impl Stream {
                     return self.report_end().await;
                 }
                 Ok(()) => failures = 0,
-                Err(error) if !self.query.follow => return self.report(error).await,
+                Err(error) if !self.query.follow => return self.report(&error).await,
                 // The rest of the log is not read yet, so a container that ended is no reason to stop.
                 Err(error) => {
                     failures += 1;
                     match self.container_state().await {
                         ContainerState::Gone => return self.report_end().await,
-                        ContainerState::Restarted(_) if previous => return self.report(error).await,
+                        ContainerState::Restarted(_) if previous => return self.report(&error).await,
                         ContainerState::Restarted(restarts) if restarts == self.restarts + 1 => {
                             previous = true;
                         }
-                        ContainerState::Restarted(_) => return self.report(error).await,
+                        ContainerState::Restarted(_) => return self.report(&error).await,
                         ContainerState::MayRun | ContainerState::Ended => {}
                     }
                     // A lost connection is an outage of the API server, which the watch of the pods reports.
                     if failures == REPORTED_FAILURE && matches!(error, kube::Error::Api(_)) {
-                        self.report(error).await;
+                        self.report(&error).await;
                     }
                 }
             }
@@ -324,12 +324,8 @@ impl Stream {
         }
     }
 
-    async fn report(&self, error: kube::Error) {
-        let why = match error {
-            kube::Error::Api(status) => status.message.clone(),
-            error => reason::of_connection(&error),
-        };
-        let source = self.source.clone();
+    async fn report(&self, error: &kube::Error) {
+        let (source, why) = (self.source.clone(), message_of(error));
         let _receiver_dropped = self.sender.send(LogPart::Unreadable { source, why }).await;
     }
 

@@ -118,7 +118,7 @@ impl ApiError {
     pub(crate) fn reason(&self) -> String {
         match self {
             ApiError::Status(status) => format!("the API server responded {}", status.code),
-            ApiError::Transport(error) => transport_error::root_cause(error),
+            ApiError::Transport(error) => transport_error::message_of(error),
             ApiError::Timeout(limit) => format!("no response within {}", phrase::span(*limit)),
             ApiError::Deadline(call) => call.describe(),
             ApiError::NotKubernetes(response) => format!("the server responded with {response}"),

@@ -42,6 +42,6 @@ pub mod status_error;
 mod token;
 pub mod traffic;
 mod transport;
-mod transport_error;
+pub(crate) mod transport_error;
 pub mod version;
 mod write_gate;

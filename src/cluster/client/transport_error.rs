@@ -8,16 +8,12 @@ use super::credential_error::credential_error;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::phrase;
-use crate::reason;
+use crate::reason::{self, NAME_NOT_RESOLVED, NO_TLS, sources};
 
 /// The time limit for opening a connection without `--timeout`: resolving the name, TCP and TLS.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 /// The message of tokio's timer when the time limit for a connection has passed.
 const CONNECT_TIMED_OUT: &str = "deadline has elapsed";
-/// The message of rustls when a server answers without TLS.
-const NO_TLS: &str = "InvalidContentType";
-/// The message of hyper's resolver.
-const NAME_NOT_RESOLVED: &str = "dns error";
 
 /// Returns the error for a request that got no response.
 #[must_use]
@@ -83,19 +79,13 @@ pub(crate) fn is_unreachable(error: &kube::Error) -> bool {
         || sources(error).any(|source| source.downcast_ref().is_some_and(is_definite))
 }
 
-/// Returns the last cause of a request without a response, as text.
+/// Returns the server's message, or in words why there was no response.
 #[must_use]
-pub(crate) fn root_cause(error: &kube::Error) -> String {
-    reason::of_connection(error)
-}
-
-/// Returns the error and its causes.
-fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    fn source<'a>(error: &&'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-        let error: &'a (dyn StdError + 'static) = *error;
-        error.source()
+pub(crate) fn message_of(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => reason::of_connection(error),
     }
-    std::iter::successors(Some(error), source)
 }
 
 /// Removes kube's wrapper, whose message is only `ServiceError`.
