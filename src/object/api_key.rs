@@ -2,63 +2,7 @@
 
 use std::ops::Range;
 
-/// Beginnings of the keys and tokens of known services, and of key files.
-const PREFIXES: &[&str] = &[
-    "sk-",
-    "sk_",
-    "pk_",
-    "rk_",
-    "ghp_",
-    "gho_",
-    "ghu_",
-    "ghs_",
-    "ghr_",
-    "github_pat_",
-    "glpat-",
-    "gldt-",
-    "hf_",
-    "gsk_",
-    "xai-",
-    "xoxb-",
-    "xoxp-",
-    "xapp-",
-    "AIza",
-    "AKIA",
-    "ASIA",
-    "eyJ",
-    "npm_",
-    "pypi-",
-    "dop_v1_",
-    "r8_",
-    "tvly-",
-    "Bearer ",
-    "Basic ",
-    "-----BEGIN",
-];
-/// The minimum length of what follows a known beginning, and of a shorter rest with digits: `sk-openai` is a name.
-const MIN_REST: usize = 16;
-const MIN_REST_WITH_DIGITS: usize = 6;
-/// The minimum length of letters and digits in a row that no person would choose as a name.
-const MIN_RUN: usize = 20;
-/// The minimum number of digits among them.
-const MIN_DIGITS: usize = 3;
-
-/// Whether a text begins like the keys of a known service: `sk-…`, `ghp_…`.
-#[must_use]
-pub fn has_known_prefix(text: &str) -> bool {
-    let is_key = |rest: &str| {
-        rest.len() >= MIN_REST || rest.len() >= MIN_REST_WITH_DIGITS && digits(rest) >= MIN_DIGITS
-    };
-    PREFIXES.iter().filter_map(|prefix| text.strip_prefix(prefix)).any(is_key)
-}
-
-/// Whether a text looks like a key, and not like a name: a known beginning, or a long mix of letters and digits.
-#[must_use]
-pub fn resembles_key(text: &str) -> bool {
-    has_known_prefix(text) || text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_random)
-}
-
-/// Beginnings that nothing but a key has.
+/// Beginnings of keys and tokens of known services that nothing else has.
 const UNMISTAKABLE: &[&str] = &[
     "ghp_",
     "gho_",
@@ -79,6 +23,32 @@ const UNMISTAKABLE: &[&str] = &[
 ];
 /// Beginnings that a name may have, too: `sk-team-5f4dcc3b5a` is a pod.
 const MISTAKABLE: &[&str] = &["sk-", "sk_", "pk_", "rk_", "hf_", "gsk_", "xai-", "npm_", "pypi-", "r8_"];
+/// Beginnings of web tokens, of values of the header Authorization, and of key files.
+const OTHER: &[&str] = &["eyJ", "Bearer ", "Basic ", "-----BEGIN"];
+/// The minimum length of what follows a known beginning, and of a shorter rest with digits: `sk-openai` is a name.
+const MIN_REST: usize = 16;
+const MIN_REST_WITH_DIGITS: usize = 6;
+/// The minimum length of letters and digits in a row that no person would choose as a name.
+const MIN_RUN: usize = 20;
+/// The minimum number of digits among them.
+const MIN_DIGITS: usize = 3;
+
+/// Whether a text begins like the keys of a known service: `sk-…`, `ghp_…`.
+#[must_use]
+pub fn has_known_prefix(text: &str) -> bool {
+    let is_key = |rest: &str| {
+        rest.len() >= MIN_REST || rest.len() >= MIN_REST_WITH_DIGITS && digits(rest) >= MIN_DIGITS
+    };
+    let prefixes = UNMISTAKABLE.iter().chain(MISTAKABLE).chain(OTHER);
+    prefixes.filter_map(|prefix| text.strip_prefix(prefix)).any(is_key)
+}
+
+/// Whether a text looks like a key, and not like a name: a known beginning, or a long mix of letters and digits.
+#[must_use]
+pub fn resembles_key(text: &str) -> bool {
+    has_known_prefix(text) || text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_random)
+}
+
 /// Schemes of the header Authorization.
 const SCHEMES: &[&str] = &["Bearer ", "bearer ", "BEARER ", "Basic ", "basic "];
 /// The minimum length of a token after a scheme.
@@ -113,7 +83,7 @@ pub fn ranges(text: &str) -> Vec<Range<usize>> {
 
 /// Whether a whole text is the key of a known service, or a private key.
 fn is_key(text: &str) -> bool {
-    let is_other = ["-----BEGIN", "eyJ", "Bearer ", "Basic "].iter().any(|prefix| text.starts_with(prefix));
+    let is_other = OTHER.iter().any(|prefix| text.starts_with(prefix));
     // `npm_config_cache_directory=/x` is a variable.
     let name = text.split_once('=').map(|(name, _)| name);
     let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');

@@ -53,7 +53,7 @@ pub enum FieldRole {
 pub fn literal_secrets(object: &Value) -> Vec<LiteralSecret> {
     let kind = object["kind"].as_str().unwrap_or_default();
     let mut walk = Walk { kind, found: Vec::new(), replacement: |_| mask::REDACTED.to_owned() };
-    let _masked = walk.value(&Field::default(), object);
+    let _masked = walk.value(&Field::default(), object, None);
     walk.found
 }
 
@@ -94,7 +94,7 @@ pub fn unsealed(text: &str) -> String {
 }
 
 fn replaced(kind: &str, object: &Value, replacement: fn(&str) -> String) -> Value {
-    Walk { kind, found: Vec::new(), replacement }.value(&Field::default(), object)
+    Walk { kind, found: Vec::new(), replacement }.value(&Field::default(), object, None)
 }
 
 /// The field that the walk has reached.
@@ -153,13 +153,14 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn value(&mut self, field: &Field, value: &Value) -> Value {
+    /// Masks a value. `before` is the word before it on a command line.
+    fn value(&mut self, field: &Field, value: &Value, before: Option<&str>) -> Value {
         match value {
             Value::Object(map) => self.map(field, map),
             Value::Array(items) => self.list(field, items),
-            Value::String(text) => Value::String(self.text(field, text, None)),
+            Value::String(text) => Value::String(self.text(field, text, before)),
             // A text without quotes: the API server would reject it, but it is shown before.
-            Value::Number(number) if field.part.is_of_texts() => self.number(field, number, None),
+            Value::Number(number) if field.part.is_of_texts() => self.number(field, number, before),
             Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         }
     }
@@ -180,7 +181,7 @@ impl Walk<'_> {
         };
         let fields: Vec<(Field, &Value)> = map.iter().map(|(key, value)| (inner(key), value)).collect();
         let masked = fields.into_iter().map(|(inner, value)| {
-            let masked = self.value(&inner, value);
+            let masked = self.value(&inner, value, None);
             (inner.key, masked)
         });
         Value::Object(masked.collect())
@@ -211,25 +212,20 @@ impl Walk<'_> {
             let name = item.get("name").and_then(Value::as_str);
             let at = name.map_or_else(|| index.to_string(), |name| format!("name={}", Value::from(name)));
             let inner = Field { path: format!("{}[{at}]", field.path), ..field.clone() };
-            let masked = match item {
-                Value::String(text) => Value::String(self.text(&inner, text, before)),
-                Value::Number(number) if inner.part.is_of_texts() => self.number(&inner, number, before),
-                item => self.value(&inner, item),
-            };
+            let masked = self.value(&inner, item, before);
             before = item.as_str();
             masked
         });
         Value::Array(masked.collect())
     }
 
-    /// Masks the secrets of a text. `before` is the word before it on a command line.
+    /// Masks the secrets of a text.
     fn text(&mut self, field: &Field, text: &str, before: Option<&str>) -> String {
-        let ranges = if is_whole_secret(field, text, before) {
+        let mut ranges = if is_whole_secret(field, text, before) {
             std::iter::once(0..text.len()).collect()
         } else {
             ranges_in(field, text)
         };
-        let mut ranges = ranges;
         ranges.sort_by_key(|range| range.start);
         let mut shown = String::new();
         let mut end = 0;

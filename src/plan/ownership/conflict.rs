@@ -35,11 +35,11 @@ pub struct Conflict {
 const UNKNOWN_MANAGER: &str = "unknown";
 
 impl Conflict {
-    /// A field of ours that somebody changed without becoming its manager.
+    /// A field of ours that somebody changed without becoming its manager. `live` and `planned` are without secrets.
     pub(super) fn without_manager(
         path: &FieldPath,
-        member: &Member,
         live: &Value,
+        planned: &Value,
         rule: Option<OwnershipRule>,
     ) -> Self {
         let manager = FieldOwner { manager: UNKNOWN_MANAGER.to_owned(), subresource: None, since: None };
@@ -47,14 +47,14 @@ impl Conflict {
             field: path.to_string(),
             owners: vec![manager],
             rule,
-            live_value: path.value_in(&shown(member, live)).cloned(),
-            planned_value: path.value_in(&shown(member, &member.manifest)).cloned(),
+            live_value: path.value_in(live).cloned(),
+            planned_value: path.value_in(planned).cloned(),
         }
     }
 }
 
 /// Returns an object without the secrets that it has in clear text.
-fn shown(member: &Member, object: &Value) -> Value {
+pub(super) fn shown(member: &Member, object: &Value) -> Value {
     literal_secret::masked(&member.id.kind, object)
 }
 

@@ -1,5 +1,7 @@
 //! Fields of a live member that another manager changed since the set was deployed. Pure.
 
+use std::cell::LazyCell;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -35,6 +37,7 @@ pub fn foreign_changes(member: &Member, live: &Value, ownership: &Ownership) -> 
     }
     let manifest = &member.manifest;
     let masked = |object: &Value| literal_secret::masked(&member.id.kind, object);
+    let (shown_live, shown_manifest) = (LazyCell::new(|| masked(live)), LazyCell::new(|| masked(manifest)));
     let mut changes: Vec<ForeignChange> = Vec::new();
     for entry in managed_fields::entries_of_others(live).filter(|entry| entry["subresource"] != "status") {
         for path in FieldPath::leaves(&entry["fieldsV1"]) {
@@ -53,8 +56,8 @@ pub fn foreign_changes(member: &Member, live: &Value, ownership: &Ownership) -> 
             changes.push(ForeignChange {
                 field,
                 owner: FieldOwner::from_entry(entry),
-                live: path.value_in(&masked(live)).cloned(),
-                deployed: path.value_in(&masked(manifest)).cloned().unwrap_or_default(),
+                live: path.value_in(&shown_live).cloned(),
+                deployed: path.value_in(&shown_manifest).cloned().unwrap_or_default(),
             });
         }
     }

@@ -4,9 +4,11 @@
 //! ownership of the field and make nobody its owner. The API server then reports no conflict, and an apply would silently
 //! undo the change.
 
+use std::cell::LazyCell;
+
 use serde_json::{Map, Value};
 
-use super::conflict::Conflict;
+use super::conflict::{Conflict, shown};
 use super::policy::Ownership;
 use crate::object::field_path::{FieldPath, PathStep, selects};
 use crate::object::item_selector::ItemSelector;
@@ -39,10 +41,12 @@ pub fn taken_fields(
             && path.owners(live).is_empty()
             && applied.iter().all(|manifest| path.value_in(manifest).is_some())
     };
-    let taken = unowned.into_iter().filter(is_taken);
-    taken
-        .map(|path| Conflict::without_manager(&path, member, live, ownership.rule_for(member, &path)))
-        .collect()
+    let (shown_live, shown_planned) =
+        (LazyCell::new(|| shown(member, live)), LazyCell::new(|| shown(member, &member.manifest)));
+    let conflict = |path: FieldPath| {
+        Conflict::without_manager(&path, &shown_live, &shown_planned, ownership.rule_for(member, &path))
+    };
+    unowned.into_iter().filter(is_taken).map(conflict).collect()
 }
 
 /// Collects the outermost fields of the manifest that our field set does not contain.
