@@ -4,7 +4,7 @@ use crate::catalogue::Id;
 use crate::cluster::apply::namespaces::NamespaceState;
 use crate::cluster::inspect::ClusterState;
 use crate::error::{Error, Kind, Result};
-use crate::plan::checks::pod_security::{self, PodSecurityGap};
+use crate::plan::checks::pod_security;
 use crate::settings::Settings;
 use crate::settings::handsctl::Profile;
 
@@ -19,18 +19,21 @@ pub(super) fn ensure_sandboxes_allowed(settings: &Settings, state: &ClusterState
     let runtime = settings.runtime_namespace();
     let Some(NamespaceState::Present(namespace)) = state.namespaces.get(runtime) else { return Ok(()) };
     let privileged = settings.openhands.kubernetes.privileged;
-    let Some(PodSecurityGap { enforced, needed }) = pod_security::gap(namespace, privileged) else {
+    let Some(gap) = pod_security::gap(namespace, privileged) else {
         return Ok(());
     };
     let sandboxes = if privileged { "privileged sandbox pods" } else { "sandbox pods, which run as root" };
     Err(Error::new(
         Id::PodSecurityTooStrict,
         Kind::Prerequisite,
-        format!("namespace {runtime} enforces Pod Security `{enforced}`, which rejects {sandboxes}; nothing was changed"),
+        format!(
+            "namespace {runtime} enforces Pod Security `{}`, which rejects {sandboxes}; nothing was changed",
+            gap.enforced
+        ),
     )
     .with_keys(settings.config_keys(&keys(privileged, settings)))
     .hint("[kubernetes] namespace = \"NAME\" runs the sandboxes in another namespace")
-    .hint(format!("an administrator can relax it: kubectl label namespace {runtime} --overwrite pod-security.kubernetes.io/enforce={needed}")))
+    .hint(gap.relax_hint(runtime)))
 }
 
 /// Returns the keys that need the level, the one to change first.
@@ -45,13 +48,13 @@ fn keys(privileged: bool, settings: &Settings) -> Vec<String> {
 fn ensure_agent_allowed(settings: &Settings, state: &ClusterState) -> Result<()> {
     let namespace = settings.deploy.namespace.as_str();
     let Some(NamespaceState::Present(object)) = state.namespaces.get(namespace) else { return Ok(()) };
-    let Some(PodSecurityGap { enforced, needed }) = pod_security::gap(object, true) else { return Ok(()) };
+    let Some(gap) = pod_security::gap(object, true) else { return Ok(()) };
     Err(Error::new(
         Id::PodSecurityTooStrict,
         Kind::Prerequisite,
-        format!("namespace {namespace} enforces Pod Security `{enforced}`, which rejects mirrord's agent; nothing was changed"),
+        format!("namespace {namespace} enforces Pod Security `{}`, which rejects mirrord's agent; nothing was changed", gap.enforced),
     )
     .at_config(settings.locate("deploy.namespace"))
     .hint("-n NAME with a new name: handsctl creates that namespace with the level that the agent needs")
-    .hint(format!("an administrator can relax it: kubectl label namespace {namespace} --overwrite pod-security.kubernetes.io/enforce={needed}")))
+    .hint(gap.relax_hint(namespace)))
 }

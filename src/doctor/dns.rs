@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::check::{Category, Check, Listed};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::phrase;
 
 /// The Service of the cluster's DNS, whatever its server is
 /// (<https://kubernetes.io/docs/tasks/administer-cluster/dns-custom-nameservers/>).
@@ -27,8 +28,7 @@ pub(super) fn endpoints(slices: &Listed) -> Check {
                 .hint(format!("kubectl get pods -n kube-system -l k8s-app={SERVICE}"));
             Check::failed(category, name, error)
         }
-        1 => Check::passed(category, name, "1 ready endpoint"),
-        count => Check::passed(category, name, format!("{count} ready endpoints")),
+        count => Check::passed(category, name, phrase::count(count, "ready endpoint")),
     }
 }
 

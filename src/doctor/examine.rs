@@ -26,6 +26,7 @@ use crate::object::kind::{
     VALIDATING_WEBHOOK,
 };
 use crate::object::labels;
+use crate::phrase;
 use crate::plan::checks::node_fit;
 use crate::plan::checks::sandbox_capacity::{NodeHosts, SandboxPod};
 use crate::plan::checks::secret_refs::{self, SecretRef, SecretUse};
@@ -113,7 +114,7 @@ pub(crate) async fn cluster(session: &Session) -> Vec<Check> {
 
 /// Ends a reading that takes too long.
 async fn limited<T>(limit: Duration, reading: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let silent = |_elapsed| Err(format!("no answer within {} s", limit.as_secs()));
+    let silent = |_elapsed| Err(format!("no answer within {}", phrase::span(limit)));
     tokio::time::timeout(limit, reading).await.unwrap_or_else(silent)
 }
 
@@ -124,7 +125,7 @@ async fn within(
     checks: impl Future<Output = Vec<Check>>,
 ) -> Vec<Check> {
     let silent =
-        |_elapsed| vec![Check::unknown(category, name, format!("no answer within {} s", LIMIT.as_secs()))];
+        |_elapsed| vec![Check::unknown(category, name, format!("no answer within {}", phrase::span(LIMIT)))];
     tokio::time::timeout(LIMIT, checks).await.unwrap_or_else(silent)
 }
 
@@ -458,7 +459,7 @@ impl Subject<'_> {
         let resolution = tokio::net::lookup_host((host.as_str(), 80));
         let error = match tokio::time::timeout(RESOLUTION, resolution).await {
             Err(_elapsed) => {
-                let reason = format!("no answer about {host} within {} s", RESOLUTION.as_secs());
+                let reason = format!("no answer about {host} within {}", phrase::span(RESOLUTION));
                 return Check::unknown(category, name, reason);
             }
             Ok(Ok(_addresses)) => return Check::passed(category, name, format!("*.{domain} resolves")),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::check::{Category, Check};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
-use crate::plan::checks::pod_security::{self, PodSecurityGap};
+use crate::plan::checks::pod_security;
 use crate::settings::Settings;
 use crate::settings::handsctl::Profile;
 
@@ -25,10 +25,11 @@ pub(super) fn check(namespace: Result<Option<Value>, String>, settings: &Setting
     };
     // The agent shares the process ids of its node, which only the level `privileged` allows.
     let privileged = is_dev || settings.openhands.kubernetes.privileged;
-    let Some(PodSecurityGap { enforced, needed }) = pod_security::gap(&namespace, privileged) else {
+    let Some(gap) = pod_security::gap(&namespace, privileged) else {
         return Check::passed(category, name, format!("namespace {runtime} admits {pods}"));
     };
-    let message = format!("namespace {runtime} enforces Pod Security `{enforced}`, which rejects {pods}");
+    let message =
+        format!("namespace {runtime} enforces Pod Security `{}`, which rejects {pods}", gap.enforced);
     let key = if is_dev { "deploy.namespace" } else { "kubernetes.namespace" };
     let error = Error::new(Id::PodSecurityTooStrict, Kind::Prerequisite, message)
         .with_keys(settings.config_keys(&[key.to_owned()]))
@@ -37,10 +38,7 @@ pub(super) fn check(namespace: Result<Option<Value>, String>, settings: &Setting
         } else {
             "[kubernetes] namespace = \"NAME\" runs the sandboxes in another namespace"
         })
-        .hint(format!(
-            "an administrator can relax it: kubectl label namespace {runtime} --overwrite \
-             pod-security.kubernetes.io/enforce={needed}"
-        ));
+        .hint(gap.relax_hint(runtime));
     Check::failed(category, name, error)
 }
 

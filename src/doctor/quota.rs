@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::check::{Category, Check, Listed};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::plan::checks::quota_sum::has_scopes;
 use crate::settings::Settings;
 use crate::settings::format::Quantity;
 
@@ -16,11 +17,8 @@ pub(super) fn sandbox_room(quotas: &Listed, settings: &Settings) -> Check {
         Err(reason) => return Check::unknown(category, name, reason.as_str()),
     };
     let needs = needs(settings);
-    // A quota with scopes counts some pods only.
-    let is_general =
-        |quota: &&Value| quota["spec"]["scopes"].is_null() && quota["spec"]["scopeSelector"].is_null();
-    let lacks: Vec<String> =
-        quotas.iter().filter(is_general).flat_map(|quota| lacking(quota, &needs)).collect();
+    let unscoped = quotas.iter().filter(|quota| !has_scopes(quota));
+    let lacks: Vec<String> = unscoped.flat_map(|quota| lacking(quota, &needs)).collect();
     let namespace = settings.runtime_namespace();
     if !lacks.is_empty() {
         let message = format!("the quota of namespace {namespace} has no room for a sandbox");
@@ -43,17 +41,16 @@ pub(super) fn sandbox_room(quotas: &Listed, settings: &Settings) -> Check {
 /// What a sandbox uses of each resource of a quota
 /// (<https://kubernetes.io/docs/concepts/policy/resource-quotas/>).
 fn needs(settings: &Settings) -> Vec<(&'static str, i128)> {
-    const ONE: i128 = 1_000_000_000;
     let sandbox = &settings.openhands.kubernetes;
     vec![
-        ("pods", ONE),
-        ("count/pods", ONE),
+        ("pods", Quantity::ONE),
+        ("count/pods", Quantity::ONE),
         ("cpu", sandbox.resource_cpu_request.nanos()),
         ("requests.cpu", sandbox.resource_cpu_request.nanos()),
         ("memory", sandbox.resource_memory_request.nanos()),
         ("requests.memory", sandbox.resource_memory_request.nanos()),
         ("limits.memory", sandbox.resource_memory_limit.nanos()),
-        ("persistentvolumeclaims", ONE),
+        ("persistentvolumeclaims", Quantity::ONE),
         ("requests.storage", sandbox.pvc_storage_size.nanos()),
     ]
 }

@@ -14,6 +14,17 @@ pub struct PodSecurityGap<'a> {
     pub needed: &'static str,
 }
 
+impl PodSecurityGap<'_> {
+    /// Returns the hint with the command that relaxes the namespace's level.
+    #[must_use]
+    pub fn relax_hint(&self, namespace: &str) -> String {
+        let needed = self.needed;
+        format!(
+            "an administrator can relax it: kubectl label namespace {namespace} --overwrite {ENFORCE}={needed}"
+        )
+    }
+}
+
 /// Returns the levels if the enforced one rejects sandbox pods, else `None`. Sandboxes run as root without a seccomp
 /// profile, which `restricted` rejects; with `[kubernetes] privileged` they are privileged, which `baseline` rejects too.
 #[must_use]

@@ -5,9 +5,6 @@ use serde_json::Value;
 use super::pod_resources::{Bound, effective};
 use crate::settings::format::Quantity;
 
-/// Units of 10⁻⁹ in one pod.
-const ONE: i128 = 1_000_000_000;
-
 /// Returns whether a quota has no room for the pod that the API server rejected with this message, even without the old
 /// pods. A message in another form decides nothing: the rollout finds out.
 #[must_use]
@@ -49,7 +46,7 @@ fn amount_of(resource: &str, amounts: &Amounts<'_>) -> Option<i128> {
 /// Returns what a pod uses of a resource of a quota; 0 for one that pods do not use.
 fn use_of(pod: &Value, resource: &str) -> i128 {
     match resource {
-        "pods" | "count/pods" => ONE,
+        "pods" | "count/pods" => Quantity::ONE,
         "cpu" | "memory" | "ephemeral-storage" => effective(pod, Bound::Requests, resource),
         _ => [Bound::Requests, Bound::Limits]
             .into_iter()

@@ -7,9 +7,6 @@ use crate::object::ObjectId;
 use crate::object::kind::{CLAIM, KindInfo, SERVICE};
 use crate::settings::format::Quantity;
 
-/// Units of 10⁻⁹ in one object.
-const ONE: i128 = 1_000_000_000;
-
 /// The kinds whose number a quota limits under their plural, beside `count/PLURAL`
 /// (`k8s.io/api/core/v1`, `ResourceName`).
 const COUNTED_BY_PLURAL: &[&str] = &[
@@ -65,10 +62,13 @@ impl Shortage {
 /// objects, and what pods take is checked by a dry run of the pod.
 #[must_use]
 pub fn shortages(objects: &[NewObject<'_>], quotas: &[Value]) -> Vec<Shortage> {
-    let unscoped = quotas
-        .iter()
-        .filter(|quota| quota["spec"]["scopes"].is_null() && quota["spec"]["scopeSelector"].is_null());
-    unscoped.flat_map(|quota| shortages_of(objects, quota)).collect()
+    quotas.iter().filter(|quota| !has_scopes(quota)).flat_map(|quota| shortages_of(objects, quota)).collect()
+}
+
+/// Returns whether a quota counts some objects only.
+#[must_use]
+pub fn has_scopes(quota: &Value) -> bool {
+    !(quota["spec"]["scopes"].is_null() && quota["spec"]["scopeSelector"].is_null())
 }
 
 fn shortages_of(objects: &[NewObject<'_>], quota: &Value) -> Vec<Shortage> {
@@ -92,7 +92,7 @@ fn shortages_of(objects: &[NewObject<'_>], quota: &Value) -> Vec<Shortage> {
             namespace: namespace.unwrap_or_default().to_owned(),
             resource: resource.clone(),
             objects: needs.iter().map(|(object, _)| object.id.clone()).collect(),
-            requested: (requested / ONE).to_string(),
+            requested: (requested / Quantity::ONE).to_string(),
             used: used.to_owned(),
             limited: limited.to_owned(),
         })
@@ -106,7 +106,7 @@ fn need_of(object: &NewObject<'_>, resource: &str) -> i128 {
     let counted =
         if group.is_empty() { format!("count/{plural}") } else { format!("count/{plural}.{group}") };
     if resource == counted || group.is_empty() && resource == plural && COUNTED_BY_PLURAL.contains(&plural) {
-        return ONE;
+        return Quantity::ONE;
     }
     match object.kind {
         kind if kind == CLAIM => need_of_claim(&object.manifest["spec"], resource),
@@ -127,15 +127,15 @@ fn need_of_claim(spec: &Value, resource: &str) -> i128 {
             let size = spec["resources"]["requests"]["storage"].as_str();
             size.and_then(|size| Quantity::parse(size).ok()).map_or(0, |size| size.nanos())
         }
-        "persistentvolumeclaims" if of_class.is_some() => ONE,
+        "persistentvolumeclaims" if of_class.is_some() => Quantity::ONE,
         _ => 0,
     }
 }
 
 fn need_of_service(spec: &Value, resource: &str) -> i128 {
-    let ports = || ONE * spec["ports"].as_array().map_or(0, |ports| ports.len() as i128);
+    let ports = || Quantity::ONE * spec["ports"].as_array().map_or(0, |ports| ports.len() as i128);
     match (spec["type"].as_str(), resource) {
-        (Some("LoadBalancer"), "services.loadbalancers") => ONE,
+        (Some("LoadBalancer"), "services.loadbalancers") => Quantity::ONE,
         (Some("NodePort"), "services.nodeports") => ports(),
         (Some("LoadBalancer"), "services.nodeports") if spec["allocateLoadBalancerNodePorts"] != false => {
             ports()

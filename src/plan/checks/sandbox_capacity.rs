@@ -100,7 +100,7 @@ impl SandboxPod {
 
     fn fit(&self, node: &Value, requested: NodeRequests) -> u64 {
         let total = |name: &str| amount(&node["status"]["allocatable"][name]);
-        let pods = total("pods").saturating_sub(requested.pods * NANOS).max(0) / NANOS;
+        let pods = total("pods").saturating_sub(requested.pods * Quantity::ONE).max(0) / Quantity::ONE;
         self.fit_in(total("cpu"), total("memory"), requested).min(u64::try_from(pods).unwrap_or(u64::MAX))
     }
 
@@ -123,9 +123,6 @@ impl SandboxPod {
         u64::try_from(cpu.min(memory)).unwrap_or(u64::MAX)
     }
 }
-
-/// Quantities are integers in units of 10⁻⁹.
-const NANOS: i128 = 1_000_000_000;
 
 /// The total requests of a node's pods.
 #[derive(Debug, Clone, Copy, Default)]

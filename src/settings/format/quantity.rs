@@ -21,7 +21,7 @@ enum Notation {
     Exponent,
 }
 
-const NANO: i128 = 1_000_000_000;
+const NANO: i128 = Quantity::ONE;
 /// Larger amounts are capped to this, as in apimachinery.
 const LARGEST: i128 = i64::MAX as i128 * NANO;
 const EXPECTED: &str =
@@ -48,6 +48,9 @@ const SUFFIXES: &[(&str, Notation, i128, i32)] = &[
 ];
 
 impl Quantity {
+    /// One whole unit, such as a cpu, a byte or an object, in units of 10⁻⁹.
+    pub const ONE: i128 = 1_000_000_000;
+
     /// Parses a quantity. Negative amounts are rejected: no key accepts one.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
         if text.starts_with('-') {
@@ -89,7 +92,7 @@ impl Quantity {
     /// The amount in whole units, rounded up, as the scheduler counts memory; 0 if it is negative.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.scaled_up(1_000_000_000)
+        self.scaled_up(Self::ONE)
     }
 
     fn scaled_up(&self, nanos: i128) -> u64 {
