@@ -1,5 +1,7 @@
 //! Wraps lines at spaces for a narrow terminal. Pure.
 
+use textwrap::{Options, WordSplitter};
+
 use super::style::DEFAULT_WIDTH;
 
 /// Wraps a line that begins after `used` columns at the width of a terminal. Further lines are indented. A word that is
@@ -8,25 +10,16 @@ use super::style::DEFAULT_WIDTH;
 /// A stream that is not a terminal has [`DEFAULT_WIDTH`]: whoever searches its lines finds whole ones.
 #[must_use]
 pub(super) fn wrapped(line: &str, used: usize, indent: usize, width: usize) -> String {
-    if width >= DEFAULT_WIDTH || line.contains("  ") {
+    if width >= DEFAULT_WIDTH || line.is_empty() || line.contains("  ") {
         return line.to_owned();
     }
-    let mut text = String::with_capacity(line.len());
-    let mut column = used;
-    for (index, word) in line.split(' ').enumerate() {
-        let length = console::measure_text_width(word);
-        if index > 0 && column + 1 + length > width && column > indent {
-            text.push('\n');
-            text.push_str(&" ".repeat(indent));
-            column = indent;
-        } else if index > 0 {
-            text.push(' ');
-            column += 1;
-        }
-        text.push_str(word);
-        column += length;
-    }
-    text
+    let (first, further) = (" ".repeat(used), " ".repeat(indent));
+    let options = Options::new(width)
+        .initial_indent(&first)
+        .subsequent_indent(&further)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .break_words(false);
+    textwrap::fill(line, options).split_off(used)
 }
 
 /// Wraps a hint. A command stays on one line, which the terminal breaks: a copied one has no line break then.
