@@ -39,7 +39,6 @@ fn next_command(finding: &Finding) -> String {
             format!("kubectl logs {object}{}{previous}", container(finding))
         }
         Id::JobFailed => format!("kubectl logs {object}"),
-        Id::ForeignRevision => format!("kubectl delete {object}"),
         Id::StorageClassMissing | Id::NoStorageClass => "kubectl get storageclass".to_owned(),
         Id::Unschedulable => "kubectl describe nodes".to_owned(),
         Id::QuotaExceeded => {
