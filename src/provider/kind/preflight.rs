@@ -94,7 +94,7 @@ async fn read_facts(
     Ok(HostFacts {
         other_computer,
         engine: match engine {
-            Ok(server) => Ok((server.name(), server.info.clone())),
+            Ok(server) => Ok((server.client.engine, server.info.clone())),
             Err(none) => Err(none.clone()),
         },
         kind: kind?,

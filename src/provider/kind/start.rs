@@ -158,7 +158,7 @@ async fn clean_up(
         Failed::Kind(failure) => {
             let names = nodes.iter().filter(|_| is_ours).map(|node| node.name.clone()).collect::<Vec<_>>();
             let saved = evidence::save(folder, client, kind, &names, &failure).await;
-            let reason = failure_reason::from_output(&failure.stderr);
+            let reason = failure_reason::from_output(client.engine, &failure.stderr);
             let message = format!("cannot create the local cluster {}: {}", folder.name, reason.text);
             let error =
                 reason.add_to(failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message));
@@ -195,7 +195,7 @@ pub(super) async fn restart(
     events.begin(Part::Cluster, NODES, format!("starting {}", names.join(", "))).await;
     let start = server.client.command(START, ["start"].into_iter().chain(names.iter().copied()));
     start.run().await.map_err(|failure| {
-        let reason = failure_reason::from_output(&failure.stderr);
+        let reason = failure_reason::from_output(server.client.engine, &failure.stderr);
         let message = format!("cannot start the local cluster {}: {}", folder.name, reason.text);
         reason
             .add_to(failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message))
