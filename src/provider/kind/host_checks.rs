@@ -114,14 +114,9 @@ fn warning(id: Id, message: impl Into<String>, hint: impl Into<String>) -> HostF
 
 fn no_engine(none: &NoEngine) -> Vec<HostFinding> {
     if none.faults.is_empty() {
-        let hint = "install Docker (https://docs.docker.com/engine/install), Podman or nerdctl; \
-                    [cluster] provider = \"kwok\" needs no engine and runs no container";
-        return vec![blocker(Id::EngineMissing, none.summary(), hint)];
+        return vec![blocker(Id::EngineMissing, none.summary(), none.installation_hint())];
     }
-    none.faults
-        .iter()
-        .map(|fault| blocker(fault.id(), fault.summary(), fault.hint(none.host.as_ref())))
-        .collect()
+    none.faults.iter().map(|fault| blocker(fault.id(), fault.summary(), fault.hint())).collect()
 }
 
 /// Returns the error for a missing engine.

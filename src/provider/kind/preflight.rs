@@ -108,7 +108,7 @@ async fn read_facts(
 /// Returns the location of the engine; None if none is usable.
 async fn locate(environment: &Environment, server: Option<&Server>) -> Option<EngineLocation> {
     let server = server?;
-    let address = server.client.address(environment).await;
+    let address = server.address(environment).await;
     let kernel = rustix::system::uname();
     Some(engine::locate(address.as_deref(), &server.info, &kernel.release().to_string_lossy()))
 }
