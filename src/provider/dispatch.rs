@@ -85,18 +85,25 @@ pub async fn up(
     events: &Events,
 ) -> Result<LocalCluster> {
     environment.ensure_folders()?;
-    if let Some(other) = recorded_provider(environment, &desired.name)?.filter(|other| *other != provider) {
-        if !options.recreate {
-            return Err(provider_differs(&desired.name, other, provider));
-        }
-        delete(environment, other, &desired.name, options.kubeconfig.as_deref(), events).await?;
+    let name = desired.name.as_str();
+    let other = recorded_provider(environment, name)?.filter(|other| *other != provider);
+    if let Some(other) = other.filter(|_| !options.recreate) {
+        return Err(provider_differs(name, other, provider));
     }
+    // The new provider calls it once its checks have passed.
+    let delete_other = async || match other {
+        Some(LocalProvider::Kind) => {
+            kind::delete_replaced(environment, name, options.kubeconfig.as_deref(), events).await
+        }
+        Some(LocalProvider::Kwok) => kwok::delete_replaced(environment, name, events).await,
+        None => Ok(()),
+    };
     private_file::folder(&environment.state).map_err(|error| {
         Error::file(format!("cannot create the folder {}", environment.state.display()), error)
     })?;
     match provider {
-        LocalProvider::Kind => kind::up(environment, desired, options, events).await,
-        LocalProvider::Kwok => kwok::up(environment, desired, options, events).await,
+        LocalProvider::Kind => kind::up(environment, desired, options, delete_other, events).await,
+        LocalProvider::Kwok => kwok::up(environment, desired, options, delete_other, events).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! kind clusters with scripts as engine and kind: preflight, and the evidence of a failed creation. The tests in
 //! `containers/kind.rs` create real clusters.
 
+mod replacement;
 mod unusable;
 
 use std::net::TcpListener;

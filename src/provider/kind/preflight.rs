@@ -17,7 +17,7 @@ use crate::provider::kubeconfig::{self, ContextOwner};
 use crate::provider::local_cluster::{LocalProvider, UpOptions};
 
 /// Reads the facts and checks them. Emits findings that do not block the cluster as warnings; returns a summary of the
-/// facts. `own`: nodes of the old cluster, which are deleted first: their ports count as free.
+/// facts. `own`: nodes of the old cluster, which are deleted afterwards: their ports count as free.
 ///
 /// # Errors
 /// Exit 14 with all findings that block the cluster.
@@ -35,11 +35,8 @@ pub(super) async fn check(
         return Err(error);
     }
     let file = environment.kubeconfig(options.kubeconfig.as_deref());
-    if own.is_empty() {
-        // A failure of the merge after the creation would come too late.
-        kubeconfig::check(file, &environment.kubeconfigs, &LocalProvider::Kind.context(&desired.name))
-            .await?;
-    }
+    // A failure of the merge would come too late: the old cluster is deleted by then.
+    kubeconfig::check(file, &environment.kubeconfigs, &LocalProvider::Kind.context(&desired.name)).await?;
     for finding in findings {
         events.warn(finding.id, format!("{} ({})", finding.message, finding.hint)).await;
     }

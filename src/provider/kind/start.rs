@@ -32,12 +32,14 @@ pub(super) struct CreateContext<'a> {
     pub(super) engine: &'a Result<Server, NoEngine>,
 }
 
-/// Creates the cluster. An existing one, such as an incomplete one, is deleted first.
+/// Creates the cluster. An existing one, such as an incomplete one or that of another provider, is deleted once the
+/// checks have passed.
 pub(super) async fn create(
     context: &CreateContext<'_>,
     existing: &KindCluster,
     desired: &ClusterSpec,
     options: &UpOptions,
+    delete_other: impl AsyncFnOnce() -> Result<()>,
     events: &Events,
 ) -> Result<KindStateFile> {
     let CreateContext { environment, folder, lock, engine } = *context;
@@ -48,6 +50,7 @@ pub(super) async fn create(
     let kind = kind.inspect_err(|_| folder.remove_if_empty())?;
     let server = engine.as_ref().map_err(|none| Error::internal(none.summary()))?;
     let client = &server.client;
+    delete_other().await?;
     delete::delete_existing(environment, folder, client, existing, events).await?;
     let spec = spec::for_new_cluster(desired, environment);
     let api_port =
