@@ -7,9 +7,10 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use std::{fmt, io};
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::io::AsyncReadExt as _;
 use tokio::process::{ChildStderr, ChildStdout, Command};
 
+use super::bounded_output::{StderrEnd, StdoutStart};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::object::assignment;
@@ -17,6 +18,8 @@ use crate::phrase;
 use crate::process_group::ProcessGroup;
 use crate::reason;
 
+/// How many bytes of a pipe are read at once.
+const CHUNK: usize = 16 << 10;
 /// How many lines of standard error an error carries.
 const TAIL: usize = 15;
 
@@ -97,16 +100,17 @@ impl ChildCommand {
     ) -> Result<ChildOutput, ChildFailure> {
         // The texts of a failure become messages, and programs print their environment.
         let hidden = |text: String| assignment::masked(&text).into_owned();
-        let failed = |outcome, stdout, stderr| ChildFailure {
+        let failed = |outcome, stdout, stderr: StderrEnd| ChildFailure {
             command: hidden(self.to_string()),
             outcome,
             stdout: hidden(stdout),
-            stderr: hidden(stderr),
+            stderr: hidden(stderr.into_text()),
         };
-        let not_started = |error| failed(ChildOutcome::NotStarted(error), String::new(), String::new());
+        let not_started =
+            |error| failed(ChildOutcome::NotStarted(error), String::new(), StderrEnd::default());
         let mut child = self.command().spawn().map_err(not_started)?;
         let group = ProcessGroup::new(child.id());
-        let (mut stdout, mut stderr) = (Vec::new(), String::new());
+        let (mut stdout, mut stderr) = (StdoutStart::default(), StderrEnd::default());
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let completion = tokio::time::timeout(self.deadline, async {
             let (out, err) =
@@ -119,7 +123,7 @@ impl ChildCommand {
             Ok(Err(error)) => Err(failed(ChildOutcome::NotStarted(error), String::new(), stderr)),
             Ok(Ok(status)) => {
                 group.disarm();
-                let stdout = String::from_utf8_lossy(&stdout).into_owned();
+                let stdout = stdout.into_text();
                 if status.success() {
                     Ok(ChildOutput { stdout })
                 } else {
@@ -148,27 +152,36 @@ impl ChildCommand {
 }
 
 /// Reads a pipe to its end.
-async fn read_all(pipe: Option<ChildStdout>, buffer: &mut Vec<u8>) -> io::Result<()> {
-    match pipe {
-        Some(mut pipe) => pipe.read_to_end(buffer).await.map(drop),
-        None => Ok(()),
+async fn read_all(pipe: Option<ChildStdout>, stdout: &mut StdoutStart) -> io::Result<()> {
+    let Some(mut pipe) = pipe else { return Ok(()) };
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match pipe.read(&mut chunk).await? {
+            0 => return Ok(()),
+            length => stdout.push(&chunk[..length]),
+        }
     }
 }
 
 /// Reads a pipe to its end and calls `on_line` for each line.
 async fn read_lines(
     pipe: Option<ChildStderr>,
-    buffer: &mut String,
+    stderr: &mut StderrEnd,
     on_line: &mut impl AsyncFnMut(&str),
 ) -> io::Result<()> {
-    let Some(pipe) = pipe else { return Ok(()) };
-    let mut reader = BufReader::new(pipe);
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line).await? > 0 {
-        let text = String::from_utf8_lossy(&line);
-        on_line(text.trim_end()).await;
-        buffer.push_str(&text);
-        line.clear();
+    let Some(mut pipe) = pipe else { return Ok(()) };
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let length = pipe.read(&mut chunk).await?;
+        if length == 0 {
+            break;
+        }
+        for line in stderr.push(&chunk[..length]) {
+            on_line(line.trim_end()).await;
+        }
+    }
+    if let Some(line) = stderr.finish() {
+        on_line(line.trim_end()).await;
     }
     Ok(())
 }
@@ -304,6 +317,16 @@ mod tests {
         let failure = run.run_with_lines(async |line: &str| lines.push(line.to_owned())).await.unwrap_err();
         assert_eq!(lines, ["a", "b"]);
         assert_eq!((failure.stdout.as_str(), failure.stderr.as_str()), ("out\n", "a\nb\n"));
+    }
+
+    #[tokio::test]
+    async fn output_without_end_is_bounded_and_marked() {
+        let script =
+            "head -c 20000000 /dev/zero; head -c 20000000 /dev/zero >&2; echo >&2; echo last >&2; exit 1";
+        let failure = shell(script, Duration::from_secs(60)).run().await.unwrap_err();
+        assert!(failure.stdout.len() < 17 << 20 && failure.stdout.ends_with("(cut after 16 MiB)\n"));
+        assert!(failure.stderr.len() < 1 << 20 && failure.stderr.ends_with(" … (cut after 64 KiB)\nlast\n"));
+        assert_eq!(failure.summary(), "exit status: 1: last");
     }
 
     #[tokio::test]

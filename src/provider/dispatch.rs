@@ -19,8 +19,8 @@ use crate::object::running_image::RunningImage;
 use crate::settings::handsctl::Provider;
 
 /// Selects the provider. `auto` selects the provider of the existing cluster with this name, else kind if a container
-/// engine is usable, else kwok if there is no engine. `recreate`: an existing simulated cluster is replaced by one of kind
-/// as soon as an engine is usable.
+/// engine is usable, else kwok if there is no engine. `recreate`: the existing cluster may be deleted, so a simulated one
+/// is chosen like a new one.
 ///
 /// # Errors
 /// `HC9003` if the record of the cluster with this name cannot be read; `HC2003` to `HC2005` for `auto` if there is an
@@ -38,20 +38,23 @@ pub async fn choose(
         Provider::Kwok => local(LocalProvider::Kwok, None),
         Provider::Kind => local(LocalProvider::Kind, None),
         Provider::Auto => match recorded_provider(environment, name)? {
-            Some(LocalProvider::Kwok) => match engine::find(environment, Patience::Brief).await {
-                Ok(_) if recreate => local(LocalProvider::Kind, None),
-                Ok(server) => local(
-                    LocalProvider::Kwok,
-                    Some(format!(
-                        "{} runs, but cluster {name} is simulated, and no container will run; \
+            Some(LocalProvider::Kwok) if !recreate => {
+                match engine::find(environment, Patience::Brief).await {
+                    Ok(server) => local(
+                        LocalProvider::Kwok,
+                        Some(format!(
+                            "{} runs, but cluster {name} is simulated, and no container will run; \
                          handsctl cluster up --recreate replaces it, with everything in it, by a real one",
-                        server.client.engine.name()
-                    )),
-                ),
-                Err(_no_engine) => local(LocalProvider::Kwok, None),
-            },
+                            server.client.engine.name()
+                        )),
+                    ),
+                    // The cluster is reused: without an engine there is no other choice.
+                    Err(_no_engine) => local(LocalProvider::Kwok, None),
+                }
+            }
             Some(LocalProvider::Kind) => local(LocalProvider::Kind, None),
-            None => match engine::find(environment, Patience::Told(events)).await {
+            Some(LocalProvider::Kwok) | None => match engine::find(environment, Patience::Told(events)).await
+            {
                 Ok(_) => local(LocalProvider::Kind, None),
                 Err(none) if none.is_present() => Err(kind::no_engine_error(&none)
                     .hint("[cluster] provider = \"kwok\" simulates a cluster, without an engine")),
@@ -82,18 +85,25 @@ pub async fn up(
     events: &Events,
 ) -> Result<LocalCluster> {
     environment.ensure_folders()?;
-    if let Some(other) = recorded_provider(environment, &desired.name)?.filter(|other| *other != provider) {
-        if !options.recreate {
-            return Err(provider_differs(&desired.name, other, provider));
-        }
-        delete(environment, other, &desired.name, options.kubeconfig.as_deref(), events).await?;
+    let name = desired.name.as_str();
+    let other = recorded_provider(environment, name)?.filter(|other| *other != provider);
+    if let Some(other) = other.filter(|_| !options.recreate) {
+        return Err(provider_differs(name, other, provider));
     }
+    // The new provider calls it once its checks have passed.
+    let delete_other = async || match other {
+        Some(LocalProvider::Kind) => {
+            kind::delete_replaced(environment, name, options.kubeconfig.as_deref(), events).await
+        }
+        Some(LocalProvider::Kwok) => kwok::delete_replaced(environment, name, events).await,
+        None => Ok(()),
+    };
     private_file::folder(&environment.state).map_err(|error| {
         Error::file(format!("cannot create the folder {}", environment.state.display()), error)
     })?;
     match provider {
-        LocalProvider::Kind => kind::up(environment, desired, options, events).await,
-        LocalProvider::Kwok => kwok::up(environment, desired, options, events).await,
+        LocalProvider::Kind => kind::up(environment, desired, options, delete_other, events).await,
+        LocalProvider::Kwok => kwok::up(environment, desired, options, delete_other, events).await,
     }
 }
 

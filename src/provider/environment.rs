@@ -28,8 +28,8 @@ pub struct Environment {
     pub releases: Option<String>,
     /// The container engine that kind uses: `KIND_EXPERIMENTAL_PROVIDER`.
     pub engine: Option<String>,
-    /// The name and value of the variable that locates the engine's server: `DOCKER_HOST` or `CONTAINER_HOST`.
-    pub engine_host: Option<(String, String)>,
+    /// Names and values of the variables that locate the engines' servers: [`ENGINE_SERVERS`].
+    pub engine_servers: Vec<(&'static str, String)>,
     /// The nodes' image: `KIND_NODE_IMAGE`.
     pub node_image: Option<String>,
 }
@@ -42,6 +42,10 @@ pub struct ExplicitFolder {
     /// Its value.
     pub folder: PathBuf,
 }
+
+/// The variables by which docker, podman and nerdctl find their server.
+const ENGINE_SERVERS: [&str; 5] =
+    ["DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST", "CONTAINER_CONNECTION", "CONTAINERD_ADDRESS"];
 
 impl Environment {
     /// Reads the process's environment. A pod may run as a user without a home folder: only local clusters need one.
@@ -61,9 +65,10 @@ impl Environment {
             kubeconfigs: kubeconfigs.unwrap_or_default(),
             releases: variable("HANDSCTL_TEST_RELEASES"),
             engine: variable("KIND_EXPERIMENTAL_PROVIDER"),
-            engine_host: ["DOCKER_HOST", "CONTAINER_HOST"]
+            engine_servers: ENGINE_SERVERS
                 .into_iter()
-                .find_map(|name| Some((name.to_owned(), variable(name)?))),
+                .filter_map(|name| Some((name, variable(name)?)))
+                .collect(),
             node_image: variable("KIND_NODE_IMAGE"),
         }
     }
@@ -102,7 +107,7 @@ impl Environment {
             without_home: None,
             releases: None,
             engine: None,
-            engine_host: None,
+            engine_servers: Vec::new(),
             node_image: None,
         }
     }

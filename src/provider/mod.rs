@@ -16,11 +16,12 @@
 //! - `private_file`: files that only this user may read. `atomic_file`: replaces a file atomically.
 //! - `environment`: the environment variables and folders of this computer.
 //! - `command`: child processes. `process_id`: identity of a process. `readyz`: waits for an API server.
-//! - `transfer`: reports bytes and rate of a transfer.
+//! - `transfer`: reports bytes and rate of a transfer. `bounded_output`: output of child processes. `log_end`: of logs.
 //! - `mirrord`: runs a local command as if it ran in a pod.
 
 mod assets;
 mod atomic_file;
+mod bounded_output;
 mod cluster_list;
 mod cluster_spec;
 mod cluster_status;
@@ -33,6 +34,7 @@ pub mod kind;
 mod kubeconfig;
 pub mod kwok;
 mod local_cluster;
+mod log_end;
 pub mod mirrord;
 mod private_file;
 mod process_id;

@@ -102,9 +102,23 @@ fn computer(test: Option<&str>) -> Option<String> {
 
 /// Returns an id of this user of this computer, as the value of a label: users who share a container engine differ.
 pub(super) fn account() -> String {
-    let (machine, user) = (machine_id().unwrap_or_default(), rustix::process::getuid().as_raw());
+    let user = rustix::process::getuid().as_raw();
     let test = environment::test_computer().unwrap_or_default();
-    digest(&machine, &format!("handsctl account {user} {test}"))
+    account_on(machine_id().as_deref(), &this_container(), user, &test)
+}
+
+/// Without the id of a machine the account is one of `container`. The images of containers have no such id, and the jobs
+/// of a CI runner share its engine: each deletes only its own cluster.
+fn account_on(machine: Option<&str>, container: &str, user: u32, test: &str) -> String {
+    digest(machine.unwrap_or(container), &format!("handsctl account {user} {test}"))
+}
+
+/// Returns an id of the container that this process runs in. Two containers that run at the same time differ, unless they
+/// share the host's name and its processes.
+fn this_container() -> String {
+    let host = rustix::system::uname();
+    let parts = [Some(host.nodename().to_string_lossy().into_owned()), boot_id(), namespace()];
+    parts.map(Option::unwrap_or_default).join("/")
 }
 
 /// Returns a digest of a confidential id for one purpose, as <https://www.freedesktop.org/software/systemd/man/latest/machine-id.html>
@@ -306,6 +320,21 @@ mod tests {
     fn unknown_computers_are_never_the_same() {
         let unknown = Process { computer: String::new(), ..Process::current() };
         assert!(!unknown.sees_exit_of(&Process { pid: ended_pid(), ..unknown.clone() }));
+    }
+
+    #[test]
+    fn accounts_of_containers_without_machine_id_differ() {
+        let account = |machine, container| account_on(machine, container, 0, "");
+        assert_ne!(account(None, "job-1/boot/1"), account(None, "job-2/boot/1"));
+        assert_ne!(account(None, "runner/boot/1"), account(None, "runner/boot/2"), "one host name");
+        assert_eq!(
+            account(Some("m"), "ana/boot/1"),
+            account(Some("m"), "ana.local/next/1"),
+            "another network"
+        );
+        let container = this_container();
+        assert_eq!(this_container(), container);
+        assert!(container.split('/').all(|part| !part.is_empty()), "{container}");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! kind clusters with scripts as engine and kind: preflight, and the evidence of a failed creation. The tests in
 //! `containers/kind.rs` create real clusters.
 
+mod replacement;
+mod unusable;
+
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -49,6 +52,16 @@ esac
 exit 0
 "#;
 
+/// The variables of the tester's environment that choose an engine or its server.
+const VARIABLES: [&str; 6] = [
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "CONTAINER_HOST",
+    "CONTAINER_CONNECTION",
+    "KIND_EXPERIMENTAL_PROVIDER",
+    "KIND_NODE_IMAGE",
+];
+
 /// A home whose `PATH` has only these programs.
 struct Computer(TempDir);
 
@@ -76,9 +89,7 @@ impl Computer {
         std::fs::write(self.path().join("config.toml"), config).unwrap();
         let arguments = [&["cluster", "up"], more].concat();
         let command = in_home(self.path(), &arguments).env("PATH", self.path());
-        ["DOCKER_HOST", "CONTAINER_HOST", "KIND_EXPERIMENTAL_PROVIDER", "KIND_NODE_IMAGE"]
-            .into_iter()
-            .fold(command, CommandLine::without)
+        VARIABLES.into_iter().fold(command, CommandLine::without)
     }
 
     /// Writes the record of the cluster, as an interrupted creation leaves it.
@@ -93,6 +104,31 @@ impl Computer {
             "api_port": api_port, "spec": spec,
         });
         std::fs::write(folder.join("handsctl.json"), record.to_string()).unwrap();
+    }
+
+    /// Writes the record of a simulated cluster, whose processes do not run.
+    fn write_simulated_record(&self, workers: u32) {
+        let folder = self.path().join(".local/state/handsctl/clusters/trial");
+        std::fs::create_dir_all(&folder).unwrap();
+        let record = json!({
+            "schema": 2, "provider": "kwok", "phase": "ready", "spec": {"workers": workers, "kubernetes": "v1.34.4"},
+            "ports": {
+                "etcd": 20001, "etcd_peer": 20002, "kube_apiserver": 20003, "kube_controller_manager": 20004,
+                "kube_scheduler": 20005, "kwok_controller": 20006,
+            },
+        });
+        std::fs::write(folder.join("handsctl.json"), record.to_string()).unwrap();
+    }
+
+    /// The record of the cluster.
+    fn record(&self) -> Option<String> {
+        std::fs::read_to_string(self.path().join(".local/state/handsctl/clusters/trial/handsctl.json")).ok()
+    }
+
+    /// Leaves the lock of a killed program beside the kubeconfig.
+    fn write_stale_lock(&self) {
+        std::fs::create_dir_all(self.path().join(".kube")).unwrap();
+        std::fs::write(self.path().join(".kube/config.lock"), "").unwrap();
     }
 
     /// Runs a creation that fails, after which the nodes have the label of this account.
@@ -350,9 +386,8 @@ fn nodes_that_another_program_created_meanwhile_are_kept() {
 #[test]
 fn stale_kubeconfig_lock_is_found_before_a_cluster_is_created() {
     let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
-    std::fs::create_dir(computer.path().join(".kube")).unwrap();
+    computer.write_stale_lock();
     let lock = computer.path().join(".kube/config.lock");
-    std::fs::write(&lock, "").unwrap();
     computer
         .cluster_up(&[])
         .exits(14)

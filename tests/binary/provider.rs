@@ -459,7 +459,7 @@ async fn simulated_cluster_becomes_real_once_an_engine_runs() {
     let with_docker = Environment {
         path: programs.into_os_string(),
         engine: None,
-        engine_host: None,
+        engine_servers: Vec::new(),
         ..fixture.environment.clone()
     };
     let without_engine = Environment { path: std::ffi::OsString::new(), ..with_docker.clone() };
@@ -478,7 +478,9 @@ async fn simulated_cluster_becomes_real_once_an_engine_runs() {
         ProviderChoice::Existing => panic!("no cluster would be created"),
     };
     assert_eq!(choice(&without_engine, false).await, (LocalProvider::Kwok, None));
-    assert_eq!(choice(&without_engine, true).await, (LocalProvider::Kwok, None));
+    let (provider, reason) = choice(&without_engine, true).await;
+    assert_eq!(provider, LocalProvider::Kwok);
+    assert!(reason.is_some_and(|reason| reason.starts_with("no usable container engine")));
     let (provider, reason) = choice(&with_docker, false).await;
     assert_eq!(provider, LocalProvider::Kwok);
     assert!(reason.is_some_and(|reason| reason.starts_with("docker runs, but cluster x is simulated")));

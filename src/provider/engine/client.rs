@@ -6,11 +6,14 @@ use std::time::Duration;
 use super::fault::EngineFault;
 use super::info::{self, Info};
 use super::program::Engine;
+use super::server_choice::{self, ServerChoice};
 use crate::provider::command::{ChildCommand, ChildOutcome};
 use crate::provider::environment::Environment;
 
-/// Timeout of `context inspect`, which reads a file and takes about 50 ms.
+/// Timeout of `context inspect` and `connection list`, which read a file and take about 50 ms.
 const CONTEXT: Duration = Duration::from_secs(10);
+/// Timeout of the same after `info` has timed out: the client may hang at every command.
+const BRIEF_CONTEXT: Duration = Duration::from_secs(2);
 
 /// The client program of an engine. Its server may be unreachable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,29 +37,28 @@ impl Client {
         ChildCommand::new(&self.program, deadline).arguments(arguments)
     }
 
-    /// Returns the address of the server: that of docker's current context, which may be `DOCKER_HOST`, or else the
-    /// variable's value. None if it is the default.
-    pub(in crate::provider) async fn address(&self, environment: &Environment) -> Option<String> {
-        let variable = match self.engine {
-            Engine::Docker => "DOCKER_HOST",
-            Engine::Podman => "CONTAINER_HOST",
-            // containerd has no network address.
-            Engine::Nerdctl => return None,
-        };
-        if self.engine == Engine::Docker {
-            let inspect = ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"];
-            // A client without contexts has only the variable.
-            if let Ok(output) = self.command(CONTEXT, inspect).run().await
-                && let Some(address) = Some(output.stdout.trim()).filter(|address| !address.is_empty())
-            {
-                return Some(address.to_owned());
-            }
-        }
-        environment.engine_host.as_ref().filter(|(name, _)| name == variable).map(|(_, value)| value.clone())
+    /// Returns the address of docker's current context, which may be `DOCKER_HOST`; None if the client has no contexts.
+    async fn context_address(&self, limit: Duration) -> Option<String> {
+        let inspect = ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"];
+        let output = self.command(limit, inspect).run().await.ok()?;
+        Some(output.stdout.trim().to_owned()).filter(|address| !address.is_empty())
+    }
+
+    /// Returns the address of podman's connection: of the one that `CONTAINER_CONNECTION` names, else of the default one.
+    async fn connection_address(&self, limit: Duration, environment: &Environment) -> Option<String> {
+        let list = ["system", "connection", "list", "--format", "json"];
+        let output = self.command(limit, list).run().await.ok()?;
+        let mut variables = environment.engine_servers.iter();
+        let name = variables.find(|(name, _)| *name == "CONTAINER_CONNECTION");
+        server_choice::connection_address(&output.stdout, name.map(|(_, value)| value.as_str()))
     }
 
     /// Requests the server's `info`, waits at most `limit` for it, and checks the version.
-    pub(crate) async fn connect(self, limit: Duration) -> Result<Server, EngineFault> {
+    pub(crate) async fn connect(
+        self,
+        environment: &Environment,
+        limit: Duration,
+    ) -> Result<Server, EngineFault> {
         let engine = self.engine;
         let result = self.command(limit, engine.info_arguments().iter().copied()).run().await;
         let output = match result {
@@ -65,27 +67,56 @@ impl Client {
             Err(failure) if matches!(failure.outcome, ChildOutcome::Exit(_)) => {
                 let message =
                     info::server_errors(&failure.stdout).unwrap_or_else(|| failure.stderr.trim().to_owned());
-                return Err(EngineFault::from_message(engine, &message));
+                return Err(self.fault(environment, &message).await);
             }
             Err(failure) if matches!(failure.outcome, ChildOutcome::Deadline(_)) => {
-                return Err(EngineFault::TimedOut { engine, after: limit });
+                let server = self.server_choice(environment, "", BRIEF_CONTEXT).await;
+                return Err(EngineFault::timed_out(engine, server, limit));
             }
-            Err(failure) => return Err(EngineFault::from_message(engine, &failure.summary())),
+            Err(failure) => return Err(self.fault(environment, &failure.summary()).await),
         };
         if let Some(message) = info::server_errors(&output) {
-            return Err(EngineFault::from_message(engine, &message));
+            return Err(self.fault(environment, &message).await);
         }
-        let info = Info::read(engine, &output)
-            .ok_or_else(|| EngineFault::from_message(engine, "its info has no version"))?;
+        let Some(info) = Info::read(engine, &output) else {
+            let server = self.server_choice(environment, "", CONTEXT).await;
+            return Err(EngineFault::without_version(engine, server));
+        };
         if info.is_older_than(engine.minimum_version()) {
-            let (major, minor) = engine.minimum_version();
-            return Err(EngineFault::TooOld {
-                engine,
-                version: info.version,
-                minimum: format!("{major}.{minor}"),
-            });
+            return Err(EngineFault::too_old(engine, info.version));
         }
         Ok(Server { client: self, info })
+    }
+
+    async fn fault(&self, environment: &Environment, message: &str) -> EngineFault {
+        let server = self.server_choice(environment, message, CONTEXT).await;
+        EngineFault::from_message(self.engine, server, message)
+    }
+
+    /// Returns the server that the user chose; None: the client uses its default one. `message`: the error of the client.
+    async fn server_choice(
+        &self,
+        environment: &Environment,
+        message: &str,
+        limit: Duration,
+    ) -> Option<ServerChoice> {
+        let message = message.to_lowercase();
+        if self.engine == Engine::Docker && message.contains("context not found") {
+            return Some(ServerChoice::MissingContext);
+        }
+        let variable = ServerChoice::of_variables(self.engine, &environment.engine_servers);
+        if variable.is_some() {
+            return variable;
+        }
+        let address = match self.engine {
+            Engine::Docker => self.context_address(limit).await?,
+            // A client that runs the containers itself ignores its connections.
+            Engine::Podman if message.contains("connect to podman") => {
+                self.connection_address(limit, environment).await?
+            }
+            Engine::Podman | Engine::Nerdctl => return None,
+        };
+        ServerChoice::of_address(&address)
     }
 }
 
@@ -97,6 +128,28 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Returns the address of the server; None if it is the default.
+    pub(in crate::provider) async fn address(&self, environment: &Environment) -> Option<String> {
+        let client = &self.client;
+        let value = |variable: &str| {
+            environment
+                .engine_servers
+                .iter()
+                .find(|(name, _)| *name == variable)
+                .map(|(_, value)| value.clone())
+        };
+        match client.engine {
+            // A client without contexts has only the variable.
+            Engine::Docker => client.context_address(CONTEXT).await.or_else(|| value("DOCKER_HOST")),
+            Engine::Podman => match value("CONTAINER_HOST") {
+                None if self.info.is_remote => client.connection_address(CONTEXT, environment).await,
+                address => address,
+            },
+            // containerd has no network address.
+            Engine::Nerdctl => None,
+        }
+    }
+
     /// `docker 28.2.2`.
     pub(crate) fn name(&self) -> String {
         format!("{} {}", self.client.engine, self.info.version)

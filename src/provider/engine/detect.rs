@@ -65,16 +65,15 @@ async fn find_within(
     let chosen = environment.engine.as_deref();
     let engines = Engine::ALL.into_iter().filter(|engine| chosen.is_none_or(|name| name == engine.name()));
     let clients: Vec<Client> = engines.filter_map(|engine| Client::on_path(environment, engine)).collect();
-    match connect(clients, patience, limits).await {
+    match connect(environment, clients, patience, limits).await {
         Ok(server) => Ok(server),
-        Err(faults) => {
-            Err(NoEngine { chosen: chosen.map(str::to_owned), host: environment.engine_host.clone(), faults })
-        }
+        Err(faults) => Err(NoEngine { chosen: chosen.map(str::to_owned), faults }),
     }
 }
 
 /// Connects to the first usable one of these engines, else returns the fault of each.
 async fn connect(
+    environment: &Environment,
     clients: Vec<Client>,
     patience: Patience<'_>,
     limits: Limits,
@@ -88,7 +87,7 @@ async fn connect(
     let mut results: Vec<Option<Result<Server, EngineFault>>> = engines.iter().map(|_| None).collect();
     let connections = clients.into_iter().enumerate();
     let mut pending: FuturesUnordered<_> =
-        connections.map(async |(index, client)| (index, client.connect(limit).await)).collect();
+        connections.map(async |(index, client)| (index, client.connect(environment, limit).await)).collect();
     let began = Instant::now();
     let mut wait = EngineWait { events, began, next: began + limits.report, is_told: false };
     let outcome = loop {
@@ -221,7 +220,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let environment = install(folder.path(), "docker", &format!("/bin/sleep 1; {DOCKER}"));
         let brief = find_within(&environment, Patience::Brief, limits()).await;
-        assert!(matches!(brief.unwrap_err().faults[..], [EngineFault::TimedOut { .. }]));
+        assert!(brief.unwrap_err().summary().starts_with("docker: no response within "));
         let (events, mut receiver) = Events::channel();
         let result = find_within(&environment, Patience::Told(&events), limits()).await;
         assert_eq!(summary(result), "docker 28.2.2");

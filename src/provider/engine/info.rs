@@ -112,6 +112,11 @@ mod tests {
             r#"{"host":{"kernel":"6.1-fcos","serviceIsRemote":true},"version":{"Version":"5.4.1"}}"#;
         let info = Info::read(Engine::Podman, machine).unwrap();
         assert!(info.is_remote && info.kernel.as_deref() == Some("6.1-fcos"));
+        let nerdctl = r#"{"ID":"b7b0","Driver":"overlayfs","Plugins":{"Log":["fluentd","json-file"],"Storage":["overlayfs"]},"LoggingDriver":"json-file","CgroupDriver":"systemd","CgroupVersion":"2","KernelVersion":"6.8.0-45-generic","OperatingSystem":"Ubuntu 24.04","OSType":"linux","Architecture":"x86_64","NCPU":2,"MemTotal":25000,"Name":"a","ServerVersion":"v2.1.3","SecurityOptions":["name=seccomp,profile=builtin"],"Warnings":null}"#;
+        let info = Info::read(Engine::Nerdctl, nerdctl).unwrap();
+        assert_eq!((info.version.as_str(), info.cpus, info.memory), ("2.1.3", Some(2), Some(25000)));
+        assert_eq!(info.kernel.as_deref(), Some("6.8.0-45-generic"));
+        assert!(info.root.is_none() && !info.is_remote && !info.saves_by_platform());
         assert_eq!(Info::read(Engine::Docker, "{}"), None);
         assert_eq!(server_errors(r#"{"ServerErrors":["a","b"]}"#).as_deref(), Some("a; b"));
         assert_eq!(server_errors(docker), None);

@@ -19,14 +19,17 @@ pub(in crate::provider) enum EngineLocation {
 /// computer's kernel.
 pub(in crate::provider) fn locate(address: Option<&str>, info: &Info, kernel: &str) -> EngineLocation {
     let is_other_kernel = info.kernel.as_ref().is_some_and(|other| other != kernel);
-    match address.map(network_host) {
-        Some(Some(host)) if !is_loopback(host) => {
-            EngineLocation::AnotherComputer(without_user(address.unwrap_or_default()))
-        }
-        Some(Some(_)) => EngineLocation::AnotherKernel,
+    match address {
+        Some(address) if is_other_computer(address) => EngineLocation::AnotherComputer(without_user(address)),
+        Some(address) if network_host(address).is_some() => EngineLocation::AnotherKernel,
         _ if info.is_remote || is_other_kernel => EngineLocation::AnotherKernel,
         _ => EngineLocation::ThisComputer,
     }
+}
+
+/// Whether an address is that of another computer.
+pub(super) fn is_other_computer(address: &str) -> bool {
+    network_host(address).is_some_and(|host| !is_loopback(host))
 }
 
 /// Returns the host of an address; None for a socket of this computer: `unix:///var/run/docker.sock`,
@@ -49,7 +52,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// Returns the address without its user, who may have a password.
-fn without_user(address: &str) -> String {
+pub(super) fn without_user(address: &str) -> String {
     match address.split_once("://") {
         Some((scheme, rest)) => {
             format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))

@@ -2,7 +2,8 @@
 //!
 //! - `program`: docker, podman or nerdctl. `detect`: finds the first usable one.
 //! - `client`: its client and its server. `info`, `container`, `image`: requests for each of these.
-//! - `location`: the computer that it runs on. `fault`: why it cannot be used.
+//! - `location`: the computer that it runs on. `server_choice`: the server that the user chose. `fault`: why it cannot
+//!   be used.
 
 mod client;
 mod container;
@@ -12,6 +13,7 @@ mod image;
 mod info;
 mod location;
 mod program;
+mod server_choice;
 
 pub(super) use client::{Client, Server};
 pub(super) use container::Container;

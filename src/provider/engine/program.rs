@@ -36,6 +36,15 @@ impl Engine {
         }
     }
 
+    /// Returns the variables by which the client finds its server. The first one that has a value counts.
+    pub(super) const fn server_variables(self) -> &'static [&'static str] {
+        match self {
+            Self::Docker => &["DOCKER_HOST", "DOCKER_CONTEXT"],
+            Self::Podman => &["CONTAINER_HOST", "CONTAINER_CONNECTION"],
+            Self::Nerdctl => &["CONTAINERD_ADDRESS"],
+        }
+    }
+
     /// Returns the client's arguments that print the facts about the server as JSON.
     pub(super) const fn info_arguments(self) -> &'static [&'static str] {
         match self {

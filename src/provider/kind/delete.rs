@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Phase as Part};
 use crate::provider::assets;
 use crate::provider::command::ChildCommand;
-use crate::provider::engine::{self, Client, Patience};
+use crate::provider::engine::{self, Client, NoEngine, Patience};
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{self, ContextOwner, contexts};
 use crate::provider::local_cluster::DownResult;
@@ -30,14 +30,9 @@ pub(in crate::provider) async fn down(
     events: &Events,
 ) -> Result<DownResult> {
     let folder = KindFolder::new(&environment.state, name);
-    let server = engine::find(environment, Patience::Told(events)).await;
-    let Ok(server) = server else {
-        return down_without_engine(
-            environment,
-            &folder,
-            kubeconfig,
-            server.err().map(|error| error.summary()),
-        );
+    let server = match engine::find(environment, Patience::Told(events)).await {
+        Ok(server) => server,
+        Err(none) => return down_without_engine(environment, &folder, kubeconfig, &none),
     };
     let _lock = folder.lock(DELETION, events).await?;
     // An unreadable record must not prevent the deletion of a cluster that its nodes prove to be ours.
@@ -76,7 +71,7 @@ fn down_without_engine(
     environment: &Environment,
     folder: &KindFolder,
     kubeconfig: Option<&Path>,
-    reason: Option<String>,
+    none: &NoEngine,
 ) -> Result<DownResult> {
     let file = environment.kubeconfig(kubeconfig);
     if !state_file::exists(&folder.own)
@@ -84,13 +79,12 @@ fn down_without_engine(
     {
         return Ok(DownResult::Absent);
     }
-    let message = format!(
-        "cannot delete cluster {}: no usable container engine ({})",
-        folder.name,
-        reason.unwrap_or_default()
-    );
-    Err(Error::new(Id::EngineDown, Kind::Prerequisite, message)
-        .hint("start the engine and run the command again"))
+    Err(cannot_delete(&folder.name, none))
+}
+
+fn cannot_delete(name: &str, none: &NoEngine) -> Error {
+    let message = format!("cannot delete cluster {name}: no usable container engine ({})", none.summary());
+    Error::new(Id::EngineDown, Kind::Prerequisite, message).hint("start the engine and run the command again")
 }
 
 fn not_ours(environment: &Environment, name: &str, kubeconfig: Option<&Path>) -> Error {
@@ -113,6 +107,27 @@ async fn remove_contexts(
         merged.push(KubeconfigEntry { file: environment.kubeconfig(kubeconfig).to_owned(), made: false });
     }
     contexts::remove_context(&merged, &context(&folder.name)).await
+}
+
+/// Deletes the cluster before a cluster of another provider replaces it. Its folder is locked, so it stays, empty.
+///
+/// # Errors
+/// `HC2003` if no engine is usable; `HC2023` if handsctl did not create the cluster with this name.
+pub(in crate::provider) async fn delete_replaced(
+    environment: &Environment,
+    name: &str,
+    kubeconfig: Option<&Path>,
+    events: &Events,
+) -> Result<()> {
+    let folder = KindFolder::new(&environment.state, name);
+    let server = engine::find(environment, Patience::Told(events)).await;
+    let server = server.map_err(|none| cannot_delete(name, &none))?;
+    let cluster = compare(&folder, &server.client, state_file::read(&folder.own)?).await?;
+    if cluster.owner == ClusterOwner::Foreign {
+        return Err(not_ours(environment, name, kubeconfig));
+    }
+    remove_contexts(environment, &folder, kubeconfig).await?;
+    delete_existing(environment, &folder, &server.client, &cluster, events).await
 }
 
 /// Deletes the existing cluster before its replacement is created.

@@ -1,8 +1,7 @@
 //! Saves the evidence of a failed creation before the cleanup: the output of kind and the engine and the logs of the
 //! nodes, in one file.
 
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::object::assignment;
 use crate::provider::command::{ChildCommand, ChildFailure};
 use crate::provider::engine::Client;
-use crate::provider::private_file;
+use crate::provider::{log_end, private_file};
 
 /// Timeout of `kind export logs`. A node that hangs exports none.
 const EXPORT: Duration = Duration::from_secs(30);
@@ -66,7 +65,7 @@ fn write(folder: &KindFolder, parts: &[(String, String)], exported: &Path) -> io
     logs.sort();
     for log in logs {
         writeln!(file, "==> {} <==", log.strip_prefix(exported).unwrap_or(&log).display())?;
-        copy_end(&log, &mut file)?;
+        writeln!(file, "{}", assignment::masked(&log_end::read(&log, MAX_LOG)?))?;
     }
     Ok(())
 }
@@ -81,18 +80,6 @@ fn files(folder: &Path, logs: &mut Vec<PathBuf>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn copy_end(log: &Path, target: &mut File) -> io::Result<()> {
-    let mut log = File::open(log)?;
-    let length = log.metadata()?.len();
-    if length > MAX_LOG {
-        writeln!(target, "(the last {MAX_LOG} of {length} bytes)")?;
-        log.seek(SeekFrom::Start(length - MAX_LOG))?;
-    }
-    let mut text = Vec::new();
-    log.take(MAX_LOG).read_to_end(&mut text)?;
-    writeln!(target, "{}", assignment::masked(&String::from_utf8_lossy(&text)))
 }
 
 #[cfg(test)]

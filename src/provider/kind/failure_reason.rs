@@ -1,12 +1,13 @@
 //! Derives a one-line reason from the output of a failed `kind create cluster`. Pure.
 
 use crate::error::Error;
+use crate::provider::engine::Engine;
 
 /// Why the creation failed, and a hint to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FailureReason {
     pub(super) text: String,
-    hint: &'static str,
+    hint: String,
     /// The end of what the engine wrote to kind; empty if kind does not quote it. The end of kind's own output may be a
     /// stack trace.
     engine: Vec<String>,
@@ -19,6 +20,9 @@ impl FailureReason {
         error.hint(self.hint)
     }
 }
+
+/// Stands for the name of the engine in a hint.
+const ENGINE: &str = "ENGINE";
 
 /// A known error of kind, the engine or kubeadm: lowercase patterns of its output, its meaning and a hint to fix it.
 struct KnownFailure {
@@ -56,7 +60,7 @@ const KNOWN_FAILURES: &[KnownFailure] = &[
     KnownFailure {
         patterns: &["no space left on device"],
         text: "the disk is full",
-        hint: "docker system prune deletes data that no container uses",
+        hint: "ENGINE system prune deletes data that no container uses",
     },
     KnownFailure {
         patterns: &["too many open files", "inotify"],
@@ -110,8 +114,8 @@ const KNOWN_FAILURES: &[KnownFailure] = &[
     },
 ];
 
-/// Returns the reason of a known failure, else kind's own error line.
-pub(super) fn from_output(output: &str) -> FailureReason {
+/// Returns the reason of a known failure of kind with this engine, else kind's own error line.
+pub(super) fn from_output(program: Engine, output: &str) -> FailureReason {
     // Deprecation warnings are not the cause of a failure.
     let lines = output.lines().filter(|line| !line.contains("is deprecated"));
     let lowercase = lines.map(str::to_lowercase).collect::<Vec<_>>().join("\n");
@@ -120,10 +124,14 @@ pub(super) fn from_output(output: &str) -> FailureReason {
         .find(|failure| failure.patterns.iter().any(|pattern| lowercase.contains(pattern)));
     let engine = engine_lines(output);
     match known {
-        Some(failure) => FailureReason { text: failure.text.to_owned(), hint: failure.hint, engine },
+        Some(failure) => FailureReason {
+            text: failure.text.to_owned(),
+            hint: failure.hint.replace(ENGINE, program.name()),
+            engine,
+        },
         None => FailureReason {
             text: engine_error(&engine).unwrap_or_else(|| error_line(output)),
-            hint: RETRY,
+            hint: RETRY.to_owned(),
             engine,
         },
     }
@@ -182,7 +190,7 @@ mod tests {
             ),
             ("", ""),
         ] {
-            assert_eq!(from_output(output).text, reason, "{output}");
+            assert_eq!(from_output(Engine::Docker, output).text, reason, "{output}");
         }
     }
 
@@ -201,7 +209,7 @@ mod tests {
             "Error response from daemon: all predefined address pools have been fully subnetted",
             "Error response from daemon: could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
         ] {
-            let reason = from_output(&kind_output(words));
+            let reason = from_output(Engine::Docker, &kind_output(words));
             assert_eq!(reason.text, "the engine has no free address range for kind's network");
             assert_eq!(reason.engine, [words]);
             let error =
@@ -215,19 +223,26 @@ mod tests {
     #[test]
     fn unknown_error_of_the_engine_is_the_reason() {
         let id = "4f6e0a";
-        let reason = from_output(&kind_output(&format!(
-            "{id}\ndocker: Error response from daemon: OCI runtime create failed: something new"
-        )));
+        let words = "docker: Error response from daemon: OCI runtime create failed: something new";
+        let reason = from_output(Engine::Docker, &kind_output(&format!("{id}\n{words}")));
         assert_eq!(reason.text, "OCI runtime create failed: something new");
         assert_eq!(reason.engine[0], id, "the other lines are kept");
         let long: Vec<String> = (0..40).map(|line| format!("line {line}")).collect();
-        assert_eq!(from_output(&kind_output(&long.join("\n"))).engine.len(), ENGINE_LINES);
+        assert_eq!(from_output(Engine::Docker, &kind_output(&long.join("\n"))).engine.len(), ENGINE_LINES);
+    }
+
+    #[test]
+    fn hint_names_the_engine_that_runs_the_nodes() {
+        for engine in Engine::ALL {
+            let reason = from_output(engine, "write /x: no space left on device");
+            assert_eq!(reason.hint, format!("{engine} system prune deletes data that no container uses"));
+        }
     }
 
     #[test]
     fn unquoted_output_has_no_engine_lines() {
         assert_eq!(
-            from_output("ERROR: failed to create cluster: something new").engine,
+            from_output(Engine::Docker, "ERROR: failed to create cluster: something new").engine,
             Vec::<String>::new()
         );
     }

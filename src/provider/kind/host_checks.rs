@@ -3,13 +3,13 @@
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::provider::cluster_spec::{ClusterSpec, Ports, ResourceAmount};
-use crate::provider::engine::{Info, NoEngine};
+use crate::provider::engine::{Engine, Info, NoEngine};
 
 /// Facts about this computer and its engine.
 #[derive(Debug, Clone)]
 pub(super) struct HostFacts {
-    /// Name and info of the engine, or why none is usable.
-    pub(super) engine: Result<(String, Info), NoEngine>,
+    /// The engine and its info, or why none is usable.
+    pub(super) engine: Result<(Engine, Info), NoEngine>,
     /// The address of the engine, if it runs on another computer.
     pub(super) other_computer: Option<String>,
     /// kind's version, or the places that do not have a suitable one.
@@ -92,8 +92,10 @@ pub(super) fn check(facts: &HostFacts, desired: &ClusterSpec) -> Vec<HostFinding
         Ok((_, info)) => findings.extend(capacity(info, desired)),
     }
     findings.extend(facts.ports.iter().filter_map(|(port, state)| port_finding(*port, state, desired.ports)));
-    findings.extend(facts.other_computer.as_ref().map(|address| other_computer(address)));
-    findings.extend(disk(facts.disk));
+    if let Ok((engine, _)) = &facts.engine {
+        findings.extend(facts.other_computer.as_ref().map(|address| other_computer(*engine, address)));
+        findings.extend(disk(*engine, facts.disk));
+    }
     findings.extend(inotify(facts.inotify, desired.workers));
     findings.extend(
         facts.stale_context.as_ref().map(|(context, file)| stale_context(context, file, &desired.name)),
@@ -112,14 +114,9 @@ fn warning(id: Id, message: impl Into<String>, hint: impl Into<String>) -> HostF
 
 fn no_engine(none: &NoEngine) -> Vec<HostFinding> {
     if none.faults.is_empty() {
-        let hint = "install Docker (https://docs.docker.com/engine/install), Podman or nerdctl; \
-                    [cluster] provider = \"kwok\" needs no engine and runs no container";
-        return vec![blocker(Id::EngineMissing, none.summary(), hint)];
+        return vec![blocker(Id::EngineMissing, none.summary(), none.installation_hint())];
     }
-    none.faults
-        .iter()
-        .map(|fault| blocker(fault.id(), fault.summary(), fault.hint(none.host.as_ref())))
-        .collect()
+    none.faults.iter().map(|fault| blocker(fault.id(), fault.summary(), fault.hint())).collect()
 }
 
 /// Returns the error for a missing engine.
@@ -215,9 +212,9 @@ fn alternative(port: u16) -> u16 {
     }
 }
 
-fn disk(free: Option<u64>) -> Option<HostFinding> {
+fn disk(engine: Engine, free: Option<u64>) -> Option<HostFinding> {
     let free = free?;
-    let hint = "docker system prune deletes data that no container uses";
+    let hint = format!("{engine} system prune deletes data that no container uses");
     if free < MIN_DISK {
         let message =
             format!("the engine's disk has {} free, but a node alone needs {}", size(free), size(MIN_DISK));
@@ -247,13 +244,17 @@ fn inotify(limits: Option<Inotify>, workers: u32) -> Option<HostFinding> {
     })
 }
 
-fn other_computer(address: &str) -> HostFinding {
+fn other_computer(engine: Engine, address: &str) -> HostFinding {
     let message = format!(
         "the engine runs on another computer ({address}): its ports, its disk and its inotify limits are not checked, \
          and the cluster listens on that computer"
     );
-    let hint =
-        "docker context use default selects the engine of this computer; or run handsctl on that computer";
+    let other_engine = match engine {
+        Engine::Docker => "docker context use default selects the engine of this computer",
+        Engine::Podman => "podman system connection default NAME selects another engine",
+        Engine::Nerdctl => "CONTAINERD_ADDRESS selects another engine",
+    };
+    let hint = format!("{other_engine}; or run handsctl on that computer");
     warning(Id::EngineRemote, message, hint)
 }
 
@@ -273,8 +274,8 @@ fn size(bytes: u64) -> String {
 /// sandboxes`.
 pub(super) fn summary(facts: &HostFacts, desired: &ClusterSpec) -> String {
     let mut parts = Vec::new();
-    if let Ok((name, info)) = &facts.engine {
-        parts.push(name.clone());
+    if let Ok((engine, info)) = &facts.engine {
+        parts.push(format!("{engine} {}", info.version));
         parts.extend(info.cpus.map(|cpus| format!("{cpus} cpus")));
         parts.extend(info.memory.map(size));
     }
@@ -306,7 +307,7 @@ mod tests {
     fn facts() -> HostFacts {
         let info = Info { version: "28.2.2".into(), cpus: Some(2), memory: Some(8 << 30), ..Info::default() };
         HostFacts {
-            engine: Ok(("docker 28.2.2".into(), info)),
+            engine: Ok((Engine::Docker, info)),
             other_computer: None,
             kind: Ok("v0.33.0".into()),
             ports: vec![(80, Port::Free)],

@@ -12,7 +12,7 @@ use crate::event::{Events, Phase as Part, Progress};
 use crate::object::running_image::RunningImage;
 use crate::phrase;
 use crate::provider::command::{ChildCommand, ChildFailure};
-use crate::provider::engine::{self, Client, Container, Image, Patience, Server};
+use crate::provider::engine::{self, Client, Container, Engine, Image, Patience, Server};
 use crate::provider::environment::Environment;
 use crate::provider::transfer::{self, TransferredBytes};
 use crate::provider::{assets, file_lock};
@@ -209,8 +209,13 @@ impl LoadContext<'_> {
         }
         let message =
             format!("{} was loaded onto {}, but it is missing there", image.name, still_missing.join(", "));
+        let usage = match self.server.client.engine {
+            Engine::Docker => "docker system df",
+            Engine::Podman => "podman system df",
+            Engine::Nerdctl => "df -h",
+        };
         Err(Error::new(Id::ImageNotLoaded, Kind::Prerequisite, message)
-            .hint("a kubelet deletes images when the node's disk is full: handsctl status, docker system df"))
+            .hint(format!("a kubelet deletes images when the node's disk is full: handsctl status, {usage}")))
     }
 
     /// Returns the nodes that do not have the image.
@@ -271,10 +276,13 @@ impl LoadContext<'_> {
             "{message}: it has several platforms, and {} saved the layers of one",
             self.server.client.engine
         );
-        failure
-            .into_error(Id::ImageNotLoaded, Kind::Prerequisite, cause)
-            .hint("Docker 28 and newer save one platform of an image: update docker's client and server")
-            .hint("handsctl image pull makes the nodes pull it from its registry")
+        let error = failure.into_error(Id::ImageNotLoaded, Kind::Prerequisite, cause);
+        let error = match self.server.client.engine {
+            Engine::Docker => error
+                .hint("Docker 28 and newer save one platform of an image: update docker's client and server"),
+            Engine::Podman | Engine::Nerdctl => error,
+        };
+        error.hint("handsctl image pull makes the nodes pull it from its registry")
     }
 }
 
@@ -302,11 +310,16 @@ mod tests {
         version: &str,
         kind_load: &str,
     ) -> (Result<Vec<LoadedImage>>, String) {
-        let folder = tempfile::tempdir().unwrap();
         let info = format!(
             r#"{{"ServerVersion":"{version}","DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]]}}"#
         );
-        let docker = format!(
+        load_with("docker", &info, kind_load).await
+    }
+
+    /// Loads an image with this engine, whose `info` prints this.
+    async fn load_with(engine: &str, info: &str, kind_load: &str) -> (Result<Vec<LoadedImage>>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!(
             "case \"$*\" in info*) echo '{info}' ;; ps*) echo abc ;; \
              inspect*) echo '[{{\"Id\":\"abc\",\"Name\":\"/x-control-plane\",\"State\":{{\"Running\":true}},\"Config\":{{}}}}]' ;; \
              image*) echo 'sha256:index linux/amd64' ;; save*) echo \"$*\" > saved ;; \
@@ -315,7 +328,7 @@ mod tests {
         let kind = format!(
             "case \"$*\" in version*) echo 'kind v0.33.0 go1.26.0 linux/amd64' ;; load*) {kind_load} ;; esac"
         );
-        install(folder.path(), "docker", &docker);
+        install(folder.path(), engine, &script);
         install(folder.path(), "kind", &kind);
         let environment = Environment::for_tests(folder.path());
         let (events, _receiver) = Events::channel();
@@ -350,6 +363,23 @@ mod tests {
             error.message()
         );
         assert!(error.hints()[0].starts_with("Docker 28 and newer"), "{:?}", error.hints());
+    }
+
+    #[tokio::test]
+    async fn missing_content_digest_of_another_engine_names_no_docker() {
+        let fails = "echo 'ctr: content digest sha256:aa: not found' >&2; exit 1";
+        for (engine, info) in [
+            ("podman", r#"{"host":{"cpus":4},"version":{"Version":"5.4.1"}}"#),
+            ("nerdctl", r#"{"ServerVersion":"v2.1.3"}"#),
+        ] {
+            let error = load_with(engine, info, fails).await.0.unwrap_err();
+            assert!(
+                error.message().ends_with(&format!("{engine} saved the layers of one")),
+                "{}",
+                error.message()
+            );
+            assert_eq!(error.hints(), ["handsctl image pull makes the nodes pull it from its registry"]);
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod start;
 mod status;
 mod up;
 
-pub(super) use delete::down;
+pub(super) use delete::{delete_replaced, down};
 pub(super) use host_checks::no_engine_error;
 pub use host_checks::{HostFinding, HostReport};
 pub use images::{LoadedImage, Nodes, Require};

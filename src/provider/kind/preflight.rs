@@ -17,7 +17,7 @@ use crate::provider::kubeconfig::{self, ContextOwner};
 use crate::provider::local_cluster::{LocalProvider, UpOptions};
 
 /// Reads the facts and checks them. Emits findings that do not block the cluster as warnings; returns a summary of the
-/// facts. `own`: nodes of the old cluster, which are deleted first: their ports count as free.
+/// facts. `own`: nodes of the old cluster, which are deleted afterwards: their ports count as free.
 ///
 /// # Errors
 /// Exit 14 with all findings that block the cluster.
@@ -35,11 +35,8 @@ pub(super) async fn check(
         return Err(error);
     }
     let file = environment.kubeconfig(options.kubeconfig.as_deref());
-    if own.is_empty() {
-        // A failure of the merge after the creation would come too late.
-        kubeconfig::check(file, &environment.kubeconfigs, &LocalProvider::Kind.context(&desired.name))
-            .await?;
-    }
+    // A failure of the merge would come too late: the old cluster is deleted by then.
+    kubeconfig::check(file, &environment.kubeconfigs, &LocalProvider::Kind.context(&desired.name)).await?;
     for finding in findings {
         events.warn(finding.id, format!("{} ({})", finding.message, finding.hint)).await;
     }
@@ -94,7 +91,7 @@ async fn read_facts(
     Ok(HostFacts {
         other_computer,
         engine: match engine {
-            Ok(server) => Ok((server.name(), server.info.clone())),
+            Ok(server) => Ok((server.client.engine, server.info.clone())),
             Err(none) => Err(none.clone()),
         },
         kind: kind?,
@@ -108,7 +105,7 @@ async fn read_facts(
 /// Returns the location of the engine; None if none is usable.
 async fn locate(environment: &Environment, server: Option<&Server>) -> Option<EngineLocation> {
     let server = server?;
-    let address = server.client.address(environment).await;
+    let address = server.address(environment).await;
     let kernel = rustix::system::uname();
     Some(engine::locate(address.as_deref(), &server.info, &kernel.release().to_string_lossy()))
 }

@@ -32,12 +32,14 @@ pub(super) struct CreateContext<'a> {
     pub(super) engine: &'a Result<Server, NoEngine>,
 }
 
-/// Creates the cluster. An existing one, such as an incomplete one, is deleted first.
+/// Creates the cluster. An existing one, such as an incomplete one or that of another provider, is deleted once the
+/// checks have passed.
 pub(super) async fn create(
     context: &CreateContext<'_>,
     existing: &KindCluster,
     desired: &ClusterSpec,
     options: &UpOptions,
+    delete_other: impl AsyncFnOnce() -> Result<()>,
     events: &Events,
 ) -> Result<KindStateFile> {
     let CreateContext { environment, folder, lock, engine } = *context;
@@ -48,6 +50,7 @@ pub(super) async fn create(
     let kind = kind.inspect_err(|_| folder.remove_if_empty())?;
     let server = engine.as_ref().map_err(|none| Error::internal(none.summary()))?;
     let client = &server.client;
+    delete_other().await?;
     delete::delete_existing(environment, folder, client, existing, events).await?;
     let spec = spec::for_new_cluster(desired, environment);
     let api_port =
@@ -158,7 +161,7 @@ async fn clean_up(
         Failed::Kind(failure) => {
             let names = nodes.iter().filter(|_| is_ours).map(|node| node.name.clone()).collect::<Vec<_>>();
             let saved = evidence::save(folder, client, kind, &names, &failure).await;
-            let reason = failure_reason::from_output(&failure.stderr);
+            let reason = failure_reason::from_output(client.engine, &failure.stderr);
             let message = format!("cannot create the local cluster {}: {}", folder.name, reason.text);
             let error =
                 reason.add_to(failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message));
@@ -195,7 +198,7 @@ pub(super) async fn restart(
     events.begin(Part::Cluster, NODES, format!("starting {}", names.join(", "))).await;
     let start = server.client.command(START, ["start"].into_iter().chain(names.iter().copied()));
     start.run().await.map_err(|failure| {
-        let reason = failure_reason::from_output(&failure.stderr);
+        let reason = failure_reason::from_output(server.client.engine, &failure.stderr);
         let message = format!("cannot start the local cluster {}: {}", folder.name, reason.text);
         reason
             .add_to(failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message))

@@ -30,10 +30,12 @@ const RECENT_START: SignedDuration = SignedDuration::from_mins(10);
 const EXPORT: Duration = Duration::from_secs(20);
 
 /// Creates, starts or reuses the cluster. On success its API server is ready and the user's kubeconfig has its context.
+/// `delete_other`: deletes the cluster of another provider that this one replaces, while its folder is locked.
 pub(crate) async fn up(
     environment: &Environment,
     desired: &ClusterSpec,
     options: &UpOptions,
+    delete_other: impl AsyncFnOnce() -> Result<()>,
     events: &Events,
 ) -> Result<LocalCluster> {
     let folder = KindFolder::new(&environment.state, &desired.name);
@@ -50,6 +52,7 @@ pub(crate) async fn up(
         (Ok(server), ClusterOwner::Ours)
             if !cluster.is_incomplete() && matches_spec(&cluster, desired, environment, options)? =>
         {
+            delete_other().await?;
             started_nodes = started_nodes_at(&cluster.nodes, Timestamp::now());
             reuse(environment, &folder, server, &cluster, events).await?
         }
@@ -59,7 +62,9 @@ pub(crate) async fn up(
         }
         _ => {
             let create_context = CreateContext { environment, folder: &folder, lock: &lock, engine: &engine };
-            (start::create(&create_context, &cluster, desired, options, events).await?, StartOutcome::Created)
+            let record =
+                start::create(&create_context, &cluster, desired, options, delete_other, events).await?;
+            (record, StartOutcome::Created)
         }
     };
     let entry = ContextEntry::read(&folder.kubeconfig(), &context(&desired.name), LocalProvider::Kind)?;

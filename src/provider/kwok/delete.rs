@@ -68,6 +68,20 @@ async fn down_without_cluster(
     Ok(DownResult::Absent)
 }
 
+/// Deletes the cluster before a cluster of another provider replaces it. Its folder is locked, so it stays, empty.
+pub(in crate::provider) async fn delete_replaced(
+    environment: &Environment,
+    name: &str,
+    events: &Events,
+) -> Result<()> {
+    let folder = KwokFolder::new(&environment.state, name);
+    let cluster = status::inspect(&folder)?;
+    if cluster.condition == Condition::Absent {
+        return Ok(());
+    }
+    delete_existing(&folder, &cluster, events).await
+}
+
 /// Deletes the existing cluster before its replacement is created.
 pub(super) async fn delete_existing(
     folder: &KwokFolder,

@@ -21,7 +21,7 @@ mod start;
 mod status;
 mod up;
 
-pub(super) use delete::down;
+pub(super) use delete::{delete_replaced, down};
 pub use objects::objects;
 pub use spec::KwokSpec;
 pub use status::{KwokDetails, ProcessStatus};

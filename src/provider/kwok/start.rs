@@ -20,11 +20,13 @@ use crate::provider::state_file::{self, StatePhase};
 /// How long to wait for another handsctl that is choosing ports.
 const PORT_LOCK_WAIT: Duration = Duration::from_secs(10);
 
+/// Creates the cluster. `delete_old`: deletes the one that it replaces, once the checks have passed.
 pub(super) async fn create(
     environment: &Environment,
     folder: &KwokFolder,
     desired: &ClusterSpec,
     options: &UpOptions,
+    delete_old: impl AsyncFnOnce() -> Result<()>,
     events: &Events,
 ) -> Result<KwokStateFile> {
     let programs = match check_kubeconfig(environment, &folder.name, options).await {
@@ -32,6 +34,7 @@ pub(super) async fn create(
         Err(error) => Err(error),
     };
     let programs = programs.map_err(|error| remove_empty_folder(folder, error))?;
+    delete_old().await?;
     events.begin(Part::Cluster, CONTROL_PLANE, format!("starting Kubernetes {}", programs.kubernetes)).await;
     let mut record = reserve_ports(environment, folder, desired, &programs).await?;
     let unfinished = Unfinished(folder);
@@ -54,10 +57,11 @@ pub(super) fn ready_text(record: &KwokStateFile) -> String {
     format!("Kubernetes {} at https://127.0.0.1:{}", spec.kubernetes, ports.kube_apiserver)
 }
 
-/// Removes the folder, which is still empty because nothing was created.
+/// Removes the folder if it is empty: nothing was created, and no cluster is replaced.
 fn remove_empty_folder(folder: &KwokFolder, error: Error) -> Error {
     match std::fs::remove_dir(&folder.own) {
         Ok(()) => error,
+        Err(not_empty) if not_empty.kind() == std::io::ErrorKind::DirectoryNotEmpty => error,
         Err(cleanup) => error.fact("cleanup", format!("{}: {cleanup}", folder.own.display())),
     }
 }

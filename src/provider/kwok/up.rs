@@ -16,10 +16,12 @@ use crate::provider::local_cluster::{
 };
 
 /// Creates, starts or reuses the cluster. On success its API server is ready and the user's kubeconfig has its context.
+/// `delete_other`: deletes the cluster of another provider that this one replaces, while its folder is locked.
 pub(crate) async fn up(
     environment: &Environment,
     desired: &ClusterSpec,
     options: &UpOptions,
+    delete_other: impl AsyncFnOnce() -> Result<()>,
     events: &Events,
 ) -> Result<LocalCluster> {
     let folder = KwokFolder::new(&environment.state, &desired.name);
@@ -32,12 +34,16 @@ pub(crate) async fn up(
             let outcome = restart::ensure_running(environment, &folder, &record, events).await?;
             (record, outcome)
         }
-        (Condition::Absent, _) => {
-            (start::create(environment, &folder, desired, options, events).await?, StartOutcome::Created)
-        }
-        _ => {
-            delete::delete_existing(&folder, &cluster, events).await?;
-            (start::create(environment, &folder, desired, options, events).await?, StartOutcome::Created)
+        (condition, _) => {
+            let delete_old = async || {
+                delete_other().await?;
+                match condition {
+                    Condition::Absent => Ok(()),
+                    _ => delete::delete_existing(&folder, &cluster, events).await,
+                }
+            };
+            let record = start::create(environment, &folder, desired, options, delete_old, events).await?;
+            (record, StartOutcome::Created)
         }
     };
     let entry = ContextEntry::read(&folder.kubeconfig(), &context(&folder.name), LocalProvider::Kwok)?;

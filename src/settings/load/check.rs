@@ -340,13 +340,16 @@ impl Checker<'_> {
             return format!("did you mean {reference}?");
         }
         // Words of the same meaning come first: `max_tokens` is closer to `max_input_tokens` than to what it means.
-        match suggest::by_meaning(name, keys()).or_else(|| closest(name, keys())) {
+        if let Some(suggestion) = suggest::by_meaning(name, keys()).or_else(|| closest(name, keys())) {
+            return format!("did you mean `{suggestion}`?");
+        }
+        if let Some(tables) = tables_with_key(self.schema, name) {
+            return format!("a key of {tables}");
+        }
+        match suggest::by_first_words(name, keys()) {
             Some(suggestion) => format!("did you mean `{suggestion}`?"),
-            None => match tables_with_key(self.schema, name) {
-                Some(tables) => format!("a key of {tables}"),
-                None if shape.keys.len() <= 8 => format!("keys: {}", list(shape.keys.keys())),
-                None => String::new(),
-            },
+            None if shape.keys.len() <= 8 => format!("keys: {}", list(shape.keys.keys())),
+            None => String::new(),
         }
     }
 

@@ -8,6 +8,8 @@ use super::schema::{Key, Shape};
 /// first that the table has is suggested.
 const SAME_MEANING: &[(&str, &[&str])] = &[
     ("max_tokens", &["max_output_tokens"]),
+    ("max_output", &["max_output_tokens"]),
+    ("max_input", &["max_input_tokens"]),
     ("max_completion_tokens", &["max_output_tokens"]),
     ("max_new_tokens", &["max_output_tokens"]),
     ("context_window", &["max_input_tokens"]),
@@ -16,11 +18,14 @@ const SAME_MEANING: &[(&str, &[&str])] = &[
     ("api_url", &["base_url"]),
     ("endpoint", &["base_url", "endpoint"]),
     ("url", &["base_url", "url"]),
+    ("base", &["base_url"]),
     ("key", &["api_key"]),
     ("token", &["api_key"]),
     ("model_name", &["model"]),
     ("name", &["model"]),
     ("provider", &["custom_llm_provider"]),
+    ("temp", &["temperature"]),
+    ("budget", &["max_budget_per_task"]),
     ("retries", &["num_retries"]),
     ("request_timeout", &["timeout"]),
     ("vision", &["disable_vision"]),
@@ -58,6 +63,9 @@ const SAME_MEANING: &[(&str, &[&str])] = &[
     ("tls_secret_name", &["tls_secret"]),
 ];
 
+/// Endings of keys that name the unit of a number. The keys here have none.
+const UNITS: [&str; 6] = ["_seconds", "_secs", "_sec", "_in_seconds", "_usd", "_dollars"];
+
 /// Endings of keys that name the source of a secret, with the form that a reference to it has here.
 const SOURCES: &[(&str, &str)] = &[
     ("_env_var", "{ env = \"NAME\" }"),
@@ -73,9 +81,19 @@ const SOURCES: &[(&str, &str)] = &[
 /// Returns the key of the same meaning, if the table has one.
 pub(crate) fn by_meaning<'a>(written: &str, mut keys: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = snake_case(written);
-    let (_, meanings) = SAME_MEANING.iter().find(|(other, _)| *other == name)?;
     let keys: Vec<&str> = keys.by_ref().collect();
-    meanings.iter().find_map(|meaning| keys.iter().copied().find(|key| key == meaning))
+    let key = |name: &str| keys.iter().copied().find(|key| *key == name);
+    let meanings = SAME_MEANING.iter().find(|(other, _)| *other == name).map(|(_, meanings)| *meanings);
+    let by_word = meanings.unwrap_or_default().iter().find_map(|meaning| key(meaning));
+    by_word.or_else(|| UNITS.iter().find_map(|unit| key(name.strip_suffix(unit)?)))
+}
+
+/// Returns the key that begins with the written words, if there is no second one: `max_budget_per_task` for `max_budget`.
+pub(crate) fn by_first_words<'a>(written: &str, keys: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let words = snake_case(written);
+    let mut longer =
+        keys.filter(|key| key.strip_prefix(words.as_str()).is_some_and(|rest| rest.starts_with('_')));
+    longer.next().filter(|_| longer.next().is_none())
 }
 
 /// Returns the reference that a key such as `api_key_env` means: `` `api_key = { env = "NAME" }` ``.
@@ -118,7 +136,7 @@ pub(crate) fn closest<'a>(written: &str, candidates: impl Iterator<Item = &'a st
 
 #[cfg(test)]
 mod tests {
-    use super::{by_meaning, closest, snake_case};
+    use super::{by_first_words, by_meaning, closest, snake_case};
 
     #[test]
     fn words_of_same_meaning_are_suggested_in_every_spelling() {
@@ -128,7 +146,18 @@ mod tests {
         assert_eq!(by_meaning("storageClassName", keys.into_iter()), Some("pvc_storage_class"));
         assert_eq!(by_meaning("api-base", keys.into_iter()), Some("base_url"));
         assert_eq!(by_meaning("max_tokens", ["temperature"].into_iter()), None);
+        assert_eq!(by_meaning("base", keys.into_iter()), Some("base_url"));
+        assert_eq!(by_meaning("timeout_seconds", ["timeout"].into_iter()), Some("timeout"));
+        assert_eq!(by_meaning("max_budget_usd", ["max_budget"].into_iter()), Some("max_budget"));
         assert_eq!(snake_case("APIKey"), "apikey");
+    }
+
+    #[test]
+    fn only_key_with_the_first_words_is_suggested() {
+        let keys = ["max_budget_per_task", "max_input_tokens", "max_input_chars"];
+        assert_eq!(by_first_words("maxBudget", keys.into_iter()), Some("max_budget_per_task"));
+        assert_eq!(by_first_words("max_input", keys.into_iter()), None, "two keys begin with it");
+        assert_eq!(by_first_words("max_bud", keys.into_iter()), None, "not a whole word");
     }
 
     #[test]
