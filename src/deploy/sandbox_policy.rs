@@ -44,15 +44,16 @@ pub(super) async fn keep_needed(
     Ok((deleted, kept))
 }
 
-/// Returns the namespace of a policy if the plan has policies, but none there. The plan may be that of a revision.
+/// Returns the namespace of a policy if the plan has the policy of that name in another namespace only. The plan may be
+/// that of a revision. Other policies, such as the application's, limit no sandboxes.
 fn former_sandbox_namespace<'a>(plan: &Plan, candidate: &'a PruneCandidate) -> Option<&'a str> {
     let is_policy = |id: &ObjectId| id.kind == NETWORK_POLICY.kind && id.group == NETWORK_POLICY.group;
     let namespace = candidate.id.namespace.as_deref()?;
-    let planned = plan.members.iter().map(|member| &member.id).filter(|id| is_policy(id));
-    let mut planned = planned.filter_map(|id| id.namespace.as_deref()).peekable();
-    let has_policies = planned.peek().is_some();
-    let is_left = is_policy(&candidate.id) && candidate.decision().deletes() && has_policies;
-    (is_left && planned.all(|other| other != namespace)).then_some(namespace)
+    let planned = plan.members.iter().map(|member| &member.id);
+    let moved = planned.filter(|id| is_policy(id) && id.name == candidate.id.name);
+    let mut moved = moved.filter_map(|id| id.namespace.as_deref()).peekable();
+    let is_left = is_policy(&candidate.id) && candidate.decision().deletes() && moved.peek().is_some();
+    (is_left && moved.all(|other| other != namespace)).then_some(namespace)
 }
 
 /// Returns why the policies of the namespace are kept; None if no sandbox runs there.
