@@ -10,6 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use super::refusals::on_another_cluster;
 use super::revisions::outcomes;
 use crate::bed::{Bed, Namespace};
 
@@ -74,11 +75,23 @@ impl<'a> Intruder<'a> {
         ]
     }
 
+    /// A workload that a member of the set could be, with the intruder's image.
+    fn workload(&self) -> Value {
+        let mut workload = self.members().remove(2);
+        let labels = json!({ "app": "forged" });
+        let pod = json!({ "serviceAccountName": "oh",
+            "containers": [{ "name": "c", "image": "intruder.example/tool:1" }] });
+        workload["apiVersion"] = json!("apps/v1");
+        workload["kind"] = json!("Deployment");
+        workload.as_object_mut().unwrap().remove("data");
+        workload["spec"] = json!({ "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": pod } });
+        workload
+    }
+
     /// The content of a revision with the forged objects.
     fn plan(&self) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(json!({ "members": self.members() }).to_string().as_bytes()).unwrap();
-        encoder.finish().unwrap()
+        content(&self.members())
     }
 
     /// A Secret that looks like the set's good revision of this number.
@@ -103,6 +116,13 @@ impl<'a> Intruder<'a> {
         let all = self.0.bed.kubectl(&["get", kinds, "-A", "-o", "name"]);
         assert!(!all.contains(&self.trap()), "{all}");
     }
+}
+
+/// The content of a revision with these members.
+fn content(members: &[Value]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(json!({ "members": members }).to_string().as_bytes()).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// The MAC that handsctl gives a revision.
@@ -213,10 +233,15 @@ fn revision_forged_with_the_key_stays_within_the_set() {
     let intruder = Intruder::new(&namespace);
     // Somebody who may read Secrets has shown the intruder the key.
     let key = get_secret(&namespace, "handsctl-oh")["data"]["key"].as_str().unwrap().to_owned();
-    let mut forged = intruder.revision("2");
-    let mac = mac(&STANDARD.decode(key).unwrap(), &set_id(&namespace), 2, &intruder.plan());
-    forged["data"]["mac"] = json!(mac);
-    intruder.plant(&forged);
+    let key = STANDARD.decode(key).unwrap();
+    let forge = |number: u64, members: &[Value]| {
+        let content = content(members);
+        let mut forged = intruder.revision(&number.to_string());
+        forged["data"]["mac"] = json!(mac(&key, &set_id(&namespace), number, &content));
+        forged["data"]["plan"] = json!(STANDARD.encode(content));
+        intruder.plant(&forged);
+    };
+    forge(2, &intruder.members());
     let cluster_scoped =
         format!("clusterrolebinding.rbac.authorization.k8s.io/{}: it is cluster-scoped", intruder.trap());
     namespace
@@ -235,6 +260,48 @@ fn revision_forged_with_the_key_stays_within_the_set() {
         .exits(9)
         .says("cannot roll back to revision 2: revision 2 (secret/handsctl-oh-r2) has objects");
     intruder.assert_nothing_applied();
+    forge(4, &[intruder.workload()]);
+    let image = format!("deployment.apps/{}: intruder.example/tool:1", intruder.trap());
+    namespace
+        .handsctl(&["rollback", "--to", "4"])
+        .exits(7)
+        .says("error[HC3062]: revision 4 runs images beyond the configuration and the deployed installation")
+        .says(&image);
+    namespace
+        .handsctl(&["deploy", "--set", &memory("4Gi"), "--set", BROKEN])
+        .exits(9)
+        .says("cannot roll back to revision 4: revision 4 runs images beyond");
+    intruder.assert_nothing_applied();
+}
+
+#[test]
+fn rollback_to_an_exposed_revision_is_never_silent() {
+    let namespace = Bed::shared().namespace("exposed-before");
+    let public = "[deploy]\nexpose = \"loadbalancer\"\nexposure = \"acknowledged\"\n";
+    let deploy = |config: &str| {
+        namespace.config(config);
+        on_another_cluster(&namespace, &["deploy"]).exits(0).never_says("HC0270");
+    };
+    deploy(public);
+    deploy("");
+    let question = "error[HC3062]: revision 1 exposes the application beyond the configuration";
+    let warning = |number: u64| {
+        format!(
+            "revision {number} exposes the application, which has no login, and the configuration does not: service/oh by a load balancer"
+        )
+    };
+    on_another_cluster(&namespace, &["rollback"])
+        .exits(7)
+        .says(question)
+        .says("service/oh by a load balancer");
+    on_another_cluster(&namespace, &["rollback", "--yes"]).exits(0).says("HC0270").says(&warning(1));
+    // It is exposed already: no question, but still no silence.
+    on_another_cluster(&namespace, &["rollback", "--to", "3"]).exits(0).says(&warning(3));
+    // The failing deploy has contained it, and its rollback exposes it again.
+    on_another_cluster(&namespace, &["deploy", "--set", BROKEN]).exits(9).says(&warning(3));
+    assert_eq!(outcomes(&namespace)[0], (5, "good".to_owned()));
+    namespace.config(public);
+    on_another_cluster(&namespace, &["rollback", "--to", "5"]).exits(0).never_says("HC0270");
 }
 
 #[test]
@@ -283,9 +350,11 @@ fn rollback_that_grants_more_rights_needs_yes() {
     namespace
         .handsctl(&["rollback"])
         .exits(7)
-        .says("error[HC3062]: revision 1 grants rights that neither the configuration nor the deployed installation grants")
+        .says(
+            "error[HC3062]: revision 1 grants rights beyond the configuration and the deployed installation",
+        )
         .says(right)
-        .says(&namespace.suggested("rollback", "--to 1 --yes grants them"));
+        .says(&namespace.suggested("rollback", "--to 1 --yes accepts this"));
     // A revision that grants nothing more is restored without a question.
     namespace
         .handsctl(&["deploy", "--set", BROKEN, "--yes"])
