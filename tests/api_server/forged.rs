@@ -329,6 +329,22 @@ fn key_planted_before_the_first_deploy_is_rejected() {
     intruder.plant(&key);
     namespace.handsctl(&["deploy"]).exits(7).says(&message);
     namespace.handsctl(&["rollback", "--to", "1"]).exits(7).says("secret/handsctl-oh-r1 is not a revision");
+    // A revision that the other key authenticates is not read either, and the real ones are not to be deleted.
+    let mut forged = intruder.revision("9");
+    forged["data"]["mac"] = json!(mac(&[1; 32], &set_id(&namespace), 9, &intruder.plan()));
+    intruder.plant(&forged);
+    let replaced = "the installation's key was replaced by another one";
+    for command in [&["history"][..], &["history", "9"], &["diff", "--revision", "9"]] {
+        namespace.handsctl(command).says(replaced).never_says("delete secret");
+    }
+    assert_eq!(outcomes(&namespace), []);
+    let status = namespace.handsctl(&["status"]);
+    assert!(
+        status.stdout.contains(replaced) && !status.stdout.contains("delete secret"),
+        "{}",
+        status.stdout
+    );
+    intruder.assert_nothing_applied();
 }
 
 #[test]
