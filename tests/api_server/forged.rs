@@ -206,12 +206,21 @@ fn forged_revisions_are_named_and_never_applied() {
     }
     intruder.assert_nothing_applied();
 
+    // The Secrets of the set are listed by their labels, which these two lack: one has the name of the next revision, the
+    // other that of the rollback after it.
+    for number in ["13", "15"] {
+        let mut unlabelled = intruder.revision(number);
+        unlabelled["metadata"].as_object_mut().unwrap().remove("labels");
+        intruder.plant(&unlabelled);
+    }
     // A failing deploy restores the last good revision of the set.
     let failed = namespace.handsctl(&["deploy", "--set", &memory("3Gi"), "--set", BROKEN]);
-    named(&failed.exits(9).says("rolled back to revision 2, as a simulation").stderr);
+    let taken = |number: u64| format!("secret/handsctl-oh-r{number} is not a revision of installation `oh`");
+    let failed = failed.exits(9).says("rolled back to revision 2, as a simulation");
+    named(&failed.says(&taken(13)).says(&taken(15)).stderr);
     intruder.assert_nothing_applied();
     // The names of the forged revisions are taken, so their numbers are skipped.
-    let expected = [(14, "good"), (13, "failed"), (1, "good")];
+    let expected = [(16, "good"), (14, "failed"), (1, "good")];
     assert_eq!(outcomes(&namespace), expected.map(|(number, result)| (number, result.to_owned())));
 
     named(&namespace.handsctl(&["rollback"]).exits(0).says("rolled back to revision 1").stderr);
@@ -219,10 +228,11 @@ fn forged_revisions_are_named_and_never_applied() {
     // Teardown deletes the revisions that were recorded with the installation's key, and leaves what others made.
     namespace.handsctl(&["teardown"]).exits(0);
     let left = namespace.bed.kubectl(&["get", "secrets", "-n", &namespace.name, "-o", "name"]);
-    let others =
-        ["001", "10", "11", "12", "18446744073709551615", "3", "4", "4294967296", "5", "6", "7", "8", "9"];
-    let others = others.map(|number| format!("secret/handsctl-oh-r{number}"));
-    let others: Vec<&str> = others.iter().map(String::as_str).chain(["secret/plausible"]).collect();
+    let mut others =
+        vec!["001", "10", "11", "12", "13", "15", "18446744073709551615", "3", "4", "4294967296"];
+    others.extend(["5", "6", "7", "8", "9"]);
+    let others = others.into_iter().map(|number| format!("secret/handsctl-oh-r{number}"));
+    let others: Vec<String> = others.chain(["secret/plausible".to_owned()]).collect();
     assert_eq!(left.lines().collect::<Vec<_>>(), others);
 }
 

@@ -180,6 +180,8 @@ pub enum ForeignReason {
     Mutable,
     /// Its MAC is missing, or was not made with the set's key: somebody else created it, or changed its content.
     Mac,
+    /// It does not have the labels of the set's Secrets, so it only takes the name.
+    Labels,
     /// The set's key does not exist.
     KeyMissing,
     /// The set's key is not the one that the set's parent names.
@@ -193,6 +195,7 @@ impl std::fmt::Display for ForeignReason {
             Self::Number => "its annotation does not have the number of its name",
             Self::Mutable => "it is not immutable",
             Self::Mac => "its content was not recorded with the installation's key",
+            Self::Labels => "it does not have the installation's labels",
             Self::KeyReplaced => {
                 "the installation's key was replaced by another one, so its origin cannot be checked"
             }
@@ -223,7 +226,11 @@ impl ForeignRevision {
                     "to use it again: restore secret/{key} in namespace {namespace}, which has the key, from a backup"
                 )
             }
-            ForeignReason::Name | ForeignReason::Number | ForeignReason::Mutable | ForeignReason::Mac => {
+            ForeignReason::Name
+            | ForeignReason::Number
+            | ForeignReason::Mutable
+            | ForeignReason::Mac
+            | ForeignReason::Labels => {
                 format!("to delete it: kubectl delete secret {} -n {}", self.name, set.namespace)
             }
         }
@@ -239,6 +246,12 @@ pub struct RevisionSecrets {
     pub foreign: Vec<ForeignRevision>,
     /// The numbers whose names are taken, by whatever Secret.
     pub taken: BTreeSet<u64>,
+}
+
+/// Returns whether the Secret is the revision of this number, recorded with this key.
+#[must_use]
+pub fn is_recorded(set: &ApplySet, number: u64, secret: &Value, key: &SecretKey) -> bool {
+    secret["type"] == TYPE && read(set, secret, Some(number), Ok(key)).is_ok()
 }
 
 /// Returns the name of a revision's Secret.
