@@ -143,6 +143,8 @@ catalogue! {
         "OpenHands has no login: every client of the load balancer or the ingress controller can use it. If a proxy with a login is before it, or its clients are trusted, set [deploy] exposure = \"acknowledged\"."
     SandboxesReachApp "HC0271" "sandboxes reach the application" key "deploy.sandbox_egress"
         "With [deploy] sandbox_egress = \"all\" a sandbox reaches the ingress controller, a node port or a load balancer, which lead to the application. A sandbox runs commands that a model wrote; the application has no login."
+    RightsOfSandboxes "HC0272" "an extra manifest gives rights to every sandbox" key "deploy.extra_manifests"
+        "A sandbox runs under the ServiceAccount default of its namespace, and the account's token is mounted into it. A RoleBinding to this account, or to a group that includes it, gives its rights to commands that a model wrote. Bind the rights to another account."
     UrlSecret "HC0275" "a URL or another text contains a secret"
         "A password or key in a text stays where the text is: in the application's config.toml, which is a ConfigMap, or in the specification of a container. Everyone who may read ConfigMaps or pods can read it. Write the text without it, and use the key or variable for the secret; variables of [deploy].env and [mcp] are moved to a Secret as a whole."
 
