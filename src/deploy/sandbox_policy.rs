@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::cluster::app::sandbox_pods;
 use crate::error::Result;
 use crate::event::{Action, Phase};
@@ -56,6 +58,12 @@ fn former_sandbox_namespace<'a>(plan: &Plan, candidate: &'a PruneCandidate) -> O
     (is_left && moved.all(|other| other != namespace)).then_some(namespace)
 }
 
+/// Returns how many of these pods have not ended.
+pub(super) fn running(pods: &[Value]) -> usize {
+    let has_ended = |phase: &Value| phase == "Succeeded" || phase == "Failed";
+    pods.iter().filter(|pod| !has_ended(&pod["status"]["phase"])).count()
+}
+
 /// Returns why the policies of the namespace are kept; None if no sandbox runs there.
 async fn reason_to_keep(run: &Run<'_>, namespace: &str) -> Result<Option<String>> {
     let Some(pods) = sandbox_pods::list(run.api(), namespace).await? else {
@@ -63,8 +71,7 @@ async fn reason_to_keep(run: &Run<'_>, namespace: &str) -> Result<Option<String>
             "no right to list the pods of its namespace, and sandboxes may run there".to_owned(),
         ));
     };
-    let has_ended = |phase: &serde_json::Value| phase == "Succeeded" || phase == "Failed";
-    let running = pods.iter().filter(|pod| !has_ended(&pod["status"]["phase"])).count();
+    let running = running(&pods);
     Ok((running > 0).then(|| {
         format!(
             "it limits {} in namespace {namespace}; kubectl delete pod -n {namespace} -l {} && handsctl deploy deletes it",
