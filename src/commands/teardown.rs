@@ -152,10 +152,11 @@ async fn foreign_objects(
             continue;
         }
         let objects = namespace_objects::list(run.api(), name).await?;
+        let listed = ownership::uids(&objects);
         let is_foreign = |id: &ObjectId, object: &Value| {
             // Conversations belong to the application; --delete-data deletes them.
             let is_sandbox = sandbox::is_of_conversation(&id.kind, object);
-            ownership::is_foreign(id, object, &set) && !is_sandbox || prune::is_exempt(object)
+            ownership::is_foreign(id, object, &set, &listed) && !is_sandbox || prune::is_exempt(object)
         };
         foreign.extend(objects.into_iter().filter(|(id, object)| is_foreign(id, object)).map(|(id, _)| id));
     }
