@@ -104,7 +104,7 @@ pub async fn inspect_with(
     let (namespaces, parent, own_secrets, referenced) = (namespaces?, parent?, own_secrets?, referenced?);
     let secrets_listed = own_secrets.is_some();
     let own_secrets = own_secrets.unwrap_or_default();
-    let history = History::from_secrets(set, &own_secrets);
+    let history = History::from_secrets(set, &own_secrets, parent.as_ref());
     warn_of_unusable(set, &history, events).await;
     let mut kinds = kinds?;
     // A rollback may restore objects of kinds that the configuration no longer has.
@@ -164,7 +164,7 @@ impl ClusterState {
         let (parent, own_secrets) =
             tokio::join!(inventory::get_parent(api, &self.set), inventory::list_own_secrets(api, &self.set));
         let (parent, own_secrets) = (parent?, own_secrets?);
-        let history = History::from_secrets(&self.set, &own_secrets);
+        let history = History::from_secrets(&self.set, &own_secrets, parent.as_ref());
         let has_changed = version_of(parent.as_ref()) != version_of(self.parent.as_ref())
             || !history.is_same_record(&self.history);
         if has_changed {

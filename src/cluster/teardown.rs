@@ -92,7 +92,7 @@ pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
     let members = store.objects().iter().filter(|(_, object)| members::is_member(object, set));
     let members = members.map(|(id, object)| (id.clone(), object.clone())).collect();
     let secrets = inventory::list_own_secrets(api, set).await?;
-    let foreign = foreign_revisions(set, &secrets);
+    let foreign = foreign_revisions(set, &secrets, parent.as_ref());
     let is_non_member = |secret: &Value| {
         let name = secret["metadata"]["name"].as_str().unwrap_or_default();
         // Only names that handsctl gives: a Secret of another name is somebody else's, whatever its type.
@@ -110,9 +110,10 @@ pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
 
 /// Returns the names of the Secrets that somebody else made like a revision, such as a copy. Without the installation's key
 /// none can be told from a revision.
-fn foreign_revisions(set: &ApplySet, secrets: &[Value]) -> BTreeSet<String> {
-    let foreign = revision::read_all(set, secrets).foreign.into_iter();
-    let proved = foreign.filter(|foreign| foreign.reason != ForeignReason::KeyMissing);
+fn foreign_revisions(set: &ApplySet, secrets: &[Value], parent: Option<&Value>) -> BTreeSet<String> {
+    let foreign = revision::read_all(set, secrets, parent).foreign.into_iter();
+    let has_no_key = |reason| matches!(reason, ForeignReason::KeyMissing | ForeignReason::KeyReplaced);
+    let proved = foreign.filter(|foreign| !has_no_key(foreign.reason));
     proved.map(|foreign| foreign.name).collect()
 }
 

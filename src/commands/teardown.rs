@@ -152,10 +152,11 @@ async fn foreign_objects(
             continue;
         }
         let objects = namespace_objects::list(run.api(), name).await?;
+        let listed = ownership::uids(&objects);
         let is_foreign = |id: &ObjectId, object: &Value| {
             // Conversations belong to the application; --delete-data deletes them.
             let is_sandbox = sandbox::is_of_conversation(&id.kind, object);
-            ownership::is_foreign(id, object, &set) && !is_sandbox || prune::is_exempt(object)
+            ownership::is_foreign(id, object, &set, &listed) && !is_sandbox || prune::is_exempt(object)
         };
         foreign.extend(objects.into_iter().filter(|(id, object)| is_foreign(id, object)).map(|(id, _)| id));
     }
@@ -232,8 +233,20 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs, target: Target) -> Re
         )
         .await?;
     }
-    let result = if deployed.is_empty() {
+    let deletes_namespace =
+        namespaces.iter().any(|(name, state)| is_to_be_deleted(run, arguments, name, state));
+    // Without the namespace of the lock, no other run can hold the lock or deploy.
+    let lockable = namespaces.iter().any(|(name, _)| *name == set.namespace);
+    let result = if deployed.is_empty() && !deletes_namespace {
         TeardownResult::default()
+    } else if deployed.is_empty() {
+        // The first deploy of another run may have begun.
+        let work = async {
+            let foreign = foreign_objects(run, arguments, &namespaces).await?;
+            ensure_no_foreign(arguments, &foreign, "nothing was deleted")?;
+            Ok(TeardownResult::default())
+        };
+        if lockable { run.under_lock(&set, work).await? } else { work.await? }
     } else {
         access_review::check(api, &rules::for_teardown(&set)).await?;
         let work = step(events, Phase::Prune, "objects", async {
@@ -246,8 +259,6 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs, target: Target) -> Re
             let message = format!("{} deleted", result.deleted.len());
             Ok((result, message))
         });
-        // Without the namespace of the lock, no other run can hold the lock or deploy.
-        let lockable = namespaces.iter().any(|(name, _)| *name == set.namespace);
         if lockable { run.under_lock(&set, work).await? } else { work.await? }
     };
     let foreign = foreign_objects(run, arguments, &namespaces).await?;

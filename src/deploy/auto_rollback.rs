@@ -4,7 +4,7 @@
 use super::execute::execute;
 use super::prepare::Preparation;
 use super::request::DeployRequest;
-use super::{conversation_guard, version_change};
+use super::{conversation_guard, restored_rights, version_change};
 use crate::catalogue::RollbackHelp;
 use crate::error::{Error, Kind, Result};
 use crate::event::Finished;
@@ -86,7 +86,10 @@ async fn roll_back(
     request: &DeployRequest,
     prepared: &mut Preparation,
 ) -> Result<(Option<u64>, Finished)> {
+    // What ran before this run needs no question.
+    prepared.replaced.clone_from(&prepared.observed.members);
     prepared.refresh(run, request).await?;
+    restored_rights::warn_of_exposure(run, &prepared.changes.plan, &prepared.state.kinds).await;
     version_change::report(run, prepared).await;
     conversation_guard::warn_of_node_stop(run, prepared).await;
     let failed = prepared.state.history.latest().map(|revision| revision.number);

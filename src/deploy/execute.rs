@@ -175,7 +175,10 @@ async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparati
         RevisionChange::New(number) => {
             let provenance = run.provenance().with_note(redacted_note(run, request));
             let snapshot = Snapshot::from_plan(&changes.plan).with_provenance(provenance);
-            revisions::record(api, set, number, &snapshot, &run.user_host(), &state.key.key, events).await
+            let (by, key) = (run.user_host(), &state.key.key);
+            let recorded = revisions::record(api, set, number, &snapshot, &by, key, events).await?;
+            changes.revision = RevisionChange::New(recorded.number);
+            Ok(recorded)
         }
     }
 }

@@ -161,7 +161,7 @@ impl<'a> Cluster<'a> {
     }
 
     fn revisions(&self) -> Vec<Revision> {
-        History::from_secrets(&apply_set_for(&self.users.settings[&BROKEN]), &self.server.list(SECRET))
+        History::from_secrets(&apply_set_for(&self.users.settings[&BROKEN]), &self.server.list(SECRET), None)
             .all()
             .to_vec()
     }

@@ -31,6 +31,7 @@ mod check;
 pub(crate) mod claim_guard;
 pub(crate) mod conversation_guard;
 pub(crate) mod conversations;
+mod dev_namespace;
 mod dry_run;
 mod execute;
 #[cfg(test)]

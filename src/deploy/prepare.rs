@@ -21,6 +21,7 @@ use crate::plan::goal::{Desired, Goal};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::first_deploy::DeployProgress;
 use crate::plan::inventory::history::History;
+use crate::plan::inventory::members::Members;
 use crate::plan::inventory::restorable::RestoreTarget;
 use crate::plan::inventory::revision::{self, ForeignRevision, Revision};
 use crate::plan::inventory::set_key;
@@ -44,6 +45,8 @@ pub(crate) struct Preparation {
     pub(crate) server_version: String,
     /// True if the server streams lists (watch lists).
     pub(crate) streaming: bool,
+    /// The members before this run, which an automatic rollback restores; empty before it.
+    pub(crate) replaced: Members,
 }
 
 /// Reads the cluster and compares it with the plan.
@@ -64,8 +67,9 @@ pub(crate) async fn prepare(run: &Run<'_>, request: &DeployRequest) -> Result<Pr
     let streaming = version.streams_lists();
     let observed =
         observed_set::open(run.api(), &state.set, &desired.objects(), streaming, run.events()).await?;
-    let changes = plan_changes(run, request, desired, &mut state, &observed)?;
-    Ok(Preparation { state, observed, changes, server_version: version.text, streaming })
+    let replaced = Members::new();
+    let changes = plan_changes(run, request, desired, &mut state, &observed, &replaced)?;
+    Ok(Preparation { state, observed, changes, server_version: version.text, streaming, replaced })
 }
 
 impl Preparation {
@@ -96,7 +100,8 @@ impl Preparation {
         let desired = desired(run.settings(), request.goal, &self.state)?;
         self.state.set.extra_kinds.extend(desired.extra_kinds());
         self.observed.relist(run.api(), &self.state.set).await?;
-        self.changes = plan_changes(run, request, desired, &mut self.state, &self.observed)?;
+        let Self { state, observed, replaced, .. } = self;
+        self.changes = plan_changes(run, request, desired, state, observed, replaced)?;
         Ok(())
     }
 
@@ -136,20 +141,22 @@ pub(crate) fn desired(settings: &Settings, goal: Goal, state: &ClusterState) -> 
 /// Compares what was read with the goal, and checks the changes.
 ///
 /// # Errors
-/// As [`Preparation::refresh`]. Exit 7 if somebody else stored the set's key, or a rollback would grant more rights.
+/// As [`Preparation::refresh`]. Exit 7 if somebody else stored the set's key, or a rollback would grant more
+/// rights, run other images or expose the application more.
 fn plan_changes(
     run: &Run<'_>,
     request: &DeployRequest,
     desired: Desired,
     state: &mut ClusterState,
     observed: &ObservedSet,
+    replaced: &Members,
 ) -> Result<Changes> {
     ensure_own_key(state, observed)?;
     let (configured, now) = (run.session.set(), run.api().clock().now());
     decide_latest(state, &configured, observed, &request.policy, now);
     let changes = compare(desired, state, &configured, observed, &request.policy)?;
     claim_guard::ensure_kept(run, request, &changes, observed)?;
-    restored_rights::ensure_accepted(run, request, &changes.plan, &state.kinds, &observed.members)?;
+    restored_rights::ensure_accepted(run, request, &changes.plan, state, observed, replaced)?;
     Ok(changes)
 }
 

@@ -9,7 +9,10 @@ use super::prepare::Preparation;
 use super::prepull::prepull;
 use super::rejected_pods;
 use super::request::DeployRequest;
-use super::{conversation_guard, conversations, refusals, replaced_images, terminating, version_change};
+use super::{
+    conversation_guard, conversations, refusals, replaced_images, restored_rights, terminating,
+    version_change,
+};
 use crate::cluster::apply::namespaces;
 use crate::cluster::apply::refusals::CheckScope;
 use crate::error::Result;
@@ -29,6 +32,7 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
     let mut prepared = step(run.events(), Phase::Preflight, "preflight", preflight(run, request)).await?;
     if let PlanOrigin::Revision(number) = prepared.changes.plan.origin {
         report_restored(run, &prepared, number).await;
+        restored_rights::warn_of_exposure(run, &prepared.changes.plan, &prepared.state.kinds).await;
     }
     version_change::report(run, &prepared).await;
     conversation_guard::warn_of_node_stop(run, &prepared).await;

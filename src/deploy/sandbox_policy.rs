@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::cluster::app::sandbox_pods;
 use crate::error::Result;
 use crate::event::{Action, Phase};
@@ -44,15 +46,22 @@ pub(super) async fn keep_needed(
     Ok((deleted, kept))
 }
 
-/// Returns the namespace of a policy if the plan has policies, but none there. The plan may be that of a revision.
+/// Returns the namespace of a policy if the plan has the policy of that name in another namespace only. The plan may be
+/// that of a revision. Other policies, such as the application's, limit no sandboxes.
 fn former_sandbox_namespace<'a>(plan: &Plan, candidate: &'a PruneCandidate) -> Option<&'a str> {
     let is_policy = |id: &ObjectId| id.kind == NETWORK_POLICY.kind && id.group == NETWORK_POLICY.group;
     let namespace = candidate.id.namespace.as_deref()?;
-    let planned = plan.members.iter().map(|member| &member.id).filter(|id| is_policy(id));
-    let mut planned = planned.filter_map(|id| id.namespace.as_deref()).peekable();
-    let has_policies = planned.peek().is_some();
-    let is_left = is_policy(&candidate.id) && candidate.decision().deletes() && has_policies;
-    (is_left && planned.all(|other| other != namespace)).then_some(namespace)
+    let planned = plan.members.iter().map(|member| &member.id);
+    let moved = planned.filter(|id| is_policy(id) && id.name == candidate.id.name);
+    let mut moved = moved.filter_map(|id| id.namespace.as_deref()).peekable();
+    let is_left = is_policy(&candidate.id) && candidate.decision().deletes() && moved.peek().is_some();
+    (is_left && moved.all(|other| other != namespace)).then_some(namespace)
+}
+
+/// Returns how many of these pods have not ended.
+pub(super) fn running(pods: &[Value]) -> usize {
+    let has_ended = |phase: &Value| phase == "Succeeded" || phase == "Failed";
+    pods.iter().filter(|pod| !has_ended(&pod["status"]["phase"])).count()
 }
 
 /// Returns why the policies of the namespace are kept; None if no sandbox runs there.
@@ -62,8 +71,7 @@ async fn reason_to_keep(run: &Run<'_>, namespace: &str) -> Result<Option<String>
             "no right to list the pods of its namespace, and sandboxes may run there".to_owned(),
         ));
     };
-    let has_ended = |phase: &serde_json::Value| phase == "Succeeded" || phase == "Failed";
-    let running = pods.iter().filter(|pod| !has_ended(&pod["status"]["phase"])).count();
+    let running = running(&pods);
     Ok((running > 0).then(|| {
         format!(
             "it limits {} in namespace {namespace}; kubectl delete pod -n {namespace} -l {} && handsctl deploy deletes it",

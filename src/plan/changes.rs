@@ -432,7 +432,7 @@ mod tests {
         let (mut secret, _) = revision::manifest(&set(), number, "ana@laptop", &snapshot, &key).unwrap();
         secret["metadata"]["annotations"][revision::RESULT] = json!(result.as_str());
         secret["metadata"]["uid"] = json!(format!("u{number}"));
-        read_all(&set(), &[secret, set_key::manifest(&set(), &key)]).revisions.remove(0)
+        read_all(&set(), &[secret, set_key::manifest(&set(), &key)], None).revisions.remove(0)
     }
 
     /// Returns the cluster after a deploy of these members that recorded revision 1.

@@ -20,7 +20,7 @@ use crate::flags::{Global, parse_duration};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::provider::{self, Environment, Ports, RECREATE_HINT};
 use crate::report::{Answer, Streams};
-use crate::settings::handsctl::Provider;
+use crate::settings::handsctl::{ExposureConsent, Provider};
 use crate::settings::{Flags, Loaded, Request, Settings};
 
 /// A command's need for the values of the configuration's secrets.
@@ -278,6 +278,13 @@ impl Session {
     pub(crate) fn accepts_exposure(&self) -> bool {
         let Connection { choice, server, .. } = &self.connection;
         context::is_local(&choice.context, server) || crate::settings::accepts_exposure(&self.settings)
+    }
+
+    /// Returns whether nobody else reaches the cluster, or the configuration accepts every exposure, even without a key.
+    pub(crate) fn accepts_every_exposure(&self) -> bool {
+        let Connection { choice, server, .. } = &self.connection;
+        context::is_local(&choice.context, server)
+            || self.settings.deploy.exposure == ExposureConsent::Acknowledged
     }
 
     /// Returns the set that the settings name.

@@ -54,7 +54,7 @@ pub use overridden::overridden_keys;
 pub use resolved::{KeyOrigin, KeyValue, Settings};
 pub use rules::exposing_field::{ExposedBy, ExposingField, PRIVATE_ANNOTATIONS};
 pub use rules::exposing_fields::{exposing_fields, fields_beyond, is_judged, services_of_app};
-pub use rules::exposure::accepts_exposure;
+pub use rules::exposure::{SESSION_KEY, accepts_exposure};
 
 #[cfg(test)]
 mod tests;

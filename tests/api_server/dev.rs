@@ -118,6 +118,51 @@ fn program_reports_its_end_and_keeps_ctrl_c(namespace: &Namespace) {
 }
 
 #[test]
+fn dev_profile_gives_its_rights_to_an_account_of_its_own() {
+    let namespace = Bed::shared().namespace("dev-account");
+    namespace.config(DEV);
+    namespace.handsctl(&["deploy"]).exits(0);
+    let may_exec = |account: &str| {
+        let account = format!("--as=system:serviceaccount:{}:{account}", namespace.name);
+        let question = ["auth", "can-i", "create", "pods/exec", "-n", &namespace.name, &account];
+        namespace.bed.try_kubectl(&question, "").status.success()
+    };
+    // A sandbox of this namespace runs under `default`.
+    assert!(may_exec("ubuntu-dev") && !may_exec("default"));
+}
+
+#[test]
+fn dev_profile_is_not_deployed_beside_sandboxes_of_others() {
+    let namespace = Bed::shared().namespace("dev-beside");
+    namespace.create(&[("pod-security.kubernetes.io/enforce", "privileged")]);
+    let sandbox = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "openhands-runtime-a", "labels": { "app": "openhands-runtime" } },
+        "spec": {
+            "nodeSelector": { "example.io/none": "none" },
+            "containers": [{ "name": "runtime", "image": "registry.example/runtime:1" }],
+        },
+    });
+    let create = || {
+        namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &sandbox.to_string());
+    };
+    create();
+    namespace.config(DEV);
+    namespace
+        .handsctl(&["deploy"])
+        .exits(7)
+        .says("error[HC0171]: 1 sandbox pod of another installation in namespace ")
+        .says("nothing was changed");
+    assert!(!namespace.has("deployment/ubuntu-dev"));
+    let delete = ["delete", "pod", "openhands-runtime-a", "-n", &namespace.name, "--now"];
+    namespace.bed.kubectl(&delete);
+    namespace.handsctl(&["deploy"]).exits(0);
+    // The developer's own program starts sandboxes here.
+    create();
+    namespace.handsctl(&["deploy", "--set", "deploy.env={ A = \"1\" }"]).exits(0);
+}
+
+#[test]
 fn namespace_that_rejects_mirrord_exits_14_before_changes() {
     let namespace = Bed::shared().namespace("dev-strict");
     namespace.create(&[("pod-security.kubernetes.io/enforce", "baseline")]);

@@ -79,6 +79,34 @@ fn extra_manifests_follow_the_set_lifecycle() {
 }
 
 #[test]
+fn custom_resource_is_kept_like_a_claim_without_delete_data() {
+    let namespace = Bed::shared().namespace("custom-kept");
+    let group = format!("{}.example.com", namespace.name);
+    let _definition = Definition::create(namespace.bed, &group, "v1", "Database");
+    let database = format!("database.{group}/own");
+    let manifest = format!("apiVersion: {group}/v1\nkind: Database\nmetadata: {{ name: own }}\nspec: {{}}\n");
+    write(&namespace, "database.yaml", &manifest);
+    let with = "[deploy]\nextra_manifests = [\"database.yaml\"]\n";
+    let why = format!("{database} kept: the controller of Database.{group} may delete data with it");
+    namespace.config(with);
+    namespace.handsctl(&["deploy", "--no-wait"]).exits(0);
+    let uid = || namespace.bed.get(&[&database, "-n", &namespace.name])["metadata"]["uid"].clone();
+    let created = uid();
+    // Neither a deploy without it nor a teardown deletes it.
+    namespace.config("");
+    namespace.handsctl(&["deploy", "--no-wait"]).exits(0).says(&why);
+    namespace.handsctl(&["teardown"]).exits(0).says(&why);
+    assert_eq!(uid(), created);
+    namespace.config(with);
+    namespace.handsctl(&["deploy", "--no-wait"]).exits(0);
+    assert_eq!(uid(), created, "it was not created again");
+    namespace.handsctl(&["teardown", "--delete-data"]).exits(2).says("--yes");
+    assert!(namespace.has(&database));
+    namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0);
+    assert!(!namespace.has(&database));
+}
+
+#[test]
 fn kind_added_by_concurrent_run_is_pruned() {
     let namespace = Bed::shared().namespace("extra-meanwhile");
     let template = "apiVersion: v1\nkind: PodTemplate\nmetadata: { name: own }\ntemplate:\n  spec:\n    containers: [{ name: a, image: b }]\n";

@@ -10,6 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use super::refusals::on_another_cluster;
 use super::revisions::outcomes;
 use crate::bed::{Bed, Namespace};
 
@@ -74,11 +75,23 @@ impl<'a> Intruder<'a> {
         ]
     }
 
+    /// A workload that a member of the set could be, with the intruder's image.
+    fn workload(&self) -> Value {
+        let mut workload = self.members().remove(2);
+        let labels = json!({ "app": "forged" });
+        let pod = json!({ "serviceAccountName": "oh",
+            "containers": [{ "name": "c", "image": "intruder.example/tool:1" }] });
+        workload["apiVersion"] = json!("apps/v1");
+        workload["kind"] = json!("Deployment");
+        workload.as_object_mut().unwrap().remove("data");
+        workload["spec"] = json!({ "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": pod } });
+        workload
+    }
+
     /// The content of a revision with the forged objects.
     fn plan(&self) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(json!({ "members": self.members() }).to_string().as_bytes()).unwrap();
-        encoder.finish().unwrap()
+        content(&self.members())
     }
 
     /// A Secret that looks like the set's good revision of this number.
@@ -103,6 +116,13 @@ impl<'a> Intruder<'a> {
         let all = self.0.bed.kubectl(&["get", kinds, "-A", "-o", "name"]);
         assert!(!all.contains(&self.trap()), "{all}");
     }
+}
+
+/// The content of a revision with these members.
+fn content(members: &[Value]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(json!({ "members": members }).to_string().as_bytes()).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// The MAC that handsctl gives a revision.
@@ -186,12 +206,21 @@ fn forged_revisions_are_named_and_never_applied() {
     }
     intruder.assert_nothing_applied();
 
+    // The Secrets of the set are listed by their labels, which these two lack: one has the name of the next revision, the
+    // other that of the rollback after it.
+    for number in ["13", "15"] {
+        let mut unlabelled = intruder.revision(number);
+        unlabelled["metadata"].as_object_mut().unwrap().remove("labels");
+        intruder.plant(&unlabelled);
+    }
     // A failing deploy restores the last good revision of the set.
     let failed = namespace.handsctl(&["deploy", "--set", &memory("3Gi"), "--set", BROKEN]);
-    named(&failed.exits(9).says("rolled back to revision 2, as a simulation").stderr);
+    let taken = |number: u64| format!("secret/handsctl-oh-r{number} is not a revision of installation `oh`");
+    let failed = failed.exits(9).says("rolled back to revision 2, as a simulation");
+    named(&failed.says(&taken(13)).says(&taken(15)).stderr);
     intruder.assert_nothing_applied();
     // The names of the forged revisions are taken, so their numbers are skipped.
-    let expected = [(14, "good"), (13, "failed"), (1, "good")];
+    let expected = [(16, "good"), (14, "failed"), (1, "good")];
     assert_eq!(outcomes(&namespace), expected.map(|(number, result)| (number, result.to_owned())));
 
     named(&namespace.handsctl(&["rollback"]).exits(0).says("rolled back to revision 1").stderr);
@@ -199,10 +228,11 @@ fn forged_revisions_are_named_and_never_applied() {
     // Teardown deletes the revisions that were recorded with the installation's key, and leaves what others made.
     namespace.handsctl(&["teardown"]).exits(0);
     let left = namespace.bed.kubectl(&["get", "secrets", "-n", &namespace.name, "-o", "name"]);
-    let others =
-        ["001", "10", "11", "12", "18446744073709551615", "3", "4", "4294967296", "5", "6", "7", "8", "9"];
-    let others = others.map(|number| format!("secret/handsctl-oh-r{number}"));
-    let others: Vec<&str> = others.iter().map(String::as_str).chain(["secret/plausible"]).collect();
+    let mut others =
+        vec!["001", "10", "11", "12", "13", "15", "18446744073709551615", "3", "4", "4294967296"];
+    others.extend(["5", "6", "7", "8", "9"]);
+    let others = others.into_iter().map(|number| format!("secret/handsctl-oh-r{number}"));
+    let others: Vec<String> = others.chain(["secret/plausible".to_owned()]).collect();
     assert_eq!(left.lines().collect::<Vec<_>>(), others);
 }
 
@@ -213,10 +243,15 @@ fn revision_forged_with_the_key_stays_within_the_set() {
     let intruder = Intruder::new(&namespace);
     // Somebody who may read Secrets has shown the intruder the key.
     let key = get_secret(&namespace, "handsctl-oh")["data"]["key"].as_str().unwrap().to_owned();
-    let mut forged = intruder.revision("2");
-    let mac = mac(&STANDARD.decode(key).unwrap(), &set_id(&namespace), 2, &intruder.plan());
-    forged["data"]["mac"] = json!(mac);
-    intruder.plant(&forged);
+    let key = STANDARD.decode(key).unwrap();
+    let forge = |number: u64, members: &[Value]| {
+        let content = content(members);
+        let mut forged = intruder.revision(&number.to_string());
+        forged["data"]["mac"] = json!(mac(&key, &set_id(&namespace), number, &content));
+        forged["data"]["plan"] = json!(STANDARD.encode(content));
+        intruder.plant(&forged);
+    };
+    forge(2, &intruder.members());
     let cluster_scoped =
         format!("clusterrolebinding.rbac.authorization.k8s.io/{}: it is cluster-scoped", intruder.trap());
     namespace
@@ -235,6 +270,48 @@ fn revision_forged_with_the_key_stays_within_the_set() {
         .exits(9)
         .says("cannot roll back to revision 2: revision 2 (secret/handsctl-oh-r2) has objects");
     intruder.assert_nothing_applied();
+    forge(4, &[intruder.workload()]);
+    let image = format!("deployment.apps/{}: intruder.example/tool:1", intruder.trap());
+    namespace
+        .handsctl(&["rollback", "--to", "4"])
+        .exits(7)
+        .says("error[HC3062]: revision 4 runs images beyond the configuration and the deployed installation")
+        .says(&image);
+    namespace
+        .handsctl(&["deploy", "--set", &memory("4Gi"), "--set", BROKEN])
+        .exits(9)
+        .says("cannot roll back to revision 4: revision 4 runs images beyond");
+    intruder.assert_nothing_applied();
+}
+
+#[test]
+fn rollback_to_an_exposed_revision_is_never_silent() {
+    let namespace = Bed::shared().namespace("exposed-before");
+    let public = "[deploy]\nexpose = \"loadbalancer\"\nexposure = \"acknowledged\"\n";
+    let deploy = |config: &str| {
+        namespace.config(config);
+        on_another_cluster(&namespace, &["deploy"]).exits(0).never_says("HC0270");
+    };
+    deploy(public);
+    deploy("");
+    let question = "error[HC3062]: revision 1 exposes the application beyond the configuration";
+    let warning = |number: u64| {
+        format!(
+            "revision {number} exposes the application, which has no login, and the configuration does not: service/oh by a load balancer"
+        )
+    };
+    on_another_cluster(&namespace, &["rollback"])
+        .exits(7)
+        .says(question)
+        .says("service/oh by a load balancer");
+    on_another_cluster(&namespace, &["rollback", "--yes"]).exits(0).says("HC0270").says(&warning(1));
+    // It is exposed already: no question, but still no silence.
+    on_another_cluster(&namespace, &["rollback", "--to", "3"]).exits(0).says(&warning(3));
+    // The failing deploy has contained it, and its rollback exposes it again.
+    on_another_cluster(&namespace, &["deploy", "--set", BROKEN]).exits(9).says(&warning(3));
+    assert_eq!(outcomes(&namespace)[0], (5, "good".to_owned()));
+    namespace.config(public);
+    on_another_cluster(&namespace, &["rollback", "--to", "5"]).exits(0).never_says("HC0270");
 }
 
 #[test]
@@ -262,6 +339,22 @@ fn key_planted_before_the_first_deploy_is_rejected() {
     intruder.plant(&key);
     namespace.handsctl(&["deploy"]).exits(7).says(&message);
     namespace.handsctl(&["rollback", "--to", "1"]).exits(7).says("secret/handsctl-oh-r1 is not a revision");
+    // A revision that the other key authenticates is not read either, and the real ones are not to be deleted.
+    let mut forged = intruder.revision("9");
+    forged["data"]["mac"] = json!(mac(&[1; 32], &set_id(&namespace), 9, &intruder.plan()));
+    intruder.plant(&forged);
+    let replaced = "the installation's key was replaced by another one";
+    for command in [&["history"][..], &["history", "9"], &["diff", "--revision", "9"]] {
+        namespace.handsctl(command).says(replaced).never_says("delete secret");
+    }
+    assert_eq!(outcomes(&namespace), []);
+    let status = namespace.handsctl(&["status"]);
+    assert!(
+        status.stdout.contains(replaced) && !status.stdout.contains("delete secret"),
+        "{}",
+        status.stdout
+    );
+    intruder.assert_nothing_applied();
 }
 
 #[test]
@@ -283,9 +376,11 @@ fn rollback_that_grants_more_rights_needs_yes() {
     namespace
         .handsctl(&["rollback"])
         .exits(7)
-        .says("error[HC3062]: revision 1 grants rights that neither the configuration nor the deployed installation grants")
+        .says(
+            "error[HC3062]: revision 1 grants rights beyond the configuration and the deployed installation",
+        )
         .says(right)
-        .says(&namespace.suggested("rollback", "--to 1 --yes grants them"));
+        .says(&namespace.suggested("rollback", "--to 1 --yes accepts this"));
     // A revision that grants nothing more is restored without a question.
     namespace
         .handsctl(&["deploy", "--set", BROKEN, "--yes"])

@@ -189,6 +189,56 @@ async fn two_computers_of_one_name_never_hold_the_lock_at_once() {
 }
 
 #[test]
+fn two_processes_on_two_computers_race_for_a_free_lock() {
+    let namespace = Bed::shared().namespace("two-computers");
+    namespace.handsctl(&["deploy", "--no-wait"]).exits(0);
+    for round in 0..20 {
+        let change = format!("deploy.env={{ ROUND = \"{round}\" }}");
+        let proxies = [0, 1].map(|_| Proxy::for_cluster(namespace.bed));
+        let requests =
+            proxies.each_ref().map(|proxy| proxy.on(|request| request.is("POST", "/leases")).hold());
+        // The winner holds the lock until the loser has ended.
+        let works =
+            proxies.each_ref().map(|proxy| proxy.on(|request| request.is("PATCH", "/deployments/oh")).hold());
+        let arguments = ["deploy", "--no-wait", "--set", &change];
+        let start =
+            |proxy: &Proxy, computer| proxy.command(&namespace, &arguments).env(COMPUTER, computer).spawn();
+        let mut runs = [Some(start(&proxies[0], "one")), Some(start(&proxies[1], "two"))];
+        for request in &requests {
+            request.wait_for_request(WAIT_LIMIT);
+        }
+        assert_eq!(lease(&namespace), None, "round {round}: the lock is free");
+        for request in requests {
+            request.release();
+        }
+        let begin = Instant::now();
+        let loser = loop {
+            let ended = |run: &mut Option<_>| {
+                run.as_mut().is_some_and(|run: &mut std::process::Child| run.try_wait().unwrap().is_some())
+            };
+            if let Some(loser) = runs.iter_mut().position(ended) {
+                break loser;
+            }
+            assert!(begin.elapsed() < WAIT_LIMIT, "round {round}: both hold the lock");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        finish(runs[loser].take().unwrap()).exits(13).says("another run is changing the installation");
+        let winner = runs[1 - loser].take().unwrap();
+        let identity = lease(&namespace).unwrap()["spec"]["holderIdentity"].clone();
+        assert!(
+            identity.as_str().unwrap().contains(&format!("/{}/", winner.id())),
+            "round {round}: {identity}"
+        );
+        assert!(!works[loser].has_request(), "round {round}: the loser has written");
+        for work in works {
+            work.release();
+        }
+        finish(winner).exits(0);
+        assert_eq!(lease(&namespace), None, "round {round}");
+    }
+}
+
+#[test]
 fn process_of_another_computer_waits_for_the_lock() {
     let namespace = Bed::shared().namespace("namesake");
     namespace.handsctl(&["deploy"]).exits(0);

@@ -181,31 +181,37 @@ fn former_sandbox_namespace_is_pruned() {
 #[test]
 fn policy_of_former_namespace_is_kept_while_sandboxes_run() {
     let bed = Bed::shared();
-    let (namespace, boxes) = (bed.namespace("leaving"), bed.namespace("leaving-boxes"));
-    boxes.create(&[]);
-    namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));
-    namespace.handsctl(&["deploy"]).exits(0);
-    let pod = serde_json::json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": { "name": "openhands-runtime-a", "labels": { "app": "openhands-runtime" } },
-        "spec": {
-            "nodeSelector": { "example.io/none": "none" },
-            "containers": [{ "name": "runtime", "image": "registry.example/runtime:1" }],
-        },
-    });
-    bed.kubectl_with(&["create", "-n", &boxes.name, "-f", "-"], &pod.to_string());
-    namespace.config("");
-    for _ in 0..2 {
-        namespace
-            .handsctl(&["deploy", "-v"])
-            .exits(0)
-            .says(&format!("it limits 1 pod in namespace {}", boxes.name))
-            .never_says("networkpolicy.networking.k8s.io/oh pruned");
-        assert!(boxes.has("networkpolicy/oh") && !boxes.has("role/oh"));
+    for (name, is_own) in [("leaving", false), ("leaving-own", true)] {
+        let (namespace, boxes) = (bed.namespace(name), bed.namespace(&format!("{name}-boxes")));
+        boxes.create(&[]);
+        let separate = format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name);
+        // The installation's own namespace keeps the policy of the application.
+        let (former, before, after) =
+            if is_own { (&namespace, "", &*separate) } else { (&boxes, &*separate, "") };
+        namespace.config(before);
+        namespace.handsctl(&["deploy"]).exits(0);
+        let pod = serde_json::json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": "openhands-runtime-a", "labels": { "app": "openhands-runtime" } },
+            "spec": {
+                "nodeSelector": { "example.io/none": "none" },
+                "containers": [{ "name": "runtime", "image": "registry.example/runtime:1" }],
+            },
+        });
+        bed.kubectl_with(&["create", "-n", &former.name, "-f", "-"], &pod.to_string());
+        namespace.config(after);
+        for _ in 0..2 {
+            namespace
+                .handsctl(&["deploy", "-v"])
+                .exits(0)
+                .says(&format!("it limits 1 pod in namespace {}", former.name))
+                .never_says("networkpolicy.networking.k8s.io/oh pruned");
+            assert!(former.has("networkpolicy/oh") && !former.has("role/oh"));
+        }
+        bed.kubectl(&["delete", "pod", "openhands-runtime-a", "-n", &former.name, "--now"]);
+        namespace.handsctl(&["deploy"]).exits(0).says("networkpolicy.networking.k8s.io/oh pruned");
+        assert!(!former.has("networkpolicy/oh") && namespace.has("networkpolicy/oh-app"));
     }
-    bed.kubectl(&["delete", "pod", "openhands-runtime-a", "-n", &boxes.name, "--now"]);
-    namespace.handsctl(&["deploy"]).exits(0).says("networkpolicy.networking.k8s.io/oh pruned");
-    assert!(!boxes.has("networkpolicy/oh"));
 }
 
 #[test]

@@ -257,6 +257,22 @@ fn object_created_during_the_wait_for_the_lock_is_seen() {
 }
 
 #[test]
+fn namespace_of_an_empty_installation_is_deleted_under_the_lock() {
+    let namespace = Bed::shared().namespace("empty-locked");
+    let proxy = Proxy::for_cluster(namespace.bed);
+    // The first deploy of another run has the lock, and has recorded nothing yet.
+    let held = proxy.on(|request| request.is("PATCH", "/configmaps/handsctl-oh")).hold();
+    let deploy = proxy.command(&namespace, &["deploy"]).spawn();
+    held.wait_for_request(Duration::from_secs(60));
+    let all = [&DELETE_NAMESPACE[..], &["--yes"]].concat();
+    namespace.handsctl(&all).exits(13).says("another run is changing the installation");
+    held.release();
+    finish(deploy).exits(0);
+    namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0);
+    namespace.handsctl(&all).exits(0).says(&format!("namespace/{} deleted", namespace.name));
+}
+
+#[test]
 fn own_sandbox_namespace_is_named_and_deleted_too() {
     let (namespace, boxes) = (Bed::shared().namespace("apart"), Bed::shared().namespace("apart-boxes"));
     namespace.config(&format!("[kubernetes]\nnamespace = \"{}\"\n", boxes.name));

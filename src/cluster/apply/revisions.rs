@@ -1,5 +1,6 @@
 //! Revisions of the set in the cluster: records, marks and deletes them.
 
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use crate::catalogue::Id;
@@ -7,11 +8,14 @@ use crate::cluster::client::api::{Api, ApiError};
 use crate::cluster::client::request::{if_same_object, if_unchanged};
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
+use crate::object::ObjectId;
 use crate::object::kind::{Collection, SECRET};
 use crate::plan::SecretKey;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::history::SurplusRevision;
-use crate::plan::inventory::revision::{self, EVIDENCE, RESULT, RevisionResult};
+use crate::plan::inventory::revision::{
+    self, EVIDENCE, ForeignReason, ForeignRevision, RESULT, RevisionResult,
+};
 use crate::plan::inventory::snapshot::Snapshot;
 
 /// A reference to a recorded revision, with its last written result.
@@ -45,10 +49,14 @@ impl RevisionRef {
     }
 }
 
-/// Records a new revision under this number as being applied.
+/// How many numbers whose names others have taken are skipped, one after another.
+const MAX_TAKEN: u64 = 100;
+
+/// Records a new revision under this number as being applied. If another Secret has the revision's name, which the list
+/// of the set's Secrets does not show, the next number is tried.
 ///
 /// # Errors
-/// Fails if the server rejects it, or another Secret of that name exists.
+/// Fails if the server rejects it, another run has recorded this revision, or others have taken too many names.
 pub async fn record(
     api: &Api,
     set: &ApplySet,
@@ -58,27 +66,57 @@ pub async fn record(
     key: &SecretKey,
     events: &Events,
 ) -> Result<RevisionRef> {
-    let (manifest, too_large) = revision::manifest(set, number, by, snapshot, key)?;
-    if too_large {
-        let message = format!("revision {number} is too large to be stored: no rollback to it is possible");
-        events.warn(Id::RevisionTooLarge, message).await;
+    let secrets = SECRET.in_namespace(&set.namespace);
+    let last = number.saturating_add(MAX_TAKEN);
+    let mut number = number;
+    loop {
+        let (manifest, too_large) = revision::manifest(set, number, by, snapshot, key)?;
+        let id = SECRET.id(&set.namespace, &revision::name(set, number));
+        match api.create(&secrets, &manifest).await {
+            Ok(created) => {
+                if too_large {
+                    let message =
+                        format!("revision {number} is too large to be stored: no rollback to it is possible");
+                    events.warn(Id::RevisionTooLarge, message).await;
+                }
+                return Ok(RevisionRef {
+                    created: Some(json!({ "metadata": created.body["metadata"] })),
+                    ..RevisionRef::existing(set, number, RevisionResult::Applying)
+                });
+            }
+            Err(error) if error.code() == Some(409) && number < last => {
+                // A deployer has the right to list Secrets, but not to get them.
+                let params = ListParams::default().fields(&format!("metadata.name={}", id.name));
+                let live = api.list(&secrets, &params).await;
+                let live = live.map_err(|error| error.into_error(&format!("cannot read {id}")))?.items;
+                let is_named = |live: &&Value| live["metadata"]["name"] == id.name.as_str();
+                let live = live.iter().find(is_named);
+                if live.is_some_and(|live| revision::is_recorded(set, number, live, key)) {
+                    return Err(taken(set, &id, "another run has recorded it meanwhile")
+                        .hint("run the command again"));
+                }
+                let foreign =
+                    ForeignRevision { name: id.name, number: Some(number), reason: ForeignReason::Labels };
+                events.warn(Id::ForeignRevision, foreign.warning(set)).await;
+                number += 1;
+            }
+            Err(error) if error.code() == Some(409) => {
+                return Err(taken(set, &id, "it is not a revision of this installation")
+                    .hint(format!("to delete it: kubectl delete {id} -n {}", set.namespace)));
+            }
+            Err(error) => {
+                return Err(error
+                    .into_error(&format!("cannot create {id} in namespace {}", set.namespace))
+                    .state("the installation was not changed"));
+            }
+        }
     }
-    let id = SECRET.id(&set.namespace, &revision::name(set, number));
-    match api.create(&SECRET.in_namespace(&set.namespace), &manifest).await {
-        Ok(created) => Ok(RevisionRef {
-            created: Some(json!({ "metadata": created.body["metadata"] })),
-            ..RevisionRef::existing(set, number, RevisionResult::Applying)
-        }),
-        Err(error) if error.code() == Some(409) => Err(Error::new(
-            Id::ForeignObject,
-            Kind::Ownership,
-            format!("{id} in namespace {} exists and is not a revision of this installation", set.namespace),
-        )
-        .hint(format!("to delete it: kubectl delete {id} -n {}", set.namespace))),
-        Err(error) => Err(error
-            .into_error(&format!("cannot create {id} in namespace {}", set.namespace))
-            .state("the installation was not changed")),
-    }
+}
+
+/// Returns the error for a Secret that exists under the name of a new revision.
+fn taken(set: &ApplySet, id: &ObjectId, reason: &str) -> Error {
+    let message = format!("{id} in namespace {} exists: {reason}", set.namespace);
+    Error::new(Id::ForeignObject, Kind::Ownership, message).state("the installation was not changed")
 }
 
 /// Records the result of a revision that has no evidence. Sends no request if it has this result already.
@@ -170,6 +208,7 @@ pub async fn delete(api: &Api, set: &ApplySet, revisions: &[SurplusRevision]) ->
 mod tests {
     use super::*;
     use crate::cluster::scripted::{ScriptedServer, scripted};
+    use crate::event::Event;
 
     const SECRETS: &str = "/api/v1/namespaces/n/secrets";
     const SECRET_PATH: &str = "/api/v1/namespaces/n/secrets/handsctl-oh-r3";
@@ -201,6 +240,60 @@ mod tests {
         });
         // The connection is still open: a second deletion would arrive.
         server.expect_none_for(std::time::Duration::from_secs(60)).await;
+    }
+
+    /// Records revision 3 against a Secret of that name, and returns the number and the warnings.
+    async fn record_beside(live: Value) -> (Result<u64>, Vec<String>) {
+        let (api, mut server) = scripted();
+        let (events, mut receiver) = Events::channel();
+        let set = ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() };
+        let (snapshot, key) = (Snapshot::default(), SecretKey(vec![1; 32]));
+        let recorded = async {
+            let recorded = record(&api, &set, 3, &snapshot, "ana@laptop", &key, &events).await;
+            drop(events);
+            recorded.map(|revision| revision.number)
+        };
+        let answers = async {
+            let create = server.expect(&format!("POST {SECRETS}")).await;
+            create.status(409, "AlreadyExists", "secrets \"handsctl-oh-r3\" already exists");
+            let list = server.expect(&format!("GET {SECRETS}")).await;
+            assert!(list.query.contains("handsctl-oh-r3"), "{}", list.query);
+            let is_recorded = live["data"]["mac"].is_string();
+            list.ok(&json!({ "metadata": {}, "items": [live] }));
+            if !is_recorded {
+                let create = server.expect(&format!("POST {SECRETS}")).await;
+                assert_eq!(create.body["metadata"]["name"], "handsctl-oh-r4");
+                create.created(&stored("u4", "5", RevisionResult::Applying));
+            }
+        };
+        let (recorded, ()) = tokio::join!(recorded, answers);
+        let mut warnings = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            if let Event::Warning { message, .. } = event {
+                warnings.push(message);
+            }
+        }
+        (recorded, warnings)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn taken_name_is_skipped_with_a_warning() {
+        let (recorded, warnings) = record_beside(json!({ "metadata": { "name": "handsctl-oh-r3" } })).await;
+        assert_eq!(recorded.unwrap(), 4);
+        let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+        assert!(warning.starts_with("secret/handsctl-oh-r3 is not a revision"), "{warning}");
+        assert!(warning.contains("kubectl delete secret handsctl-oh-r3 -n n"), "{warning}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn revision_of_another_run_is_not_skipped() {
+        let set = ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() };
+        let key = SecretKey(vec![1; 32]);
+        let (secret, _) = revision::manifest(&set, 3, "bo@laptop", &Snapshot::default(), &key).unwrap();
+        let (recorded, warnings) = record_beside(secret).await;
+        let error = recorded.unwrap_err();
+        assert!(error.message().contains("another run has recorded it meanwhile"), "{error:?}");
+        assert_eq!(warnings, [""; 0]);
     }
 
     /// Rejects the deletion, because the Secret is not the one with this resourceVersion any more.

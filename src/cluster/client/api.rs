@@ -469,11 +469,17 @@ impl Api {
             return send.await;
         }
         let is_write = request::is_write(request);
-        if is_write && !self.writes.is_open() {
-            entry.on_failure("the lock must be renewed first".to_owned());
-            self.writes.opened().await;
-        }
-        let slot = self.in_flight.slot().await;
+        let slot = loop {
+            if is_write && !self.writes.is_open() {
+                entry.on_failure("the lock must be renewed first".to_owned());
+                self.writes.opened().await;
+            }
+            let slot = self.in_flight.slot().await;
+            // The lock may have expired while the request waited for its turn.
+            if !is_write || self.writes.is_open() {
+                break slot;
+            }
+        };
         let sent_at = Instant::now();
         let result = tokio::select! {
             result = send => result,
@@ -743,6 +749,33 @@ mod tests {
             }
         });
         assert!(responses.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttled_write_is_not_sent_after_the_lock_expired() {
+        // Which branch of a `select!` is polled first is random.
+        for _ in 0..20 {
+            let (api, mut server) = scripted();
+            let maps = CONFIG_MAP.in_namespace("n");
+            let created = map();
+            let write = async {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                api.create(&maps, &created).await
+            };
+            let (read, written, ()) = tokio::join!(api.get(&maps, "a"), write, async {
+                let exchange = server.next().await;
+                exchange.status_with(429, "TooManyRequests", "later", &json!({ "retryAfterSeconds": 1 }));
+                // The only request that may be sent: the write waits for its response.
+                let read = server.expect(&format!("GET {MAPS}/a")).await;
+                tokio::time::sleep(Duration::from_secs(6)).await;
+                api.writes().close();
+                read.ok(&map());
+                server.expect_none_for(Duration::from_secs(5)).await;
+                api.writes().open();
+                server.expect(&format!("POST {MAPS}")).await.created(&map());
+            });
+            assert!(read.is_ok() && written.is_ok());
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! Chooses the context from options, configuration and kubeconfig. Pure.
 
+use std::net::IpAddr;
+
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 
@@ -158,9 +160,15 @@ pub fn required_confirmation(request: ChangeRequest<'_>) -> Result<Confirmation>
 /// Whether this is a kind or kwok cluster on this computer. A loopback address alone is no proof: it may be a tunnel.
 #[must_use]
 pub fn is_local(context: &str, server: &str) -> bool {
-    let host = server.split_once("://").map_or(server, |(_, rest)| rest);
-    let is_loopback = ["127.", "localhost", "[::1]"].iter().any(|prefix| host.starts_with(prefix));
-    has_local_name(context) && is_loopback
+    has_local_name(context) && is_loopback(server)
+}
+
+/// Whether the host of a URL is this computer: `localhost` or a loopback address.
+fn is_loopback(server: &str) -> bool {
+    let Ok(server) = server.parse::<http::Uri>() else { return false };
+    let host = server.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Returns whether a context has a name that kind or handsctl gives to a local cluster.
@@ -209,6 +217,27 @@ mod tests {
         assert_eq!(choose_context(&both).unwrap_err().id(), Id::ContextPinned);
         let same = ContextSources { pin: some("stage"), flag: some("stage"), ..all() };
         assert_eq!(choose_context(&same).unwrap().origin, ContextOrigin::Pin);
+    }
+
+    #[test]
+    fn only_a_loopback_host_is_local() {
+        for server in
+            ["https://127.0.0.1:6443", "https://localhost", "https://LOCALHOST:1", "https://[::1]:6443/k8s"]
+        {
+            assert!(is_local("kind-x", server), "{server}");
+            assert!(!is_local("prod", server), "{server}");
+        }
+        for server in [
+            "https://localhost.corp:6443",
+            "https://127.corp",
+            "https://127.0.0.1.nip.example:6443",
+            "https://localhost@corp:6443",
+            "https://10.0.0.1:6443",
+            "https://[::1:6443",
+            "",
+        ] {
+            assert!(!is_local("kind-x", server), "{server}");
+        }
     }
 
     #[test]

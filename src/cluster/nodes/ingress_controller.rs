@@ -118,8 +118,10 @@ pub async fn remove(api: &Api, controller: Controller, events: &Events) -> Resul
 /// Returns the objects of the controller's namespace that neither handsctl nor the controller made.
 async fn others_in_namespace(api: &Api, controller: Controller) -> Result<Vec<ObjectId>> {
     let objects = namespace_objects::list(api, controller.name()).await?;
-    let is_of_others =
-        |id: &ObjectId, object: &Value| inventory::is_of_others(id, object) && !controller.creates(id);
+    let listed = inventory::uids(&objects);
+    let is_of_others = |id: &ObjectId, object: &Value| {
+        inventory::is_of_others(id, object, &listed) && !controller.creates(id)
+    };
     Ok(objects.into_iter().filter(|(id, object)| is_of_others(id, object)).map(|(id, _)| id).collect())
 }
 

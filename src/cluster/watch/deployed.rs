@@ -83,7 +83,8 @@ pub async fn read_record(api: &Api, set: &ApplySet) -> Result<SetRecord> {
     let lease = unless_forbidden(lease, LEASE, &mut record.forbidden)?.flatten();
     record.lease = lease.map(|lease| LeaseInfo::read(&lease));
     if let Some(secrets) = unless_forbidden(secrets, SECRET, &mut record.forbidden)? {
-        let RevisionSecrets { revisions, foreign, .. } = revision::read_all(set, &secrets);
+        let RevisionSecrets { revisions, foreign, .. } =
+            revision::read_all(set, &secrets, record.parent.as_ref());
         record.revisions = Some(revisions);
         record.foreign_revisions = foreign;
         let names = secrets.iter().filter_map(|secret| secret["metadata"]["name"].as_str());

@@ -42,13 +42,21 @@ impl RecordedHistory {
     /// The Secrets cannot be read until the deadline.
     pub(super) async fn read(session: &Session, streams: &Streams, deadline: Deadline) -> Result<Self> {
         let set = session.set();
-        let secrets = read_until(deadline, session, streams, async {
+        let (secrets, parent) = read_until(deadline, session, streams, async {
             session.server_version().await?;
-            inventory::list_own_secrets(&session.connection.api, &set).await
+            let api = &session.connection.api;
+            let (secrets, parent) =
+                tokio::join!(inventory::list_own_secrets(api, &set), inventory::get_parent(api, &set));
+            // Without the right, the parent's fingerprint of the key cannot be compared.
+            let parent = match parent {
+                Err(error) if error.kind() == Kind::Forbidden => None,
+                parent => parent?,
+            };
+            Ok((secrets?, parent))
         })
         .await
         .map_err(|error| session.with_credentials_hint(error))?;
-        let history = History::from_secrets(&set, &secrets);
+        let history = History::from_secrets(&set, &secrets, parent.as_ref());
         for foreign in history.foreign() {
             let warning = Error::new(Id::ForeignRevision, Kind::Ownership, foreign.warning(&set));
             streams.err(&streams.warning_text(&warning));

@@ -175,7 +175,8 @@ fn live_members() -> Members {
 }
 
 fn read(secret: Value) -> History {
-    History::from_secrets(&set(), &[self::secret(2, "b"), secret, set_key::manifest(&set(), &key())])
+    let secrets = [self::secret(2, "b"), secret, set_key::manifest(&set(), &key())];
+    History::from_secrets(&set(), &secrets, None)
 }
 
 #[test]

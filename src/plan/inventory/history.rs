@@ -61,10 +61,10 @@ impl History {
         Self { revisions, ..Self::default() }
     }
 
-    /// Reads the history from the Secrets of a set, which contain its key.
+    /// Reads the history from the Secrets of a set, which contain its key. The set's parent names the key.
     #[must_use]
-    pub fn from_secrets(set: &ApplySet, secrets: &[Value]) -> Self {
-        let RevisionSecrets { revisions, foreign, taken } = revision::read_all(set, secrets);
+    pub fn from_secrets(set: &ApplySet, secrets: &[Value], parent: Option<&Value>) -> Self {
+        let RevisionSecrets { revisions, foreign, taken } = revision::read_all(set, secrets, parent);
         Self { revisions, foreign, taken, decision: None }
     }
 

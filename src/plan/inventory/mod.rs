@@ -10,7 +10,8 @@
 //! - `provenance`: who started the run that made a revision, and from which commit.
 //! - `restorable`: the rules for a member that a rollback restores. `snapshot`: the members of a revision. `revision`: one
 //!   recorded deploy and its result, stored as an immutable Secret.
-//! - `restored_rights`: what a revision grants beyond the configuration and the live set.
+//! - `restored_rights`: the rights and images of a revision beyond the configuration and the live set.
+//!   `restored_exposure`: how it exposes the application beyond them.
 //! - `history`: all revisions: which one is deployed, which one a rollback restores, and which are surplus.
 //! - `first_deploy`: how far the deploys of an installation got that has no application.
 //! - `lease`: the Lease of the set's lock: its content, duration, renewal interval and expiry.
@@ -28,6 +29,7 @@ pub mod presence;
 pub mod provenance;
 pub mod prune;
 pub mod restorable;
+pub mod restored_exposure;
 pub mod restored_rights;
 pub mod revision;
 pub mod set_key;

@@ -1,5 +1,7 @@
 //! Which objects of a namespace are somebody else's. Pure.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::apply_set::ApplySet;
@@ -16,17 +18,29 @@ const OF_EVERY_NAMESPACE: &[(&str, &str)] = &[
     ("ServiceAccount", "deployer"),
 ];
 
-/// Returns whether somebody made this object who is neither handsctl for this set nor a controller.
+/// The UIDs of a namespace's objects.
+pub type Uids = BTreeSet<String>;
+
+/// Returns the UIDs of the objects that were listed in a namespace.
 #[must_use]
-pub fn is_foreign(id: &ObjectId, object: &Value, set: &ApplySet) -> bool {
-    is_of_others(id, object) && !members::is_member(object, set) && !is_record(id, object, set)
+pub fn uids(objects: &[(ObjectId, Value)]) -> Uids {
+    objects.iter().filter_map(|(_, object)| object["metadata"]["uid"].as_str().map(str::to_owned)).collect()
 }
 
-/// Returns whether somebody made this object who is no controller: it depends on no other object, belongs to no namespace
-/// by default, and is not being deleted already.
+/// Returns whether somebody made this object who is neither handsctl for this set nor a controller. `listed` are all
+/// objects of the namespace.
 #[must_use]
-pub fn is_of_others(id: &ObjectId, object: &Value) -> bool {
-    let has_owner = object["metadata"]["ownerReferences"].as_array().is_some_and(|owners| !owners.is_empty());
+pub fn is_foreign(id: &ObjectId, object: &Value, set: &ApplySet, listed: &Uids) -> bool {
+    is_of_others(id, object, listed) && !members::is_member(object, set) && !is_record(id, object, set)
+}
+
+/// Returns whether somebody made this object who is no controller: it depends on none of the listed objects, belongs to
+/// no namespace by default, and is not being deleted already. An owner elsewhere, such as a cluster-scoped one, says
+/// nothing about the namespace; everybody can write an owner that does not exist.
+#[must_use]
+pub fn is_of_others(id: &ObjectId, object: &Value, listed: &Uids) -> bool {
+    let mut owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    let has_owner = owners.any(|owner| owner["uid"].as_str().is_some_and(|uid| listed.contains(uid)));
     !has_owner && deletion::deleted_since(object).is_none() && !is_default(id, object)
 }
 
@@ -68,7 +82,10 @@ mod tests {
         let member = json!({ "metadata": { "labels": { PART_OF: set.id() }, "managedFields": [{
             "manager": MANAGER, "operation": "Apply",
             "fieldsV1": { "f:metadata": { "f:labels": { format!("f:{PART_OF}"): {} } } } }] } });
-        let owned = json!({ "metadata": { "ownerReferences": [{ "kind": "ReplicaSet" }] } });
+        let owned_by =
+            |uid: &str| json!({ "metadata": { "ownerReferences": [{ "kind": "ReplicaSet", "uid": uid }] } });
+        let (owned, owned_elsewhere) = (owned_by("listed"), owned_by("elsewhere"));
+        let listed = uids(&[(POD.id("n", "x"), json!({ "metadata": { "uid": "listed" } }))]);
         let deleted = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } });
         let token =
             json!({ "metadata": { "annotations": { "kubernetes.io/service-account.name": "default" } } });
@@ -83,6 +100,7 @@ mod tests {
             (POD.id("n", "bare"), &plain, true),
             (CLAIM.id("n", "oh-state"), &member, false),
             (POD.id("n", "oh-1"), &owned, false),
+            (CLAIM.id("n", "theirs"), &owned_elsewhere, true),
             (CONFIG_MAP.id("n", "theirs"), &deleted, false),
             (CONFIG_MAP.id("n", "kube-root-ca.crt"), &plain, false),
             (CONFIG_MAP.id("n", "default"), &plain, true),
@@ -93,7 +111,7 @@ mod tests {
             (LEASE.id("n", "handsctl-oh"), &plain, false),
             (LEASE.id("n", "theirs"), &plain, true),
         ] {
-            assert_eq!(is_foreign(&id, object, &set), foreign, "{id} {object}");
+            assert_eq!(is_foreign(&id, object, &set, &listed), foreign, "{id} {object}");
         }
     }
 }

@@ -180,8 +180,12 @@ pub enum ForeignReason {
     Mutable,
     /// Its MAC is missing, or was not made with the set's key: somebody else created it, or changed its content.
     Mac,
+    /// It does not have the labels of the set's Secrets, so it only takes the name.
+    Labels,
     /// The set's key does not exist.
     KeyMissing,
+    /// The set's key is not the one that the set's parent names.
+    KeyReplaced,
 }
 
 impl std::fmt::Display for ForeignReason {
@@ -191,6 +195,10 @@ impl std::fmt::Display for ForeignReason {
             Self::Number => "its annotation does not have the number of its name",
             Self::Mutable => "it is not immutable",
             Self::Mac => "its content was not recorded with the installation's key",
+            Self::Labels => "it does not have the installation's labels",
+            Self::KeyReplaced => {
+                "the installation's key was replaced by another one, so its origin cannot be checked"
+            }
             Self::KeyMissing => "the installation's key is missing, so its origin cannot be checked",
         })
     }
@@ -212,13 +220,17 @@ impl ForeignRevision {
     #[must_use]
     pub fn remedy(&self, set: &ApplySet) -> String {
         match self.reason {
-            ForeignReason::KeyMissing => {
+            ForeignReason::KeyMissing | ForeignReason::KeyReplaced => {
                 let (key, namespace) = (set.parent_name(), &set.namespace);
                 format!(
                     "to use it again: restore secret/{key} in namespace {namespace}, which has the key, from a backup"
                 )
             }
-            ForeignReason::Name | ForeignReason::Number | ForeignReason::Mutable | ForeignReason::Mac => {
+            ForeignReason::Name
+            | ForeignReason::Number
+            | ForeignReason::Mutable
+            | ForeignReason::Mac
+            | ForeignReason::Labels => {
                 format!("to delete it: kubectl delete secret {} -n {}", self.name, set.namespace)
             }
         }
@@ -234,6 +246,12 @@ pub struct RevisionSecrets {
     pub foreign: Vec<ForeignRevision>,
     /// The numbers whose names are taken, by whatever Secret.
     pub taken: BTreeSet<u64>,
+}
+
+/// Returns whether the Secret is the revision of this number, recorded with this key.
+#[must_use]
+pub fn is_recorded(set: &ApplySet, number: u64, secret: &Value, key: &SecretKey) -> bool {
+    secret["type"] == TYPE && read(set, secret, Some(number), Ok(key)).is_ok()
 }
 
 /// Returns the name of a revision's Secret.
@@ -301,9 +319,15 @@ fn compress_bytes(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 
 /// Reads the revisions among the Secrets of an installation, which contain its key. A Secret is a revision only if its name, its
 /// annotation and its MAC agree and it is immutable. Everybody who may create Secrets can give one any type and label.
+///
+/// With the set's parent, a key that the parent does not name authenticates nothing.
 #[must_use]
-pub fn read_all(set: &ApplySet, secrets: &[Value]) -> RevisionSecrets {
-    let key = set_key::stored_key(set, secrets);
+pub fn read_all(set: &ApplySet, secrets: &[Value], parent: Option<&Value>) -> RevisionSecrets {
+    let key = match set_key::stored_key(set, secrets) {
+        StoredKey::Key(key) if set_key::is_replaced(&key, parent) => Err(ForeignReason::KeyReplaced),
+        StoredKey::Key(key) => Ok(key),
+        StoredKey::Absent | StoredKey::Invalid => Err(ForeignReason::KeyMissing),
+    };
     let mut all = RevisionSecrets::default();
     for secret in secrets {
         let name = secret["metadata"]["name"].as_str().unwrap_or_default();
@@ -312,7 +336,7 @@ pub fn read_all(set: &ApplySet, secrets: &[Value]) -> RevisionSecrets {
         if secret["type"] != TYPE {
             continue;
         }
-        match read(set, secret, number, &key) {
+        match read(set, secret, number, key.as_ref().map_err(|reason| *reason)) {
             Ok(revision) => all.revisions.push(revision),
             Err(reason) => all.foreign.push(ForeignRevision { name: name.to_owned(), number, reason }),
         }
@@ -326,7 +350,7 @@ fn read(
     set: &ApplySet,
     secret: &Value,
     number: Option<u64>,
-    key: &StoredKey,
+    key: Result<&SecretKey, ForeignReason>,
 ) -> Result<Revision, ForeignReason> {
     let metadata = &secret["metadata"];
     let annotation = |name: &str| metadata["annotations"][name].as_str().unwrap_or_default();
@@ -337,7 +361,7 @@ fn read(
     if secret["immutable"] != true {
         return Err(ForeignReason::Mutable);
     }
-    let StoredKey::Key(key) = key else { return Err(ForeignReason::KeyMissing) };
+    let key = key?;
     let datum = |name: &str| secret["data"][name].as_str().map(|text| STANDARD.decode(text)).transpose();
     let (Ok(content), Ok(Some(mac))) = (datum("plan"), datum("mac")) else { return Err(ForeignReason::Mac) };
     if !set_key::is_revision_mac(&mac, set, number, content.as_deref().unwrap_or_default(), key) {
@@ -379,7 +403,7 @@ pub(super) mod tests {
 
     /// Reads these Secrets together with the installation's key.
     pub(in crate::plan) fn read_with_key(secrets: &[Value]) -> RevisionSecrets {
-        read_all(&set(), &[secrets, &[set_key::manifest(&set(), &key())]].concat())
+        read_all(&set(), &[secrets, &[set_key::manifest(&set(), &key())]].concat(), None)
     }
 
     /// The Secret of a revision of the test set, with this text in it.
@@ -572,6 +596,30 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn replaced_key_authenticates_nothing() {
+        let parent_of = |key: &SecretKey| {
+            let set = ApplySet { key_fingerprint: Some(set_key::fingerprint(key)), ..set() };
+            set.manifest(&BTreeSet::new())
+        };
+        let secrets = [secret(3, "a"), set_key::manifest(&set(), &key())];
+        assert_eq!(read_all(&set(), &secrets, Some(&parent_of(&key()))).revisions.len(), 1);
+        // Somebody has replaced the key and forged a revision with it, or the revision is older than the new key.
+        let other = SecretKey(vec![8; 32]);
+        for (stored, named) in [(key(), &other), (other.clone(), &key())] {
+            let secrets = [secret(3, "a"), set_key::manifest(&set(), &stored)];
+            let all = read_all(&set(), &secrets, Some(&parent_of(named)));
+            assert_eq!(all.revisions, []);
+            let [foreign] = all.foreign.as_slice() else { panic!("{all:?}") };
+            assert_eq!(foreign.reason, ForeignReason::KeyReplaced);
+            assert!(
+                foreign.remedy(&set()).contains("restore secret/handsctl-oh in namespace n"),
+                "{foreign:?}"
+            );
+            assert!(!foreign.warning(&set()).contains("kubectl delete"), "it may be genuine");
+        }
+    }
+
+    #[test]
     fn disguised_secret_is_foreign_for_a_reason() {
         assert_eq!(read_with_key(&[secret(3, "a")]).revisions.len(), 1);
         for (reason, secret) in disguises() {
@@ -586,7 +634,7 @@ pub(super) mod tests {
 
     #[test]
     fn revision_without_the_sets_key_is_foreign() {
-        let all = read_all(&set(), &[secret(3, "a")]);
+        let all = read_all(&set(), &[secret(3, "a")], None);
         assert_eq!(all.foreign[0].reason, ForeignReason::KeyMissing);
         assert_eq!((all.revisions.len(), all.taken), (0, BTreeSet::from([3])));
     }

@@ -71,14 +71,23 @@ pub fn fingerprint(key: &SecretKey) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::new().chain_update(FINGERPRINT).chain_update(&key.0).finalize())
 }
 
+/// Returns whether the set's parent names another key than this one.
+#[must_use]
+pub fn is_replaced(key: &SecretKey, parent: Option<&Value>) -> bool {
+    stored_fingerprint(parent).is_some_and(|stored| stored != fingerprint(key))
+}
+
+fn stored_fingerprint(parent: Option<&Value>) -> Option<&str> {
+    parent.and_then(|parent| parent["metadata"]["annotations"][KEY].as_str())
+}
+
 /// Returns whether handsctl stored this key: the set's parent has its fingerprint. Without a parent, or if another tool
 /// has removed the annotation, the set has live members of other kinds than Secret, which nobody else creates.
 ///
 /// Otherwise an account that may create Secrets could store a key before the first deploy, and forge revisions with it.
 #[must_use]
 pub fn is_trusted(key: &SecretKey, parent: Option<&Value>, live: &Members) -> bool {
-    let stored = parent.and_then(|parent| parent["metadata"]["annotations"][KEY].as_str());
-    match stored {
+    match stored_fingerprint(parent) {
         Some(stored) => stored == fingerprint(key),
         None => live.keys().any(|id| id.kind != SECRET.kind),
     }

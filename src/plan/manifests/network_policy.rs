@@ -48,18 +48,18 @@ pub(super) fn values(settings: &Settings) -> Value {
 /// its own node (<https://kubernetes.io/docs/concepts/services-networking/network-policies/>).
 fn application_clients(settings: &Settings) -> Vec<Value> {
     let deploy = &settings.deploy;
-    let (own, sandboxes) = (deploy.namespace.as_str(), settings.runtime_namespace());
     let named: Vec<&str> =
         deploy.ingress_namespace.iter().chain(&deploy.client_namespaces).map(DnsLabel::as_str).collect();
     let mut peers = if named.is_empty() {
-        let elsewhere = json!([{ "key": NAMESPACE_NAME, "operator": "NotIn", "values": [sandboxes] }]);
-        vec![json!({ "namespaceSelector": { "matchExpressions": elsewhere } }), all_but_sandboxes(sandboxes)]
+        // Sandboxes run in other namespaces, too: those of other installations, and those of a former configuration.
+        vec![all_but_sandboxes(&json!({}))]
     } else {
         let mut namespaces = named.clone();
-        namespaces.push(own);
+        namespaces.push(deploy.namespace.as_str());
         namespaces.sort_unstable();
         namespaces.dedup();
-        namespaces.into_iter().map(all_but_sandboxes).collect()
+        let of_name = |name| json!({ "matchLabels": { NAMESPACE_NAME: name } });
+        namespaces.into_iter().map(|name| all_but_sandboxes(&of_name(name))).collect()
     };
     if admits_every_address(settings, named.is_empty()) {
         peers.extend(["0.0.0.0/0", "::/0"].map(|range| json!({ "ipBlock": { "cidr": range } })));
@@ -79,10 +79,11 @@ fn admits_every_address(settings: &Settings, any_namespace: bool) -> bool {
     }
 }
 
-fn all_but_sandboxes(namespace: &str) -> Value {
+/// Returns the peer of all pods but sandboxes, in the namespaces that the selector selects.
+fn all_but_sandboxes(namespaces: &Value) -> Value {
     let (label, value) = labels::SANDBOX;
     json!({
-        "namespaceSelector": { "matchLabels": { NAMESPACE_NAME: namespace } },
+        "namespaceSelector": namespaces,
         "podSelector": { "matchExpressions": [{ "key": label, "operator": "NotIn", "values": [value] }] },
     })
 }
@@ -206,7 +207,10 @@ mod tests {
             assert_eq!(policy["metadata"]["namespace"], "openhands");
             assert_eq!(policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"], "app");
             assert!(is_admitted(&policy, &pod("traefik")) && is_admitted(&policy, &pod("openhands")));
-            assert!(!is_admitted(&policy, &sandbox(sandboxes)), "{policy}");
+            for namespace in [sandboxes, "openhands", "other-installation"] {
+                assert!(!is_admitted(&policy, &sandbox(namespace)), "{namespace}: {policy}");
+            }
+            assert!(is_admitted(&policy, &pod(sandboxes)), "a client in the sandboxes' namespace");
             // A controller in the host's network, and the API server's proxy.
             let node = Client { namespace: "", app_label: None, address: Some("172.18.0.2") };
             assert!(is_admitted(&policy, &node));

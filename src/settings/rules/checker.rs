@@ -35,6 +35,7 @@ pub(crate) fn check_all(schema: &TableShape, settings: &Settings, wrong: &[Strin
     checker.local_addresses(schema);
     checker.environment();
     checker.secrets_of_extra_manifests();
+    checker.rights_of_sandboxes();
     checker.diagnostics
 }
 

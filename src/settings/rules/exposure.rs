@@ -8,7 +8,7 @@ use crate::settings::handsctl::{Expose, ExposureConsent, LoadBalancer, Profile, 
 use crate::settings::resolved::Settings;
 
 /// The variable with the key that the application's API requires. Releases before 0.60 do not start with it.
-const SESSION_KEY: &str = "SESSION_API_KEY";
+pub const SESSION_KEY: &str = "SESSION_API_KEY";
 
 /// Returns whether a diagnostic is about who would reach the application and its sandboxes after a deploy.
 pub(crate) const fn is_about_exposure(id: Id) -> bool {

@@ -6,6 +6,7 @@
 //! - `exposure`: an application without a login that others reach. `extra_exposure`: the same by an extra manifest.
 //!   `exposing_fields`: the fields by which an object exposes it. `exposing_pod`: those of a pod. `exposing_field`: one of
 //!   them.
+//! - `sandbox_rights`: an extra manifest that gives rights to every sandbox.
 //! - `manifest_secrets`: an extra manifest with a secret in clear text.
 //! - `local_addresses`: URLs of this computer.
 //! - `models`: named models and condensers. `servers`: MCP servers.
@@ -20,6 +21,7 @@ mod extra_exposure;
 mod local_addresses;
 mod manifest_secrets;
 mod models;
+mod sandbox_rights;
 mod scheduling;
 mod servers;
 mod state;
