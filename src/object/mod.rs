@@ -12,7 +12,7 @@
 //! - `field_path`: paths of fields, as server-side apply writes them.
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
 //! - `references`: the names that an object refers to.
-//! - `container_names`: the names of a pod's containers.
+//! - `container_names`: the names of a pod's containers, and those of handsctl's templates.
 //! - `running_image`: the images that pods run, with their digests.
 //! - `manifest_yaml`: reads the user's manifests as kubectl reads them. `manifest_json`: those in JSON.
 //! - `yaml`: reads and writes objects as YAML.

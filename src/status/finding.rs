@@ -100,8 +100,10 @@ pub enum Lookup {
         pod: ObjectId,
         /// The container.
         container: String,
-        /// Whether to read the log of the previous run of the container.
-        previous: bool,
+        /// The node of the pod, if it has one.
+        node: Option<String>,
+        /// The runs of the container whose log to read.
+        run: LogRun,
     },
     /// The taints of the nodes, because the scheduler's message does not name their keys.
     NodeTaints,
@@ -113,6 +115,17 @@ pub enum Lookup {
     VolumeReach(PodClaims),
     /// The other pods that mount a pod's claims.
     ClaimUsers(PodClaims),
+}
+
+/// The runs of a container whose log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogRun {
+    /// The latest run.
+    Latest,
+    /// The latest run, and the one before if the latest one has logged little.
+    LatestAndPrevious,
+    /// The run before the latest one.
+    Previous,
 }
 
 /// An object as it was observed, with its Events.

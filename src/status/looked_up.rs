@@ -2,6 +2,29 @@
 
 use serde_json::Value;
 
+use super::finding::Finding;
+use crate::catalogue::Id;
+
+/// The kernel's error for a program of another platform (`ENOEXEC`).
+const WRONG_FORMAT: &str = "exec format error";
+
+/// Returns whether a runtime's message or a line of a log reports a program that the node cannot execute.
+#[must_use]
+pub fn is_wrong_format(text: &str) -> bool {
+    text.contains(WRONG_FORMAT)
+}
+
+/// Changes the finding of a crash whose log consists of this error: the program never ran. The runtime starts such a
+/// container, and its status has an exit code only.
+pub fn name_wrong_platform(finding: &mut Finding) {
+    let is_wrong = finding.log.iter().all(|line| is_wrong_format(line));
+    if let Some(line) = finding.log.last().filter(|_| is_wrong && finding.id == Id::CrashLoop) {
+        finding.id = Id::ContainerCannotStart;
+        let exit = std::mem::replace(&mut finding.message, line.clone());
+        finding.evidence.insert(0, exit);
+    }
+}
+
 /// Returns the taints of nodes. The scheduler's message does not name their keys.
 #[must_use]
 pub fn taints(nodes: &[Value]) -> Vec<String> {

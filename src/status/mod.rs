@@ -41,7 +41,7 @@ mod verdict;
 
 pub use audit::{paused_rollouts, scale_command, scaled_to_zero_at, terminating_finding, unfit_replicas};
 pub use evaluate::evaluate;
-pub use finding::{Exhibit, Finding, Lookup, PodClaims};
+pub use finding::{Exhibit, Finding, LogRun, Lookup, PodClaims};
 pub use grace::GracePeriods;
 pub use health::{
     ClaimHealth, ComponentHealth, ContainerExit, EndpointsHealth, Health, HealthVerdict, health,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -29,7 +30,9 @@ use crate::status::{
 /// How often to report what the rollout waits for.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// How long the evidence of an expired rollout may take.
+/// How long the evidence may take: the verdict is known, and a dead kubelet answers no request for a log.
+const EVIDENCE: Duration = Duration::from_secs(2);
+/// How long the evidence of an expired rollout may take: the command has to end.
 const LAST_EVIDENCE: Duration = Duration::from_millis(500);
 
 /// The rollout to follow.
@@ -109,13 +112,7 @@ pub async fn follow(
                 // During an outage, final faults are no verdict.
                 let mut findings = evaluation.findings;
                 findings.extend(evaluation.pending);
-                let evidence = collect_evidence(api, settings, &mut findings);
-                // The command has to end: a log that is not there by now is not waited for.
-                if tokio::time::timeout(LAST_EVIDENCE, evidence).await.is_err()
-                    && let Some(first) = findings.first_mut()
-                {
-                    first.evidence.push("further evidence was not read in time".to_owned());
-                }
+                collect_within(LAST_EVIDENCE, api, settings, &mut findings).await;
                 add_exhibits(state, &mut findings);
                 let error = deadline_error(&evaluation.objects, &findings, outage.outage());
                 return Ok(RolloutResult::Expired(error, findings));
@@ -141,11 +138,14 @@ async fn show(
 
 /// Collects the evidence that is not part of the watched objects, and the keys of config.toml that cause the findings.
 pub async fn collect_evidence(api: &Api, settings: Option<&Settings>, findings: &mut [Finding]) {
-    for finding in &mut *findings {
-        finding.keys = settings.map(|settings| keys(finding, settings)).unwrap_or_default();
-    }
+    collect_within(EVIDENCE, api, settings, findings).await;
+}
+
+async fn collect_within(limit: Duration, api: &Api, settings: Option<&Settings>, findings: &mut [Finding]) {
+    join_all(findings.iter_mut().map(|finding| evidence::collect(api, finding, limit))).await;
+    // The log may have changed the id.
     for finding in findings {
-        evidence::collect(api, finding).await;
+        finding.keys = settings.map(|settings| keys(finding, settings)).unwrap_or_default();
     }
 }
 

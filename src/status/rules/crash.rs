@@ -7,10 +7,12 @@ use super::fault::Fault;
 use super::pod_facts::PodFacts;
 use super::text;
 use crate::catalogue::Id;
+use crate::object::container_names;
 use crate::object::labels::{self, Component};
 use crate::phrase;
-use crate::status::finding::Lookup;
+use crate::status::finding::{LogRun, Lookup};
 use crate::status::grace::FinalAt;
+use crate::status::looked_up;
 use crate::status::observed::kube_events::KubeEvent;
 
 /// Which status field the termination was read from.
@@ -42,7 +44,7 @@ pub(crate) fn is_permanent_start_error(message: &str) -> bool {
 
 /// Returns the lookup that shows why a program is in no format that the node executes.
 pub(crate) fn platform_lookup(facts: &PodFacts, message: &str) -> Option<Lookup> {
-    let node = facts.node().filter(|_| message.contains("exec format error"));
+    let node = facts.node().filter(|_| looked_up::is_wrong_format(message));
     node.map(|node| Lookup::NodePlatform(node.to_owned()))
 }
 
@@ -75,9 +77,9 @@ pub(crate) fn exit_fault(
             facts.container_fault(Id::NotReady, spec, &probe.message, "the startup probe fails")
         }
         Some(probe) => facts.container_fault(Id::CrashLoop, spec, &probe.message, "the liveness probe fails"),
-        None if is_out_of_memory(end) => facts
-            .container_fault(Id::OutOfMemory, spec, text::exit_code_text(end), "out of memory")
-            .hints(raise_limit(facts)),
+        None if is_out_of_memory(end) => {
+            facts.container_fault(Id::OutOfMemory, spec, text::exit_code_text(end), "out of memory")
+        }
         None if was_killed(end) => {
             facts.container_fault(Id::CrashLoop, spec, text::exit_code_text(end), KILLED_REASON)
         }
@@ -98,11 +100,10 @@ pub(crate) fn exit_fault(
         .evidence(failed_probe.map(|_| text::exit_code_text(end)))
         .evidence(memory_limit(facts, spec, failed_probe, end))
         .evidence([restarts_text(facts, restarts, end)])
-        .lookup(Lookup::Log {
-            pod: facts.id.clone(),
-            container: spec.name.clone(),
-            previous: source == ContainerEnd::BackingOff,
-        })
+        .lookup(facts.log(
+            &spec.name,
+            if source == ContainerEnd::BackingOff { LogRun::Previous } else { LogRun::Latest },
+        ))
 }
 
 /// Returns whether the kernel killed the container for using too much memory.
@@ -117,15 +118,12 @@ fn was_killed(end: &ContainerStateTerminated) -> bool {
     matches!(end.reason.as_deref(), Some("Error") | None) && end.exit_code == KILLED
 }
 
-/// Returns the key that raises the memory limit, for a pod of the application.
-fn raise_limit(facts: &PodFacts) -> Option<String> {
-    is_application(facts).then(|| "deploy.resources.limits.memory = \"QUANTITY\" sets the limit".to_owned())
-}
-
-fn is_application(facts: &PodFacts) -> bool {
+/// Returns whether the container is the application's. Others in its pod were added by a webhook or another tool.
+fn is_application(facts: &PodFacts, spec: &Container) -> bool {
     let labels = facts.pod.metadata.labels.as_ref();
     let component = labels.and_then(|labels| labels.get(labels::COMPONENT));
-    component.is_some_and(|component| component == Component::App.as_str())
+    spec.name == container_names::APP
+        && component.is_some_and(|component| component == Component::App.as_str())
 }
 
 /// Returns the Event of the failed probe, if the kubelet killed the container because of a probe.
@@ -173,7 +171,7 @@ fn memory_limit(
         return None;
     }
     let limit = spec.resources.as_ref()?.limits.as_ref()?.get("memory")?;
-    let key = if is_application(facts) { " (deploy.resources.limits.memory)" } else { "" };
+    let key = if is_application(facts, spec) { " (deploy.resources.limits.memory)" } else { "" };
     Some(format!("memory limit {}{key}", limit.0))
 }
 

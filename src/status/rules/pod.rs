@@ -8,7 +8,7 @@ use super::pod_facts::{PodFacts, PodHealth, RunMode};
 use super::{container, scheduling, text};
 use crate::catalogue::Id;
 use crate::object::condition;
-use crate::status::finding::Lookup;
+use crate::status::finding::{LogRun, Lookup};
 use crate::status::grace::{FinalAt, GracePeriods, final_after, later};
 use crate::status::observed::state::ObservedState;
 
@@ -147,7 +147,7 @@ pub(crate) fn failure(observed: &ObservedState, grace: &GracePeriods, pod: &Pod)
         Some((status, end)) => fault
             .container(&status.name)
             .evidence((reason.is_some() || status_message.is_some()).then(|| text::exit_code_text(end)))
-            .lookup(Lookup::Log { pod: facts.id.clone(), container: status.name.clone(), previous: false }),
+            .lookup(facts.log(&status.name, LogRun::Latest)),
         None => fault,
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodCondition};
 use super::fault::Fault;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
-use crate::status::finding::PodClaims;
+use crate::status::finding::{LogRun, Lookup, PodClaims};
 use crate::status::grace::{FinalAt, GracePeriods, final_after};
 use crate::status::observed::kube_events::KubeEvent;
 use crate::status::observed::state::ObservedState;
@@ -65,6 +65,12 @@ impl<'a> PodFacts<'a> {
     /// Returns the node of this pod.
     pub(crate) fn node(&self) -> Option<&'a str> {
         self.pod.spec.as_ref()?.node_name.as_deref()
+    }
+
+    /// Returns the lookup of a container's log.
+    pub(crate) fn log(&self, container: &str, run: LogRun) -> Lookup {
+        let node = self.node().map(str::to_owned);
+        Lookup::Log { pod: self.id.clone(), container: container.to_owned(), node, run }
     }
 
     /// Returns the claims that this pod mounts.

@@ -10,7 +10,7 @@ use super::pod_facts::PodFacts;
 use super::text;
 use crate::catalogue::Id;
 use crate::phrase;
-use crate::status::finding::Lookup;
+use crate::status::finding::LogRun;
 use crate::status::grace::{FinalAt, later};
 
 /// The window of a readiness probe with the default values: 3 failures, 10 s apart. A probe with a shorter period
@@ -59,11 +59,8 @@ pub(crate) fn not_ready(
         .evidence(failed.map(text::occurrences))
         .evidence([describe(probe_name, probe)])
         .evidence(started.map(|started| format!("running since {}", text::time_of_day(started))));
-    ContainerHealth::from(fault.lookup(Lookup::Log {
-        pod: facts.id.clone(),
-        container: spec.name.clone(),
-        previous: false,
-    }))
+    let run = if status.restart_count > 0 { LogRun::LatestAndPrevious } else { LogRun::Latest };
+    ContainerHealth::from(fault.lookup(facts.log(&spec.name, run)))
 }
 
 /// Returns when the readiness window starts: when the container became unready, when it was first observed as started,
