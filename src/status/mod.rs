@@ -13,6 +13,7 @@
 //! - `health`: the health of a set for `handsctl status`. `audit`: states of a running set that no rollout evaluates.
 //! - `next_command`: findings → commands that fix them.
 //! - `log_lines`: the end of a log, without its repetitions. `looked_up`: objects read for a finding → its evidence.
+//! - `unanswered`: a ready application that does not answer.
 //! - `threshold`: metrics, compared with `[deploy.thresholds]`.
 //! - `rejected`: Deployments whose pods the API server has rejected. `unwatched`: kinds that no rule evaluates.
 //! - `sandbox`: the sandboxes of conversations: which have ended, and which a stop of the application concerns.
@@ -36,6 +37,7 @@ mod replaced_images;
 mod rules;
 pub mod sandbox;
 mod threshold;
+mod unanswered;
 mod unwatched;
 mod verdict;
 
@@ -54,5 +56,6 @@ pub use rejected::rejected_deployments;
 pub use replaced_images::{replaced_image_finding, running_images};
 pub use sandbox::{SandboxCleanup, SandboxHealth, interrupted_conversations, sandbox_health, stuck_reason};
 pub use threshold::{Metric, Reading, Threshold};
+pub use unanswered::{unanswered_probe, unreachable_url};
 pub use unwatched::is_unwatched;
 pub use verdict::{Evaluation, Expected, ObjectState, Verdict};

@@ -528,6 +528,35 @@ fn startup_probe_that_answers_500_is_named_at_the_deadline() {
         .says("3 times");
 }
 
+/// A simulated pod is ready and nothing listens in it.
+#[test]
+fn ready_pod_that_does_not_answer_is_reported_with_its_evidence() {
+    let namespace = Bed::shared().namespace("silent");
+    namespace.config("");
+    let arguments = ["deploy", "--probe", "always", "--evidence", "evidence", "--events", "events.ndjson"];
+    namespace
+        .handsctl(&arguments)
+        .exits(9)
+        .says("error[HC4601]: the application does not respond")
+        .says("object    pod/oh-")
+        .says("the pod is ready, but /alive does not answer")
+        .says("hint: handsctl logs")
+        .says("hint: handsctl explain HC4601");
+    let events = std::fs::read_to_string(namespace.folder.path().join("events.ndjson")).unwrap();
+    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let findings: Vec<Value> = events.filter(|event| event["type"] == "finding").collect();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!((&findings[0]["id"], &findings[0]["container"]), (&json!("HC4601"), &json!("openhands")));
+    let folders: Vec<_> = std::fs::read_dir(namespace.folder.path().join("evidence")).unwrap().collect();
+    let [Ok(folder)] = folders.as_slice() else { panic!("{folders:?}") };
+    assert!(folder.file_name().to_string_lossy().starts_with("HC4601-"), "{folder:?}");
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name());
+    let files: Vec<String> = files.map(|file| file.into_string().unwrap()).collect();
+    for part in ["finding.txt", "pod-oh-", "deployment-oh.yaml"] {
+        assert!(files.iter().any(|file| file.starts_with(part)), "{part}: {files:?}");
+    }
+}
+
 #[test]
 fn no_wait_exits_0_and_status_shows_failure() {
     let namespace = Bed::shared().namespace("nowait");

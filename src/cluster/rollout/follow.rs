@@ -88,10 +88,8 @@ pub async fn follow(
             // During an outage the watched state is stale: a fault past its grace may have healed meanwhile.
             Verdict::Failed if current_at.is_some() => None,
             Verdict::Failed => {
-                let mut findings = evaluation.findings;
-                collect_evidence(api, settings, &mut findings).await;
-                add_exhibits(state, &mut findings);
-                return Ok(RolloutResult::Failed(with_next_commands(findings)));
+                let findings = explained_findings(api, settings, state, evaluation.findings).await;
+                return Ok(RolloutResult::Failed(findings));
             }
             Verdict::Waiting { until } => until,
         };
@@ -155,6 +153,19 @@ async fn collect_within(limit: Duration, api: &Api, settings: Option<&Settings>,
 
 fn with_next_commands(findings: Vec<Finding>) -> Vec<Finding> {
     findings.into_iter().map(with_next_command).collect()
+}
+
+/// Adds to the result of a rollout its evidence, the keys of config.toml that cause it, the objects around it, and the
+/// next command.
+pub async fn explained_findings(
+    api: &Api,
+    settings: Option<&Settings>,
+    state: &ObservedState,
+    mut findings: Vec<Finding>,
+) -> Vec<Finding> {
+    collect_evidence(api, settings, &mut findings).await;
+    add_exhibits(state, &mut findings);
+    with_next_commands(findings)
 }
 
 fn add_exhibits(state: &ObservedState, findings: &mut [Finding]) {
