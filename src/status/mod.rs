@@ -13,8 +13,7 @@
 //! - `health`: the health of a set for `handsctl status`. `audit`: states of a running set that no rollout evaluates.
 //! - `next_command`: findings → commands that fix them.
 //! - `log_lines`: the end of a log, without its repetitions. `looked_up`: objects read for a finding → its evidence.
-//! - `unanswered`: a ready application that does not answer.
-//! - `threshold`: metrics, compared with `[deploy.thresholds]`.
+//! - `unanswered`: an application that does not answer. `threshold`: metrics, compared with `[deploy.thresholds]`.
 //! - `rejected`: Deployments whose pods the API server has rejected. `unwatched`: kinds that no rule evaluates.
 //! - `sandbox`: the sandboxes of conversations: which have ended, and which a stop of the application concerns.
 //! - `replaced_images`: pods that run an earlier build of their image.

@@ -98,7 +98,8 @@ fn change_of_config(finding: &Finding) -> Option<String> {
 fn create_command(finding: &Finding) -> String {
     let namespace = finding.object.namespace.as_deref().unwrap_or_default();
     let Some(MissingReference { kind, name, key }) = missing_reference(&finding.message) else {
-        return format!("kubectl describe {}", kubectl_object(&finding.object));
+        let object = kubectl_object(&finding.object);
+        return format!("kubectl describe {object}");
     };
     let is_own = |member: &ObjectId| {
         let rest = name.strip_prefix(member.name.as_str());
