@@ -56,5 +56,5 @@ pub use replaced_images::{replaced_image_finding, running_images};
 pub use sandbox::{SandboxCleanup, SandboxHealth, interrupted_conversations, sandbox_health, stuck_reason};
 pub use threshold::{Metric, Reading, Threshold};
 pub use unanswered::{unanswered_probe, unreachable_url};
-pub use unwatched::is_unwatched;
+pub use unwatched::{is_unwatched, may_provide_objects};
 pub use verdict::{Evaluation, Expected, ObjectState, Verdict};

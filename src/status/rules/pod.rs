@@ -92,7 +92,10 @@ fn setup_fault(facts: &PodFacts) -> Option<Fault> {
             .final_at(final_at)
     } else if container::names_missing_reference(&failed.message) {
         let cause = missing_reference(&failed.message);
-        facts.pod_fault(Id::MissingReference, &failed.message, cause).caused_by(cause)
+        facts
+            .pod_fault(Id::MissingReference, &failed.message, cause)
+            .caused_by(cause)
+            .final_at(facts.provision_deadline(Some(failed.first)))
     } else {
         facts
             .pod_fault(Id::MountFailed, &failed.message, "a volume cannot be mounted")

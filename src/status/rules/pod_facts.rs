@@ -128,6 +128,11 @@ impl<'a> PodFacts<'a> {
         [event, self.phase_since(container), unready].into_iter().flatten().min()
     }
 
+    /// Returns when a reference to a missing object becomes final: at once, unless a controller is about to create it.
+    pub(crate) fn provision_deadline(&self, since: Option<Timestamp>) -> FinalAt {
+        self.grace.provided_later.map_or(FinalAt::Now, |grace| final_after(since, grace))
+    }
+
     /// Returns when a fault that the kubelet retries by itself becomes final.
     pub(crate) fn retry_deadline(&self, container: &str) -> FinalAt {
         final_after(self.since(container, None), self.grace.image_pull)
