@@ -21,6 +21,7 @@ const SCHEDULER_REASONS: &[(&str, &[&str])] = &[
     ("PersistentVolume's node affinity", VOLUME_KEYS),
     ("volume node affinity", VOLUME_KEYS),
     ("persistentvolumeclaim", &["deploy.existing_claim"]),
+    ("ReadWriteOncePod access mode", &["deploy.existing_claim"]),
 ];
 
 const VOLUME_KEYS: &[&str] = &["deploy.existing_claim", "deploy.volume", "deploy.storage_class"];
@@ -317,6 +318,13 @@ mod tests {
             names(Id::Unschedulable, message, ""),
             ["deploy.tolerations", "deploy.resources.requests.cpu"]
         );
+    }
+
+    #[test]
+    fn claim_of_one_pod_names_the_existing_claim() {
+        let message = "0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and \
+                       ReadWriteOncePod access mode.";
+        assert_eq!(names(Id::Unschedulable, message, ""), ["deploy.existing_claim"]);
     }
 
     #[test]

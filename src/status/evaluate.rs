@@ -10,6 +10,7 @@ use super::rules::root_cause::{self, ObjectFault};
 use super::rules::{claim, daemon_set, deployment, text, workload};
 use super::verdict::{Evaluation, Expected, ObjectState, Verdict};
 use crate::catalogue::Id;
+use crate::object::deletion;
 
 /// Evaluates the set. Each object is checked for deletion first, then for its generation, then by the rule of its kind.
 #[must_use]
@@ -115,8 +116,10 @@ fn deletion_health(observed: &ObservedState, expected: &Expected) -> Option<Obje
     let blocker =
         (!finalizers.is_empty()).then(|| format!("held by the finalizer {}", finalizers.join(", ")));
     let since = format!("deletion timestamp {}", text::time_of_day(deletion.0));
-    let fault =
-        new_fault("the object is being deleted", "it is being deleted").evidence([since]).evidence(blocker);
+    let fault = new_fault("the object is being deleted", "it is being deleted")
+        .evidence([since])
+        .evidence(blocker)
+        .evidence(deletion::finalizer_managers(metadata));
     Some(ObjectHealth::faulty("deleting", fault))
 }
 

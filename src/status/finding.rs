@@ -105,8 +105,9 @@ pub enum Lookup {
         /// The runs of the container whose log to read.
         run: LogRun,
     },
-    /// The taints of the nodes, because the scheduler's message does not name their keys.
-    NodeTaints,
+    /// The taints that a pod with these tolerations does not tolerate, because the scheduler's message does not name
+    /// their keys.
+    NodeTaints(Vec<Value>),
     /// What is wrong with a node.
     NodeFaults(String),
     /// The platform of the node on which a container ends with `exec format error`.

@@ -152,7 +152,7 @@ fn render_evaluation(evaluation: &Evaluation) -> String {
                     };
                     writeln!(text, "  lookup    log of {pod} {container}{which}").unwrap();
                 }
-                Lookup::NodeTaints => text.push_str("  lookup    taints of the nodes\n"),
+                Lookup::NodeTaints(_) => text.push_str("  lookup    taints of the nodes\n"),
                 Lookup::NodeFaults(node) => writeln!(text, "  lookup    faults of node {node}").unwrap(),
                 Lookup::NodePlatform(node) => writeln!(text, "  lookup    platform of node {node}").unwrap(),
                 Lookup::VolumeReach(claims) => {

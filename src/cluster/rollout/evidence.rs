@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use kube::api::{ListParams, LogParams};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::cluster::client::api::{Api, ApiError};
@@ -60,7 +61,7 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding, limit: Duration) {
 const fn subject(lookup: &Lookup) -> &'static str {
     match lookup {
         Lookup::Log { .. } => "the log",
-        Lookup::NodeTaints => "the taints",
+        Lookup::NodeTaints(_) => "the taints",
         Lookup::NodeFaults(_) | Lookup::NodePlatform(_) => "the node",
         Lookup::VolumeReach(_) => "the volume",
         Lookup::ClaimUsers(_) => "the claim's pods",
@@ -81,7 +82,7 @@ async fn read(api: &Api, lookup: &Lookup) -> Result<Evidence, ApiError> {
             };
             Ok(Evidence { lines, log, ..Evidence::default() })
         }
-        Lookup::NodeTaints => node_taints(api).await,
+        Lookup::NodeTaints(tolerations) => node_taints(api, tolerations).await,
         Lookup::NodeFaults(node) => node_faults(api, node).await,
         Lookup::NodePlatform(node) => node_platform(api, node).await,
         Lookup::VolumeReach(claims) => volume_reach(api, claims).await,
@@ -125,10 +126,10 @@ async fn read_run(
     Ok(lines)
 }
 
-async fn node_taints(api: &Api) -> Result<Evidence, ApiError> {
+async fn node_taints(api: &Api, tolerations: &[Value]) -> Result<Evidence, ApiError> {
     let nodes = api.list(&NODE.collection(None), &ListParams::default()).await?.items;
     let hints = looked_up::uncordon_command(&nodes).into_iter().collect();
-    Ok(Evidence { lines: looked_up::taints(&nodes), hints, ..Evidence::default() })
+    Ok(Evidence { lines: looked_up::taints(&nodes, tolerations), hints, ..Evidence::default() })
 }
 
 async fn node_faults(api: &Api, node: &str) -> Result<Evidence, ApiError> {

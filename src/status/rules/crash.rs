@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerS
 
 use super::fault::Fault;
 use super::pod_facts::PodFacts;
-use super::text;
+use super::{readiness, text};
 use crate::catalogue::Id;
 use crate::object::container_names;
 use crate::object::labels::{self, Component};
@@ -98,6 +98,7 @@ pub(crate) fn exit_fault(
     fault
         .final_at(final_at)
         .evidence(failed_probe.map(|_| text::exit_code_text(end)))
+        .evidence(failed_probe.and_then(|probe| probe_definition(spec, probe)))
         .evidence(memory_limit(facts, spec, failed_probe, end))
         .evidence([restarts_text(facts, restarts, end)])
         .lookup(facts.log(
@@ -147,6 +148,16 @@ fn failed_probe<'a>(
         event.reason == "Unhealthy" && probes.iter().any(|probe| event.message.starts_with(probe))
     });
     if killed { unhealthy.max_by_key(|event| event.last) } else { None }
+}
+
+/// Describes the probe for which the kubelet killed the container.
+fn probe_definition(spec: &Container, failed: &KubeEvent) -> Option<String> {
+    let (name, probe) = if failed.message.starts_with("Startup") {
+        ("startup", &spec.startup_probe)
+    } else {
+        ("liveness", &spec.liveness_probe)
+    };
+    probe.as_ref().map(|probe| readiness::describe(name, probe))
 }
 
 /// Returns whether the run was short enough to be part of a crash loop.

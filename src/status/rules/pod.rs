@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::pod_facts::{PodFacts, PodHealth, RunMode};
 use super::{container, scheduling, text};
 use crate::catalogue::Id;
-use crate::object::condition;
+use crate::object::{condition, deletion};
 use crate::status::finding::{LogRun, Lookup};
 use crate::status::grace::{FinalAt, GracePeriods, final_after, later};
 use crate::status::observed::state::ObservedState;
@@ -145,6 +145,7 @@ pub(crate) fn failure(observed: &ObservedState, grace: &GracePeriods, pod: &Pod)
     let fault = facts
         .pod_fault(Id::PodFailed, &message, short_reason)
         .caused_by(reason.unwrap_or(&message))
+        .evidence(facts.disruption())
         .lookups(facts.node().filter(|_| is_evicted).map(|node| Lookup::NodeFaults(node.to_owned())));
     match failed_container {
         Some((status, end)) => fault
@@ -178,7 +179,8 @@ pub(crate) fn deletion_fault(observed: &ObservedState, grace: &GracePeriods, pod
     } else {
         let message = format!("the pod is deleted but held by the finalizer {finalizers}");
         let reason = format!("the old pod waits for its finalizer {finalizers}");
-        facts.pod_fault(Id::OldPodStuck, &message, &reason).caused_by(finalizers)
+        let managers = deletion::finalizer_managers(&pod.metadata);
+        facts.pod_fault(Id::OldPodStuck, &message, &reason).caused_by(finalizers).evidence(managers)
     };
     // An old pod is always older than the run, but the run cannot fix it. Without a creation time it gets no extra
     // grace.

@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodCondition};
+use serde_json::Value;
 
 use super::fault::Fault;
+use super::text;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
 use crate::status::finding::{LogRun, Lookup, PodClaims};
@@ -73,11 +75,53 @@ impl<'a> PodFacts<'a> {
         Lookup::Log { pod: self.id.clone(), container: container.to_owned(), node, run }
     }
 
+    /// Returns the lookup of this pod's node, if the node controller has reported that it is lost.
+    pub(crate) fn lost_node(&self) -> Option<Lookup> {
+        let node = self.node().filter(|_| self.latest_event(&["NodeNotReady"]).is_some())?;
+        Some(Lookup::NodeFaults(node.to_owned()))
+    }
+
     /// Returns the claims that this pod mounts.
     pub(crate) fn claims(&self) -> PodClaims {
         let volumes = self.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         let claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
         PodClaims { pod: self.id.clone(), names: claims.map(|claim| claim.claim_name.clone()).collect() }
+    }
+
+    /// Returns the tolerations of this pod.
+    pub(crate) fn tolerations(&self) -> Vec<Value> {
+        let tolerations = self.pod.spec.iter().flat_map(|spec| spec.tolerations.iter().flatten());
+        tolerations.filter_map(|toleration| serde_json::to_value(toleration).ok()).collect()
+    }
+
+    /// Returns who ended this pod, or is about to, if it did not end by itself: a preemption, an eviction, a taint. The
+    /// scheduler's Event names the pod that took the place.
+    pub(crate) fn disruption(&self) -> Vec<String> {
+        let condition = self.condition("DisruptionTarget").filter(|condition| condition.status == "True");
+        let condition = condition.map(|condition| {
+            let reason = condition.reason.as_deref().unwrap_or("DisruptionTarget");
+            format!("{reason}: {}", condition.message.as_deref().unwrap_or_default())
+        });
+        let event = self.latest_event(&["Preempted"]);
+        let event = event.map(|event| format!("{}: {}", text::occurrences(event), event.message));
+        condition.into_iter().chain(event).collect()
+    }
+
+    /// Returns why other pods of the same controller were ended.
+    pub(crate) fn disrupted_siblings(&self) -> Vec<String> {
+        let owners = self.pod.metadata.owner_references.iter().flatten();
+        let Some(owner) = owners.into_iter().find(|owner| owner.controller == Some(true)) else {
+            return Vec::new();
+        };
+        let siblings = self.observed.pods_of(&owner.uid).into_iter();
+        let siblings = siblings.filter(|pod| pod.metadata.uid != self.pod.metadata.uid);
+        siblings
+            .flat_map(|pod| {
+                let sibling = PodFacts::new(self.observed, self.grace, pod);
+                let disruption = sibling.disruption().into_iter();
+                disruption.map(|text| format!("{}: {text}", sibling.id)).collect::<Vec<_>>()
+            })
+            .collect()
     }
 
     /// Returns the Events about this pod.

@@ -58,7 +58,8 @@ pub(crate) fn not_ready(
         .final_at(final_at)
         .evidence(failed.map(text::occurrences))
         .evidence([describe(probe_name, probe)])
-        .evidence(started.map(|started| format!("running since {}", text::time_of_day(started))));
+        .evidence(started.map(|started| format!("running since {}", text::time_of_day(started))))
+        .lookups(facts.lost_node());
     let run = if status.restart_count > 0 { LogRun::LatestAndPrevious } else { LogRun::Latest };
     ContainerHealth::from(fault.lookup(facts.log(&spec.name, run)))
 }
@@ -90,7 +91,7 @@ fn window(probe: &Probe) -> Duration {
 }
 
 /// Describes a probe: `readiness probe: GET :3000/alive every 10 s, 3 failures allowed`.
-fn describe(probe_name: &str, probe: &Probe) -> String {
+pub(super) fn describe(probe_name: &str, probe: &Probe) -> String {
     use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
     let action = if let Some(get) = &probe.http_get {
         let port = match &get.port {
