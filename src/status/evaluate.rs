@@ -7,7 +7,7 @@ use super::observed::state::{ObservedState, TrackedKind};
 use super::rules::fault::Fault;
 use super::rules::object_status::{ObjectHealth, with_reason};
 use super::rules::root_cause::{self, ObjectFault};
-use super::rules::{claim, daemon_set, deployment, text, workload};
+use super::rules::{claim, daemon_set, deployment, progress, text, workload};
 use super::verdict::{Evaluation, Expected, ObjectState, Verdict};
 use crate::catalogue::Id;
 use crate::object::deletion;
@@ -31,6 +31,12 @@ pub fn evaluate(
             health.ready = false;
             health.message = with_reason(&health.message, "must stay up 10 s, it has no probes");
             rechecks.push(stable_at);
+        }
+        if !health.ready && health.faults.is_empty() {
+            pending.extend(progress::waits(observed, object, grace).into_iter().map(|mut fault| {
+                fault.finding.member = Some(object.id.clone());
+                ObjectFault { object: object.id.clone(), desired: health.desired, fault }
+            }));
         }
         let mut fails_at = None;
         for mut fault in health.faults {

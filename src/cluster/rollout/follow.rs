@@ -253,7 +253,8 @@ fn deadline_error(objects: &[ObjectState], pending: &[Finding], outage: Option<D
     if let Some(outage) = outage {
         error = error.fact("waiting", outage_message(outage));
     }
-    if let Some(first) = pending.first() {
+    // A pod that only waits has no other cause.
+    if let Some(first) = pending.first().filter(|first| first.id != Id::DeadlinePassed) {
         error = error.fact("cause", first.id.title());
     }
     explained(error, pending)

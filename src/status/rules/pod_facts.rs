@@ -143,6 +143,12 @@ impl<'a> PodFacts<'a> {
         self.pod.status.as_ref()?.start_time.as_ref().map(|time| time.0).or_else(|| self.created())
     }
 
+    /// Returns when the pod was bound to its node.
+    pub(crate) fn scheduled(&self) -> Option<Timestamp> {
+        let condition = self.condition("PodScheduled").filter(|condition| condition.status == "True")?;
+        condition.last_transition_time.as_ref().map(|time| time.0)
+    }
+
     fn created(&self) -> Option<Timestamp> {
         self.pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
     }

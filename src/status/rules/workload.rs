@@ -196,6 +196,16 @@ pub(crate) fn replica_set(
     }
 }
 
+/// Returns whether the containers of a pod without a controller run for ever.
+pub(super) fn mode_of(pod: &Pod) -> RunMode {
+    let restart_policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+    if restart_policy.is_none_or(|policy| policy == "Always") {
+        RunMode::LongRunning
+    } else {
+        RunMode::ToCompletion
+    }
+}
+
 /// Evaluates a pod that is a member of the set. It must be ready, or succeeded if its containers complete.
 pub(crate) fn bare_pod(observed: &ObservedState, pod: &Pod, grace: &GracePeriods) -> ObjectHealth {
     if pod_facts::has_succeeded(pod) {
@@ -204,9 +214,7 @@ pub(crate) fn bare_pod(observed: &ObservedState, pod: &Pod, grace: &GracePeriods
     if pod_facts::has_failed(pod) {
         return ObjectHealth::faulty("Failed", pod::failure(observed, grace, pod));
     }
-    let restart_policy =
-        pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
-    let mode = if restart_policy == "Always" { RunMode::LongRunning } else { RunMode::ToCompletion };
+    let mode = mode_of(pod);
     let health = pod::evaluate(observed, grace, pod, mode);
     if health.ready && mode == RunMode::LongRunning {
         return ObjectHealth { stable_at: health.up_since.map(stable_at), ..ObjectHealth::ready("1/1") };
