@@ -304,6 +304,31 @@ mod tests {
     }
 
     #[test]
+    fn preempted_pod_is_named_where_its_replacement_finds_no_node() {
+        let mut observed = observed();
+        let mut victim = pod(&json!({}), 0, false);
+        victim["metadata"]["name"] = json!("victim");
+        victim["metadata"]["uid"] = json!("victim");
+        victim["metadata"]["deletionTimestamp"] = json!(at(60).to_string());
+        victim["status"]["conditions"] = json!([{"type": "DisruptionTarget", "status": "True",
+            "reason": "PreemptionByScheduler", "message": "preempting to accommodate a higher priority pod"}]);
+        let mut replacement = pod(&json!({}), 0, false);
+        replacement["spec"].as_object_mut().unwrap().remove("nodeName");
+        replacement["status"] = json!({"phase": "Pending", "conditions": [{"type": "PodScheduled",
+            "status": "False", "reason": "Unschedulable", "lastTransitionTime": at(30).to_string(),
+            "message": "0/1 nodes are available: 1 Insufficient cpu."}]});
+        for object in [&victim, &replacement] {
+            observed.apply(0, TrackedKind::Pod, object, at(30)).unwrap();
+        }
+        let evaluation = evaluate(&observed, &expected(true), &GracePeriods::starting_at(at(0)), at(45));
+        assert_eq!(evaluation.findings[0].id, Id::Unschedulable);
+        assert_eq!(
+            evaluation.findings[0].evidence,
+            ["pod/victim: PreemptionByScheduler: preempting to accommodate a higher priority pod"]
+        );
+    }
+
+    #[test]
     fn crash_is_final_after_two_restarts() {
         let mut observed = observed();
         let crashed = json!({"terminated": {"exitCode": 3, "reason": "Error",

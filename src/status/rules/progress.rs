@@ -58,7 +58,8 @@ fn lost_node(facts: &PodFacts) -> Option<Fault> {
         fault
             .final_at(FinalAt::Never)
             .evidence([text::occurrences(event)])
-            .lookup(Lookup::NodeFaults(node.to_owned())),
+            .lookup(Lookup::NodeFaults(node.to_owned()))
+            .hint(format!("kubectl get node {node}")),
     )
 }
 
