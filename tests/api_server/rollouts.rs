@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, NODES, Namespace, Run};
+use crate::fault::Proxy;
 use crate::planted;
 
 /// Time limit from the cluster's report of a cause (or the end of its grace) to the verdict: far below the default
@@ -555,6 +556,27 @@ fn ready_pod_that_does_not_answer_is_reported_with_its_evidence() {
     for part in ["finding.txt", "pod-oh-", "deployment-oh.yaml"] {
         assert!(files.iter().any(|file| file.starts_with(part)), "{part}: {files:?}");
     }
+}
+
+/// The watches are open, so a wait without a change sends nothing but renewals of the lock, every 20 s.
+#[test]
+fn idle_wait_sends_only_renewals_of_the_lock() {
+    let namespace = Bed::shared().namespace("quiet");
+    namespace.config(
+        "[deploy]\nnode_selector = { \"example.io/nowhere\" = \"yes\" }\ntolerate = { unschedulable = \"10m\" }\n",
+    );
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let deploy = proxy.command(&namespace, &["deploy", "--timeout", "5m"]).spawn_in_background();
+    wait_for_pod(&namespace);
+    std::thread::sleep(Duration::from_secs(5));
+    let earlier = proxy.requests().len();
+    std::thread::sleep(Duration::from_secs(60));
+    let requests = proxy.requests().split_off(earlier);
+    drop(deploy);
+    let (renewals, others): (Vec<_>, Vec<_>) =
+        requests.iter().partition(|request| request.is("PUT", "/leases/handsctl-oh"));
+    assert!((2..=4).contains(&renewals.len()), "{requests:?}");
+    assert!(others.is_empty(), "{others:?}");
 }
 
 #[test]
