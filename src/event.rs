@@ -22,7 +22,7 @@
 //! | `planned` | `phase object` | one per object that will be applied or deleted, before the first request |
 //! | `object`, `pruned` | `phase object action message` | one object was processed |
 //! | `rollout` | `phase object ready message fails_in` | a tracked object's state changed |
-//! | `finding` | `phase id object container message evidence log keys hints` | a problem of a live object |
+//! | `finding` | `phase id object container affected message evidence log keys hints` | a problem of a live object |
 //! | `probe` | `phase ready message` | the application was probed |
 //! | `waiting` | `object message left` | no other event for a while; what the command waits for |
 //! | `warning` | `id message location` | a problem that does not stop the command |

@@ -1,5 +1,7 @@
 //! Records the revision, applies, follows the rollout, verifies, prunes, and records the revision's result.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::claim_guard::{self, CheckTime};
@@ -27,7 +29,7 @@ use crate::plan::inventory::set_key;
 use crate::plan::inventory::snapshot::Snapshot;
 use crate::session::runner::Run;
 use crate::session::step::step;
-use crate::status::GracePeriods;
+use crate::status::{self, GracePeriods};
 
 /// Executes the planned changes. The caller holds the lock.
 ///
@@ -214,12 +216,17 @@ async fn ensure_stopped_pods_keep_no_claim(
     claim_guard::ensure_still_kept(run, request, stopping, &prepared.observed, CheckTime::BeforeStop).await
 }
 
+/// How long a controller may take to make a Secret from an applied object: it asks a vault or an issuer.
+const PROVISION: Duration = Duration::from_secs(60);
+
 fn rollout_of(run: &Run<'_>, applied: &[Applied], started: Timestamp) -> RolloutWatch {
     let members_changed = applied.iter().any(Applied::is_changed);
     let grace = rollout::grace_periods(run.settings(), started);
+    let provides = applied.iter().any(|it| it.is_changed() && status::may_provide_objects(&it.id));
+    let provided_later = provides.then_some(PROVISION);
     RolloutWatch {
         expected: observed_set::expected(applied),
-        grace: GracePeriods { members_changed, ..grace },
+        grace: GracePeriods { members_changed, provided_later, ..grace },
         deadline: run.deadline().at,
     }
 }

@@ -9,7 +9,7 @@ use crate::cluster::nodes::capacity;
 use crate::cluster::nodes::image_pull::{self, PullLimits, PullResult};
 use crate::cluster::rollout::finding_error::finding_error;
 use crate::cluster::rollout::follow;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{Events, Phase, Progress};
 use crate::object::kind::DEPLOYMENT;
 use crate::phrase;
@@ -17,7 +17,6 @@ use crate::plan::Member;
 use crate::plan::changes::Change;
 use crate::plan::manifests::image_pull_pod::{ImagePull, before_change, owner, present_on};
 use crate::session::runner::Run;
-use crate::status::Finding;
 
 /// The state that a failed pull leaves.
 const UNCHANGED: &str =
@@ -72,7 +71,7 @@ pub(crate) async fn prepull(run: &Run<'_>, prepared: &Preparation) -> Result<()>
         Ok(PullResult::Failed(findings) | PullResult::NotRunnable(findings)) => {
             follow::report_findings(&findings, events).await;
             events.step(Phase::Preflight, STEP, Progress::Failed, pull.image).await;
-            Err(pull_failed(&findings))
+            Err(finding_error(&findings).state(UNCHANGED))
         }
         Err(error) => {
             events.step(Phase::Preflight, STEP, Progress::Failed, "").await;
@@ -112,10 +111,4 @@ fn needed_pull<'a>(prepared: &'a Preparation, node: Option<&str>) -> Option<(&'a
     let live = prepared.observed.members.get(&member.id)?;
     let pull = before_change(member, live, &changes.plan.set.name, node)?;
     Some((member, ImagePull { owner: prepared.state.parent.as_ref().and_then(owner), ..pull }))
-}
-
-fn pull_failed(findings: &[Finding]) -> Error {
-    let error = finding_error(findings);
-    let id = error.id();
-    error.state(UNCHANGED).hint("fix it and run the command again").hint(format!("handsctl explain {id}"))
 }

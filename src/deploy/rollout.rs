@@ -71,14 +71,12 @@ fn is_stalled(run: &Run<'_>, observed: &ObservedSet, rollout: &RolloutWatch) -> 
         && evaluate(&observed.state, &rollout.expected, &rollout.grace, now).verdict != Verdict::Ready
 }
 
-/// Turns findings into an error with the config key, the state of the application and hints.
+/// Turns findings into an error with the config key, the state of the application and the next command.
 fn rollout_failed(run: &Run<'_>, findings: &[Finding], observed: &ObservedSet) -> Error {
-    let error = finding_error(findings);
-    let id = error.id();
     let serving = if observed.ready_pods(&run.session.set()).is_empty() {
         "the applied objects are kept; no pod is serving"
     } else {
         "the applied objects are kept; the previous pod is still serving"
     };
-    error.state(serving).hint("fix it and run the command again").hint(format!("handsctl explain {id}"))
+    finding_error(findings).state(serving)
 }

@@ -11,8 +11,10 @@ use crate::cluster::app::client::AppClient;
 use crate::cluster::app::node_port;
 use crate::cluster::app::probe::{self, ProbeResult};
 use crate::cluster::app::url_probe::{self, ProbeResponse, ProbeTarget};
+use crate::cluster::rollout::finding_error::finding_error;
+use crate::cluster::rollout::follow;
 use crate::cluster::watch::observed_set::ObservedSet;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::event::{Event, Events, Phase, Progress};
 use crate::flags::Probe;
 use crate::plan::checks::sandbox_capacity::SandboxCapacity;
@@ -22,6 +24,7 @@ use crate::session::runner::Run;
 use crate::settings::format::ImageRef;
 use crate::settings::handsctl::{Expose, Profile};
 use crate::settings::{AppVersion, Settings};
+use crate::status::{self, Finding};
 
 /// Time limit for the first answer at a managed URL: the controller must first process the Ingress and its endpoints.
 const INGRESS_STARTUP: Duration = Duration::from_secs(20);
@@ -174,10 +177,19 @@ pub(crate) async fn probe_application(
     let client = AppClient {
         namespace: deploy.namespace.to_string(),
         service: deploy.name.to_string(),
-        pod: ready.and_then(|pod| pod.metadata.name),
+        pod: ready.as_ref().and_then(|pod| pod.metadata.name.clone()),
     };
     events.begin(Phase::Probe, "probe", "").await;
-    let Some(mut answers) = probe_inside(run, &client, version).await? else { return not_probed(None) };
+    let answers = match probe_inside(run, &client, version).await {
+        InsideProbe::Answers(answers) => Some(answers),
+        InsideProbe::Forbidden => None,
+        InsideProbe::Unanswered { path, why } => {
+            let AppClient { namespace, service, .. } = &client;
+            let finding = status::unanswered_probe(ready.as_ref(), namespace, service, path, &why);
+            return Err(failed(run, observed, finding).await);
+        }
+    };
+    let Some(mut answers) = answers else { return not_probed(None) };
     let endpoint = match &exposure {
         _ if simulated => Endpoint::Simulated,
         Exposure::ClusterOnly if deploy.expose == Expose::NodePort => {
@@ -186,14 +198,27 @@ pub(crate) async fn probe_application(
             url.map_or(Endpoint::ClusterOnly, Endpoint::Answers)
         }
         Exposure::ClusterOnly => Endpoint::ClusterOnly,
-        Exposure::Url { target, managed } => probe_outside(run, target, *managed, &mut answers).await?,
+        Exposure::Url { target, managed } => match probe_outside(run, target, *managed, &mut answers).await {
+            Ok(endpoint) => endpoint,
+            Err(finding) => return Err(failed(run, observed, *finding).await),
+        },
     };
     events.done(Phase::Probe, "probe", answers.join(" · ")).await;
     Ok(ProbedApp { endpoint, client: Some(client) })
 }
 
-/// Probes the application through the API server. None if the account may not.
-async fn probe_inside(run: &Run<'_>, client: &AppClient, version: AppVersion) -> Result<Option<Vec<String>>> {
+/// The result of probing the application through the API server.
+enum InsideProbe {
+    /// Each path answers.
+    Answers(Vec<String>),
+    /// The account may not probe.
+    Forbidden,
+    /// A path does not answer.
+    Unanswered { path: &'static str, why: String },
+}
+
+/// Probes the application through the API server.
+async fn probe_inside(run: &Run<'_>, client: &AppClient, version: AppVersion) -> InsideProbe {
     let events = run.events();
     let mut answers = Vec::new();
     for path in ["/alive", config_endpoint(version)] {
@@ -206,24 +231,36 @@ async fn probe_inside(run: &Run<'_>, client: &AppClient, version: AppVersion) ->
             ProbeResult::Forbidden(why) => {
                 events.step(Phase::Probe, "probe", Progress::Skipped, "not allowed").await;
                 events.warn(Id::ProbeFailed, format!("cannot probe the application: {why}")).await;
-                return Ok(None);
+                return InsideProbe::Forbidden;
             }
             ProbeResult::Unreachable(why) => {
                 report_failure(path, &why, events).await;
-                return Err(no_answer(path, &why, &client.service));
+                return InsideProbe::Unanswered { path, why };
             }
         }
     }
-    Ok(Some(answers))
+    InsideProbe::Answers(answers)
+}
+
+/// Collects the evidence of a failed probe before a rollback replaces the pod, and returns the error.
+async fn failed(run: &Run<'_>, observed: &ObservedSet, finding: Finding) -> Error {
+    let findings = vec![finding];
+    let findings =
+        follow::explained_findings(run.api(), Some(run.settings()), &observed.state, findings).await;
+    follow::report_findings(&findings, run.events()).await;
+    finding_error(&findings)
 }
 
 /// Probes the application at its URL from this computer.
+///
+/// # Errors
+/// The finding of a URL that handsctl manages and that does not answer.
 async fn probe_outside(
     run: &Run<'_>,
     target: &ProbeTarget,
     managed: bool,
     answers: &mut Vec<String>,
-) -> Result<Endpoint> {
+) -> std::result::Result<Endpoint, Box<Finding>> {
     let events = run.events();
     let timeout = if managed { INGRESS_STARTUP } else { Duration::ZERO };
     match url_probe::probe_url(target, timeout).await {
@@ -242,15 +279,15 @@ async fn probe_outside(
         }
         ProbeResponse::NotTheApplication(why) | ProbeResponse::Unreachable(why) if managed => {
             report_failure(&target.url, &why, events).await;
-            let message = format!("the application answers inside the cluster, but not at {}", target.url);
-            Err(Error::new(Id::UrlUnreachable, Kind::Rollout, message)
-                .fact("object", format!("ingress.networking.k8s.io/{}", run.settings().deploy.name))
-                .fact("evidence", why)
-                .hint("handsctl cluster up repairs the ingress controller")
-                .hint("handsctl open forwards a port to the application without it"))
+            let deploy = &run.settings().deploy;
+            let (namespace, name) = (deploy.namespace.as_str(), deploy.name.as_str());
+            Err(Box::new(status::unreachable_url(namespace, name, &target.url, &why)))
         }
         ProbeResponse::NotTheApplication(why) | ProbeResponse::Unreachable(why) => {
-            let message = format!("{} does not answer from this computer: {why}", target.url);
+            let message = format!(
+                "{} does not answer from this computer: {why}; handsctl doctor checks its Ingress, DNS and certificate",
+                target.url
+            );
             events.warn(Id::UrlUnreachable, message).await;
             Ok(Endpoint::Unreachable(target.url.clone()))
         }
@@ -290,13 +327,6 @@ fn running_version(pod: Option<&Pod>, settings: &Settings) -> AppVersion {
 /// Returns the configuration path of the app version. `/ready` proves nothing in app versions below 1.5.
 fn config_endpoint(version: AppVersion) -> &'static str {
     if version.is_at_least(1, 3) { "/api/v1/web-client/config" } else { "/api/options/config" }
-}
-
-fn no_answer(path: &str, why: &str, service: &str) -> Error {
-    Error::new(Id::ProbeFailed, Kind::Rollout, format!("the pod is ready, but {path} does not answer"))
-        .fact("object", format!("service/{service}"))
-        .fact("evidence", why)
-        .hint("handsctl logs --tail 50")
 }
 
 #[cfg(test)]

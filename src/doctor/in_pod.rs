@@ -10,9 +10,8 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::cluster::client::api::Api;
+use crate::object::container_names;
 
-/// The application's container; see `templates/app/deployment.yaml`.
-const CONTAINER: &str = "openhands";
 /// The most that the program prints.
 const MAX_OUTPUT: u64 = 16 * 1024;
 /// The limit of each step is in the program; this one ends a pod that hangs.
@@ -64,7 +63,8 @@ pub(super) async fn connections(
 async fn run(api: &Api, namespace: &str, pod: &str, (service, port): (&str, u16)) -> Result<Value, String> {
     let pods: kube::Api<Pod> = kube::Api::namespaced(api.client().clone(), namespace);
     let command = ["python3", "-c", PROGRAM, service, &port.to_string()];
-    let params = AttachParams::default().container(CONTAINER).stdin(false).stdout(true).stderr(true);
+    let params =
+        AttachParams::default().container(container_names::APP).stdin(false).stdout(true).stderr(true);
     let mut process = pods.exec(pod, command, &params).await.map_err(|error| refusal(&error, namespace))?;
     let (stdout, stderr) = (process.stdout(), process.stderr());
     let (output, complaint) = tokio::join!(text(stdout), text(stderr));

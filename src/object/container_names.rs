@@ -1,8 +1,22 @@
-//! Names of the containers of pods. Pure.
+//! Names of the containers of pods, and those of handsctl's templates. Pure.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+
+/// The application's container; see `templates/app/deployment.yaml`.
+pub const APP: &str = "openhands";
+/// The container of profile `dev`; see `templates/dev/deployment.yaml`.
+pub const DEV: &str = "ubuntu";
+/// The container of the pods that pull an image.
+pub const PULL: &str = "pull";
+
+/// Returns whether handsctl defines a container of this name. A webhook or another tool adds others, such as the proxy
+/// of a service mesh.
+#[must_use]
+pub fn is_of_template(name: &str) -> bool {
+    [APP, DEV, PULL].contains(&name)
+}
 
 /// Returns the names of all containers of these pods, init containers included.
 #[must_use]

@@ -1,5 +1,6 @@
 //! Objects that are being deleted: since when, and what holds them.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 /// Returns since when an object is being deleted; None if it is not.
@@ -20,17 +21,41 @@ pub fn blocker(object: &Value) -> String {
     let finalizer =
         finalizers.into_iter().flatten().filter_map(Value::as_str).find(|name| *name != "foregroundDeletion");
     let Some(finalizer) = finalizer else { return "is terminating".to_owned() };
-    let field = format!("v:\"{finalizer}\"");
-    let entries = object["metadata"]["managedFields"].as_array();
-    let manager = entries
-        .into_iter()
-        .flatten()
-        .find(|entry| !entry["fieldsV1"]["f:metadata"]["f:finalizers"][&field].is_null())
-        .and_then(|entry| entry["manager"].as_str());
-    match manager {
+    match finalizer_manager(object, finalizer) {
         Some(manager) => format!("waits for finalizer \"{finalizer}\", set by manager \"{manager}\""),
         None => format!("waits for finalizer \"{finalizer}\""),
     }
+}
+
+/// Returns the manager that set a finalizer of an object.
+#[must_use]
+pub fn finalizer_manager<'a>(object: &'a Value, finalizer: &str) -> Option<&'a str> {
+    let field = format!("v:\"{finalizer}\"");
+    let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let mut owners =
+        entries.filter(|entry| !entry["fieldsV1"]["f:metadata"]["f:finalizers"][&field].is_null());
+    owners.next()?["manager"].as_str()
+}
+
+/// Returns who set each finalizer of a watched object, as far as its managed fields tell.
+#[must_use]
+pub fn finalizer_managers(metadata: &ObjectMeta) -> Vec<String> {
+    let field = |finalizer: &str| format!("v:\"{finalizer}\"");
+    let manager = |finalizer: &String| {
+        let mut entries = metadata.managed_fields.iter().flatten();
+        let owner = entries.find(|entry| {
+            let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+            fields.is_some_and(|fields| !fields["f:metadata"]["f:finalizers"][field(finalizer)].is_null())
+        })?;
+        Some(describe_manager(finalizer, owner.manager.as_deref()?))
+    };
+    metadata.finalizers.iter().flatten().filter_map(manager).collect()
+}
+
+/// Formats who set a finalizer.
+#[must_use]
+pub fn describe_manager(finalizer: &str, manager: &str) -> String {
+    format!("finalizer {finalizer} was set by manager {manager}")
 }
 
 /// Returns what keeps a namespace from being gone, as the namespace controller reports it in the conditions.

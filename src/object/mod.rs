@@ -7,12 +7,12 @@
 //!
 //! Content:
 //! - `deletion`: since when an object is being deleted, and what holds it.
-//! - `condition`: whether a pod or a node is ready.
+//! - `condition`: whether a pod or a node is ready. `taint`: which pods a node repels.
 //! - `list_items`: the items of a list. `item_selector`: selectors of one list item, by its keys or by its value.
 //! - `field_path`: paths of fields, as server-side apply writes them.
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
 //! - `references`: the names that an object refers to.
-//! - `container_names`: the names of a pod's containers.
+//! - `container_names`: the names of a pod's containers, and those of handsctl's templates.
 //! - `running_image`: the images that pods run, with their digests.
 //! - `manifest_yaml`: reads the user's manifests as kubectl reads them. `manifest_json`: those in JSON.
 //! - `yaml`: reads and writes objects as YAML.
@@ -43,6 +43,7 @@ pub mod references;
 pub mod running_image;
 pub mod secret_name;
 pub mod secret_value;
+pub mod taint;
 pub mod url_secret;
 pub mod yaml;
 

@@ -5,6 +5,7 @@
 
 use crate::catalogue::Id;
 use crate::diagnostic::ConfigKey;
+use crate::object::container_names;
 use crate::settings::secrets::value::SecretSource;
 use crate::settings::{FieldKeys, Settings};
 
@@ -20,6 +21,7 @@ const SCHEDULER_REASONS: &[(&str, &[&str])] = &[
     ("PersistentVolume's node affinity", VOLUME_KEYS),
     ("volume node affinity", VOLUME_KEYS),
     ("persistentvolumeclaim", &["deploy.existing_claim"]),
+    ("ReadWriteOncePod access mode", &["deploy.existing_claim"]),
 ];
 
 const VOLUME_KEYS: &[&str] = &["deploy.existing_claim", "deploy.volume", "deploy.storage_class"];
@@ -72,15 +74,31 @@ const FIELD_MISTAKES: &[&str] = &[
     "field is immutable",
 ];
 
-/// Returns the keys that cause a failure of an object of this kind, the most likely one first. `text` is what the cluster
-/// reports.
+/// Returns the keys that cause a failure of an object of this kind, the most likely one first. `container` is the faulty
+/// one, and `text` is what the cluster reports. No key sets anything of a container that another tool added.
 #[must_use]
-pub fn of_failure(id: Id, kind: &str, text: &str, settings: &Settings) -> Vec<ConfigKey> {
+pub fn of_failure(
+    id: Id,
+    kind: &str,
+    container: Option<&str>,
+    text: &str,
+    settings: &Settings,
+) -> Vec<ConfigKey> {
     let keys = match id {
+        _ if container.is_some_and(|container| !container_names::is_of_template(container)) => Vec::new(),
+        // Its template has neither an image nor limits of config.toml.
+        Id::ImageForbidden if container == Some(container_names::DEV) => {
+            owned(&["deploy.image_pull_secrets"])
+        }
+        _ if container == Some(container_names::DEV) => Vec::new(),
+        _ if container == Some(container_names::PULL) && names_sandbox_image(text, settings) => {
+            owned(&["sandbox.runtime_container_image"])
+        }
         Id::Unschedulable => of_scheduler(text, settings),
         Id::QuotaExceeded | Id::PodsRejected => of_rejection(kind, text),
         Id::ImageForbidden => owned(&["deploy.image_pull_secrets", "deploy.image"]),
         Id::ImageUnavailable => owned(&["deploy.image"]),
+        Id::ContainerCannotStart if text.contains("exec format error") => owned(&["deploy.image"]),
         Id::OutOfMemory => owned(&["deploy.resources.limits.memory"]),
         Id::MissingReference => of_reference(text, settings),
         Id::ClaimLost | Id::MountFailed => set_keys(&["deploy.existing_claim", "deploy.volume"], settings),
@@ -92,6 +110,12 @@ pub fn of_failure(id: Id, kind: &str, text: &str, settings: &Settings) -> Vec<Co
         id => id.entry().key.into_iter().map(str::to_owned).collect(),
     };
     settings.config_keys(&keys)
+}
+
+/// Returns whether a message about a pull names the sandboxes' image.
+fn names_sandbox_image(text: &str, settings: &Settings) -> bool {
+    let image = settings.openhands.sandbox.runtime_container_image.as_ref();
+    image.is_some_and(|image| text.contains(&image.to_string()))
 }
 
 /// Returns the key with the files of extra manifests.
@@ -278,7 +302,7 @@ mod tests {
 
     /// The keys of a failure of the application's pod, each with the line of config.toml that sets it.
     fn keys(id: Id, message: &str, config: &str) -> Vec<(String, Option<usize>)> {
-        let keys = of_failure(id, "Pod", message, &settings(config)).into_iter();
+        let keys = of_failure(id, "Pod", Some("openhands"), message, &settings(config)).into_iter();
         keys.map(|key| (key.key, key.location.map(|location| location.line_column().0))).collect()
     }
 
@@ -294,6 +318,13 @@ mod tests {
             names(Id::Unschedulable, message, ""),
             ["deploy.tolerations", "deploy.resources.requests.cpu"]
         );
+    }
+
+    #[test]
+    fn claim_of_one_pod_names_the_existing_claim() {
+        let message = "0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and \
+                       ReadWriteOncePod access mode.";
+        assert_eq!(names(Id::Unschedulable, message, ""), ["deploy.existing_claim"]);
     }
 
     #[test]
@@ -395,9 +426,32 @@ mod tests {
     }
 
     #[test]
+    fn container_of_another_tool_has_no_key() {
+        let settings = settings("[deploy]\nimage = \"acme/openhands:1.6\"\n");
+        let count =
+            |id, container| of_failure(id, "Pod", Some(container), "exec format error", &settings).len();
+        for id in [Id::ImageNotFound, Id::ImageForbidden, Id::OutOfMemory, Id::ContainerCannotStart] {
+            assert_eq!(count(id, "istio-proxy"), 0, "{id}");
+            assert!(count(id, "openhands") > 0, "{id}");
+        }
+        assert_eq!((count(Id::ImageNotFound, "ubuntu"), count(Id::ImageForbidden, "ubuntu")), (0, 1));
+    }
+
+    #[test]
+    fn pull_of_the_sandbox_image_names_its_own_key() {
+        let settings = settings("[sandbox]\nruntime_container_image = \"acme/runtime:1\"\n");
+        let first = |text| {
+            let keys = of_failure(Id::ImageNotFound, "Pod", Some("pull"), text, &settings);
+            keys.into_iter().map(|key| key.key).next().unwrap()
+        };
+        assert_eq!(first("acme/runtime:1: not found"), "sandbox.runtime_container_image");
+        assert_eq!(first("acme/openhands:1: not found"), "deploy.image");
+    }
+
+    #[test]
     fn default_is_shown_with_its_value() {
         let message = "0/1 nodes are available: 1 Insufficient cpu.";
-        let keys = of_failure(Id::Unschedulable, "Pod", message, &settings(""));
+        let keys = of_failure(Id::Unschedulable, "Pod", None, message, &settings(""));
         assert_eq!((keys[0].value.as_deref(), keys[0].location.is_none()), (Some("\"500m\""), true));
     }
 }

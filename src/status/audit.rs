@@ -12,7 +12,7 @@ use super::rules::claim::mounts_claim;
 use super::rules::deployment;
 use super::verdict::Expected;
 use crate::catalogue::Id;
-use crate::object::ObjectId;
+use crate::object::{ObjectId, deletion};
 use crate::phrase;
 
 /// Returns a finding for each expected Deployment whose rollout is paused.
@@ -94,7 +94,12 @@ pub fn terminating_finding(id: &ObjectId, object: &Value) -> Option<Finding> {
     let names: Vec<&str> = finalizers.into_iter().flatten().filter_map(Value::as_str).collect();
     let blocker = (!names.is_empty()).then(|| format!("held by the finalizer {}", names.join(", ")));
     let finding = Finding::new(Id::Deleted, id.clone(), "the object is being deleted");
-    Some(finding.evidence([format!("deletion timestamp {since}")]).evidence(blocker))
+    let managers = names.iter().filter_map(|finalizer| {
+        let manager = deletion::finalizer_manager(object, finalizer)?;
+        Some(deletion::describe_manager(finalizer, manager))
+    });
+    let managers: Vec<String> = managers.collect();
+    Some(finding.evidence([format!("deletion timestamp {since}")]).evidence(blocker).evidence(managers))
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use super::observed::state::{ObservedState, TrackedKind};
 use super::rules::fault::Fault;
 use super::rules::object_status::{ObjectHealth, with_reason};
 use super::rules::root_cause::{self, ObjectFault};
-use super::rules::{claim, daemon_set, deployment, text, workload};
+use super::rules::{claim, daemon_set, deployment, progress, text, workload};
 use super::verdict::{Evaluation, Expected, ObjectState, Verdict};
 use crate::catalogue::Id;
+use crate::object::deletion;
 
 /// Evaluates the set. Each object is checked for deletion first, then for its generation, then by the rule of its kind.
 #[must_use]
@@ -30,6 +31,12 @@ pub fn evaluate(
             health.ready = false;
             health.message = with_reason(&health.message, "must stay up 10 s, it has no probes");
             rechecks.push(stable_at);
+        }
+        if !health.ready && health.faults.is_empty() {
+            pending.extend(progress::waits(observed, object, grace).into_iter().map(|mut fault| {
+                fault.finding.member = Some(object.id.clone());
+                ObjectFault { object: object.id.clone(), desired: health.desired, fault }
+            }));
         }
         let mut fails_at = None;
         for mut fault in health.faults {
@@ -115,8 +122,10 @@ fn deletion_health(observed: &ObservedState, expected: &Expected) -> Option<Obje
     let blocker =
         (!finalizers.is_empty()).then(|| format!("held by the finalizer {}", finalizers.join(", ")));
     let since = format!("deletion timestamp {}", text::time_of_day(deletion.0));
-    let fault =
-        new_fault("the object is being deleted", "it is being deleted").evidence([since]).evidence(blocker);
+    let fault = new_fault("the object is being deleted", "it is being deleted")
+        .evidence([since])
+        .evidence(blocker)
+        .evidence(deletion::finalizer_managers(metadata));
     Some(ObjectHealth::faulty("deleting", fault))
 }
 
@@ -292,6 +301,31 @@ mod tests {
         observed.apply(0, TrackedKind::Deployment, &rolling, at(1)).unwrap();
         let evaluation = evaluate(&observed, &expected(true), &GracePeriods::starting_at(at(0)), at(1));
         assert_eq!(evaluation.verdict, Verdict::Waiting { until: None });
+    }
+
+    #[test]
+    fn preempted_pod_is_named_where_its_replacement_finds_no_node() {
+        let mut observed = observed();
+        let mut victim = pod(&json!({}), 0, false);
+        victim["metadata"]["name"] = json!("victim");
+        victim["metadata"]["uid"] = json!("victim");
+        victim["metadata"]["deletionTimestamp"] = json!(at(60).to_string());
+        victim["status"]["conditions"] = json!([{"type": "DisruptionTarget", "status": "True",
+            "reason": "PreemptionByScheduler", "message": "preempting to accommodate a higher priority pod"}]);
+        let mut replacement = pod(&json!({}), 0, false);
+        replacement["spec"].as_object_mut().unwrap().remove("nodeName");
+        replacement["status"] = json!({"phase": "Pending", "conditions": [{"type": "PodScheduled",
+            "status": "False", "reason": "Unschedulable", "lastTransitionTime": at(30).to_string(),
+            "message": "0/1 nodes are available: 1 Insufficient cpu."}]});
+        for object in [&victim, &replacement] {
+            observed.apply(0, TrackedKind::Pod, object, at(30)).unwrap();
+        }
+        let evaluation = evaluate(&observed, &expected(true), &GracePeriods::starting_at(at(0)), at(45));
+        assert_eq!(evaluation.findings[0].id, Id::Unschedulable);
+        assert_eq!(
+            evaluation.findings[0].evidence,
+            ["pod/victim: PreemptionByScheduler: preempting to accommodate a higher priority pod"]
+        );
     }
 
     #[test]

@@ -100,11 +100,14 @@ pub enum Lookup {
         pod: ObjectId,
         /// The container.
         container: String,
-        /// Whether to read the log of the previous run of the container.
-        previous: bool,
+        /// The node of the pod, if it has one.
+        node: Option<String>,
+        /// The runs of the container whose log to read.
+        run: LogRun,
     },
-    /// The taints of the nodes, because the scheduler's message does not name their keys.
-    NodeTaints,
+    /// The taints that a pod with these tolerations does not tolerate, because the scheduler's message does not name
+    /// their keys.
+    NodeTaints(Vec<Value>),
     /// What is wrong with a node.
     NodeFaults(String),
     /// The platform of the node on which a container ends with `exec format error`.
@@ -113,6 +116,17 @@ pub enum Lookup {
     VolumeReach(PodClaims),
     /// The other pods that mount a pod's claims.
     ClaimUsers(PodClaims),
+}
+
+/// The runs of a container whose log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogRun {
+    /// The latest run.
+    Latest,
+    /// The latest run, and the one before if the latest one has logged little.
+    LatestAndPrevious,
+    /// The run before the latest one.
+    Previous,
 }
 
 /// An object as it was observed, with its Events.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::evaluate::evaluate;
-use super::finding::Lookup;
+use super::finding::{LogRun, Lookup};
 use super::grace::GracePeriods;
 use super::health::{Health, HealthVerdict, health};
 use super::observed::state::{ObservedState, TrackedKind};
@@ -144,11 +144,15 @@ fn render_evaluation(evaluation: &Evaluation) -> String {
         }
         for lookup in &finding.lookups {
             match lookup {
-                Lookup::Log { pod, container, previous } => {
-                    let which = if *previous { " before this run" } else { "" };
+                Lookup::Log { pod, container, run, .. } => {
+                    let which = match run {
+                        LogRun::Latest => "",
+                        LogRun::LatestAndPrevious => " and before this run",
+                        LogRun::Previous => " before this run",
+                    };
                     writeln!(text, "  lookup    log of {pod} {container}{which}").unwrap();
                 }
-                Lookup::NodeTaints => text.push_str("  lookup    taints of the nodes\n"),
+                Lookup::NodeTaints(_) => text.push_str("  lookup    taints of the nodes\n"),
                 Lookup::NodeFaults(node) => writeln!(text, "  lookup    faults of node {node}").unwrap(),
                 Lookup::NodePlatform(node) => writeln!(text, "  lookup    platform of node {node}").unwrap(),
                 Lookup::VolumeReach(claims) => {

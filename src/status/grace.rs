@@ -28,6 +28,9 @@ pub struct GracePeriods {
     pub fix: Duration,
     /// Whether this run changed a member of the set, watched or not. It may have fixed older faults.
     pub members_changed: bool,
+    /// How long a missing Secret or ConfigMap may take to appear: a controller makes it from an object that this run has
+    /// applied, such as an `ExternalSecret` or a Certificate. None: no such object was applied.
+    pub provided_later: Option<Duration>,
     /// Whether the API server admits the pods that it rejected before `started`. Those rejections prove nothing then.
     pub admits_rejected_pods: bool,
 }
@@ -45,6 +48,7 @@ impl GracePeriods {
             started,
             fix: Duration::from_secs(30),
             members_changed: false,
+            provided_later: None,
             admits_rejected_pods: false,
         }
     }

@@ -1,20 +1,63 @@
 //! Objects that were read for a finding → lines of its evidence. Pure.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-/// Returns the taints of nodes. The scheduler's message does not name their keys.
+use super::finding::Finding;
+use crate::catalogue::Id;
+use crate::object::taint;
+use crate::phrase;
+
+/// The kernel's error for a program of another platform (`ENOEXEC`).
+const WRONG_FORMAT: &str = "exec format error";
+
+/// Returns whether a runtime's message or a line of a log reports a program that the node cannot execute.
 #[must_use]
-pub fn taints(nodes: &[Value]) -> Vec<String> {
-    let mut taints = Vec::new();
+pub fn is_wrong_format(text: &str) -> bool {
+    text.contains(WRONG_FORMAT)
+}
+
+/// Changes the finding of a crash whose log consists of this error: the program never ran. The runtime starts such a
+/// container, and its status has an exit code only.
+pub fn name_wrong_platform(finding: &mut Finding) {
+    let is_wrong = finding.log.iter().all(|line| is_wrong_format(line));
+    if let Some(line) = finding.log.last().filter(|_| is_wrong && finding.id == Id::CrashLoop) {
+        finding.id = Id::ContainerCannotStart;
+        let exit = std::mem::replace(&mut finding.message, line.clone());
+        finding.evidence.insert(0, exit);
+    }
+}
+
+/// The number of nodes with the same taint that are named.
+const NAMED_NODES: usize = 3;
+
+/// Returns the taints that repel a pod with these tolerations, those of the most nodes first. The scheduler's message
+/// does not name their keys.
+#[must_use]
+pub fn taints(nodes: &[Value], tolerations: &[Value]) -> Vec<String> {
+    let mut nodes_by_taint: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for node in nodes {
-        for taint in node["spec"]["taints"].as_array().into_iter().flatten() {
-            let text = |field: &str| taint[field].as_str().unwrap_or_default();
-            let name = name(node);
-            let (key, value, effect) = (text("key"), text("value"), text("effect"));
-            taints.push(format!("node {name} has the taint {key}={value}:{effect}"));
+        let taints = node["spec"]["taints"].as_array().into_iter().flatten();
+        for taint in taints.filter(|taint| taint::repels(taint, tolerations)) {
+            nodes_by_taint.entry(taint::describe(taint)).or_default().push(name(node));
         }
     }
-    taints
+    let mut groups: Vec<(String, Vec<&str>)> = nodes_by_taint.into_iter().collect();
+    groups.sort_by_key(|(_, nodes)| Reverse(nodes.len()));
+    let describe = |(taint, nodes): (String, Vec<&str>)| match nodes.as_slice() {
+        [node] => format!("node {node} has the taint {taint}"),
+        nodes if nodes.len() <= NAMED_NODES => {
+            format!("{} have the taint {taint}: {}", phrase::count(nodes.len(), "node"), nodes.join(", "))
+        }
+        nodes => format!(
+            "{} have the taint {taint}: {}, …",
+            phrase::count(nodes.len(), "node"),
+            nodes[..NAMED_NODES].join(", ")
+        ),
+    };
+    groups.into_iter().map(describe).collect()
 }
 
 /// Returns the command that makes cordoned nodes schedulable again; None if no node is cordoned.
@@ -113,6 +156,30 @@ mod tests {
 
     fn node(name: &str, spec: &Value, status: &Value) -> Value {
         json!({ "metadata": { "name": name }, "spec": spec, "status": status })
+    }
+
+    #[test]
+    fn taints_are_grouped_and_those_that_the_pod_tolerates_left_out() {
+        let taint = |key: &str, effect: &str| json!({ "key": key, "value": "yes", "effect": effect });
+        let nodes: Vec<Value> = (0..180)
+            .map(|number| {
+                let mut taints = vec![
+                    taint("gpu", "NoSchedule"),
+                    taint("spot", "NoExecute"),
+                    taint("soft", "PreferNoSchedule"),
+                ];
+                taints.extend((number == 7).then(|| json!({ "key": "disk", "effect": "NoSchedule" })));
+                node(&format!("n{number}"), &json!({ "taints": taints }), &Value::Null)
+            })
+            .collect();
+        let tolerations = [json!({ "key": "spot", "operator": "Exists" })];
+        assert_eq!(
+            taints(&nodes, &tolerations),
+            [
+                "180 nodes have the taint gpu=yes:NoSchedule: n0, n1, n2, …",
+                "node n7 has the taint disk:NoSchedule"
+            ]
+        );
     }
 
     #[test]

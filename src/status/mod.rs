@@ -13,7 +13,7 @@
 //! - `health`: the health of a set for `handsctl status`. `audit`: states of a running set that no rollout evaluates.
 //! - `next_command`: findings → commands that fix them.
 //! - `log_lines`: the end of a log, without its repetitions. `looked_up`: objects read for a finding → its evidence.
-//! - `threshold`: metrics, compared with `[deploy.thresholds]`.
+//! - `unanswered`: an application that does not answer. `threshold`: metrics, compared with `[deploy.thresholds]`.
 //! - `rejected`: Deployments whose pods the API server has rejected. `unwatched`: kinds that no rule evaluates.
 //! - `sandbox`: the sandboxes of conversations: which have ended, and which a stop of the application concerns.
 //! - `replaced_images`: pods that run an earlier build of their image.
@@ -36,12 +36,13 @@ mod replaced_images;
 mod rules;
 pub mod sandbox;
 mod threshold;
+mod unanswered;
 mod unwatched;
 mod verdict;
 
 pub use audit::{paused_rollouts, scale_command, scaled_to_zero_at, terminating_finding, unfit_replicas};
 pub use evaluate::evaluate;
-pub use finding::{Exhibit, Finding, Lookup, PodClaims};
+pub use finding::{Exhibit, Finding, LogRun, Lookup, PodClaims};
 pub use grace::GracePeriods;
 pub use health::{
     ClaimHealth, ComponentHealth, ContainerExit, EndpointsHealth, Health, HealthVerdict, health,
@@ -54,5 +55,6 @@ pub use rejected::rejected_deployments;
 pub use replaced_images::{replaced_image_finding, running_images};
 pub use sandbox::{SandboxCleanup, SandboxHealth, interrupted_conversations, sandbox_health, stuck_reason};
 pub use threshold::{Metric, Reading, Threshold};
-pub use unwatched::is_unwatched;
+pub use unanswered::{unanswered_probe, unreachable_url};
+pub use unwatched::{is_unwatched, may_provide_objects};
 pub use verdict::{Evaluation, Expected, ObjectState, Verdict};

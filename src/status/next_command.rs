@@ -21,19 +21,16 @@ fn next_command(finding: &Finding) -> String {
     match finding.id {
         Id::Deleted => "handsctl deploy waits for the deletion or names what holds it".to_owned(),
         Id::MemberMissing => "handsctl deploy creates it".to_owned(),
-        Id::MissingReference => {
-            let namespace = finding.object.namespace.as_deref().unwrap_or_default();
-            format!(
-                "handsctl deploy creates the installation's own objects; your own Secret: kubectl create secret generic NAME \
-                 -n {namespace} --from-literal=KEY=VALUE"
-            )
-        }
+        Id::MissingReference => create_command(finding),
         Id::ImageNotFound
         | Id::ImageForbidden
         | Id::ImageUnavailable
         | Id::ImageInvalidName
-        | Id::ImageNeverPull => "handsctl deploy applies the image of [deploy].image".to_owned(),
-        Id::OutOfMemory => "raise [deploy.resources].limits.memory, then: handsctl deploy".to_owned(),
+        | Id::ImageNeverPull
+        | Id::OutOfMemory
+        | Id::ContainerCannotStart => {
+            change_of_config(finding).unwrap_or_else(|| format!("kubectl describe {object}"))
+        }
         Id::CrashLoop | Id::NotReady | Id::PodFailed => {
             let previous = if finding.id == Id::CrashLoop { " --previous" } else { "" };
             format!("kubectl logs {object}{}{previous}", container(finding))
@@ -56,6 +53,103 @@ fn next_command(finding: &Finding) -> String {
     }
 }
 
+/// Returns what to change in config.toml for a container that a key of it defines; None if no key does, as for one that
+/// another tool added to the pod.
+fn change_of_config(finding: &Finding) -> Option<String> {
+    let names = |name: &str| finding.keys.iter().any(|key| key.key == name);
+    if names("deploy.extra_manifests") {
+        return Some("correct the manifest of [deploy].extra_manifests, then: handsctl deploy".to_owned());
+    }
+    if names("sandbox.runtime_container_image") {
+        return Some(
+            "set [sandbox].runtime_container_image to an image that the nodes can pull, then: handsctl deploy"
+                .to_owned(),
+        );
+    }
+    let namespace = finding.object.namespace.as_deref().unwrap_or_default();
+    let command = match finding.id {
+        Id::ImageForbidden if names("deploy.image_pull_secrets") => format!(
+            "kubectl create secret docker-registry NAME -n {namespace} --docker-server=HOST --docker-username=USER \
+             --docker-password=PASSWORD; add NAME to [deploy].image_pull_secrets, then: handsctl deploy"
+        ),
+        Id::ImageNeverPull if names("deploy.image_pull_policy") => {
+            "handsctl image load copies it to the nodes of a kind cluster; elsewhere change \
+             [deploy].image_pull_policy, then: handsctl deploy"
+                .to_owned()
+        }
+        Id::ImageUnavailable if names("deploy.image") => {
+            "when the registry responds: handsctl deploy".to_owned()
+        }
+        Id::ImageNotFound | Id::ImageInvalidName if names("deploy.image") => {
+            "set [deploy].image to an image that exists, then: handsctl deploy".to_owned()
+        }
+        Id::ContainerCannotStart if names("deploy.image") => {
+            "set [deploy].image to an image for the node's platform, then: handsctl deploy".to_owned()
+        }
+        Id::OutOfMemory if names("deploy.resources.limits.memory") => {
+            "raise [deploy.resources].limits.memory, then: handsctl deploy".to_owned()
+        }
+        _ => return None,
+    };
+    Some(command)
+}
+
+/// Returns the command that creates what a container's reference names.
+fn create_command(finding: &Finding) -> String {
+    let namespace = finding.object.namespace.as_deref().unwrap_or_default();
+    let Some(MissingReference { kind, name, key }) = missing_reference(&finding.message) else {
+        let object = kubectl_object(&finding.object);
+        return format!("kubectl describe {object}");
+    };
+    let is_own = |member: &ObjectId| {
+        let rest = name.strip_prefix(member.name.as_str());
+        rest.is_some_and(|rest| rest.starts_with("-env-") || rest.starts_with("-config-"))
+    };
+    if finding.member.as_ref().is_some_and(is_own) {
+        return format!("handsctl deploy creates {kind}/{name}");
+    }
+    let data = if kind == "secret" { "stringData" } else { "data" };
+    match (key, kind) {
+        // The object exists, and `kubectl create` would be rejected.
+        (Some(key), kind) => format!(
+            "kubectl patch {kind} {name} -n {namespace} --type merge -p '{{\"{data}\":{{\"{key}\":\"VALUE\"}}}}'"
+        ),
+        (None, "secret") => {
+            format!("kubectl create secret generic {name} -n {namespace} --from-literal=KEY=VALUE")
+        }
+        (None, kind) => format!("kubectl create {kind} {name} -n {namespace} --from-literal=KEY=VALUE"),
+    }
+}
+
+/// The object that a container refers to and that does not exist, or lacks a key.
+struct MissingReference<'a> {
+    /// `secret` or `configmap`.
+    kind: &'static str,
+    name: &'a str,
+    /// The missing key of an object that exists.
+    key: Option<&'a str>,
+}
+
+/// Reads the kubelet's messages `secret "x" not found` and `couldn't find key k in Secret n/x` (`pkg/kubelet/kubelet_pods.go`).
+fn missing_reference(message: &str) -> Option<MissingReference<'_>> {
+    for (kind, noun) in [("secret", "Secret"), ("configmap", "ConfigMap")] {
+        let quoted = format!("{kind} \"");
+        let named = message.split_once(&quoted).and_then(|(_, rest)| rest.split_once("\" not found"));
+        if let Some((name, _)) = named {
+            return Some(MissingReference { kind, name, key: None });
+        }
+        let owner = format!(" in {noun} ");
+        let without_key =
+            message.split_once("couldn't find key ").and_then(|(_, rest)| rest.split_once(&owner));
+        if let Some((key, owner)) = without_key {
+            let name = owner.split_once('/').map_or(owner, |(_, name)| name);
+            let name = name.split_whitespace().next().unwrap_or(name);
+            return Some(MissingReference { kind, name, key: Some(key) });
+        }
+    }
+    None
+}
+
 /// Returns the object as kubectl takes it: `deployment.apps/oh -n n`, and a node without a namespace.
 fn kubectl_object(id: &ObjectId) -> String {
     let namespace = id.namespace.as_ref().map_or_else(String::new, |namespace| format!(" -n {namespace}"));
@@ -69,6 +163,7 @@ fn container(finding: &Finding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnostic::ConfigKey;
 
     #[test]
     fn every_finding_has_a_command() {
@@ -81,6 +176,49 @@ mod tests {
                 finding.hints
             );
         }
+    }
+
+    fn next(id: Id, message: &str, keys: &[&str]) -> String {
+        let mut finding = Finding::new(id, ObjectId::namespaced("", "Pod", "n", "p"), message);
+        finding.member = Some(ObjectId::namespaced("apps", "Deployment", "n", "openhands"));
+        let key =
+            |key: &&str| ConfigKey { key: (*key).to_owned(), value: None, location: None, preset: None };
+        finding.keys = keys.iter().map(key).collect();
+        with_next_command(finding).hints.swap_remove(0)
+    }
+
+    #[test]
+    fn missing_reference_is_named_with_its_key() {
+        let command = |message| next(Id::MissingReference, message, &[]);
+        assert_eq!(
+            command("secret \"keys\" not found"),
+            "kubectl create secret generic keys -n n --from-literal=KEY=VALUE"
+        );
+        assert_eq!(
+            command("MountVolume.SetUp failed for volume \"c\" : configmap \"x\" not found"),
+            "kubectl create configmap x -n n --from-literal=KEY=VALUE"
+        );
+        assert_eq!(
+            command("couldn't find key other in Secret n/keys"),
+            "kubectl patch secret keys -n n --type merge -p '{\"stringData\":{\"other\":\"VALUE\"}}'"
+        );
+        assert_eq!(
+            command("secret \"openhands-env-a81fe0c312\" not found"),
+            "handsctl deploy creates secret/openhands-env-a81fe0c312"
+        );
+        assert_eq!(command("references non-existent secret key: k"), "kubectl describe pod/p -n n");
+    }
+
+    #[test]
+    fn image_without_a_key_is_not_changed_in_config() {
+        assert_eq!(
+            next(Id::ImageNotFound, "manifest unknown", &["deploy.image"]),
+            "set [deploy].image to an image that exists, then: handsctl deploy"
+        );
+        assert_eq!(next(Id::ImageNotFound, "manifest unknown", &[]), "kubectl describe pod/p -n n");
+        assert_eq!(next(Id::OutOfMemory, "exit code 137", &[]), "kubectl describe pod/p -n n");
+        let of_manifest = next(Id::ImageNotFound, "manifest unknown", &["deploy.extra_manifests"]);
+        assert!(of_manifest.contains("extra_manifests"), "{of_manifest}");
     }
 
     #[test]

@@ -21,6 +21,13 @@ pub fn is_unwatched(id: &ObjectId) -> bool {
     }
 }
 
+/// Returns whether a controller may make other objects from this one, such as a Secret from an `ExternalSecret`, a
+/// `SealedSecret` or a Certificate.
+#[must_use]
+pub fn may_provide_objects(id: &ObjectId) -> bool {
+    is_unwatched(id) && !OWN_GROUPS.contains(&id.group.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +47,9 @@ mod tests {
         ] {
             assert_eq!(is_unwatched(&ObjectId::namespaced(group, kind, "n", "x")), unwatched, "{kind}");
         }
+        let may_provide =
+            |group: &str, kind: &str| may_provide_objects(&ObjectId::namespaced(group, kind, "n", "x"));
+        assert!(may_provide("external-secrets.io", "ExternalSecret"));
+        assert!(!may_provide("batch", "CronJob"), "its pods make no Secret that a container waits for");
     }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, NODES, Namespace, Run};
+use crate::fault::Proxy;
 use crate::planted;
 
 /// Time limit from the cluster's report of a cause (or the end of its grace) to the verdict: far below the default
@@ -526,6 +527,56 @@ fn startup_probe_that_answers_500_is_named_at_the_deadline() {
         .says(&format!("object    pod/{pod}, container openhands"))
         .says("evidence  Startup probe failed: HTTP probe failed with statuscode: 500")
         .says("3 times");
+}
+
+/// A simulated pod is ready and nothing listens in it.
+#[test]
+fn ready_pod_that_does_not_answer_is_reported_with_its_evidence() {
+    let namespace = Bed::shared().namespace("silent");
+    namespace.config("");
+    let arguments = ["deploy", "--probe", "always", "--evidence", "evidence", "--events", "events.ndjson"];
+    namespace
+        .handsctl(&arguments)
+        .exits(9)
+        .says("error[HC4601]: the application does not respond")
+        .says("object    pod/oh-")
+        .says("the pod is ready, but /alive does not answer")
+        .says("hint: handsctl logs")
+        .says("hint: handsctl explain HC4601");
+    let events = std::fs::read_to_string(namespace.folder.path().join("events.ndjson")).unwrap();
+    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let findings: Vec<Value> = events.filter(|event| event["type"] == "finding").collect();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!((&findings[0]["id"], &findings[0]["container"]), (&json!("HC4601"), &json!("openhands")));
+    let folders: Vec<_> = std::fs::read_dir(namespace.folder.path().join("evidence")).unwrap().collect();
+    let [Ok(folder)] = folders.as_slice() else { panic!("{folders:?}") };
+    assert!(folder.file_name().to_string_lossy().starts_with("HC4601-"), "{folder:?}");
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name());
+    let files: Vec<String> = files.map(|file| file.into_string().unwrap()).collect();
+    for part in ["finding.txt", "pod-oh-", "deployment-oh.yaml"] {
+        assert!(files.iter().any(|file| file.starts_with(part)), "{part}: {files:?}");
+    }
+}
+
+/// The watches are open, so a wait without a change sends nothing but renewals of the lock, every 20 s.
+#[test]
+fn idle_wait_sends_only_renewals_of_the_lock() {
+    let namespace = Bed::shared().namespace("quiet");
+    namespace.config(
+        "[deploy]\nnode_selector = { \"example.io/nowhere\" = \"yes\" }\ntolerate = { unschedulable = \"10m\" }\n",
+    );
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let deploy = proxy.command(&namespace, &["deploy", "--timeout", "5m"]).spawn_in_background();
+    wait_for_pod(&namespace);
+    std::thread::sleep(Duration::from_secs(5));
+    let earlier = proxy.requests().len();
+    std::thread::sleep(Duration::from_secs(60));
+    let requests = proxy.requests().split_off(earlier);
+    drop(deploy);
+    let (renewals, others): (Vec<_>, Vec<_>) =
+        requests.iter().partition(|request| request.is("PUT", "/leases/handsctl-oh"));
+    assert!((2..=4).contains(&renewals.len()), "{requests:?}");
+    assert!(others.is_empty(), "{others:?}");
 }
 
 #[test]

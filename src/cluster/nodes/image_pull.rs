@@ -83,7 +83,10 @@ pub async fn pull(
     match result? {
         RolloutResult::Ready(_) => Ok(PullResult::Pulled),
         RolloutResult::Failed(findings) => Ok(pull_result(findings)),
-        RolloutResult::Expired(error, _) => Err(timed_out(pull, &error)),
+        RolloutResult::Expired(error, findings) => {
+            follow::report_findings(&findings, events).await;
+            Err(timed_out(pull, &error))
+        }
     }
 }
 
@@ -150,14 +153,15 @@ mod tests {
 
     use super::*;
     use crate::cluster::scripted::scripted;
+    use crate::event::{Event, Receiver};
     use crate::settings::{Request, read_without_secrets};
 
     const PODS: &str = "/api/v1/namespaces/n/pods";
 
     /// Pulls from a registry whose name does not resolve, with a deadline of 40 s.
-    async fn pull_from_unreachable_registry(image_pull_grace: Duration) -> Result<PullResult> {
+    async fn pull_from_unreachable_registry(image_pull_grace: Duration) -> (Result<PullResult>, Receiver) {
         let (api, mut server) = scripted();
-        let (events, _receiver) = Events::channel();
+        let (events, receiver) = Events::channel();
         let image_pull = ImagePull {
             set: "oh".to_owned(),
             namespace: "n".to_owned(),
@@ -207,12 +211,13 @@ mod tests {
             streams[PODS].send("ADDED", &pod);
             server.expect(&format!("DELETE {PODS}/oh-pull-1")).await.ok(&json!({}));
         });
-        result
+        (result, receiver)
     }
 
     #[tokio::test(start_paused = true)]
     async fn unreachable_registry_fails_before_the_deadline() {
-        let result = pull_from_unreachable_registry(Duration::from_secs(15)).await.unwrap();
+        let (result, _) = pull_from_unreachable_registry(Duration::from_secs(15)).await;
+        let result = result.unwrap();
         let PullResult::Failed(findings) = result else { panic!("{result:?}") };
         assert_eq!(findings[0].id, Id::ImageUnavailable);
         assert!(findings[0].message.contains("no such host"), "{findings:?}");
@@ -220,9 +225,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn timed_out_pull_reports_the_registrys_error() {
-        let error = pull_from_unreachable_registry(Duration::from_secs(60)).await.unwrap_err();
+        let (result, mut receiver) = pull_from_unreachable_registry(Duration::from_secs(60)).await;
+        let error = result.unwrap_err();
         assert_eq!(error.message(), "timed out before nope.example.org/nope:1 was pulled");
         assert!(error.facts().iter().any(|fact| fact.text.contains("no such host")), "{error:?}");
         assert_eq!(error.hints(), ["--timeout DURATION sets a longer limit"]);
+        let events = std::iter::from_fn(|| receiver.try_recv());
+        let findings: Vec<Id> = events
+            .filter_map(|event| match event {
+                Event::Finding(finding) => Some(finding.id),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(findings, [Id::ImageUnavailable]);
     }
 }

@@ -1,94 +1,164 @@
 //! Evidence that is not part of watched objects: a container's last lines, nodes, volumes. Read once per finding.
 
+use std::time::Duration;
+
+use futures::future::join_all;
 use kube::api::{ListParams, LogParams};
+use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::cluster::client::api::{Api, ApiError};
 use crate::object::ObjectId;
 use crate::object::kind::{CLAIM, NODE, PERSISTENT_VOLUME, POD};
-use crate::status::{Finding, Lookup, PodClaims, fold_similar, looked_up, shorten};
+use crate::status::{Finding, LogRun, Lookup, PodClaims, fold_similar, looked_up, shorten};
 
 /// The number of lines to read from the end of a container's log.
 const MAX_LINES: i64 = 20;
 /// The number of bytes of these lines to read: a log may have no line break.
 const MAX_BYTES: i64 = 256 * 1024;
+/// A log with fewer lines than this says little about a container that was restarted.
+const FEW_LINES: usize = 5;
 
-/// Adds the requested evidence to a finding. A failed request becomes evidence as well, and never fails the command.
-pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
-    for lookup in std::mem::take(&mut finding.lookups) {
-        let (what, added) = match lookup {
-            Lookup::Log { pod, container, previous } => {
-                ("the log", log(api, finding, &pod, container, previous).await)
-            }
-            Lookup::NodeTaints => ("the taints", node_taints(api, finding).await),
-            Lookup::NodeFaults(node) => ("the node", node_faults(api, finding, &node).await),
-            Lookup::NodePlatform(node) => ("the node", node_platform(api, finding, &node).await),
-            Lookup::VolumeReach(claims) => ("the volume", volume_reach(api, finding, &claims).await),
-            Lookup::ClaimUsers(claims) => ("the claim's pods", claim_users(api, finding, &claims).await),
-        };
-        if let Err(error) = added {
-            finding.evidence.push(format!("cannot read {what}: {}", short_cause(error)));
-        }
+/// What was read for one lookup.
+#[derive(Debug, Default)]
+struct Evidence {
+    lines: Vec<String>,
+    hints: Vec<String>,
+    log: Vec<String>,
+}
+
+impl Evidence {
+    fn of_lines(lines: impl IntoIterator<Item = String>) -> Self {
+        Self { lines: lines.into_iter().collect(), ..Self::default() }
     }
 }
 
-async fn log(
+/// Adds the requested evidence to a finding, each part at the same time and within `limit`. A failed request becomes
+/// evidence as well, and never fails the command.
+pub(crate) async fn collect(api: &Api, finding: &mut Finding, limit: Duration) {
+    let lookups = std::mem::take(&mut finding.lookups);
+    let parts = lookups.iter().map(|lookup| async {
+        let part = timeout(limit, read(api, lookup)).await;
+        (subject(lookup), part)
+    });
+    for (what, part) in join_all(parts).await {
+        match part {
+            Ok(Ok(Evidence { lines, hints, log })) => {
+                finding.evidence.extend(lines);
+                finding.hints.extend(hints);
+                if finding.log.is_empty() {
+                    finding.log = log;
+                }
+            }
+            Ok(Err(error)) => finding.evidence.push(format!("cannot read {what}: {}", short_cause(error))),
+            Err(_) => finding.evidence.push(format!("not read in time: {what}")),
+        }
+    }
+    looked_up::name_wrong_platform(finding);
+}
+
+/// Names what a lookup reads.
+const fn subject(lookup: &Lookup) -> &'static str {
+    match lookup {
+        Lookup::Log { .. } => "the log",
+        Lookup::NodeTaints(_) => "the taints",
+        Lookup::NodeFaults(_) | Lookup::NodePlatform(_) => "the node",
+        Lookup::VolumeReach(_) => "the volume",
+        Lookup::ClaimUsers(_) => "the claim's pods",
+    }
+}
+
+async fn read(api: &Api, lookup: &Lookup) -> Result<Evidence, ApiError> {
+    match lookup {
+        Lookup::Log { pod, container, node, run } => {
+            let log = read_log(api, pod, container, *run).await?;
+            let node = node.as_deref().filter(|_| log.iter().any(|line| looked_up::is_wrong_format(line)));
+            let lines = match node {
+                Some(node) => node_platform(api, node).await.map_or_else(
+                    |error| vec![format!("cannot read the node: {}", short_cause(error))],
+                    |platform| platform.lines,
+                ),
+                None => Vec::new(),
+            };
+            Ok(Evidence { lines, log, ..Evidence::default() })
+        }
+        Lookup::NodeTaints(tolerations) => node_taints(api, tolerations).await,
+        Lookup::NodeFaults(node) => node_faults(api, node).await,
+        Lookup::NodePlatform(node) => node_platform(api, node).await,
+        Lookup::VolumeReach(claims) => volume_reach(api, claims).await,
+        Lookup::ClaimUsers(claims) => claim_users(api, claims).await,
+    }
+}
+
+/// Reads the last lines of a container's log. The log of the run before precedes a short one, with a line between them.
+async fn read_log(api: &Api, pod: &ObjectId, container: &str, run: LogRun) -> Result<Vec<String>, ApiError> {
+    let log = read_run(api, pod, container, run == LogRun::Previous).await?;
+    if run != LogRun::LatestAndPrevious || log.len() >= FEW_LINES {
+        return Ok(log);
+    }
+    // The kubelet keeps the log of one run at most, and may have deleted it.
+    let mut both = match read_run(api, pod, container, true).await {
+        Ok(previous) => previous,
+        Err(ApiError::Status(_)) => return Ok(log),
+        Err(error) => return Err(error),
+    };
+    both.push("(restarted)".to_owned());
+    both.extend(log);
+    Ok(both)
+}
+
+async fn read_run(
     api: &Api,
-    finding: &mut Finding,
     pod: &ObjectId,
-    container: String,
+    container: &str,
     previous: bool,
-) -> Result<(), ApiError> {
+) -> Result<Vec<String>, ApiError> {
     let params = LogParams {
-        container: Some(container),
+        container: Some(container.to_owned()),
         tail_lines: Some(MAX_LINES),
         limit_bytes: Some(MAX_BYTES),
         previous,
         ..LogParams::default()
     };
     let text = api.get_log(&POD.collection(pod.namespace.as_deref()), &pod.name, &params).await?;
-    if finding.log.is_empty() {
-        finding.log = fold_similar(&text.lines().collect::<Vec<_>>());
-        finding.log.iter_mut().for_each(shorten);
-    }
-    Ok(())
+    let mut lines = fold_similar(&text.lines().collect::<Vec<_>>());
+    lines.iter_mut().for_each(shorten);
+    Ok(lines)
 }
 
-async fn node_taints(api: &Api, finding: &mut Finding) -> Result<(), ApiError> {
+async fn node_taints(api: &Api, tolerations: &[Value]) -> Result<Evidence, ApiError> {
     let nodes = api.list(&NODE.collection(None), &ListParams::default()).await?.items;
-    finding.evidence.extend(looked_up::taints(&nodes));
-    finding.hints.extend(looked_up::uncordon_command(&nodes));
-    Ok(())
+    let hints = looked_up::uncordon_command(&nodes).into_iter().collect();
+    Ok(Evidence { lines: looked_up::taints(&nodes, tolerations), hints, ..Evidence::default() })
 }
 
-async fn node_faults(api: &Api, finding: &mut Finding, node: &str) -> Result<(), ApiError> {
+async fn node_faults(api: &Api, node: &str) -> Result<Evidence, ApiError> {
     let live = api.get_opt(&NODE.collection(None), node).await?;
-    finding.evidence.extend(looked_up::node_faults(node, live.as_ref()));
-    Ok(())
+    Ok(Evidence::of_lines(looked_up::node_faults(node, live.as_ref())))
 }
 
-async fn node_platform(api: &Api, finding: &mut Finding, node: &str) -> Result<(), ApiError> {
+async fn node_platform(api: &Api, node: &str) -> Result<Evidence, ApiError> {
     let live = api.get_opt(&NODE.collection(None), node).await?;
-    finding.evidence.extend(live.as_ref().and_then(looked_up::platform));
-    Ok(())
+    Ok(Evidence::of_lines(live.as_ref().and_then(looked_up::platform)))
 }
 
-async fn volume_reach(api: &Api, finding: &mut Finding, claims: &PodClaims) -> Result<(), ApiError> {
+async fn volume_reach(api: &Api, claims: &PodClaims) -> Result<Evidence, ApiError> {
+    let mut lines = Vec::new();
     for name in &claims.names {
         let claim = api.get_opt(&CLAIM.collection(claims.pod.namespace.as_deref()), name).await?;
         let Some(volume) = claim.as_ref().and_then(|claim| claim["spec"]["volumeName"].as_str()) else {
             continue;
         };
         let volume = api.get_opt(&PERSISTENT_VOLUME.collection(None), volume).await?;
-        finding.evidence.extend(volume.as_ref().and_then(|volume| looked_up::reach_of_volume(name, volume)));
+        lines.extend(volume.as_ref().and_then(|volume| looked_up::reach_of_volume(name, volume)));
     }
-    Ok(())
+    Ok(Evidence::of_lines(lines))
 }
 
-async fn claim_users(api: &Api, finding: &mut Finding, claims: &PodClaims) -> Result<(), ApiError> {
+async fn claim_users(api: &Api, claims: &PodClaims) -> Result<Evidence, ApiError> {
     let PodClaims { pod, names } = claims;
     let pods = api.list(&POD.collection(pod.namespace.as_deref()), &ListParams::default()).await?.items;
-    finding.evidence.extend(looked_up::other_users(&pod.name, names, &pods));
-    Ok(())
+    Ok(Evidence::of_lines(looked_up::other_users(&pod.name, names, &pods)))
 }
 
 fn short_cause(error: ApiError) -> String {
@@ -98,6 +168,8 @@ fn short_cause(error: ApiError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::catalogue::Id;
     use crate::cluster::scripted::{ScriptedServer, scripted};
@@ -105,11 +177,19 @@ mod tests {
 
     /// Collects the log of a pod for a finding while `script` answers.
     async fn collect_log(script: impl AsyncFnOnce(&mut ScriptedServer)) -> Finding {
+        collect_run(LogRun::Previous, script).await
+    }
+
+    async fn collect_run(run: LogRun, script: impl AsyncFnOnce(&mut ScriptedServer)) -> Finding {
         let (api, mut server) = scripted();
-        let mut finding = Finding::new(Id::CrashLoop, DEPLOYMENT.id("n", "oh"), "it crashes");
-        finding.lookups =
-            vec![Lookup::Log { pod: POD.id("n", "oh-1"), container: "app".to_owned(), previous: true }];
-        tokio::join!(collect(&api, &mut finding), script(&mut server));
+        let mut finding = Finding::new(Id::CrashLoop, DEPLOYMENT.id("n", "oh"), "exit code 255");
+        finding.lookups = vec![Lookup::Log {
+            pod: POD.id("n", "oh-1"),
+            container: "app".to_owned(),
+            node: Some("node-1".to_owned()),
+            run,
+        }];
+        tokio::join!(collect(&api, &mut finding, Duration::from_secs(2)), script(&mut server));
         finding
     }
 
@@ -136,5 +216,47 @@ mod tests {
         let [evidence] = finding.evidence.as_slice() else { panic!("{:?}", finding.evidence) };
         assert!(evidence.starts_with("cannot read the log: "), "{evidence}");
         assert!(evidence.ends_with("the kubelet does not respond"), "{evidence}");
+    }
+
+    /// The runtime starts a container whose program is for another platform; only the log says that it is.
+    #[tokio::test(start_paused = true)]
+    async fn program_for_another_platform_is_named_with_the_node() {
+        let line = "exec /usr/local/bin/start: exec format error";
+        let finding = collect_log(async |server| {
+            server.next().await.watch().text(line);
+            let node = json!({ "metadata": { "name": "node-1" },
+                "status": { "nodeInfo": { "operatingSystem": "linux", "architecture": "arm64" } } });
+            server.expect("GET /api/v1/nodes/node-1").await.ok(&node);
+        })
+        .await;
+        assert_eq!((finding.id, finding.message.as_str()), (Id::ContainerCannotStart, line));
+        let platform = "node node-1 is linux/arm64, and the image may be for another platform";
+        assert_eq!(finding.evidence, ["exit code 255", platform]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn short_log_of_a_restarted_container_follows_the_one_before() {
+        let finding = collect_run(LogRun::LatestAndPrevious, async |server| {
+            let latest = server.next().await;
+            assert!(!latest.query.contains("previous"), "{}", latest.query);
+            latest.watch().text("starting");
+            let previous = server.next().await;
+            assert!(previous.query.contains("previous=true"), "{}", previous.query);
+            previous.watch().text("cannot connect to the database");
+        })
+        .await;
+        assert_eq!(finding.log, ["cannot connect to the database", "(restarted)", "starting"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn log_that_does_not_come_is_not_waited_for() {
+        let begin = tokio::time::Instant::now();
+        let finding = collect_log(async |server| {
+            let _unanswered = server.next().await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        })
+        .await;
+        assert_eq!(finding.evidence, ["not read in time: the log"]);
+        assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
     }
 }

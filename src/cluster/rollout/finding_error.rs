@@ -32,7 +32,8 @@ pub(super) fn explained(mut error: Error, findings: &[Finding]) -> Error {
         error = error.fact("log", first.log.join("\n"));
     }
     for other in others {
-        error = error.fact("also", format!("{}: {}: {}", other.object, other.id.title(), other.message));
+        let title = if other.id == error.id() { String::new() } else { format!("{}: ", other.id.title()) };
+        error = error.fact("also", format!("{}: {title}{}", other.object, other.message));
     }
     for hint in &first.hints {
         error = error.hint(hint.clone());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -15,21 +16,24 @@ use crate::cluster::watch::observed_set::ObservedSet;
 use crate::cluster::watch::outage::OutageTracker;
 use crate::cluster::watch::wait_clock::{WaitClock, WaitState};
 use crate::cluster::watch::watcher::{WatchedChange, Watches};
-use crate::diagnostic::ConfigKey;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
+use crate::object::container_names;
 use crate::object::kind::CLAIM;
 use crate::phrase;
 use crate::plan::config_keys;
 use crate::settings::Settings;
 use crate::status::{
     Evaluation, Expected, Finding, GracePeriods, ObjectState, ObservedState, Verdict, evaluate,
+    with_next_command,
 };
 
 /// How often to report what the rollout waits for.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// How long the evidence of an expired rollout may take.
+/// How long the evidence may take: the verdict is known, and a dead kubelet answers no request for a log.
+const EVIDENCE: Duration = Duration::from_secs(2);
+/// How long the evidence of an expired rollout may take: the command has to end.
 const LAST_EVIDENCE: Duration = Duration::from_millis(500);
 
 /// The rollout to follow.
@@ -84,9 +88,7 @@ pub async fn follow(
             // During an outage the watched state is stale: a fault past its grace may have healed meanwhile.
             Verdict::Failed if current_at.is_some() => None,
             Verdict::Failed => {
-                let mut findings = evaluation.findings;
-                collect_evidence(api, settings, &mut findings).await;
-                add_exhibits(state, &mut findings);
+                let findings = explained_findings(api, settings, state, evaluation.findings).await;
                 return Ok(RolloutResult::Failed(findings));
             }
             Verdict::Waiting { until } => until,
@@ -109,14 +111,9 @@ pub async fn follow(
                 // During an outage, final faults are no verdict.
                 let mut findings = evaluation.findings;
                 findings.extend(evaluation.pending);
-                let evidence = collect_evidence(api, settings, &mut findings);
-                // The command has to end: a log that is not there by now is not waited for.
-                if tokio::time::timeout(LAST_EVIDENCE, evidence).await.is_err()
-                    && let Some(first) = findings.first_mut()
-                {
-                    first.evidence.push("further evidence was not read in time".to_owned());
-                }
+                collect_within(LAST_EVIDENCE, api, settings, &mut findings).await;
                 add_exhibits(state, &mut findings);
+                let findings = with_next_commands(findings);
                 let error = deadline_error(&evaluation.objects, &findings, outage.outage());
                 return Ok(RolloutResult::Expired(error, findings));
             }
@@ -141,12 +138,34 @@ async fn show(
 
 /// Collects the evidence that is not part of the watched objects, and the keys of config.toml that cause the findings.
 pub async fn collect_evidence(api: &Api, settings: Option<&Settings>, findings: &mut [Finding]) {
-    for finding in &mut *findings {
-        finding.keys = settings.map(|settings| keys(finding, settings)).unwrap_or_default();
+    collect_within(EVIDENCE, api, settings, findings).await;
+}
+
+async fn collect_within(limit: Duration, api: &Api, settings: Option<&Settings>, findings: &mut [Finding]) {
+    join_all(findings.iter_mut().map(|finding| evidence::collect(api, finding, limit))).await;
+    // The log may have changed the id.
+    if let Some(settings) = settings {
+        for finding in findings {
+            add_config_keys(finding, settings);
+        }
     }
-    for finding in findings {
-        evidence::collect(api, finding).await;
-    }
+}
+
+fn with_next_commands(findings: Vec<Finding>) -> Vec<Finding> {
+    findings.into_iter().map(with_next_command).collect()
+}
+
+/// Adds to the result of a rollout its evidence, the keys of config.toml that cause it, the objects around it, and the
+/// next command.
+pub async fn explained_findings(
+    api: &Api,
+    settings: Option<&Settings>,
+    state: &ObservedState,
+    mut findings: Vec<Finding>,
+) -> Vec<Finding> {
+    collect_evidence(api, settings, &mut findings).await;
+    add_exhibits(state, &mut findings);
+    with_next_commands(findings)
 }
 
 fn add_exhibits(state: &ObservedState, findings: &mut [Finding]) {
@@ -162,12 +181,22 @@ pub async fn report_findings(findings: &[Finding], events: &Events) {
     }
 }
 
-/// Returns the keys of config.toml that cause a finding.
-fn keys(finding: &Finding, settings: &Settings) -> Vec<ConfigKey> {
+/// Adds the keys of config.toml that cause a finding, or why there are none.
+fn add_config_keys(finding: &mut Finding, settings: &Settings) {
     if finding.member.as_ref().is_some_and(|member| settings.has_extra_object(member)) {
-        return config_keys::of_extra_manifest(settings);
+        finding.keys = config_keys::of_extra_manifest(settings);
+        return;
     }
-    config_keys::of_failure(finding.id, &finding.object.kind, &finding.message, settings)
+    let container = finding.container.as_deref();
+    let Finding { id, object, message, .. } = &*finding;
+    let keys = config_keys::of_failure(*id, &object.kind, container, message, settings);
+    if let Some(foreign) = container.filter(|container| !container_names::is_of_template(container)) {
+        let origin = format!(
+            "container {foreign} is not in handsctl's template: a webhook or another tool added it to the pod"
+        );
+        finding.evidence.push(origin);
+    }
+    finding.keys = keys;
 }
 
 fn duration_between(now: Timestamp, until: Timestamp) -> Duration {
@@ -224,7 +253,8 @@ fn deadline_error(objects: &[ObjectState], pending: &[Finding], outage: Option<D
     if let Some(outage) = outage {
         error = error.fact("waiting", outage_message(outage));
     }
-    if let Some(first) = pending.first() {
+    // A pod that only waits has no other cause.
+    if let Some(first) = pending.first().filter(|first| first.id != Id::DeadlinePassed) {
         error = error.fact("cause", first.id.title());
     }
     explained(error, pending)
@@ -242,8 +272,9 @@ mod tests {
     use crate::cluster::scripted::{ScriptedServer, WatchStream, scripted};
     use crate::cluster::watch::watcher::{WatchScope, Watches};
     use crate::event::Receiver;
-    use crate::object::kind::{DEPLOYMENT, KindInfo, REPLICA_SET};
+    use crate::object::kind::{DEPLOYMENT, KindInfo, POD, REPLICA_SET};
     use crate::plan::inventory::members::Members;
+    use crate::settings::{Request, read_without_secrets};
     use crate::status::ObservedState;
 
     const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/n/deployments";
@@ -411,7 +442,28 @@ mod tests {
         .await;
         let RolloutResult::Failed(findings) = result.unwrap() else { panic!("it is ready") };
         assert_eq!(findings[0].id, Id::QuotaExceeded);
+        assert_eq!(
+            findings[0].hints,
+            ["kubectl describe resourcequota -n n", "handsctl explain HC4501"],
+            "a deploy names the next command as status does"
+        );
         assert!(begin.elapsed() >= Duration::from_secs(5), "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn container_of_another_tool_gets_a_sentence_instead_of_a_key() {
+        let (api, _server) = scripted();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.toml"), "[deploy]\nimage = \"acme/oh:1.6\"\n").unwrap();
+        let settings = read_without_secrets(&Request::default(), &[], folder.path()).unwrap().settings;
+        let mut findings = ["openhands", "istio-proxy"].map(|container| Finding {
+            container: Some(container.to_owned()),
+            ..Finding::new(Id::ImageNotFound, POD.id("n", "oh-1"), "not found")
+        });
+        collect_evidence(&api, Some(&settings), &mut findings).await;
+        assert_eq!((findings[0].keys[0].key.as_str(), findings[0].evidence.len()), ("deploy.image", 0));
+        assert!(findings[1].keys.is_empty());
+        assert!(findings[1].evidence[0].starts_with("container istio-proxy is not in"), "{findings:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -156,9 +156,7 @@ async fn pull(run: &Run<'_>, pull: &ImagePull, streaming: bool) -> Result<()> {
             PullResult::Pulled | PullResult::NotRunnable(_) => Ok(((), format!("{} pulled", pull.image))),
             PullResult::Failed(findings) => {
                 follow::report_findings(&findings, events).await;
-                let error = finding_error(&findings);
-                let id = error.id();
-                Err(error.hint(format!("handsctl explain {id}")))
+                Err(finding_error(&findings))
             }
             PullResult::Rejected(error) => Err(error),
             PullResult::Unscheduled(findings) => {

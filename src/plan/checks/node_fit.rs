@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::object::condition;
+use crate::object::{condition, taint};
 use crate::plan::manifests::scheduling;
 use crate::settings::Settings;
 
@@ -54,28 +54,9 @@ impl NodeFit {
             return Some(format!("not {key}={value}"));
         }
         let taints = node["spec"]["taints"].as_array().into_iter().flatten();
-        let prevents_scheduling =
-            |taint: &&Value| matches!(taint["effect"].as_str(), Some("NoSchedule" | "NoExecute"));
-        let tolerated =
-            |taint: &Value| self.tolerations.iter().any(|toleration| tolerates(toleration, taint));
-        let taint = taints.filter(prevents_scheduling).find(|taint| !tolerated(taint))?;
+        let taint = taints.into_iter().find(|taint| taint::repels(taint, &self.tolerations))?;
         Some(format!("tainted {}", taint["key"].as_str().unwrap_or_default()))
     }
-}
-
-/// Returns whether a toleration matches a taint
-/// (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>).
-fn tolerates(toleration: &Value, taint: &Value) -> bool {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let effect = text(&toleration["effect"]);
-    if !effect.is_empty() && effect != text(&taint["effect"]) {
-        return false;
-    }
-    let (key, exists) = (text(&toleration["key"]), toleration["operator"] == "Exists");
-    if key.is_empty() {
-        return exists;
-    }
-    key == text(&taint["key"]) && (exists || text(&toleration["value"]) == text(&taint["value"]))
 }
 
 /// Returns whether kwok simulates the node's kubelet.

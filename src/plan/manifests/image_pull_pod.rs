@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::object::ObjectId;
 use crate::object::labels::{COMPONENT, MANAGER};
+use crate::object::{ObjectId, container_names};
 use crate::plan::checks::node_fit::{NodeFit, is_simulated};
 use crate::plan::checks::sandbox_capacity::{canonical, names_image};
 use crate::plan::desired::Member;
@@ -53,7 +53,7 @@ impl ImagePull {
             },
             "tolerations": [{ "operator": "Exists" }],
             "containers": [{
-                "name": "pull",
+                "name": container_names::PULL,
                 "image": self.image,
                 "imagePullPolicy": "IfNotPresent",
                 "command": self.command,

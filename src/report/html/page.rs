@@ -14,6 +14,7 @@ use crate::report::text::error;
 use crate::report::text::sanitize::sanitize;
 use crate::report::text::style::DEFAULT_WIDTH;
 use crate::report::text::style::Palette;
+use crate::status::Finding;
 
 /// minijinja escapes the values of a template with this extension.
 const NAME: &str = "page.html";
@@ -130,9 +131,19 @@ fn page(timeline: &Timeline) -> Page<'_> {
 /// Returns the error, which has the evidence of the first finding, and the findings.
 fn problems(timeline: &Timeline) -> Vec<String> {
     let error = timeline.finished.as_ref().and_then(|finished| finished.error.as_ref());
+    let is_new = |finding: &&Finding| !error.is_some_and(|error| shows(error, finding));
+    let findings = timeline.findings.iter().filter(is_new);
+    let findings = findings.map(|finding| error::finding(finding, Severity::Error, PLAIN));
     let error = error.map(|error| error::render(error, PLAIN));
-    let findings = timeline.findings.iter().map(|finding| error::finding(finding, Severity::Error, PLAIN));
     error.into_iter().chain(findings).map(|text| sanitize(&assignment::masked(&text)).into_owned()).collect()
+}
+
+/// Returns whether an error has the text of a finding: it has all of the first one.
+fn shows(error: &Error, finding: &Finding) -> bool {
+    let has = |label: &str, text: &str| {
+        error.facts().iter().any(|fact| fact.label == label && fact.text.starts_with(text))
+    };
+    has("object", &finding.object.to_string()) && has("evidence", &finding.message)
 }
 
 fn page_row(row: &Row, scale: Scale) -> PageRow<'_> {
@@ -205,6 +216,8 @@ fn seconds(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
+    use crate::event::Finished;
     use crate::report::scenario::{self, Scenario, assert_recorded, timestamp};
 
     fn page_of(scenario: Scenario) -> String {
@@ -236,6 +249,24 @@ mod tests {
         for outside in ["http://", "https://", "src=", "@import", "\u{1b}"] {
             assert!(!page.contains(outside), "{outside}: {page}");
         }
+    }
+
+    /// The error of a failed rollout has all of its first finding.
+    #[test]
+    fn first_finding_is_shown_once_as_the_error() {
+        let [first, other] = ["first: not found", "other: not found"]
+            .map(|message| Finding { message: message.to_owned(), ..scenario::image_missing() });
+        let error = Error::new(first.id, Kind::Rollout, first.id.title())
+            .fact("object", format!("{}, container openhands", first.object))
+            .fact("evidence", first.message.clone())
+            .fact("also", other.message.clone());
+        let mut timeline = Timeline::default();
+        timeline.findings = vec![first, other];
+        assert_eq!(problems(&timeline).len(), 2);
+        timeline.finished = Some(Finished::of_error(&error));
+        let problems = problems(&timeline);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].contains("first: not found") && problems[1].contains("other: not found"));
     }
 
     #[test]

@@ -82,12 +82,21 @@ impl<'a> KeyObject<'a> {
     }
 }
 
+/// The pods with the same cause, and the desired number of pods.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AffectedPods {
+    pods: usize,
+    desired: usize,
+}
+
 /// A finding for programs, in the result and in the event stream.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FindingObject<'a> {
     id: &'static str,
     object: ObjectRef<'a>,
     container: Option<&'a str>,
+    /// How many of the workload's pods have this cause; None: it has one pod, or the object is no pod.
+    affected: Option<AffectedPods>,
     message: &'a str,
     evidence: &'a [String],
     log: &'a [String],
@@ -101,6 +110,7 @@ impl<'a> FindingObject<'a> {
             id: finding.id.code(),
             object: ObjectRef::new(&finding.object),
             container: finding.container.as_deref(),
+            affected: finding.affected.map(|(pods, desired)| AffectedPods { pods, desired }),
             message: &finding.message,
             evidence: &finding.evidence,
             log: &finding.log,

@@ -249,13 +249,17 @@ where
     Ok(())
 }
 
-/// Parses the object and its UID. Drops the managed fields: they are most of its size and are not used here.
+/// Parses the object and its UID. Drops the managed fields: they are most of its size. Only those of an object that a
+/// finalizer holds are used: they name its manager.
 fn parse<T>(object: &Value) -> Result<(String, T), serde_json::Error>
 where
     T: DeserializeOwned + Metadata<Ty = ObjectMeta>,
 {
     let mut object = T::deserialize(object)?;
-    object.metadata_mut().managed_fields = None;
+    let metadata = object.metadata_mut();
+    if metadata.deletion_timestamp.is_none() || metadata.finalizers.is_none() {
+        metadata.managed_fields = None;
+    }
     match object.metadata().uid.clone() {
         Some(uid) => Ok((uid, object)),
         None => Err(serde_json::Error::custom("metadata.uid is missing")),
@@ -278,6 +282,7 @@ fn age_order(metadata: &ObjectMeta) -> (Option<Timestamp>, Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::deletion;
     use serde_json::json;
 
     fn object(uid: &str, owner: Option<&str>) -> Value {
@@ -353,5 +358,14 @@ mod tests {
         pod["metadata"]["managedFields"] = json!([{"manager": "handsctl", "fieldsV1": {"f:spec": {}}}]);
         observed.apply(0, TrackedKind::Pod, &pod, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(observed.metadata("pod").unwrap().managed_fields, None);
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        pod["metadata"]["finalizers"] = json!(["a/b"]);
+        pod["metadata"]["managedFields"][0]["fieldsV1"] =
+            json!({"f:metadata": {"f:finalizers": {"v:\"a/b\"": {}}}});
+        observed.apply(0, TrackedKind::Pod, &pod, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            deletion::finalizer_managers(observed.metadata("pod").unwrap()),
+            ["finalizer a/b was set by manager handsctl"]
+        );
     }
 }

@@ -160,7 +160,10 @@ fn pull_fault(facts: &PodFacts, spec: &Container, message: &str) -> Fault {
 /// Returns the fault of a container whose configuration the kubelet cannot create.
 fn config_fault(facts: &PodFacts, spec: &Container, message: &str) -> Fault {
     if names_missing_reference(message) {
-        return facts.container_fault(Id::MissingReference, spec, message, message).caused_by(message);
+        return facts
+            .container_fault(Id::MissingReference, spec, message, message)
+            .caused_by(message)
+            .final_at(facts.provision_deadline(facts.since(&spec.name, None)));
     }
     let fault =
         facts.container_fault(Id::ContainerCannotStart, spec, message, "the container cannot be configured");

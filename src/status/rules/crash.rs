@@ -5,12 +5,14 @@ use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerS
 
 use super::fault::Fault;
 use super::pod_facts::PodFacts;
-use super::text;
+use super::{readiness, text};
 use crate::catalogue::Id;
+use crate::object::container_names;
 use crate::object::labels::{self, Component};
 use crate::phrase;
-use crate::status::finding::Lookup;
+use crate::status::finding::{LogRun, Lookup};
 use crate::status::grace::FinalAt;
+use crate::status::looked_up;
 use crate::status::observed::kube_events::KubeEvent;
 
 /// Which status field the termination was read from.
@@ -42,7 +44,7 @@ pub(crate) fn is_permanent_start_error(message: &str) -> bool {
 
 /// Returns the lookup that shows why a program is in no format that the node executes.
 pub(crate) fn platform_lookup(facts: &PodFacts, message: &str) -> Option<Lookup> {
-    let node = facts.node().filter(|_| message.contains("exec format error"));
+    let node = facts.node().filter(|_| looked_up::is_wrong_format(message));
     node.map(|node| Lookup::NodePlatform(node.to_owned()))
 }
 
@@ -75,9 +77,9 @@ pub(crate) fn exit_fault(
             facts.container_fault(Id::NotReady, spec, &probe.message, "the startup probe fails")
         }
         Some(probe) => facts.container_fault(Id::CrashLoop, spec, &probe.message, "the liveness probe fails"),
-        None if is_out_of_memory(end) => facts
-            .container_fault(Id::OutOfMemory, spec, text::exit_code_text(end), "out of memory")
-            .hints(raise_limit(facts)),
+        None if is_out_of_memory(end) => {
+            facts.container_fault(Id::OutOfMemory, spec, text::exit_code_text(end), "out of memory")
+        }
         None if was_killed(end) => {
             facts.container_fault(Id::CrashLoop, spec, text::exit_code_text(end), KILLED_REASON)
         }
@@ -96,13 +98,13 @@ pub(crate) fn exit_fault(
     fault
         .final_at(final_at)
         .evidence(failed_probe.map(|_| text::exit_code_text(end)))
+        .evidence(failed_probe.and_then(|probe| probe_definition(spec, probe)))
         .evidence(memory_limit(facts, spec, failed_probe, end))
         .evidence([restarts_text(facts, restarts, end)])
-        .lookup(Lookup::Log {
-            pod: facts.id.clone(),
-            container: spec.name.clone(),
-            previous: source == ContainerEnd::BackingOff,
-        })
+        .lookup(facts.log(
+            &spec.name,
+            if source == ContainerEnd::BackingOff { LogRun::Previous } else { LogRun::Latest },
+        ))
 }
 
 /// Returns whether the kernel killed the container for using too much memory.
@@ -117,15 +119,12 @@ fn was_killed(end: &ContainerStateTerminated) -> bool {
     matches!(end.reason.as_deref(), Some("Error") | None) && end.exit_code == KILLED
 }
 
-/// Returns the key that raises the memory limit, for a pod of the application.
-fn raise_limit(facts: &PodFacts) -> Option<String> {
-    is_application(facts).then(|| "deploy.resources.limits.memory = \"QUANTITY\" sets the limit".to_owned())
-}
-
-fn is_application(facts: &PodFacts) -> bool {
+/// Returns whether the container is the application's. Others in its pod were added by a webhook or another tool.
+fn is_application(facts: &PodFacts, spec: &Container) -> bool {
     let labels = facts.pod.metadata.labels.as_ref();
     let component = labels.and_then(|labels| labels.get(labels::COMPONENT));
-    component.is_some_and(|component| component == Component::App.as_str())
+    spec.name == container_names::APP
+        && component.is_some_and(|component| component == Component::App.as_str())
 }
 
 /// Returns the Event of the failed probe, if the kubelet killed the container because of a probe.
@@ -151,6 +150,16 @@ fn failed_probe<'a>(
     if killed { unhealthy.max_by_key(|event| event.last) } else { None }
 }
 
+/// Describes the probe for which the kubelet killed the container.
+fn probe_definition(spec: &Container, failed: &KubeEvent) -> Option<String> {
+    let (name, probe) = if failed.message.starts_with("Startup") {
+        ("startup", &spec.startup_probe)
+    } else {
+        ("liveness", &spec.liveness_probe)
+    };
+    probe.as_ref().map(|probe| readiness::describe(name, probe))
+}
+
 /// Returns whether the run was short enough to be part of a crash loop.
 fn is_crash_loop(end: &ContainerStateTerminated, source: ContainerEnd) -> bool {
     if source == ContainerEnd::BackingOff {
@@ -173,7 +182,7 @@ fn memory_limit(
         return None;
     }
     let limit = spec.resources.as_ref()?.limits.as_ref()?.get("memory")?;
-    let key = if is_application(facts) { " (deploy.resources.limits.memory)" } else { "" };
+    let key = if is_application(facts, spec) { " (deploy.resources.limits.memory)" } else { "" };
     Some(format!("memory limit {}{key}", limit.0))
 }
 

@@ -69,11 +69,6 @@ impl Fault {
         self
     }
 
-    pub(crate) fn hints(mut self, hints: impl IntoIterator<Item = String>) -> Self {
-        self.finding.hints.extend(hints);
-        self
-    }
-
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.finding.hints.push(hint.into());
         self

@@ -6,6 +6,7 @@
 //! - `pod`: its containers, its node, its volumes. `scheduling`: why it has no node.
 //! - `container`: one container. `image`: why its image is not pulled. `crash`: why it crashes. `readiness`: why it is
 //!   not ready.
+//! - `progress`: what a pod without a fault waits for.
 //! - `admission`: why the server rejects a workload's pods.
 //!
 //! Input and result of the rules:
@@ -27,6 +28,7 @@ pub(super) mod image;
 pub(super) mod object_status;
 pub(super) mod pod;
 pub(super) mod pod_facts;
+pub(super) mod progress;
 mod readiness;
 pub(super) mod root_cause;
 mod scheduling;

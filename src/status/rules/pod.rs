@@ -7,8 +7,8 @@ use super::fault::Fault;
 use super::pod_facts::{PodFacts, PodHealth, RunMode};
 use super::{container, scheduling, text};
 use crate::catalogue::Id;
-use crate::object::condition;
-use crate::status::finding::Lookup;
+use crate::object::{condition, deletion};
+use crate::status::finding::{LogRun, Lookup};
 use crate::status::grace::{FinalAt, GracePeriods, final_after, later};
 use crate::status::observed::state::ObservedState;
 
@@ -92,7 +92,10 @@ fn setup_fault(facts: &PodFacts) -> Option<Fault> {
             .final_at(final_at)
     } else if container::names_missing_reference(&failed.message) {
         let cause = missing_reference(&failed.message);
-        facts.pod_fault(Id::MissingReference, &failed.message, cause).caused_by(cause)
+        facts
+            .pod_fault(Id::MissingReference, &failed.message, cause)
+            .caused_by(cause)
+            .final_at(facts.provision_deadline(Some(failed.first)))
     } else {
         facts
             .pod_fault(Id::MountFailed, &failed.message, "a volume cannot be mounted")
@@ -142,12 +145,13 @@ pub(crate) fn failure(observed: &ObservedState, grace: &GracePeriods, pod: &Pod)
     let fault = facts
         .pod_fault(Id::PodFailed, &message, short_reason)
         .caused_by(reason.unwrap_or(&message))
+        .evidence(facts.disruption())
         .lookups(facts.node().filter(|_| is_evicted).map(|node| Lookup::NodeFaults(node.to_owned())));
     match failed_container {
         Some((status, end)) => fault
             .container(&status.name)
             .evidence((reason.is_some() || status_message.is_some()).then(|| text::exit_code_text(end)))
-            .lookup(Lookup::Log { pod: facts.id.clone(), container: status.name.clone(), previous: false }),
+            .lookup(facts.log(&status.name, LogRun::Latest)),
         None => fault,
     }
 }
@@ -175,7 +179,8 @@ pub(crate) fn deletion_fault(observed: &ObservedState, grace: &GracePeriods, pod
     } else {
         let message = format!("the pod is deleted but held by the finalizer {finalizers}");
         let reason = format!("the old pod waits for its finalizer {finalizers}");
-        facts.pod_fault(Id::OldPodStuck, &message, &reason).caused_by(finalizers)
+        let managers = deletion::finalizer_managers(&pod.metadata);
+        facts.pod_fault(Id::OldPodStuck, &message, &reason).caused_by(finalizers).evidence(managers)
     };
     // An old pod is always older than the run, but the run cannot fix it. Without a creation time it gets no extra
     // grace.

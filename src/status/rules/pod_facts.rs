@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodCondition};
+use serde_json::Value;
 
 use super::fault::Fault;
+use super::text;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
-use crate::status::finding::PodClaims;
+use crate::status::finding::{LogRun, Lookup, PodClaims};
 use crate::status::grace::{FinalAt, GracePeriods, final_after};
 use crate::status::observed::kube_events::KubeEvent;
 use crate::status::observed::state::ObservedState;
@@ -67,11 +69,59 @@ impl<'a> PodFacts<'a> {
         self.pod.spec.as_ref()?.node_name.as_deref()
     }
 
+    /// Returns the lookup of a container's log.
+    pub(crate) fn log(&self, container: &str, run: LogRun) -> Lookup {
+        let node = self.node().map(str::to_owned);
+        Lookup::Log { pod: self.id.clone(), container: container.to_owned(), node, run }
+    }
+
+    /// Returns the lookup of this pod's node, if the node controller has reported that it is lost.
+    pub(crate) fn lost_node(&self) -> Option<Lookup> {
+        let node = self.node().filter(|_| self.latest_event(&["NodeNotReady"]).is_some())?;
+        Some(Lookup::NodeFaults(node.to_owned()))
+    }
+
     /// Returns the claims that this pod mounts.
     pub(crate) fn claims(&self) -> PodClaims {
         let volumes = self.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         let claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
         PodClaims { pod: self.id.clone(), names: claims.map(|claim| claim.claim_name.clone()).collect() }
+    }
+
+    /// Returns the tolerations of this pod.
+    pub(crate) fn tolerations(&self) -> Vec<Value> {
+        let tolerations = self.pod.spec.iter().flat_map(|spec| spec.tolerations.iter().flatten());
+        tolerations.filter_map(|toleration| serde_json::to_value(toleration).ok()).collect()
+    }
+
+    /// Returns who ended this pod, or is about to, if it did not end by itself: a preemption, an eviction, a taint. The
+    /// scheduler's Event names the pod that took the place.
+    pub(crate) fn disruption(&self) -> Vec<String> {
+        let condition = self.condition("DisruptionTarget").filter(|condition| condition.status == "True");
+        let condition = condition.map(|condition| {
+            let reason = condition.reason.as_deref().unwrap_or("DisruptionTarget");
+            format!("{reason}: {}", condition.message.as_deref().unwrap_or_default())
+        });
+        let event = self.latest_event(&["Preempted"]);
+        let event = event.map(|event| format!("{}: {}", text::occurrences(event), event.message));
+        condition.into_iter().chain(event).collect()
+    }
+
+    /// Returns why other pods of the same controller were ended.
+    pub(crate) fn disrupted_siblings(&self) -> Vec<String> {
+        let owners = self.pod.metadata.owner_references.iter().flatten();
+        let Some(owner) = owners.into_iter().find(|owner| owner.controller == Some(true)) else {
+            return Vec::new();
+        };
+        let siblings = self.observed.pods_of(&owner.uid).into_iter();
+        let siblings = siblings.filter(|pod| pod.metadata.uid != self.pod.metadata.uid);
+        siblings
+            .flat_map(|pod| {
+                let sibling = PodFacts::new(self.observed, self.grace, pod);
+                let disruption = sibling.disruption().into_iter();
+                disruption.map(|text| format!("{}: {text}", sibling.id)).collect::<Vec<_>>()
+            })
+            .collect()
     }
 
     /// Returns the Events about this pod.
@@ -91,6 +141,12 @@ impl<'a> PodFacts<'a> {
     /// Returns when the kubelet accepted the pod, else when the pod was created.
     pub(crate) fn started(&self) -> Option<Timestamp> {
         self.pod.status.as_ref()?.start_time.as_ref().map(|time| time.0).or_else(|| self.created())
+    }
+
+    /// Returns when the pod was bound to its node.
+    pub(crate) fn scheduled(&self) -> Option<Timestamp> {
+        let condition = self.condition("PodScheduled").filter(|condition| condition.status == "True")?;
+        condition.last_transition_time.as_ref().map(|time| time.0)
     }
 
     fn created(&self) -> Option<Timestamp> {
@@ -120,6 +176,11 @@ impl<'a> PodFacts<'a> {
         let is_older = self.started().is_some_and(|started| started < self.grace.started);
         let unready = self.unready_since().filter(|_| is_older);
         [event, self.phase_since(container), unready].into_iter().flatten().min()
+    }
+
+    /// Returns when a reference to a missing object becomes final: at once, unless a controller is about to create it.
+    pub(crate) fn provision_deadline(&self, since: Option<Timestamp>) -> FinalAt {
+        self.grace.provided_later.map_or(FinalAt::Now, |grace| final_after(since, grace))
     }
 
     /// Returns when a fault that the kubelet retries by itself becomes final.

@@ -10,7 +10,7 @@ use super::pod_facts::PodFacts;
 use super::text;
 use crate::catalogue::Id;
 use crate::phrase;
-use crate::status::finding::Lookup;
+use crate::status::finding::LogRun;
 use crate::status::grace::{FinalAt, later};
 
 /// The window of a readiness probe with the default values: 3 failures, 10 s apart. A probe with a shorter period
@@ -58,12 +58,10 @@ pub(crate) fn not_ready(
         .final_at(final_at)
         .evidence(failed.map(text::occurrences))
         .evidence([describe(probe_name, probe)])
-        .evidence(started.map(|started| format!("running since {}", text::time_of_day(started))));
-    ContainerHealth::from(fault.lookup(Lookup::Log {
-        pod: facts.id.clone(),
-        container: spec.name.clone(),
-        previous: false,
-    }))
+        .evidence(started.map(|started| format!("running since {}", text::time_of_day(started))))
+        .lookups(facts.lost_node());
+    let run = if status.restart_count > 0 { LogRun::LatestAndPrevious } else { LogRun::Latest };
+    ContainerHealth::from(fault.lookup(facts.log(&spec.name, run)))
 }
 
 /// Returns when the readiness window starts: when the container became unready, when it was first observed as started,
@@ -93,7 +91,7 @@ fn window(probe: &Probe) -> Duration {
 }
 
 /// Describes a probe: `readiness probe: GET :3000/alive every 10 s, 3 failures allowed`.
-fn describe(probe_name: &str, probe: &Probe) -> String {
+pub(super) fn describe(probe_name: &str, probe: &Probe) -> String {
     use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
     let action = if let Some(get) = &probe.http_get {
         let port = match &get.port {

@@ -9,6 +9,10 @@ use crate::status::grace::final_after;
 /// (`pkg/scheduler/framework/plugins/volumebinding`, `ErrReasonNodeConflict`).
 const VOLUME_AFFINITY: [&str; 2] = ["PersistentVolume's node affinity", "volume node affinity"];
 
+/// The scheduler's words for a claim with the access mode `ReadWriteOncePod` that another pod mounts
+/// (`pkg/scheduler/framework/plugins/volumerestrictions`, `ErrReasonReadWriteOncePodConflict`).
+const ONE_POD: &str = "ReadWriteOncePod access mode";
+
 /// Evaluates a pod without a node. None if the pod has a node.
 pub(crate) fn unscheduled(facts: &PodFacts) -> Option<PodHealth> {
     if facts.pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
@@ -36,8 +40,10 @@ pub(crate) fn unscheduled(facts: &PodFacts) -> Option<PodHealth> {
             let is_out_of_reach = VOLUME_AFFINITY.iter().any(|text| message.contains(text));
             health.faults.push(
                 fault
-                    .lookups(has_taint.then_some(Lookup::NodeTaints))
-                    .lookups(is_out_of_reach.then(|| Lookup::VolumeReach(facts.claims()))),
+                    .lookups(has_taint.then(|| Lookup::NodeTaints(facts.tolerations())))
+                    .lookups(is_out_of_reach.then(|| Lookup::VolumeReach(facts.claims())))
+                    .lookups(message.contains(ONE_POD).then(|| Lookup::ClaimUsers(facts.claims())))
+                    .evidence(facts.disrupted_siblings()),
             );
         }
         _ => health.reason = Some("waiting for a node".to_owned()),
@@ -62,6 +68,7 @@ fn without_preemption(message: &str) -> &str {
 /// Returns the first reason of the scheduler in a few words.
 fn reason(message: &str) -> &'static str {
     const REASONS: &[(&str, &str)] = &[
+        (ONE_POD, "another pod uses its volume"),
         ("Insufficient", "no node has room"),
         ("Too many pods", "no node has room"),
         ("node affinity/selector", "no node matches its selector"),
@@ -85,6 +92,13 @@ mod tests {
                        nodes are available: 2 Preemption is not helpful for scheduling.";
         assert_eq!(without_preemption(message), "0/2 nodes are available: 2 Insufficient cpu.");
         assert_eq!(reason(message), "no node has room");
+        assert_eq!(
+            reason(
+                "0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and \
+                 ReadWriteOncePod access mode."
+            ),
+            "another pod uses its volume"
+        );
         assert_eq!(
             reason("0/1 nodes are available: 1 node(s) had untolerated taint(s)."),
             "no node's taints are tolerated"

@@ -15,25 +15,53 @@ pub(crate) fn exit_code_text(terminated: &ContainerStateTerminated) -> String {
 }
 
 /// Returns the meaning of an exit code by the convention of shells and the kernel: 126, 127, and 128 + signal.
-fn meaning(reason: Option<&str>, code: i32) -> Option<&'static str> {
+fn meaning(reason: Option<&str>, code: i32) -> Option<String> {
     if reason == Some("OOMKilled") {
-        return Some("out of memory");
+        return Some("out of memory".to_owned());
     }
-    Some(match code {
+    let words = match code {
         0 => "it exited by itself",
         126 => "the command cannot be executed",
         127 => "the command was not found",
-        129 => "SIGHUP",
-        130 => "SIGINT",
-        132 => "illegal instruction, SIGILL",
-        134 => "aborted, SIGABRT",
-        135 => "bus error, SIGBUS",
-        136 => "arithmetic error, SIGFPE",
-        137 => "killed, SIGKILL",
-        139 => "segmentation fault, SIGSEGV",
-        143 => "terminated, SIGTERM",
-        _ => return None,
-    })
+        _ => return signal_text(code - SIGNALLED),
+    };
+    Some(words.to_owned())
+}
+
+/// A process that ends by a signal has this exit code plus the signal's number.
+const SIGNALLED: i32 = 128;
+
+/// The signals that end a process by default (`man 7 signal`, x86 and ARM), each with what it means.
+const SIGNALS: &[(i32, &str, &str)] = &[
+    (1, "", "SIGHUP"),
+    (2, "", "SIGINT"),
+    (3, "", "SIGQUIT"),
+    (4, "illegal instruction", "SIGILL"),
+    (5, "trap", "SIGTRAP"),
+    (6, "aborted", "SIGABRT"),
+    (7, "bus error", "SIGBUS"),
+    (8, "arithmetic error", "SIGFPE"),
+    (9, "killed", "SIGKILL"),
+    (10, "", "SIGUSR1"),
+    (11, "segmentation fault", "SIGSEGV"),
+    (12, "", "SIGUSR2"),
+    (13, "broken pipe", "SIGPIPE"),
+    (14, "", "SIGALRM"),
+    (15, "terminated", "SIGTERM"),
+    (24, "CPU time limit exceeded", "SIGXCPU"),
+    (25, "file size limit exceeded", "SIGXFSZ"),
+    (31, "forbidden system call", "SIGSYS"),
+];
+
+/// The greatest number of a signal.
+const LAST_SIGNAL: i32 = 64;
+
+fn signal_text(signal: i32) -> Option<String> {
+    match SIGNALS.iter().find(|(number, _, _)| *number == signal) {
+        Some((_, "", name)) => Some((*name).to_owned()),
+        Some((_, words, name)) => Some(format!("{words}, {name}")),
+        None => (1..=LAST_SIGNAL).contains(&signal).then(|| format!("signal {signal}")),
+    }
 }
 
 /// Formats an Event and its repetitions: `FailedMount, 4 times since 07:06:43Z`.
@@ -68,5 +96,8 @@ mod tests {
         assert_eq!(text(127, "Error"), "exit code 127 (the command was not found)");
         assert_eq!(text(137, "OOMKilled"), "exit code 137 (out of memory)");
         assert_eq!(text(139, "Error"), "exit code 139 (segmentation fault, SIGSEGV)");
+        assert_eq!(text(159, "Error"), "exit code 159 (forbidden system call, SIGSYS)");
+        assert_eq!(text(162, "Error"), "exit code 162 (signal 34)");
+        assert_eq!(text(255, "Error"), "exit code 255");
     }
 }

@@ -7,10 +7,11 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::fault::Fault;
 use super::object_status::{ObjectHealth, WorkloadPods, stable_at, with_reason};
-use super::pod_facts::{self, RunMode};
+use super::pod_facts::{self, PodFacts, RunMode};
 use super::{admission, pod, text};
 use crate::catalogue::Id;
 use crate::object::condition;
+use crate::status::finding::LogRun;
 use crate::status::grace::GracePeriods;
 use crate::status::observed::state::ObservedState;
 use crate::status::verdict::Expected;
@@ -112,6 +113,7 @@ pub(crate) fn job(
         let message = format!("{reason}: {}", failed.message.as_deref().unwrap_or_default());
         let fault = with_last_pod(
             observed,
+            grace,
             uid,
             Fault::new(Id::JobFailed, expected.id.clone(), message, "it failed"),
         );
@@ -133,7 +135,7 @@ pub(crate) fn job(
 }
 
 /// Adds the exit code and log of the Job's last failed pod, if the pod still exists.
-fn with_last_pod(observed: &ObservedState, uid: &str, fault: Fault) -> Fault {
+fn with_last_pod(observed: &ObservedState, grace: &GracePeriods, uid: &str, fault: Fault) -> Fault {
     let created_at = |pod: &&Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let Some(pod) =
         observed.pods_of(uid).into_iter().filter(|pod| pod_facts::has_failed(pod)).max_by_key(created_at)
@@ -149,11 +151,7 @@ fn with_last_pod(observed: &ObservedState, uid: &str, fault: Fault) -> Fault {
         Some((status, end)) => fault
             .container(&status.name)
             .evidence([format!("{}: {}", pod_facts::id_of(pod), text::exit_code_text(end))])
-            .lookup(crate::status::finding::Lookup::Log {
-                pod: pod_facts::id_of(pod),
-                container: status.name.clone(),
-                previous: false,
-            }),
+            .lookup(PodFacts::new(observed, grace, pod).log(&status.name, LogRun::Latest)),
     }
 }
 
@@ -198,6 +196,16 @@ pub(crate) fn replica_set(
     }
 }
 
+/// Returns whether the containers of a pod without a controller run for ever.
+pub(super) fn mode_of(pod: &Pod) -> RunMode {
+    let restart_policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+    if restart_policy.is_none_or(|policy| policy == "Always") {
+        RunMode::LongRunning
+    } else {
+        RunMode::ToCompletion
+    }
+}
+
 /// Evaluates a pod that is a member of the set. It must be ready, or succeeded if its containers complete.
 pub(crate) fn bare_pod(observed: &ObservedState, pod: &Pod, grace: &GracePeriods) -> ObjectHealth {
     if pod_facts::has_succeeded(pod) {
@@ -206,9 +214,7 @@ pub(crate) fn bare_pod(observed: &ObservedState, pod: &Pod, grace: &GracePeriods
     if pod_facts::has_failed(pod) {
         return ObjectHealth::faulty("Failed", pod::failure(observed, grace, pod));
     }
-    let restart_policy =
-        pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
-    let mode = if restart_policy == "Always" { RunMode::LongRunning } else { RunMode::ToCompletion };
+    let mode = mode_of(pod);
     let health = pod::evaluate(observed, grace, pod, mode);
     if health.ready && mode == RunMode::LongRunning {
         return ObjectHealth { stable_at: health.up_since.map(stable_at), ..ObjectHealth::ready("1/1") };
