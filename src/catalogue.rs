@@ -307,7 +307,7 @@ catalogue! {
         "The object was accepted, but the response has a Warning header: about a deprecated version, or a Pod Security level that its pods would violate."
 
     Adopted "HC3020" "an object of someone else was adopted"
-        "With --adopt the object becomes a member of this installation. Fields that helm or kubectl's client-side apply had set, and that the installation's manifest does not have, are removed."
+        "With --adopt the object becomes a member of this installation. Fields that helm, `kubectl apply` or `kubectl create` had set, and that the installation's manifest does not have, are removed."
 
     LockUnconfirmed "HC3021" "the lock could not be renewed in time"
         "The API server did not answer the renewal of the Lease. Another run may acquire an expired lock, so handsctl holds back its writes. When the server responds again and nobody has acquired the lock, the command continues; otherwise it ends with exit code 13."

@@ -181,6 +181,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
     cli.global.in_cluster &=
         in_cluster == Some(ValueSource::CommandLine) || other_choice(&cli.global).is_none();
     cli.global.cluster = cluster_argument(&cli.command).cloned();
+    cli.global.again = again(&cli.command);
     cli.global.words = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     Ok(cli)
 }
@@ -207,6 +208,24 @@ fn cluster_argument(command: &Command) -> Option<&String> {
         ClusterCommand::List(_) => return None,
     };
     argument.as_ref()
+}
+
+/// Returns the command as a message suggests it again, with its flags of ownership.
+fn again(command: &Command) -> Option<String> {
+    let (words, ownership) = match command {
+        Command::Up(arguments) => ("up".to_owned(), arguments.apply.ownership),
+        Command::Deploy(arguments) => ("deploy".to_owned(), arguments.apply.ownership),
+        Command::Rollback(arguments) => {
+            let revision = arguments.revision.or(arguments.to);
+            let to = revision.map_or_else(String::new, |number| format!(" --to {number}"));
+            (format!("rollback{to}"), arguments.apply.ownership)
+        }
+        _ => return None,
+    };
+    let [adopt, force] = command_line::OWNERSHIP_FLAGS;
+    let typed = [(ownership.adopt, adopt), (ownership.force_conflicts, force)];
+    let typed = typed.into_iter().filter(|(is_typed, _)| *is_typed);
+    Some(typed.fold(words, |line, (_, flag)| line + " " + flag))
 }
 
 /// Returns the matches of the last command word.

@@ -197,6 +197,8 @@ pub(crate) struct RepeatedFlags {
     flags: Vec<(GlobalFlag, String)>,
     /// The name of the local cluster, which the commands of the group `cluster` take as an argument.
     cluster: Option<String>,
+    /// The command to repeat where a text suggests a deploy with a flag of ownership.
+    again: Option<String>,
     /// The flags of kubectl, which reads no config.toml: the context that the command uses, and the kubeconfig.
     kubectl: String,
 }
@@ -224,13 +226,14 @@ impl RepeatedFlags {
             .fold(String::new(), |all, (flag, value)| all + flag.forms()[0] + " " + &quoted(&value) + " ");
         let in_cluster =
             global.in_cluster.then(|| (GlobalFlag::InCluster, GlobalFlag::InCluster.forms()[0].to_owned()));
-        Self { flags: with_value.chain(in_cluster).collect(), cluster: global.cluster.clone(), kubectl }
+        let flags = with_value.chain(in_cluster).collect();
+        Self { flags, cluster: global.cluster.clone(), again: global.again.clone(), kubectl }
     }
 
     /// Adds the flags to every command of handsctl in a text: `handsctl logs -f` becomes `handsctl logs -n two -f`.
     /// A flag that the command does not use, or has already, is not added.
     pub(crate) fn insert_into(&self, text: &str) -> String {
-        let text = self.with_cluster_of_kubectl(text);
+        let text = self.with_command(&self.with_cluster_of_kubectl(text));
         let mut result = String::with_capacity(text.len());
         let mut rest = text.as_str();
         while let Some(at) = rest.find(PROGRAM) {
@@ -246,6 +249,24 @@ impl RepeatedFlags {
         }
         result.push_str(rest);
         result
+    }
+
+    /// Repeats the typed command in every suggested deploy with a flag of ownership: `handsctl deploy --adopt` becomes
+    /// `handsctl rollback --to 3 --adopt`. A typed flag of ownership stays, so that one suggestion does not undo another.
+    fn with_command(&self, text: &str) -> String {
+        let Some(again) = &self.again else { return text.to_owned() };
+        let mut parts = text.split(DEPLOY_WITH_FLAG);
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |all, rest| {
+            let line = format!("--{}", rest.split(['\n', ';']).next().unwrap_or_default());
+            let flags: Vec<&str> = line.split_whitespace().collect();
+            if !flags.first().is_some_and(|flag| OWNERSHIP_FLAGS.contains(flag)) {
+                return all + DEPLOY_WITH_FLAG + rest;
+            }
+            let words = again.split(' ').filter(|word| !flags.contains(word));
+            let command = words.fold(PROGRAM.to_owned(), |command, word| command + word + " ");
+            all + &command + "--" + rest
+        })
     }
 
     /// Adds the flags that choose the cluster to every command of kubectl in a text: `kubectl delete lease oh` becomes
@@ -279,6 +300,12 @@ const KUBECTL_VERBS: &[&str] = &[
 
 /// The program in a suggested command.
 const PROGRAM: &str = "handsctl ";
+
+/// The beginning of a suggested deploy with a flag.
+const DEPLOY_WITH_FLAG: &str = "handsctl deploy --";
+
+/// The flags that decide about what belongs to others.
+pub(crate) const OWNERSHIP_FLAGS: [&str; 2] = ["--adopt", "--force-conflicts"];
 
 /// Returns the command that a text begins with, and its flags. A longer word that begins like it is no command.
 fn command_at_start(text: &str) -> Option<(&'static str, &'static [GlobalFlag])> {
@@ -387,6 +414,28 @@ mod tests {
             flags.insert_into("handsctl deploy; handsctl history -n two\nhandsctl status -n two"),
             "handsctl deploy -n two; handsctl history -n two\nhandsctl status -n two"
         );
+    }
+
+    #[test]
+    fn suggested_ownership_flag_repeats_the_typed_command() {
+        let flags = |again: &str| {
+            let mut global = Flags::parse_from(["handsctl", "-n", "two"]).global;
+            global.again = Some(again.to_owned());
+            RepeatedFlags::new(&global)
+        };
+        let [adopt, force] =
+            ["handsctl deploy --adopt adopts it", "overwrite: handsctl deploy --force-conflicts"];
+        let rollback = flags("rollback --to 3 --adopt");
+        let text = "overwrite: handsctl rollback -n two --to 3 --adopt --force-conflicts";
+        assert_eq!(rollback.insert_into(force), text);
+        assert_eq!(rollback.insert_into(text), text, "inserted once");
+        assert_eq!(flags("up").insert_into(adopt), "handsctl up -n two --adopt adopts it");
+        let deploy = flags("deploy --adopt");
+        let text = "overwrite: handsctl deploy -n two --adopt --force-conflicts";
+        assert_eq!(deploy.insert_into(force), text);
+        assert_eq!(deploy.insert_into(text), text, "inserted once");
+        let other = "handsctl deploy --delete-data continues";
+        assert_eq!(flags("up").insert_into(other), "handsctl deploy -n two --delete-data continues");
     }
 
     #[test]

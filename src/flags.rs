@@ -63,6 +63,10 @@ pub struct Global {
     /// The words of the command line after the program, for commands that messages suggest.
     #[arg(skip)]
     pub words: Vec<String>,
+    /// The command as a message suggests it again, without its global flags: `rollback --to 3 --adopt`. None for a command
+    /// without the flags of ownership.
+    #[arg(skip)]
+    pub again: Option<String>,
     /// The context that the command has chosen, for commands of kubectl that messages suggest: the typed one, that of
     /// config.toml, or the current one. Empty until then, and with the service account of a pod.
     #[arg(skip)]
