@@ -21,7 +21,7 @@ use crate::commands::{
     restart, rollback, schema, status, teardown, up, version,
 };
 use crate::error::{Error, Kind};
-use crate::flags::{Color, Global};
+use crate::flags::{Color, Global, ProgramName};
 use crate::foreign_commands;
 use crate::help;
 use crate::report::{ColorChoice, Output, Streams};
@@ -167,13 +167,19 @@ impl Cli {
     }
 }
 
+/// The program in the usage line of the plugin of kubectl.
+const PLUGIN_NAME: &str = "kubectl hands";
+
 /// Parses a command line, with the program as its first word.
 ///
 /// # Errors
 /// clap's usage errors, help and version.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let words: Vec<OsString> = words.into_iter().collect();
-    let matches = help::arranged(definition()).try_get_matches_from(with_help_of_help(&words))?;
+    let program = words.first().map(|word| command_line::program(word)).unwrap_or_default();
+    let root = help::arranged(definition());
+    let root = if program == ProgramName::Plugin { root.bin_name(PLUGIN_NAME) } else { root };
+    let matches = root.try_get_matches_from(with_help_of_help(&words))?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     cli.unused = unused_flags(&matches);
     // What is typed has priority over a variable, which a pod's spec may set for every command.
@@ -181,6 +187,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
     cli.global.in_cluster &=
         in_cluster == Some(ValueSource::CommandLine) || other_choice(&cli.global).is_none();
     cli.global.cluster = cluster_argument(&cli.command).cloned();
+    cli.global.program = program;
     cli.global.again = again(&cli.command);
     cli.global.words = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     Ok(cli)
@@ -371,15 +378,15 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
             ConfigCommand::Edit(_) => edit::run(global, streams).await,
             ConfigCommand::Check(arguments) => check::run(global, arguments, streams),
             ConfigCommand::Show(arguments) => show::run(global, arguments, streams),
-            ConfigCommand::Explain(arguments) => config_explain::run(arguments, streams),
+            ConfigCommand::Explain(arguments) => config_explain::run(global, arguments, streams),
             ConfigCommand::Schema(_) => config_schema::run(streams),
         },
-        Command::Explain(arguments) => explain::run(arguments, streams),
+        Command::Explain(arguments) => explain::run(global, arguments, streams),
         Command::Schema(arguments) => schema::run(arguments, streams),
         Command::Version(arguments) => version::run(global, arguments, streams).await,
         Command::Completion(arguments) => completion::run(arguments, definition(), streams),
         Command::Man(arguments) => man::run(arguments, help::manual(definition()), streams),
-        Command::Options(_) => options::run(&help::options(&definition()), streams),
+        Command::Options(_) => options::run(global, &help::options(&definition()), streams),
     }
 }
 
@@ -388,9 +395,16 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
 #[must_use]
 pub fn print_clap_error(error: &clap::Error, words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let streams = Streams::from_environment(ColorChoice::Auto, false, 0);
+    let words: Vec<OsString> = words.into_iter().collect();
+    let program = words.first().map(|word| command_line::program(word)).unwrap_or_default();
+    let named = |text: &str| match program {
+        ProgramName::Plugin => command_line::as_plugin(text),
+        ProgramName::Handsctl => text.to_owned(),
+    };
     let output = typed_output(words);
-    let text = error.render().to_string();
+    let text = named(&error.render().to_string());
     if let Some(error) = foreign_command_error(error) {
+        let error = error.map_hints(named);
         streams.failure(&error, output);
         return ExitCode::from(error.kind().exit_code());
     }

@@ -63,6 +63,9 @@ pub struct Global {
     /// The words of the command line after the program, for commands that messages suggest.
     #[arg(skip)]
     pub words: Vec<String>,
+    /// The name under which the program was called, which commands in texts have.
+    #[arg(skip)]
+    pub program: ProgramName,
     /// The command as a message suggests it again, without its global flags: `rollback --to 3 --adopt`. None for a command
     /// without the flags of ownership.
     #[arg(skip)]
@@ -71,6 +74,16 @@ pub struct Global {
     /// config.toml, or the current one. Empty until then, and with the service account of a pod.
     #[arg(skip)]
     pub chosen_context: Arc<OnceLock<String>>,
+}
+
+/// The name under which the program was called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ProgramName {
+    /// `handsctl`.
+    #[default]
+    Handsctl,
+    /// `kubectl hands`: kubectl runs its plugin.
+    Plugin,
 }
 
 /// When to use colour.

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use crate::catalogue::Id;
+use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind};
-use crate::flags::number;
+use crate::flags::{Global, number};
 use crate::next_commands;
 use crate::report::Streams;
 
@@ -31,7 +32,7 @@ pub struct ExplainArgs {
 }
 
 /// Runs `explain`.
-pub(crate) fn run(arguments: &ExplainArgs, streams: &Streams) -> anyhow::Result<u8> {
+pub(crate) fn run(global: &Global, arguments: &ExplainArgs, streams: &Streams) -> anyhow::Result<u8> {
     let text = match (arguments.subject.as_deref(), arguments.number) {
         (None, _) => everything(),
         (Some("exit-code"), Some(number)) => exit_code(number)?,
@@ -50,7 +51,7 @@ pub(crate) fn run(arguments: &ExplainArgs, streams: &Streams) -> anyhow::Result<
             .into());
         }
     };
-    let _written = streams.out(&text)?;
+    let _written = streams.out(&RepeatedFlags::new(global).insert_into(&text))?;
     Ok(0)
 }
 
