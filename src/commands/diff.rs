@@ -201,6 +201,7 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     // A revision is a Secret.
     let rights = if goal == Goal::Configuration { SecretRights::Optional } else { SecretRights::Needed };
     let mut state = inspect::inspect_with(api, &session.set(), &secrets, &kinds, rights, events).await?;
+    state.warn_of_incomplete_secrets(events).await;
     let desired = prepare::desired(settings, goal, &state)?;
     state.set.extra_kinds.extend(extra_kinds(&desired));
     let listed = diff::list_set(api, &state.set).await?;
