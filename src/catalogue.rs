@@ -276,7 +276,7 @@ catalogue! {
     ForeignObject "HC3006" "an object of that name belongs to someone else"
         "An object of the same kind and name exists and is not a member of this installation. It was not changed. `handsctl deploy --adopt` adopts it, unless it has an owner, is a member of another installation, or is being deleted."
     FieldConflict "HC3007" "another manager owns fields of an object" key "deploy.ownership"
-        "Server-side apply reported a conflict: another manager owns fields that this installation sets. --force-conflicts takes them over. [deploy.ownership] decides for single fields whether they are taken over, left to the other manager, or an error."
+        "Server-side apply reported a conflict: somebody else changed fields that this installation sets. --force-conflicts overwrites them. [deploy.ownership] decides for single fields whether they are overwritten, left as they are, or an error."
     ForeignSet "HC3008" "the installation's record belongs to another tool"
         "The ConfigMap handsctl-NAME has the ApplySet annotation of another tool. handsctl only changes installations that it created."
     NoSuchRevision "HC3011" "there is no such revision"

@@ -156,7 +156,7 @@ pub struct OwnershipArgs {
     /// Overwrite what others changed, except where [deploy.ownership] says "yield" or "fail"
     #[arg(long)]
     pub force_conflicts: bool,
-    /// Take over existing objects of the same names, such as those that helm or kubectl created
+    /// Adopt existing objects of the same names, such as those that helm or kubectl created
     #[arg(long)]
     pub adopt: bool,
 }

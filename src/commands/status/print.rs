@@ -186,7 +186,7 @@ fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String
     }
     if let Some(manager) = &report.installer {
         lines
-            .push(format!("{:<9}  installed by {manager}; handsctl deploy --adopt takes it over", "manager"));
+            .push(format!("{:<9}  installed by {manager}; handsctl deploy --adopt makes it a member", "manager"));
     }
     if !report.unwatched.is_empty() {
         lines.push(format!("{:<9}  {}: applied, not watched", "unwatched", joined(&report.unwatched)));
