@@ -389,7 +389,7 @@ catalogue! {
         "Usually the command does not exist in the image, or the image was built for another architecture."
 
     // 43: scheduling
-    Unschedulable "HC4301" "the pod fits on no node" key "deploy.tolerate.unschedulable"
+    Unschedulable "HC4301" "the pod fits on no node"
         "The scheduler found no node with enough free resources, a matching selector, tolerated taints and a reachable volume."
 
     // 44: storage

@@ -25,6 +25,7 @@ use crate::flags::{Color, Global, ProgramName};
 use crate::foreign_commands;
 use crate::help;
 use crate::report::{ColorChoice, Output, Streams};
+use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::{into_error, output_form};
 
 /// Run OpenHands on Kubernetes: one config.toml, one command
@@ -163,6 +164,7 @@ impl Cli {
     /// Exit 2 with the flags that it would ignore, or that contradict each other.
     pub fn check_flags(&self) -> crate::error::Result<()> {
         ensure_flags_are_used(&self.unused)?;
+        ensure_config_is_file(&self.global)?;
         ensure_one_cluster(&self.global)
     }
 }
@@ -247,6 +249,20 @@ fn innermost(mut matches: &ArgMatches) -> &ArgMatches {
 fn other_choice(global: &Global) -> Option<&'static str> {
     let context = global.context.as_ref().map(|_| "--context");
     context.or_else(|| global.kubeconfig.as_ref().map(|_| "--kubeconfig"))
+}
+
+/// Rejects the name of standard input as a config file: relative paths in the file start at its folder.
+///
+/// # Errors
+/// Exit 2 with the path that reads it.
+fn ensure_config_is_file(global: &Global) -> crate::error::Result<()> {
+    if global.config.iter().all(|file| file.as_os_str() != "-") {
+        return Ok(());
+    }
+    let message =
+        "--config - is not a file, and handsctl reads no config.toml from standard input by this name";
+    Err(Error::new(Id::Usage, Kind::Usage, message)
+        .hint("--config /dev/stdin reads it; its paths must be absolute"))
 }
 
 /// Rejects two choices of the cluster.
@@ -401,9 +417,9 @@ pub fn print_clap_error(error: &clap::Error, words: impl IntoIterator<Item = OsS
         ProgramName::Plugin => command_line::as_plugin(text),
         ProgramName::Handsctl => text.to_owned(),
     };
-    let output = typed_output(words);
+    let output = typed_output(words.clone());
     let text = named(&error.render().to_string());
-    if let Some(error) = foreign_command_error(error) {
+    if let Some(error) = foreign_command_error(error, &words, &streams) {
         let error = error.map_hints(named);
         streams.failure(&error, output);
         return ExitCode::from(error.kind().exit_code());
@@ -459,10 +475,37 @@ fn usage_error(text: &str) -> Error {
 }
 
 /// Returns the error for a command of another tool, with the one of handsctl that does the same.
-fn foreign_command_error(error: &clap::Error) -> Option<Error> {
+fn foreign_command_error(error: &clap::Error, words: &[OsString], streams: &Streams) -> Option<Error> {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
-    let counterpart = foreign_commands::counterpart(word)?;
-    Some(Error::new(Id::Usage, Kind::Usage, format!("handsctl has no command `{word}`")).hint(counterpart))
+    let at = words.iter().position(|typed| typed.to_str() == Some(word))?;
+    let group = words[..at].last().and_then(|group| group.to_str());
+    let group = group.filter(|group| foreign_commands::is_group(group));
+    let counterpart = foreign_commands::counterpart(group, word)?;
+    let command = group.map_or_else(|| word.clone(), |group| format!("{group} {word}"));
+    let error = Error::new(Id::Usage, Kind::Usage, format!("handsctl has no command `{command}`"));
+    Some(error.hint(with_installation(counterpart, at, words, streams)))
+}
+
+/// Replaces the placeholders of a suggested command of kubectl by the installation of the configuration and of the typed
+/// flags, if they can be read. `at` is the position of the unknown command.
+fn with_installation(text: &str, at: usize, words: &[OsString], streams: &Streams) -> String {
+    if !text.contains("NAME") {
+        return text.to_owned();
+    }
+    let parsed = |rest: &[OsString]| {
+        let mut words = [&words[..at], &["status".into()], rest].concat();
+        words.retain(|word| word != "--");
+        parse(words).ok()
+    };
+    // What follows are flags of the other tool, as well.
+    let Some(cli) = parsed(&words[at + 1..]).or_else(|| parsed(&[])) else { return text.to_owned() };
+    let quiet = streams.clone();
+    let Ok(loaded) = cluster_session::load(&cli.global, Secrets::Unread, &quiet) else {
+        return text.to_owned();
+    };
+    let deploy = &loaded.settings.deploy;
+    let text = text.replace("NAMESPACE", deploy.namespace.as_str()).replace("NAME", deploy.name.as_str());
+    RepeatedFlags::new(&cli.global).insert_into(&text)
 }
 
 /// Prints the error of the async runtime, which could not get threads or file descriptors.

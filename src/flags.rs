@@ -12,8 +12,13 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Config file; repeatable, a key in a later file overrides earlier files [default: ./config.toml if it exists]
-    #[arg(long, value_name = "FILE", global = true)]
+    /// The config files; a key in a later one overrides earlier ones.
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        help = "Config file; repeatable, a key in a later file overrides earlier files [env: HANDSCTL_CONFIG=] [default: ./config.toml if it exists]"
+    )]
     pub config: Vec<PathBuf>,
     /// Set one key to a TOML value: `--set deploy.replicas=1`; repeatable
     #[arg(long, value_name = "KEY=VALUE", global = true)]
@@ -48,7 +53,7 @@ pub struct Global {
     /// Write the run as one HTML page to a file: a timeline, the findings, the changed objects
     #[arg(long, value_name = "FILE", global = true)]
     pub report: Option<PathBuf>,
-    /// Print only errors and the result
+    /// Write only errors to stderr: no progress, no warnings. What a command writes to stdout stays
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Print more: every object, the number of requests and bytes, the slowest request
@@ -114,6 +119,9 @@ pub struct RolloutArgs {
     /// Do not wait for the rollout
     #[arg(long)]
     pub no_wait: bool,
+    /// Wait for the rollout, as without the flag; other tools have it
+    #[arg(long, hide = true, conflicts_with = "no_wait")]
+    pub wait: bool,
     /// Time limit of the whole command [default: 15m, up 30m]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
