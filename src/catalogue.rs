@@ -278,7 +278,7 @@ catalogue! {
     ForeignObject "HC3006" "an object of that name belongs to someone else"
         "An object of the same kind and name exists and is not a member of this installation. It was not changed. `handsctl deploy --adopt` adopts it, unless it has an owner, is a member of another installation, or is being deleted."
     FieldConflict "HC3007" "another manager owns fields of an object" key "deploy.ownership"
-        "Server-side apply reported a conflict: another manager owns fields that this installation sets. --force-conflicts takes them over. [deploy.ownership] decides for single fields whether they are taken over, left to the other manager, or an error."
+        "Server-side apply reported a conflict: somebody else changed fields that this installation sets. --force-conflicts overwrites them. [deploy.ownership] decides for single fields whether they are overwritten, left as they are, or an error."
     ForeignSet "HC3008" "the installation's record belongs to another tool"
         "The ConfigMap handsctl-NAME has the ApplySet annotation of another tool. handsctl only changes installations that it created."
     NoSuchRevision "HC3011" "there is no such revision"
@@ -309,7 +309,7 @@ catalogue! {
         "The object was accepted, but the response has a Warning header: about a deprecated version, or a Pod Security level that its pods would violate."
 
     Adopted "HC3020" "an object of someone else was adopted"
-        "With --adopt the object becomes a member of this installation. Fields that helm or kubectl's client-side apply had set, and that the installation's manifest does not have, are removed."
+        "With --adopt the object becomes a member of this installation. Fields that helm, `kubectl apply` or `kubectl create` had set, and that the installation's manifest does not have, are removed."
 
     LockUnconfirmed "HC3021" "the lock could not be renewed in time"
         "The API server did not answer the renewal of the Lease. Another run may acquire an expired lock, so handsctl holds back its writes. When the server responds again and nobody has acquired the lock, the command continues; otherwise it ends with exit code 13."
@@ -391,7 +391,7 @@ catalogue! {
         "Usually the command does not exist in the image, or the image was built for another architecture."
 
     // 43: scheduling
-    Unschedulable "HC4301" "the pod fits on no node" key "deploy.tolerate.unschedulable"
+    Unschedulable "HC4301" "the pod fits on no node"
         "The scheduler found no node with enough free resources, a matching selector, tolerated taints and a reachable volume."
 
     // 44: storage

@@ -21,10 +21,11 @@ use crate::commands::{
     restart, rollback, schema, status, teardown, up, version,
 };
 use crate::error::{Error, Kind};
-use crate::flags::{Color, Global};
+use crate::flags::{Color, Global, ProgramName};
 use crate::foreign_commands;
 use crate::help;
 use crate::report::{ColorChoice, Output, Streams};
+use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::{into_error, output_form};
 
 /// Run OpenHands on Kubernetes: one config.toml, one command
@@ -163,9 +164,13 @@ impl Cli {
     /// Exit 2 with the flags that it would ignore, or that contradict each other.
     pub fn check_flags(&self) -> crate::error::Result<()> {
         ensure_flags_are_used(&self.unused)?;
+        ensure_config_is_file(&self.global)?;
         ensure_one_cluster(&self.global)
     }
 }
+
+/// The program in the usage line of the plugin of kubectl.
+const PLUGIN_NAME: &str = "kubectl hands";
 
 /// Parses a command line, with the program as its first word.
 ///
@@ -173,7 +178,10 @@ impl Cli {
 /// clap's usage errors, help and version.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let words: Vec<OsString> = words.into_iter().collect();
-    let matches = help::arranged(definition()).try_get_matches_from(with_help_of_help(&words))?;
+    let program = words.first().map(|word| command_line::program(word)).unwrap_or_default();
+    let root = help::arranged(definition());
+    let root = if program == ProgramName::Plugin { root.bin_name(PLUGIN_NAME) } else { root };
+    let matches = root.try_get_matches_from(with_help_of_help(&words))?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     cli.unused = unused_flags(&matches);
     // What is typed has priority over a variable, which a pod's spec may set for every command.
@@ -181,6 +189,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
     cli.global.in_cluster &=
         in_cluster == Some(ValueSource::CommandLine) || other_choice(&cli.global).is_none();
     cli.global.cluster = cluster_argument(&cli.command).cloned();
+    cli.global.program = program;
+    cli.global.again = again(&cli.command);
     cli.global.words = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     Ok(cli)
 }
@@ -209,6 +219,24 @@ fn cluster_argument(command: &Command) -> Option<&String> {
     argument.as_ref()
 }
 
+/// Returns the command as a message suggests it again, with its flags of ownership.
+fn again(command: &Command) -> Option<String> {
+    let (words, ownership) = match command {
+        Command::Up(arguments) => ("up".to_owned(), arguments.apply.ownership),
+        Command::Deploy(arguments) => ("deploy".to_owned(), arguments.apply.ownership),
+        Command::Rollback(arguments) => {
+            let revision = arguments.revision.or(arguments.to);
+            let to = revision.map_or_else(String::new, |number| format!(" --to {number}"));
+            (format!("rollback{to}"), arguments.apply.ownership)
+        }
+        _ => return None,
+    };
+    let [adopt, force] = command_line::OWNERSHIP_FLAGS;
+    let typed = [(ownership.adopt, adopt), (ownership.force_conflicts, force)];
+    let typed = typed.into_iter().filter(|(is_typed, _)| *is_typed);
+    Some(typed.fold(words, |line, (_, flag)| line + " " + flag))
+}
+
 /// Returns the matches of the last command word.
 fn innermost(mut matches: &ArgMatches) -> &ArgMatches {
     while let Some((_, inner)) = matches.subcommand() {
@@ -221,6 +249,20 @@ fn innermost(mut matches: &ArgMatches) -> &ArgMatches {
 fn other_choice(global: &Global) -> Option<&'static str> {
     let context = global.context.as_ref().map(|_| "--context");
     context.or_else(|| global.kubeconfig.as_ref().map(|_| "--kubeconfig"))
+}
+
+/// Rejects the name of standard input as a config file: relative paths in the file start at its folder.
+///
+/// # Errors
+/// Exit 2 with the path that reads it.
+fn ensure_config_is_file(global: &Global) -> crate::error::Result<()> {
+    if global.config.iter().all(|file| file.as_os_str() != "-") {
+        return Ok(());
+    }
+    let message =
+        "--config - is not a file, and handsctl reads no config.toml from standard input by this name";
+    Err(Error::new(Id::Usage, Kind::Usage, message)
+        .hint("--config /dev/stdin reads it; its paths must be absolute"))
 }
 
 /// Rejects two choices of the cluster.
@@ -352,15 +394,15 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
             ConfigCommand::Edit(_) => edit::run(global, streams).await,
             ConfigCommand::Check(arguments) => check::run(global, arguments, streams),
             ConfigCommand::Show(arguments) => show::run(global, arguments, streams),
-            ConfigCommand::Explain(arguments) => config_explain::run(arguments, streams),
+            ConfigCommand::Explain(arguments) => config_explain::run(global, arguments, streams),
             ConfigCommand::Schema(_) => config_schema::run(streams),
         },
-        Command::Explain(arguments) => explain::run(arguments, streams),
+        Command::Explain(arguments) => explain::run(global, arguments, streams),
         Command::Schema(arguments) => schema::run(arguments, streams),
         Command::Version(arguments) => version::run(global, arguments, streams).await,
         Command::Completion(arguments) => completion::run(arguments, definition(), streams),
         Command::Man(arguments) => man::run(arguments, help::manual(definition()), streams),
-        Command::Options(_) => options::run(&help::options(&definition()), streams),
+        Command::Options(_) => options::run(global, &help::options(&definition()), streams),
     }
 }
 
@@ -369,9 +411,16 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
 #[must_use]
 pub fn print_clap_error(error: &clap::Error, words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let streams = Streams::from_environment(ColorChoice::Auto, false, 0);
-    let output = typed_output(words);
-    let text = error.render().to_string();
-    if let Some(error) = foreign_command_error(error) {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let program = words.first().map(|word| command_line::program(word)).unwrap_or_default();
+    let named = |text: &str| match program {
+        ProgramName::Plugin => command_line::as_plugin(text),
+        ProgramName::Handsctl => text.to_owned(),
+    };
+    let output = typed_output(words.clone());
+    let text = named(&error.render().to_string());
+    if let Some(error) = foreign_command_error(error, &words, &streams) {
+        let error = error.map_hints(named);
         streams.failure(&error, output);
         return ExitCode::from(error.kind().exit_code());
     }
@@ -426,10 +475,37 @@ fn usage_error(text: &str) -> Error {
 }
 
 /// Returns the error for a command of another tool, with the one of handsctl that does the same.
-fn foreign_command_error(error: &clap::Error) -> Option<Error> {
+fn foreign_command_error(error: &clap::Error, words: &[OsString], streams: &Streams) -> Option<Error> {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
-    let counterpart = foreign_commands::counterpart(word)?;
-    Some(Error::new(Id::Usage, Kind::Usage, format!("handsctl has no command `{word}`")).hint(counterpart))
+    let at = words.iter().position(|typed| typed.to_str() == Some(word))?;
+    let group = words[..at].last().and_then(|group| group.to_str());
+    let group = group.filter(|group| foreign_commands::is_group(group));
+    let counterpart = foreign_commands::counterpart(group, word)?;
+    let command = group.map_or_else(|| word.clone(), |group| format!("{group} {word}"));
+    let error = Error::new(Id::Usage, Kind::Usage, format!("handsctl has no command `{command}`"));
+    Some(error.hint(with_installation(counterpart, at, words, streams)))
+}
+
+/// Replaces the placeholders of a suggested command of kubectl by the installation of the configuration and of the typed
+/// flags, if they can be read. `at` is the position of the unknown command.
+fn with_installation(text: &str, at: usize, words: &[OsString], streams: &Streams) -> String {
+    if !text.contains("NAME") {
+        return text.to_owned();
+    }
+    let parsed = |rest: &[OsString]| {
+        let mut words = [&words[..at], &["status".into()], rest].concat();
+        words.retain(|word| word != "--");
+        parse(words).ok()
+    };
+    // What follows are flags of the other tool, as well.
+    let Some(cli) = parsed(&words[at + 1..]).or_else(|| parsed(&[])) else { return text.to_owned() };
+    let quiet = streams.clone();
+    let Ok(loaded) = cluster_session::load(&cli.global, Secrets::Unread, &quiet) else {
+        return text.to_owned();
+    };
+    let deploy = &loaded.settings.deploy;
+    let text = text.replace("NAMESPACE", deploy.namespace.as_str()).replace("NAME", deploy.name.as_str());
+    RepeatedFlags::new(&cli.global).insert_into(&text)
 }
 
 /// Prints the error of the async runtime, which could not get threads or file descriptors.

@@ -1,6 +1,9 @@
 //! The global flags of the command line: which command uses which, and how a suggested command repeats them. Pure.
 
-use crate::flags::Global;
+use std::ffi::OsStr;
+use std::path::Path;
+
+use crate::flags::{Global, ProgramName};
 
 /// A global flag that only some commands use. The flags of the output (`--color`, `-q`, `-v`) fit every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,6 +200,10 @@ pub(crate) struct RepeatedFlags {
     flags: Vec<(GlobalFlag, String)>,
     /// The name of the local cluster, which the commands of the group `cluster` take as an argument.
     cluster: Option<String>,
+    /// The name under which the program was called.
+    program: ProgramName,
+    /// The command to repeat where a text suggests a deploy with a flag of ownership.
+    again: Option<String>,
     /// The flags of kubectl, which reads no config.toml: the context that the command uses, and the kubeconfig.
     kubectl: String,
 }
@@ -224,13 +231,15 @@ impl RepeatedFlags {
             .fold(String::new(), |all, (flag, value)| all + flag.forms()[0] + " " + &quoted(&value) + " ");
         let in_cluster =
             global.in_cluster.then(|| (GlobalFlag::InCluster, GlobalFlag::InCluster.forms()[0].to_owned()));
-        Self { flags: with_value.chain(in_cluster).collect(), cluster: global.cluster.clone(), kubectl }
+        let flags = with_value.chain(in_cluster).collect();
+        let (cluster, again) = (global.cluster.clone(), global.again.clone());
+        Self { flags, cluster, program: global.program, again, kubectl }
     }
 
     /// Adds the flags to every command of handsctl in a text: `handsctl logs -f` becomes `handsctl logs -n two -f`.
-    /// A flag that the command does not use, or has already, is not added.
+    /// A flag that the command does not use, or has already, is not added. The plugin of kubectl is named as it was called.
     pub(crate) fn insert_into(&self, text: &str) -> String {
-        let text = self.with_cluster_of_kubectl(text);
+        let text = self.with_command(&self.with_cluster_of_kubectl(text));
         let mut result = String::with_capacity(text.len());
         let mut rest = text.as_str();
         while let Some(at) = rest.find(PROGRAM) {
@@ -245,7 +254,25 @@ impl RepeatedFlags {
             }
         }
         result.push_str(rest);
-        result
+        if self.program == ProgramName::Plugin { as_plugin(&result) } else { result }
+    }
+
+    /// Repeats the typed command in every suggested deploy with a flag of ownership: `handsctl deploy --adopt` becomes
+    /// `handsctl rollback --to 3 --adopt`. A typed flag of ownership stays, so that one suggestion does not undo another.
+    fn with_command(&self, text: &str) -> String {
+        let Some(again) = &self.again else { return text.to_owned() };
+        let mut parts = text.split(DEPLOY_WITH_FLAG);
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |all, rest| {
+            let line = format!("--{}", rest.split(['\n', ';']).next().unwrap_or_default());
+            let flags: Vec<&str> = line.split_whitespace().collect();
+            if !flags.first().is_some_and(|flag| OWNERSHIP_FLAGS.contains(flag)) {
+                return all + DEPLOY_WITH_FLAG + rest;
+            }
+            let words = again.split(' ').filter(|word| !flags.contains(word));
+            let command = words.fold(PROGRAM.to_owned(), |command, word| command + word + " ");
+            all + &command + "--" + rest
+        })
     }
 
     /// Adds the flags that choose the cluster to every command of kubectl in a text: `kubectl delete lease oh` becomes
@@ -279,6 +306,39 @@ const KUBECTL_VERBS: &[&str] = &[
 
 /// The program in a suggested command.
 const PROGRAM: &str = "handsctl ";
+
+/// The beginning of a suggested deploy with a flag.
+const DEPLOY_WITH_FLAG: &str = "handsctl deploy --";
+
+/// The flags that decide about what belongs to others.
+pub(crate) const OWNERSHIP_FLAGS: [&str; 2] = ["--adopt", "--force-conflicts"];
+
+/// The name of the program as a plugin of kubectl.
+const PLUGIN: &str = "kubectl hands ";
+
+/// The words that follow the program in texts and are no commands of their own: groups, clap's commands and placeholders.
+const OTHER_WORDS: &[&str] = &["cluster", "config", "image", "help", "COMMAND", "[OPTIONS]", "-"];
+
+/// Returns the name under which the program was called. `word` is the first one of the command line.
+pub(crate) fn program(word: &OsStr) -> ProgramName {
+    let file = Path::new(word).file_name().unwrap_or_default();
+    match file.to_str() {
+        Some(name) if name.starts_with("kubectl-hands") => ProgramName::Plugin,
+        _ => ProgramName::Handsctl,
+    }
+}
+
+/// Names the plugin of kubectl in every command of a text: `handsctl deploy` becomes `kubectl hands deploy`. The name
+/// stays where it is that of the product.
+pub(crate) fn as_plugin(text: &str) -> String {
+    let mut parts = text.split(PROGRAM);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, rest| {
+        let is_command =
+            command_at_start(rest).is_some() || OTHER_WORDS.iter().any(|word| rest.starts_with(word));
+        all + if is_command { PLUGIN } else { PROGRAM } + rest
+    })
+}
 
 /// Returns the command that a text begins with, and its flags. A longer word that begins like it is no command.
 fn command_at_start(text: &str) -> Option<(&'static str, &'static [GlobalFlag])> {
@@ -390,6 +450,28 @@ mod tests {
     }
 
     #[test]
+    fn suggested_ownership_flag_repeats_the_typed_command() {
+        let flags = |again: &str| {
+            let mut global = Flags::parse_from(["handsctl", "-n", "two"]).global;
+            global.again = Some(again.to_owned());
+            RepeatedFlags::new(&global)
+        };
+        let [adopt, force] =
+            ["handsctl deploy --adopt adopts it", "overwrite: handsctl deploy --force-conflicts"];
+        let rollback = flags("rollback --to 3 --adopt");
+        let text = "overwrite: handsctl rollback -n two --to 3 --adopt --force-conflicts";
+        assert_eq!(rollback.insert_into(force), text);
+        assert_eq!(rollback.insert_into(text), text, "inserted once");
+        assert_eq!(flags("up").insert_into(adopt), "handsctl up -n two --adopt adopts it");
+        let deploy = flags("deploy --adopt");
+        let text = "overwrite: handsctl deploy -n two --adopt --force-conflicts";
+        assert_eq!(deploy.insert_into(force), text);
+        assert_eq!(deploy.insert_into(text), text, "inserted once");
+        let other = "handsctl deploy --delete-data continues";
+        assert_eq!(flags("up").insert_into(other), "handsctl deploy -n two --delete-data continues");
+    }
+
+    #[test]
     fn suggested_command_gets_only_flags_that_it_uses() {
         let flags = repeated(&["-n", "two", "--context", "prod", "--in-cluster"], None);
         for text in [
@@ -422,6 +504,21 @@ mod tests {
         let flags = repeated(&["--config", "a.toml"], Some("trial"));
         assert_eq!(flags.insert_into("handsctl cluster up"), "handsctl cluster up trial --config a.toml");
         assert_eq!(flags.insert_into("handsctl up"), "handsctl up --config a.toml");
+    }
+
+    #[test]
+    fn plugin_of_kubectl_is_named_in_commands_only() {
+        for word in ["/usr/bin/kubectl-hands", "kubectl-hands.exe"] {
+            assert_eq!(program(OsStr::new(word)), ProgramName::Plugin);
+        }
+        assert_eq!(program(OsStr::new("handsctl")), ProgramName::Handsctl);
+        let mut global = Flags::parse_from(["handsctl", "-n", "two"]).global;
+        global.program = ProgramName::Plugin;
+        let flags = RepeatedFlags::new(&global);
+        let text = "handsctl did not create it; `handsctl status` shows it\nhandsctl COMMAND --help";
+        let named = "handsctl did not create it; `kubectl hands status -n two` shows it\nkubectl hands COMMAND --help";
+        assert_eq!(flags.insert_into(text), named);
+        assert_eq!(flags.insert_into(named), named, "named once");
     }
 
     #[test]

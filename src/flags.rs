@@ -12,8 +12,13 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Config file; repeatable, a key in a later file overrides earlier files [default: ./config.toml if it exists]
-    #[arg(long, value_name = "FILE", global = true)]
+    /// The config files; a key in a later one overrides earlier ones.
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        help = "Config file; repeatable, a key in a later file overrides earlier files [env: HANDSCTL_CONFIG=] [default: ./config.toml if it exists]"
+    )]
     pub config: Vec<PathBuf>,
     /// Set one key to a TOML value: `--set deploy.replicas=1`; repeatable
     #[arg(long, value_name = "KEY=VALUE", global = true)]
@@ -48,7 +53,7 @@ pub struct Global {
     /// Write the run as one HTML page to a file: a timeline, the findings, the changed objects
     #[arg(long, value_name = "FILE", global = true)]
     pub report: Option<PathBuf>,
-    /// Print only errors and the result
+    /// Write only errors to stderr: no progress, no warnings. What a command writes to stdout stays
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Print more: every object, the number of requests and bytes, the slowest request
@@ -63,10 +68,27 @@ pub struct Global {
     /// The words of the command line after the program, for commands that messages suggest.
     #[arg(skip)]
     pub words: Vec<String>,
+    /// The name under which the program was called, which commands in texts have.
+    #[arg(skip)]
+    pub program: ProgramName,
+    /// The command as a message suggests it again, without its global flags: `rollback --to 3 --adopt`. None for a command
+    /// without the flags of ownership.
+    #[arg(skip)]
+    pub again: Option<String>,
     /// The context that the command has chosen, for commands of kubectl that messages suggest: the typed one, that of
     /// config.toml, or the current one. Empty until then, and with the service account of a pod.
     #[arg(skip)]
     pub chosen_context: Arc<OnceLock<String>>,
+}
+
+/// The name under which the program was called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ProgramName {
+    /// `handsctl`.
+    #[default]
+    Handsctl,
+    /// `kubectl hands`: kubectl runs its plugin.
+    Plugin,
 }
 
 /// When to use colour.
@@ -97,6 +119,9 @@ pub struct RolloutArgs {
     /// Do not wait for the rollout
     #[arg(long)]
     pub no_wait: bool,
+    /// Wait for the rollout, as without the flag; other tools have it
+    #[arg(long, hide = true, conflicts_with = "no_wait")]
+    pub wait: bool,
     /// Time limit of the whole command [default: 15m, up 30m]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
@@ -139,7 +164,7 @@ pub struct OwnershipArgs {
     /// Overwrite what others changed, except where [deploy.ownership] says "yield" or "fail"
     #[arg(long)]
     pub force_conflicts: bool,
-    /// Take over existing objects of the same names, such as those that helm or kubectl created
+    /// Adopt existing objects of the same names, such as those that helm or kubectl created
     #[arg(long)]
     pub adopt: bool,
 }

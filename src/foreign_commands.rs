@@ -1,8 +1,11 @@
 //! Commands of other tools, and the command of handsctl that does the same. Pure.
 
+/// Words with the sentence that answers them.
+type Sentences = &'static [(&'static [&'static str], &'static str)];
+
 /// The commands of kubectl, Helm, docker and systemctl that people type first, each with the command of handsctl and
 /// what it does.
-const FOREIGN: &[(&[&str], &str)] = &[
+const FOREIGN: Sentences = &[
     (&["ps", "get", "info", "describe", "health"], "handsctl status shows what runs and whether it works"),
     (&["ls", "installations"], "handsctl list lists the installations of the cluster"),
     (
@@ -32,7 +35,27 @@ const FOREIGN: &[(&[&str], &str)] = &[
     (&["init", "new", "setup"], "handsctl config init writes a config.toml"),
     (
         &["set", "edit", "configure"],
-        "config.toml is the configuration: handsctl config init writes one, handsctl config explain KEY explains a key",
+        "handsctl config set KEY=VALUE changes config.toml, handsctl config edit opens it; handsctl deploy applies it",
+    ),
+    (
+        &["scale", "autoscale"],
+        "handsctl config set deploy.replicas=2, then handsctl deploy; several pods need a bucket and a database",
+    ),
+    (
+        &["pause", "suspend", "hibernate"],
+        "kubectl scale deployment/NAME -n NAMESPACE --replicas=0 stops the application; handsctl deploy --force-conflicts starts it",
+    ),
+    (
+        &["backup", "export", "save", "cp", "copy"],
+        "kubectl cp NAMESPACE/POD:/.openhands DIR copies the settings and conversations; handsctl status names the pod",
+    ),
+    (
+        &["restore", "import"],
+        "kubectl cp DIR NAMESPACE/POD:/.openhands copies the files back; handsctl rollback restores a configuration",
+    ),
+    (
+        &["sandbox", "sandboxes"],
+        "handsctl status shows how many sandboxes run; kubectl get pods -n NAMESPACE lists their pods",
     ),
     (
         &["forward", "port-forward", "browse", "url", "dashboard"],
@@ -59,9 +82,64 @@ const FOREIGN: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Returns what does in handsctl what a command of another tool does.
-pub(crate) fn counterpart(word: &str) -> Option<&'static str> {
-    FOREIGN.iter().find(|(words, _)| words.contains(&word)).map(|(_, sentence)| *sentence)
+/// The commands that people type in a group, with those of the group that do the same.
+const IN_GROUPS: &[(&str, Sentences)] = &[
+    (
+        "cluster",
+        &[
+            (&["ls", "get", "ps"], "handsctl cluster list lists the local clusters"),
+            (
+                &["create", "start", "new", "add", "init"],
+                "handsctl cluster up creates or starts the local cluster",
+            ),
+            (
+                &["delete", "destroy", "remove", "rm", "stop"],
+                "handsctl cluster down deletes the local cluster with everything in it",
+            ),
+            (&["info", "describe", "show"], "handsctl cluster status shows the local cluster and its parts"),
+            (
+                &["recreate", "reset", "restart"],
+                "handsctl cluster up --recreate deletes the cluster with everything in it if it differs, and creates it again",
+            ),
+        ],
+    ),
+    (
+        "config",
+        &[
+            (&["view", "ls", "list", "print"], "handsctl config show prints every key with its value"),
+            (&["validate", "lint", "verify", "test"], "handsctl config check reports every mistake"),
+            (&["new", "create", "generate"], "handsctl config init writes a config.toml"),
+            (
+                &["unset", "delete", "remove", "rm"],
+                "handsctl config edit opens the file; a line with # before it is not set",
+            ),
+            (&["describe", "doc", "docs"], "handsctl config explain KEY describes a key"),
+        ],
+    ),
+    (
+        "image",
+        &[
+            (
+                &["push", "import", "build"],
+                "handsctl image load puts an image of this computer onto the nodes",
+            ),
+            (&["prepull", "fetch", "download"], "handsctl image pull makes the nodes pull the images"),
+        ],
+    ),
+];
+
+/// Whether a word is a group of commands.
+pub(crate) fn is_group(word: &str) -> bool {
+    IN_GROUPS.iter().any(|(group, _)| *group == word)
+}
+
+/// Returns what does in handsctl what a command of another tool does, at the top or in a group.
+pub(crate) fn counterpart(group: Option<&str>, word: &str) -> Option<&'static str> {
+    let sentences = match group {
+        None => FOREIGN,
+        Some(group) => IN_GROUPS.iter().find(|(name, _)| *name == group)?.1,
+    };
+    sentences.iter().find(|(words, _)| words.contains(&word)).map(|(_, sentence)| *sentence)
 }
 
 #[cfg(test)]
@@ -79,12 +157,28 @@ mod tests {
         for word in words {
             assert!(own.find_subcommand(word).is_none(), "{word} is a command");
         }
+        for (group, sentences) in IN_GROUPS {
+            let own = own.find_subcommand(group).unwrap();
+            let words = sentences.iter().flat_map(|(words, _)| words.iter().copied());
+            let mut once = BTreeSet::new();
+            for word in words {
+                assert!(own.find_subcommand(word).is_none() && once.insert(word), "{group} {word}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_of_a_group_has_its_own_answer() {
+        assert!(counterpart(Some("cluster"), "ls").unwrap().contains("cluster list"));
+        assert!(counterpart(None, "ls").unwrap().contains("handsctl list"));
+        assert_eq!(counterpart(Some("image"), "ps"), None);
     }
 
     #[test]
     fn counterparts_name_commands_that_exist() {
         let own = definition();
-        for (_, sentence) in FOREIGN {
+        let in_groups = IN_GROUPS.iter().flat_map(|(_, sentences)| sentences.iter());
+        for (_, sentence) in FOREIGN.iter().chain(in_groups) {
             for named in sentence.split("handsctl ").skip(1) {
                 let mut command = &own;
                 for word in named.split(|c: char| !c.is_ascii_lowercase()).take_while(|word| !word.is_empty())

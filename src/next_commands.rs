@@ -90,7 +90,7 @@ fn specific(id: Id) -> Vec<NextCommand> {
             ("handsctl deploy --lock-wait 10m", "waits for it"),
         ],
         Id::ForeignObject | Id::ManagedByOthers => {
-            vec![("handsctl deploy --adopt", "takes over existing objects of these names")]
+            vec![("handsctl deploy --adopt", "makes existing objects of these names members")]
         }
         Id::FieldConflict | Id::ChangedByOthers => {
             vec![DIFF, ("handsctl deploy --force-conflicts", "overwrites what others changed")]

@@ -40,6 +40,8 @@ pub struct ClusterState {
     pub secret_versions: BTreeMap<String, String>,
     /// The names of the Secrets that the pod reads keys from and that this account has no right to get.
     pub unreadable_secrets: BTreeSet<String>,
+    /// The Secrets that the pod reads keys from and that lack them, each with its fault.
+    pub incomplete_secrets: Vec<(SecretRef, String)>,
     /// The discovered kinds of the user's own objects, beyond the built-in kinds.
     pub kinds: Vec<KindInfo>,
 }
@@ -120,6 +122,7 @@ pub async fn inspect_with(
         secrets_listed,
         secret_versions: referenced.versions,
         unreadable_secrets: referenced.unreadable,
+        incomplete_secrets: referenced.incomplete,
         kinds,
     })
 }
@@ -148,6 +151,13 @@ async fn list_own_secrets(api: &Api, set: &ApplySet, rights: SecretRights) -> Re
 }
 
 impl ClusterState {
+    /// Warns of each Secret that lacks keys which the pod reads.
+    pub async fn warn_of_incomplete_secrets(&self, events: &Events) {
+        for (_, fault) in &self.incomplete_secrets {
+            events.warn(Id::MissingReference, format!("{fault}; the pod will wait for it")).await;
+        }
+    }
+
     /// Returns the namespaces to create. Unreadable ones are left out; applying into a missing one fails later.
     #[must_use]
     pub fn missing_namespaces(&self) -> Vec<String> {
@@ -206,6 +216,8 @@ struct ReferencedSecrets {
     versions: BTreeMap<String, String>,
     /// The names of those that this account has no right to get.
     unreadable: BTreeSet<String>,
+    /// Those without the keys that the application reads, each with its fault.
+    incomplete: Vec<(SecretRef, String)>,
 }
 
 /// A referenced Secret as far as the plan depends on it.
@@ -214,11 +226,13 @@ enum SecretState {
     Version(String),
     /// The application reads it, and this account has no right to get it.
     Unreadable,
-    /// It is missing, or the application does not read it.
+    /// It lacks keys that the application reads, and has this resourceVersion if it exists.
+    Incomplete { fault: String, version: Option<String> },
+    /// The application does not read it.
     Irrelevant,
 }
 
-/// Reads every Secret that the configuration references, and warns about mistakes.
+/// Reads every Secret that the configuration references, and warns about mistakes that do not stop the pod.
 async fn referenced_secrets(
     api: &Api,
     secret_refs: &[SecretRef],
@@ -227,8 +241,13 @@ async fn referenced_secrets(
     let reads = secret_refs.iter().map(|secret_ref| secret_state(api, secret_ref, events));
     let states = try_join_all(reads).await?;
     let mut referenced = ReferencedSecrets::default();
-    for (SecretRef { name, .. }, state) in secret_refs.iter().zip(states) {
+    for (secret_ref, state) in secret_refs.iter().zip(states) {
+        let name = &secret_ref.name;
         match state {
+            SecretState::Incomplete { fault, version } => {
+                referenced.incomplete.push((secret_ref.clone(), fault));
+                referenced.versions.extend(version.map(|version| (name.clone(), version)));
+            }
             SecretState::Version(version) => {
                 referenced.versions.insert(name.clone(), version);
             }
@@ -245,12 +264,16 @@ async fn secret_state(api: &Api, secret_ref: &SecretRef, events: &Events) -> Res
     let SecretRef { namespace, name, used_for } = secret_ref;
     match api.get_opt(&SECRET.in_namespace(namespace), name).await {
         Ok(secret) => {
-            if let Some(mistake) = secret_ref.fault(secret.as_ref()) {
-                events.warn(Id::MissingReference, mistake).await;
-            }
             let version = secret.as_ref().and_then(|secret| secret["metadata"]["resourceVersion"].as_str());
+            let version = version.map(str::to_owned);
+            if let Some(fault) = secret_ref.missing_keys(secret.as_ref()) {
+                return Ok(SecretState::Incomplete { fault, version });
+            }
+            if let Some(fault) = secret_ref.fault(secret.as_ref()) {
+                events.warn(Id::MissingReference, fault).await;
+            }
             let version = version.filter(|_| matches!(used_for, SecretUse::Keys(_)));
-            Ok(version.map_or(SecretState::Irrelevant, |version| SecretState::Version(version.to_owned())))
+            Ok(version.map_or(SecretState::Irrelevant, SecretState::Version))
         }
         Err(ApiError::Status(status))
             if status.code == 403 && !status.message.contains("system:anonymous") =>

@@ -52,13 +52,13 @@ pub struct DiffArgs {
     /// Compare the cluster with this revision instead of config.toml: what `rollback` to it would change
     #[arg(long, value_name = "REVISION", value_parser = parse_revision)]
     pub revision: Option<u64>,
-    /// As with deploy: also delete volume claims that are no longer configured
+    /// As with deploy: also delete volumes that are no longer configured
     #[arg(long)]
     pub delete_data: bool,
-    /// As with deploy: take over fields that other managers own
+    /// As with deploy: overwrite what others changed
     #[arg(long)]
     pub force_conflicts: bool,
-    /// As with deploy: take over existing objects of the same names
+    /// As with deploy: adopt existing objects of the same names
     #[arg(long)]
     pub adopt: bool,
     /// Time limit of the whole command [default: 5m]
@@ -201,6 +201,7 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
     // A revision is a Secret.
     let rights = if goal == Goal::Configuration { SecretRights::Optional } else { SecretRights::Needed };
     let mut state = inspect::inspect_with(api, &session.set(), &secrets, &kinds, rights, events).await?;
+    state.warn_of_incomplete_secrets(events).await;
     let desired = prepare::desired(settings, goal, &state)?;
     state.set.extra_kinds.extend(extra_kinds(&desired));
     let listed = diff::list_set(api, &state.set).await?;

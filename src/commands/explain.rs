@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use crate::catalogue::Id;
+use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind};
-use crate::flags::number;
+use crate::flags::{Global, number};
 use crate::next_commands;
 use crate::report::Streams;
 
@@ -31,7 +32,7 @@ pub struct ExplainArgs {
 }
 
 /// Runs `explain`.
-pub(crate) fn run(arguments: &ExplainArgs, streams: &Streams) -> anyhow::Result<u8> {
+pub(crate) fn run(global: &Global, arguments: &ExplainArgs, streams: &Streams) -> anyhow::Result<u8> {
     let text = match (arguments.subject.as_deref(), arguments.number) {
         (None, _) => everything(),
         (Some("exit-code"), Some(number)) => exit_code(number)?,
@@ -50,7 +51,7 @@ pub(crate) fn run(arguments: &ExplainArgs, streams: &Streams) -> anyhow::Result<
             .into());
         }
     };
-    let _written = streams.out(&text)?;
+    let _written = streams.out(&RepeatedFlags::new(global).insert_into(&text))?;
     Ok(0)
 }
 
@@ -102,11 +103,27 @@ fn exit_code(number: u8) -> Result<String, Error> {
     match Kind::ALL.iter().find(|kind| kind.exit_code() == number) {
         Some(kind) => {
             let next = next_commands::describe(&next_commands::for_exit(*kind));
-            Ok(format!("{number}: {}\n\n{next}", kind.meaning()))
+            Ok(format!("{number}: {}\n\n{}{next}", kind.meaning(), causes(*kind)))
         }
         None => Err(Error::new(Id::Usage, Kind::Usage, format!("handsctl never exits with {number}"))
             .hint("handsctl explain exit-code")),
     }
+}
+
+/// Lists the ids that explain an exit code of many causes; empty for the other codes.
+fn causes(kind: Kind) -> String {
+    let ranges: &[&str] = match kind {
+        Kind::Config => &["HC01"],
+        Kind::Unreachable | Kind::Unauthenticated => &["HC10"],
+        Kind::Ownership => &["HC3006", "HC3007"],
+        Kind::Rollout => &["HC41", "HC42", "HC43", "HC44", "HC45", "HC46"],
+        Kind::Prerequisite => &["HC20"],
+        _ => &[],
+    };
+    let entries = Id::ALL.iter().map(|id| id.entry());
+    let causes = entries.filter(|entry| ranges.iter().any(|range| entry.code.starts_with(range)));
+    let list = causes.fold(String::new(), |list, entry| list + "  " + entry.code + "  " + entry.title + "\n");
+    if list.is_empty() { list } else { format!("The error names the cause by its id:\n{list}\n") }
 }
 
 fn exit_codes() -> String {
@@ -125,6 +142,17 @@ mod tests {
     fn id_is_explained_with_its_guide() {
         let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/explain/HC4103.txt");
         golden::assert_matches(&expected, &id("HC4103").unwrap());
+    }
+
+    #[test]
+    fn exit_code_of_a_rollout_lists_its_causes() {
+        let text = exit_code(9).unwrap();
+        assert!(
+            text.contains("\n  HC4203  a Secret, ConfigMap or key") && text.contains("\n\nnext: "),
+            "{text}"
+        );
+        assert!(!text.contains("HC3007"), "{text}");
+        assert!(!exit_code(13).unwrap().contains("by its id"));
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
 use crate::session::reading::{Interrupts, ReadInvocation};
 use crate::session::step::Deadline;
-use crate::settings::handsctl::Expose;
+use crate::settings::handsctl::{Expose, Profile};
 
 /// Open the application at its URL, else through a port-forward
 ///
@@ -162,9 +162,15 @@ async fn start(session: &Session, arguments: &OpenArgs, events: &Events, streams
 /// Checks that the application's Deployment exists.
 ///
 /// # Errors
-/// Exit 12 if it does not exist.
+/// Exit 12 if it does not exist, or if the pod of profile `dev` stands for it.
 async fn ensure_deployed(session: &Session) -> Result<()> {
     let deploy = &session.settings.deploy;
+    if deploy.profile == Profile::Dev {
+        let message = "nothing to open: in the pod of profile `dev` nothing listens";
+        return Err(Error::new(Id::NothingDeployed, Kind::Down, message)
+            .at_config(session.settings.locate("deploy.profile"))
+            .hint("handsctl dev -- COMMAND runs OpenHands on this computer as if in that pod"));
+    }
     let deployments = DEPLOYMENT.in_namespace(deploy.namespace.as_str());
     let deployment = session.connection.api.get_opt(&deployments, deploy.name.as_str()).await;
     let deployment = deployment.map_err(|error| {

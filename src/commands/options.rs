@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use crate::command_line::RepeatedFlags;
+use crate::flags::Global;
 use crate::report::Streams;
 
 /// List the options of every command
@@ -12,7 +14,7 @@ use crate::report::Streams;
 pub struct OptionsArgs {}
 
 /// Runs `options`; `text` is the list.
-pub(crate) fn run(text: &str, streams: &Streams) -> anyhow::Result<u8> {
-    let _written = streams.out(text)?;
+pub(crate) fn run(global: &Global, text: &str, streams: &Streams) -> anyhow::Result<u8> {
+    let _written = streams.out(&RepeatedFlags::new(global).insert_into(text))?;
     Ok(0)
 }

@@ -34,12 +34,12 @@ use crate::status::sandbox;
 /// Delete the application; keep its volume unless --delete-data
 ///
 /// In order: delete the Ingress, delete the Deployment and wait until its pods are gone, delete the other objects,
-/// delete the installation's inventory. It keeps and lists the volume claim, the namespace, and sandboxes with their claims.
+/// delete the installation's record. It keeps and lists the volume, the namespace, and sandboxes with their volumes.
 /// It succeeds if the installation is already deleted.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl teardown\n  handsctl teardown --delete-data --yes")]
 pub struct TeardownArgs {
-    /// Also delete the volume claim, with all settings and conversations
+    /// Also delete the volume, with all settings and conversations
     #[arg(long)]
     pub delete_data: bool,
     /// Also delete the installation's namespaces that handsctl created, with every volume in them; needs --delete-data

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::claim_guard::{self, CheckTime};
 use super::prepare::Preparation;
 use super::request::DeployRequest;
-use super::summary::{self, UndoHint};
+use super::summary::{self, NextSteps, UndoHint};
 use super::verify::{Verification, verify};
 use super::{refusals, rejected_pods, rollout, sandbox_policy};
 use crate::catalogue::Id;
@@ -90,7 +90,8 @@ async fn apply_and_follow(
     record_result(run, recorded, RevisionResult::Good).await?;
     prepared.update_cleanup(&request.policy);
     clean_up_or_warn(run, request, prepared, RevisionResult::Good).await?;
-    Ok(summary::verified(number, undo, verification, prepared.changes.plan.origin))
+    let steps = NextSteps { undo, can_become_real: run.session.can_become_real() };
+    Ok(summary::verified(number, steps, verification, prepared.changes.plan.origin))
 }
 
 /// Leaves the history as it was, because the server has rejected every change: an existing revision keeps its result,
@@ -148,7 +149,8 @@ pub(crate) async fn verify_unchanged(
     let kept: Vec<PruneCandidate> =
         candidates.iter().filter(|candidate| !candidate.decision().deletes()).cloned().collect();
     prune::prune(run.api(), &prepared.state.set, &kept, run.events()).await?;
-    Ok(summary::verified(number, UndoHint::Nothing, verification, prepared.changes.plan.origin))
+    let steps = NextSteps { undo: UndoHint::Nothing, can_become_real: run.session.can_become_real() };
+    Ok(summary::verified(number, steps, verification, prepared.changes.plan.origin))
 }
 
 /// Writes the objects that must exist before the first member: the ApplySet parent, by which later runs find the

@@ -5,8 +5,8 @@
 //!   anything is planned. `check`: checks the planned changes and the account's rights before the first write; add new
 //!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete
 //!   a conversation's volume. `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
-//!   `new_volume`: warns about a volume that is created anew. `service_account`: checks that the named ServiceAccount
-//!   exists. `restored_rights`: stops a rollback that grants more rights. `shared_host`: warns about another Ingress with the
+//!   `new_volume`: warns about a volume that is created anew. `service_account`, `secret_keys`: check that the named
+//!   ServiceAccount and the Secrets that the pod reads exist. `restored_rights`: stops a rollback that grants more rights. `shared_host`: warns about another Ingress with the
 //!   same host. `live_exposure`: stops if others expose the application.
 //! - `version_change`: warns about the effects of another app version. `conversations`: warns about the conversations
 //!   that a stop of the application interrupts. `replaced_images`: finds pods that run an earlier build of their image.
@@ -52,6 +52,7 @@ mod restored_rights;
 pub(crate) mod rollout;
 mod sandbox_capacity;
 mod sandbox_policy;
+mod secret_keys;
 mod service_account;
 mod shared_host;
 pub(crate) mod summary;

@@ -83,10 +83,22 @@ pub(crate) fn applied_only(revision: u64, undo: UndoHint, has_logs: bool) -> Fin
     Finished { revision: Some(revision), ..finished }
 }
 
+/// The commands after a verified rollout.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NextSteps {
+    /// The command that restores the state before the run.
+    pub(crate) undo: UndoHint,
+    /// Whether `cluster up --recreate` replaces a simulated cluster by one that runs containers.
+    pub(crate) can_become_real: bool,
+}
+
+/// The way from a simulated cluster to one that runs containers.
+const REAL_CLUSTER: &str = "once Docker or Podman runs: handsctl cluster up --recreate";
+
 /// Builds the result of a verified rollout.
 pub(crate) fn verified(
     revision: u64,
-    undo: UndoHint,
+    steps: NextSteps,
     verification: Verification,
     origin: PlanOrigin,
 ) -> Finished {
@@ -101,12 +113,20 @@ pub(crate) fn verified(
     };
     // The pod of profile `dev` starts no sandboxes.
     let starts_sandboxes = endpoint != Endpoint::DevTarget;
-    let has_logs = endpoint != Endpoint::Simulated;
-    let room = starts_sandboxes.then(|| sandbox_capacity::describe(capacity.as_ref()));
+    let is_simulated = endpoint == Endpoint::Simulated;
+    let room = match &capacity {
+        _ if !starts_sandboxes => None,
+        // Simulated nodes report room, but no sandbox runs there.
+        Some(_) if is_simulated => None,
+        capacity => Some(sandbox_capacity::describe(capacity.as_ref())),
+    };
     let notes = restored.into_iter().chain(room).chain(note);
-    let sandboxes = capacity.as_ref().map(|capacity| capacity.sandboxes);
-    let mut finished = finished(message, undo);
-    finished.next.retain(|(label, _)| has_logs || label != LOGS);
+    let sandboxes = capacity.filter(|_| !is_simulated).map(|capacity| capacity.sandboxes);
+    let mut finished = finished(message, steps.undo);
+    finished.next.retain(|(label, _)| !is_simulated || label != LOGS);
+    if is_simulated && steps.can_become_real {
+        finished.next.push(("next".to_owned(), REAL_CLUSTER.to_owned()));
+    }
     Finished {
         notes: notes.collect(),
         url: endpoint.into_url(),
@@ -114,5 +134,35 @@ pub(crate) fn verified(
         model,
         revision: Some(revision),
         ..finished
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::checks::sandbox_capacity::SandboxCapacity;
+
+    fn result(endpoint: Endpoint, can_become_real: bool) -> Finished {
+        let capacity = Some(SandboxCapacity { sandboxes: 15, each: "250m cpu, 1Gi".to_owned() });
+        let verification = Verification { endpoint, app_settings: AppSettingsResult::default(), capacity };
+        let steps = NextSteps { undo: UndoHint::Nothing, can_become_real };
+        verified(3, steps, verification, PlanOrigin::Configuration)
+    }
+
+    #[test]
+    fn simulation_ends_with_the_way_to_containers_and_no_room() {
+        let finished = result(Endpoint::Simulated, true);
+        assert_eq!(finished.next, [("next".to_owned(), REAL_CLUSTER.to_owned())]);
+        assert_eq!((finished.notes.len(), finished.sandboxes), (0, None));
+        let foreign = result(Endpoint::Simulated, false);
+        assert!(foreign.next.is_empty(), "{:?}", foreign.next);
+    }
+
+    #[test]
+    fn application_ends_with_its_logs_and_the_room() {
+        let finished = result(Endpoint::Answers("http://localhost/".to_owned()), true);
+        let labels: Vec<&str> = finished.next.iter().map(|(label, _)| label.as_str()).collect();
+        assert_eq!((labels, finished.sandboxes), (vec![LOGS], Some(15)));
+        assert_eq!(finished.notes, ["room for 15 sandboxes of 250m cpu, 1Gi"]);
     }
 }

@@ -27,7 +27,7 @@ const NAME: &str = "app.kubernetes.io/name";
 /// The label with the product that an object is a part of.
 const PART_OF_PRODUCT: &str = "app.kubernetes.io/part-of";
 /// The label with the tool that manages an object.
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The annotation with an object's creator: `handsctl/v0.1.0` on namespaces and the set's key, `ana@laptop` on
 /// revisions.
 pub const CREATED_BY: &str = "handsctl.dev/created-by";

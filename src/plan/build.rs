@@ -110,8 +110,14 @@ fn secret_name(set: &str, data: &BTreeMap<String, String>, naming: SecretNaming<
     Ok(match naming {
         SecretNaming::Keyed { key, .. } => format!("{set}-env-{}", content_hash::of_secret(data, key)?),
         SecretNaming::Assumed { name, .. } => name.to_owned(),
-        SecretNaming::Placeholder => format!("{set}-env-rendered"),
+        SecretNaming::Placeholder => placeholder_name(set),
     })
+}
+
+/// Returns the name under which a rendering refers to the set's own Secret.
+#[must_use]
+pub fn placeholder_name(set: &str) -> String {
+    format!("{set}-env-rendered")
 }
 
 fn template_names(settings: &Settings, with_secret: bool) -> Vec<&'static str> {

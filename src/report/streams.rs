@@ -16,6 +16,7 @@ use super::text::color::{self, ColorChoice, ColorVariables};
 use super::text::github::{self, Checkout};
 use super::text::sanitize::{sanitize, sanitize_colored};
 use super::text::style::{DEFAULT_WIDTH, Palette};
+use super::text::wrap;
 use crate::error::{Error, Result};
 use crate::object::{Mask, assignment};
 
@@ -241,6 +242,18 @@ impl Streams {
     #[must_use]
     pub fn can_ask(&self) -> bool {
         self.settings.stdin_terminal && self.settings.err.terminal && !self.settings.ci
+    }
+
+    /// Wraps a row of columns at the width of stdout, and indents further lines.
+    #[must_use]
+    pub fn wrapped_row(&self, row: &str, indent: usize) -> String {
+        wrap::wrapped_row(row, indent, self.settings.out.width)
+    }
+
+    /// Returns the width of stdout in columns.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.settings.out.width
     }
 
     /// Returns whether bars can be drawn: stderr is a terminal with a movable cursor, and no CI service runs the

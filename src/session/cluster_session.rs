@@ -349,6 +349,12 @@ impl Session {
         choice.context.starts_with("kwok-") && context::is_local(&choice.context, server)
     }
 
+    /// Returns whether `cluster up --recreate` replaces this simulated cluster of the configuration by one that runs
+    /// containers, as soon as there is an engine.
+    pub(crate) fn can_become_real(&self) -> bool {
+        self.is_own && self.is_simulation && self.settings.cluster.provider == Provider::Auto
+    }
+
     /// Returns whether `handsctl up` may start the unreachable cluster: it is the local one of the configuration.
     fn may_be_started_by_up(&self, error: &Error) -> bool {
         let Connection { choice, server, .. } = &self.connection;

@@ -20,11 +20,16 @@ pub(crate) struct Editor {
 }
 
 impl Editor {
-    /// Chooses the editor by the environment.
-    pub(crate) fn from_environment() -> Self {
+    /// Chooses the editor by the environment. The default needs a terminal.
+    ///
+    /// # Errors
+    /// Exit 14 if no variable names an editor and there is no terminal: the default would wait for ever.
+    pub(crate) fn from_environment(has_terminal: bool) -> Result<Self> {
         let set = |name: &str| std::env::var(name).ok().filter(|editor| !editor.trim().is_empty());
-        let command = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| DEFAULT.to_owned());
-        Self { command, foreground: ForegroundPrograms::new() }
+        let named = set("VISUAL").or_else(|| set("EDITOR"));
+        let default = has_terminal.then(|| DEFAULT.to_owned());
+        let command = named.or(default).ok_or_else(unnamed)?;
+        Ok(Self { command, foreground: ForegroundPrograms::new() })
     }
 
     /// Opens a file and waits until the editor ends.
@@ -42,8 +47,17 @@ impl Editor {
 
     fn failed(&self, cause: String) -> Error {
         let message = format!("the editor `{}` failed", self.command);
-        Error::new(Id::EditorFailed, Kind::Prerequisite, message)
-            .caused_by(cause)
-            .hint("the variable EDITOR names the editor: export EDITOR=nano")
+        Error::new(Id::EditorFailed, Kind::Prerequisite, message).caused_by(cause).hint(NAMING)
     }
+}
+
+/// The hint that names the editor.
+const NAMING: &str = "the variable EDITOR names the editor: export EDITOR=nano";
+
+/// Returns the error for an unnamed editor without a terminal.
+fn unnamed() -> Error {
+    let message = "no editor is named, and there is no terminal for vi";
+    Error::new(Id::EditorFailed, Kind::Prerequisite, message)
+        .hint(NAMING)
+        .hint("handsctl config set KEY=VALUE changes a key without an editor")
 }

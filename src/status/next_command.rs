@@ -44,7 +44,7 @@ fn next_command(finding: &Finding) -> String {
         }
         Id::PodsRejected => "after the cause is fixed: handsctl restart creates the pods at once".to_owned(),
         Id::ScaledToZero => scale_command(&finding.object, 1),
-        Id::ManagedByOthers => "handsctl deploy --adopt takes the objects over".to_owned(),
+        Id::ManagedByOthers => "handsctl deploy --adopt makes the objects members again".to_owned(),
         Id::ChangedByOthers => {
             "handsctl diff shows the difference; handsctl deploy --force-conflicts takes the field back"
                 .to_owned()

@@ -436,6 +436,17 @@ fn referenced_secret_change_rolls_pod() {
 }
 
 #[test]
+fn quiet_deploy_writes_only_the_value() {
+    let namespace = Bed::shared().namespace("quiet");
+    let silent = namespace.handsctl(&["deploy", "-q"]).exits(0);
+    assert_eq!((silent.stdout.as_str(), silent.stderr.as_str()), ("", ""));
+    let value = namespace.handsctl(&["deploy", "-q", "--wait", "-o", "json"]).exits(0);
+    assert_eq!((value.json()["exit"].as_u64(), value.stderr.as_str()), (Some(0), ""));
+    let refused = namespace.handsctl(&["deploy", "-q", "--set", "deploy.replicas=0.5"]).exits(3);
+    assert!(refused.stderr.contains("error[HC"), "{}", refused.stderr);
+}
+
+#[test]
 fn dry_run_changes_nothing() {
     let namespace = Bed::shared().namespace("dry");
     namespace.config("[llm]\napi_key = \"k\"\n");

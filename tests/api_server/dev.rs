@@ -51,6 +51,9 @@ fn dev_profile_deploys_target_pod_and_runs_mirrord() {
         .says("handsctl dev -- COMMAND");
     namespace.handsctl(&["deploy"]).exits(0).says(" 0 to send");
     namespace.handsctl(&["status"]).exits(0);
+    let open =
+        namespace.handsctl(&["open"]).exits(12).says("nothing listens").says("-- COMMAND runs OpenHands");
+    open.never_says("handsctl deploy");
 
     let deployment = get(&namespace, "deployment/ubuntu-dev");
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];

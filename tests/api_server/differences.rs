@@ -298,7 +298,7 @@ fn diff_of_smaller_claim_shows_rejection_and_exits_1() {
     assert_lines(
         &run,
         &[
-            "persistentvolumeclaim/oh-state   claim can only grow (5Gi → 2Gi)   you",
+            "persistentvolumeclaim/oh-state   volume can only grow (5Gi → 2Gi)   you",
             "  spec.resources.requests.storage   5Gi → 2Gi",
             "ingress.networking.k8s.io/oh   clients of a.example have to use b.example   you",
             "2 to change, 0 to create, 0 to delete",
@@ -322,7 +322,7 @@ fn diff_of_claim_rejected_by_admission_exits_8() {
     assert_lines(
         &run,
         &[
-            "persistentvolumeclaim/oh-state   claim grows, if its storage class allows it (5Gi → 8Gi)   you",
+            "persistentvolumeclaim/oh-state   volume grows, if its storage class allows it (5Gi → 8Gi)   you",
             "  spec.rules[0].host   a.example → b.example",
             "2 to change, 0 to create, 0 to delete",
         ],

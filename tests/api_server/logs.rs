@@ -193,7 +193,15 @@ fn logs_without_pods_or_containers_exits_0() {
 #[test]
 fn simulated_pod_without_log_exits_14_everywhere() {
     let own = OwnCluster::new("no-log", "");
-    own.handsctl(&["up"]).exits(0).says("deployed as a simulation").never_says("logs:");
+    own.handsctl(&["up"])
+        .exits(0)
+        .says("deployed as a simulation")
+        .never_says("logs:")
+        .never_says("room for");
+    let chosen = own.handsctl(&["up", "--set", "cluster.provider=\"auto\""]).exits(0);
+    chosen.says(
+        "next: once Docker or Podman runs: handsctl cluster up --set 'cluster.provider=\"auto\"' --recreate",
+    );
     for arguments in [&["logs"][..], &["logs", "-f"], &["open"]] {
         own.handsctl(arguments)
             .exits(14)

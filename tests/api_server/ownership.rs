@@ -358,6 +358,33 @@ fn objects_of_helm_and_kubectl_are_adopted() {
 }
 
 #[test]
+fn service_of_kubectl_create_is_adopted_with_its_ports() {
+    let namespace = Bed::shared().namespace("adopt-created");
+    namespace.create(&[]);
+    namespace.kubectl(&["create", "service", "clusterip", "oh", "--tcp=80:80"]);
+    namespace.handsctl(&["deploy"]).exits(7).says("--adopt adopts it");
+    namespace.handsctl(&["deploy", "--adopt"]).exits(0).says("adopted from kubectl-create");
+    let service = namespace.object("service");
+    let ports = service["spec"]["ports"].as_array().unwrap();
+    assert_eq!((ports.len(), &ports[0]["port"]), (1, &json!(3000)), "port 80 is gone");
+    assert!(service["metadata"]["labels"]["app"].is_null(), "{service}");
+    assert!(!managers(&service).iter().any(|manager| manager.starts_with("kubectl")), "{service}");
+}
+
+#[test]
+fn conflict_of_a_rollback_suggests_the_same_rollback() {
+    let namespace = Bed::shared().namespace("again");
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.handsctl(&["deploy", "--set", "kubernetes.resource_memory_limit=\"3Gi\""]).exits(0);
+    namespace.kubectl(&["scale", "deployment", "oh", "--replicas=3"]);
+    let suggested = namespace.suggested("rollback", "--to 1 --adopt --force-conflicts");
+    let run = namespace.handsctl(&["rollback", "1", "--adopt"]).exits(7).says(&suggested);
+    run.never_says("handsctl deploy");
+    namespace.handsctl(&["rollback", "1", "--adopt", "--force-conflicts"]).exits(0);
+    assert_eq!(namespace.replicas(), 1);
+}
+
+#[test]
 fn diff_adopt_shows_moved_fields_and_the_tracking_tool() {
     let namespace = Bed::shared().namespace("adopt-diff");
     namespace.create(&[]);

@@ -61,7 +61,7 @@ fn openshift_profile_creates_route_where_api_has_it() {
 fn gke_profile_has_load_balancer_and_key_volume() {
     let namespace = restricted("gke");
     namespace.config("[deploy]\nprofile = \"gke\"\nexposure = \"acknowledged\"\n");
-    let missing = namespace.handsctl(&["deploy", "--dry-run=server"]).exits(0);
+    let missing = namespace.handsctl(&["deploy", "--dry-run=server"]).exits(14);
     assert!(missing.stderr.contains("secret/google-cloud-key in namespace"), "{}", missing.stderr);
     let key = "--from-literal=key.json={}";
     namespace.bed.kubectl(&["create", "secret", "generic", "google-cloud-key", key, "-n", &namespace.name]);

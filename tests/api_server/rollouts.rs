@@ -718,6 +718,18 @@ fn report(namespace: &Namespace, pod: &str, container: &Value) {
 /// Deploys with this configuration to a node that reports this container status. Returns this run, timed from the
 /// report, and an unchanged second one.
 fn deploy_with_report(namespace: &Namespace, config: &str, container: &Value) -> [Run; 2] {
+    deploy_with_change(namespace, config, container, || {}, 9)
+}
+
+/// As [`deploy_with_report`], with a change of the cluster between the start of the pod and the node's report, after which
+/// the second run exits with this code.
+fn deploy_with_change(
+    namespace: &Namespace,
+    config: &str,
+    container: &Value,
+    change: impl FnOnce(),
+    second_exit: i32,
+) -> [Run; 2] {
     let config = format!(
         "[deploy]\nnode_selector = {{ \"example.io/bare\" = \"yes\" }}\ntolerate = {{ unschedulable = \"10m\" }}\n{config}"
     );
@@ -725,45 +737,78 @@ fn deploy_with_report(namespace: &Namespace, config: &str, container: &Value) ->
     let node = BareNode::new(namespace);
     let deploy = namespace.command(&["deploy", "--timeout", "60s"]).spawn_in_background();
     let pod = node.bind_pod(namespace);
+    change();
     report(namespace, &pod, container);
-    [deploy.finish().within(VERDICT_LIMIT).exits(9), namespace.handsctl(&["deploy"]).exits(9)]
+    [deploy.finish().within(VERDICT_LIMIT).exits(9), namespace.handsctl(&["deploy"]).exits(second_exit)]
 }
 
 fn waiting(reason: &str, message: &str) -> Value {
     json!({ "state": { "waiting": { "reason": reason, "message": message } } })
 }
 
-#[test]
-fn missing_secret_warns_and_exits_9() {
-    let namespace = Bed::shared().namespace("secret");
-    let config = "[llm]\napi_key = { secret = \"llm\", key = \"token\" }\n";
-    let container = waiting("CreateContainerConfigError", "secret \"llm\" not found");
-    for run in deploy_with_report(&namespace, config, &container) {
-        run.says("secret/llm in namespace")
-            .says("does not exist; the pod will wait for it")
-            .says("error[HC4203]: a Secret, ConfigMap or key that the container needs does not exist")
-            .says("object    pod/oh-")
-            .says("evidence  secret \"llm\" not found")
-            .says("--> config.toml:5:1")
-            .says("[llm].api_key");
-    }
+/// The configuration and the user's Secret that it names.
+fn with_secret(test: &str) -> (Namespace, &'static str) {
+    let namespace = Bed::shared().namespace(test);
+    namespace.create(&[]);
+    let create = ["create", "secret", "generic", "llm", "-n", &namespace.name];
+    namespace.bed.kubectl(&[&create[..], &["--from-literal=token=x", "--from-literal=other=x"]].concat());
+    (namespace, "[llm]\napi_key = { secret = \"llm\", key = \"token\" }\n")
 }
 
 #[test]
-fn missing_secret_key_exits_9() {
-    let namespace = Bed::shared().namespace("key");
-    namespace.create(&[]);
-    namespace.bed.kubectl(&[
-        "create",
-        "secret",
-        "generic",
-        "llm",
-        "-n",
-        &namespace.name,
-        "--from-literal=other=x",
-    ]);
+fn secret_deleted_during_rollout_exits_9_then_14() {
+    let (namespace, config) = with_secret("secret");
+    let container = waiting("CreateContainerConfigError", "secret \"llm\" not found");
+    let delete = || {
+        namespace.bed.kubectl(&["delete", "secret", "llm", "-n", &namespace.name]);
+    };
+    let [first, second] = deploy_with_change(&namespace, config, &container, delete, 14);
+    first
+        .says("error[HC4203]: a Secret, ConfigMap or key that the container needs does not exist")
+        .says("object    pod/oh-")
+        .says("evidence  secret \"llm\" not found")
+        .says("--> config.toml:5:1")
+        .says("[llm].api_key");
+    second.says("error[HC4203]: secret/llm in namespace").says("does not exist; nothing was changed");
+}
+
+#[test]
+fn missing_secret_is_an_error_before_the_first_write() {
+    let (namespace, config) = with_secret("unwritten");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let pod = || namespace.bed.kubectl(&["get", "pods", "-n", &namespace.name, "-o", "name"]);
+    let before = pod();
+    namespace.config(&config.replace("token", "absent"));
+    for arguments in [&["deploy"][..], &["deploy", "--dry-run=server"]] {
+        namespace
+            .handsctl(arguments)
+            .exits(14)
+            .says("has no entry \"absent\"; it has \"other\", \"token\"; nothing was changed")
+            .says("--> config.toml:2:1")
+            .says("--from-literal=absent=VALUE");
+    }
+    assert_eq!(pod(), before, "the pod serves on");
+    namespace.handsctl(&["diff"]).exits(1).says("the pod will wait for it");
+    // A rollback restores references that worked.
+    namespace.handsctl(&["rollback", "1"]).exits(0);
+    // A controller may create the Secret of an object that is applied with it.
+    namespace.config(&format!(
+        "[deploy]\nextra_manifests = [\"job.yaml\"]\n{}",
+        config.replace("token", "absent")
+    ));
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: keys}\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      containers: [{name: keys, image: keys}]\n";
+    std::fs::write(namespace.folder.path().join("job.yaml"), job).unwrap();
+    namespace
+        .handsctl(&["deploy", "--dry-run=server"])
+        .exits(0)
+        .says("HC4203")
+        .says("the pod will wait for it");
+}
+
+#[test]
+fn secret_key_that_the_node_misses_exits_9() {
+    let (namespace, config) = with_secret("key");
     let message = format!("couldn't find key token in Secret {}/llm", namespace.name);
-    let config = "[llm]\napi_key = { secret = \"llm\", key = \"token\" }\n";
     for run in deploy_with_report(&namespace, config, &waiting("CreateContainerConfigError", &message)) {
         run.says("error[HC4203]").says(&format!("evidence  {message}")).says("--> config.toml:5:1");
     }

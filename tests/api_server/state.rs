@@ -31,6 +31,7 @@ fn shared_state_needs_no_volume_and_supports_autoscaling() {
     // The first deploy has a volume, which is kept.
     namespace.config("[deploy]\nimage = \"acme/openhands:1.6\"\n");
     deploy(&namespace).exits(0);
+    bed.kubectl(&["create", "secret", "generic", "s3", "--from-literal=secret=x", "-n", &namespace.name]);
     namespace.config(&format!("{SHARED}[deploy.autoscaling]\nmin = 2\nmax = 4\n"));
     deploy(&namespace)
         .exits(0)

@@ -216,7 +216,7 @@ fn set_of_gitops_controller_is_judged_and_named() {
     let run = namespace.handsctl(&["status"]).exits(0);
     assert!(first_line(&run).starts_with("oh  healthy"), "{}", run.stdout);
     run.prints("installed by argocd-controller; ")
-        .prints(&namespace.suggested("deploy", "--adopt takes it over"));
+        .prints(&namespace.suggested("deploy", "--adopt makes it a member"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use clap::CommandFactory as _;
 use handsctl::catalogue::Id;
 use handsctl::error::Kind;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::words;
@@ -235,20 +235,20 @@ fn config_show_names_origin_of_every_value() {
             .iter()
             .find(|setting| setting["key"] == key)
             .unwrap_or_else(|| panic!("{key}"));
-        (setting["value"].as_str().unwrap().to_owned(), setting["origin"].as_str().unwrap().to_owned())
+        (setting["value"].clone(), setting["origin"].as_str().unwrap().to_owned())
     };
     let expected = [
-        ("deploy.name", "\"openhands\"", "default"),
-        ("deploy.replicas", "1", "config.toml:3:12"),
-        ("deploy.host", "\"later.example\"", "later.toml:2:8"),
-        ("deploy.progress_deadline", "\"5m\"", "environment HANDSCTL_DEPLOY__PROGRESS_DEADLINE"),
-        ("deploy.image_pull_policy", "\"Always\"", "--set"),
-        ("deploy.storage_size", "\"9Gi\"", "--set"),
-        ("deploy.namespace", "\"elsewhere\"", "flag"),
-        ("core.runtime", "\"kubernetes\"", "handsctl"),
+        ("deploy.name", json!("openhands"), "default"),
+        ("deploy.replicas", json!(1), "config.toml:3:12"),
+        ("deploy.host", json!("later.example"), "later.toml:2:8"),
+        ("deploy.progress_deadline", json!("5m"), "environment HANDSCTL_DEPLOY__PROGRESS_DEADLINE"),
+        ("deploy.image_pull_policy", json!("Always"), "--set"),
+        ("deploy.storage_size", json!("9Gi"), "--set"),
+        ("deploy.namespace", json!("elsewhere"), "flag"),
+        ("core.runtime", json!("kubernetes"), "handsctl"),
     ];
     for (key, value, from) in expected {
-        assert_eq!(origin(key), (value.to_owned(), from.to_owned()), "{key}");
+        assert_eq!(origin(key), (value, from.to_owned()), "{key}");
     }
     let table = run_in_home(home.path(), &["config", "show", "--origin"]).exits(0).stdout;
     assert!(table.lines().next().unwrap().starts_with("KEY"), "{table}");
@@ -385,11 +385,41 @@ fn commands_of_other_tools_lead_to_ours() {
         ("exec", "kubectl exec"),
         ("top", "handsctl status"),
         ("upgrade", "handsctl deploy"),
+        ("backup", "kubectl cp"),
+        ("set", "handsctl config set"),
+        ("cluster ls", "handsctl cluster list"),
+        ("cluster create", "handsctl cluster up"),
+        ("cluster delete", "handsctl cluster down"),
+        ("config validate", "handsctl config check"),
     ] {
-        let run = run_in_home(home.path(), &[word]).exits(2);
+        let words: Vec<&str> = word.split(' ').collect();
+        let run = run_in_home(home.path(), &words).exits(2);
         assert!(run.stderr.contains(&format!("handsctl has no command `{word}`")), "{}", run.stderr);
         assert!(run.stderr.contains(&format!("hint: {ours}")), "{word}: {}", run.stderr);
     }
+    run_in_home(home.path(), &["deploy", "--wait", "--no-wait"]).exits(2);
+    run_in_home(home.path(), &["deploy", "--wait", "--config", "nowhere.toml"]).exits(3);
+}
+
+#[test]
+fn foreign_command_names_the_installation_of_the_configuration() {
+    let home = with_config("[deploy]\nname = \"mine\"\nnamespace = \"two\"\n");
+    let command = "kubectl exec -it deployment/mine -n two -- bash";
+    run_in_home(home.path(), &["exec"]).exits(2).says(command);
+    run_in_home(home.path(), &["exec", "-it", "--", "bash"]).exits(2).says(command);
+    let other = "kubectl --context c exec -it deployment/mine -n three -- bash";
+    run_in_home(home.path(), &["exec", "-n", "three", "--context", "c"]).exits(2).says(other);
+    std::fs::write(home.path().join("config.toml"), "[deploy\n").unwrap();
+    run_in_home(home.path(), &["exec"])
+        .exits(2)
+        .says("kubectl exec -it deployment/NAME -n NAMESPACE -- bash");
+}
+
+#[test]
+fn config_from_standard_input_is_refused_with_the_way() {
+    let home = home();
+    let run = run_in_home(home.path(), &["config", "check", "--config", "-"]).exits(2);
+    run.says("--config - is not a file").says("--config /dev/stdin");
 }
 
 #[test]

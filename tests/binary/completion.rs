@@ -207,6 +207,29 @@ fn with_binary_on_path(home: &Path, program: &str, arguments: &[&str]) -> Run {
     finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
 }
 
+#[test]
+fn plugin_of_kubectl_names_itself_in_help_and_hints() {
+    let home = TempDir::new().unwrap();
+    let run = |arguments: &[&str]| with_binary_on_path(home.path(), "kubectl-hands", arguments);
+    let help = run(&["deploy", "--help"]).exits(0).stdout;
+    for line in [
+        "Usage: kubectl hands deploy ",
+        "  kubectl hands deploy --dry-run=server\n",
+        "kubectl hands options lists",
+    ] {
+        assert!(help.contains(line), "{help}");
+    }
+    assert!(!help.contains("  handsctl ") && !help.contains("kubectl-hands"), "{help}");
+    let root = run(&["--help"]).exits(0).stdout;
+    assert!(root.contains("Usage: kubectl hands") && root.contains("kubectl hands COMMAND --help"), "{root}");
+    run(&["deploi"]).exits(2).says("Usage: kubectl hands ");
+    run(&["ps"]).exits(2).says("hint: kubectl hands status shows");
+    run(&["status", "--context", "nowhere"]).exits(3).never_says("handsctl deploy");
+    run(&["explain", "HC2030"]).exits(0).prints("kubectl hands cluster up --recreate");
+    run(&["cluster", "down", "--name", "x"]).exits(2).says("hint: kubectl hands cluster down NAME");
+    run(&["config", "init"]).exits(0).says("then kubectl hands config check");
+}
+
 /// What bash offers for a line. The words are those into which bash breaks it, at `=` and `:` too; the last one is `$2`.
 fn bash(home: &Path, line: &str, words: &[&str]) -> Vec<String> {
     let script = r#"

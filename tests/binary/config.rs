@@ -185,6 +185,9 @@ fn config_edit_checks_the_copy_before_it_is_written() {
     std::fs::write(&file, SETTINGS).unwrap();
     let edit = |editor: &str| in_home(home.path(), &["config", "edit"]).env("EDITOR", editor).run();
     edit("true").exits(0).says("config.toml  unchanged");
+    // Without a terminal vi would wait for ever.
+    let without = in_home(home.path(), &["config", "edit"]).run().exits(14);
+    without.says("no editor is named").says("export EDITOR=").says("handsctl config set KEY=VALUE");
     // Ctrl-C in the editor is for the editor.
     edit("kill -INT $PPID; sed -i s/Ours/Mine/").exits(0).says("config.toml  changed");
     let edited = SETTINGS.replace("Ours", "Mine");

@@ -42,6 +42,45 @@ fn split_files_sort_with_the_namespace_first() {
 }
 
 #[test]
+fn split_deletes_only_files_of_a_former_render() {
+    let folder = TempDir::new().unwrap();
+    let split = folder.path().join("split");
+    let run = |host: &str| {
+        let host = format!("deploy.host=\"{host}\"");
+        let memory = format!("kubernetes.resource_memory_limit=\"{}Gi\"", host.len());
+        let key = "llm.api_key={ env = \"K\" }";
+        let set = ["--set", &host, "--set", &memory, "--set", key, "--split", split.to_str().unwrap()];
+        render(folder.path(), &set).exits(0)
+    };
+    let config_maps = || {
+        let entries = std::fs::read_dir(&split).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains("configmap")).collect::<Vec<String>>()
+    };
+    run("a.example").says(" files in ").never_says("deleted");
+    let former = config_maps();
+    // Files of others: one that looks alike, and a copy under another name.
+    let theirs = std::fs::read_to_string(split.join(&former[0])).unwrap();
+    std::fs::write(split.join("kustomization.yaml"), "resources: []\n").unwrap();
+    std::fs::write(split.join("10-configmap-copy.yaml"), &theirs).unwrap();
+    std::fs::write(
+        split.join("10-configmap-mine.yaml"),
+        theirs.replace("managed-by: handsctl", "managed-by: me"),
+    )
+    .unwrap();
+    let second = run("another.example").says(&format!("; deleted {}", former[0]));
+    second.says("not there: secret/openhands-env-rendered; create it: kubectl create secret generic");
+    let mut left = config_maps();
+    left.retain(|name| !name.contains("config-"));
+    left.sort();
+    assert_eq!(left, ["10-configmap-copy.yaml", "10-configmap-mine.yaml"]);
+    assert!(split.join("kustomization.yaml").exists());
+    assert!(!split.join(&former[0]).exists());
+    let file = split.join("kustomization.yaml");
+    render(folder.path(), &["--split", file.to_str().unwrap()]).exits(2).says("--split needs a folder");
+}
+
+#[test]
 fn render_shows_no_secret_but_its_source() {
     let folder = TempDir::new().unwrap();
     let [literal, variable, file, token, header] = ["a1", "b2", "c3", "d4", "e5"].map(planted::secret);

@@ -15,13 +15,24 @@ const BANNED: &[(&str, &str)] = &[
     ("mend", "fix"),
     ("cannot be had", "is not available"),
     ("time is over", "timed out"),
+    ("take over", "overwrite"),
+    ("takes over", "overwrites"),
     ("take them over", "overwrite"),
+    ("takes them over", "overwrites"),
+    ("take it over", "adopt"),
+    ("takes it over", "adopts"),
+    ("yield", "leave to others"),
+    ("yields", "leaves to others"),
+    ("inventory", "record"),
     ("invalid digit found", "a number is expected"),
 ];
 
+/// Values of keys in config.toml, which texts quote.
+const VALUES: &[&str] = &["\"yield\"", "\\\"yield\\\""];
+
 /// Returns what is wrong in a text: each banned word with its replacement.
 pub(super) fn offences(text: &str) -> Vec<String> {
-    let text = text.to_lowercase();
+    let text = VALUES.iter().fold(text.to_lowercase(), |text, value| text.replace(value, ""));
     let is_word = |at: usize, length: usize| {
         let before = text[..at].chars().next_back();
         let after = text[at + length..].chars().next();
@@ -37,4 +48,6 @@ fn words_are_found_whole_and_in_any_case() {
     assert_eq!(offences("The set was not changed"), ["`the set`: say `the installation`"]);
     assert_eq!(offences("a setting, reset the settings, amended"), Vec::<String>::new());
     assert_eq!(offences("(the set's key)").len(), 2);
+    assert_eq!(offences("`x = \"yield\"` leaves it").len(), 0);
+    assert_eq!(offences("it would yield").len(), 1);
 }

@@ -181,18 +181,20 @@ fn application_loads_what_config_show_prints() {
     let shown = run_in_home(home.path(), &["config", "show", "-o", "json"]).exits(0).json();
     let mut compared = 0;
     for setting in shown.as_array().unwrap() {
-        let (key, value) = (setting["key"].as_str().unwrap(), setting["value"].as_str().unwrap());
+        let (key, value) = (setting["key"].as_str().unwrap(), &setting["value"]);
         let table = key.split('.').next().unwrap();
         // The script overrides the file store.
-        if matches!(table, "cluster" | "deploy") || value.contains("(redacted)") || key == "core.file_store" {
+        if matches!(table, "cluster" | "deploy")
+            || value.to_string().contains("(redacted)")
+            || key == "core.file_store"
+        {
             continue;
         }
         let loaded_value = key.split('.').fold(&loaded, |value, name| &value[name.trim_matches('"')]);
         if loaded_value == "(redacted)" {
             continue;
         }
-        let value = value_of(value);
-        assert!(contains_value(&value, loaded_value), "{key}: shown {value}, loaded {loaded_value}");
+        assert!(contains_value(value, loaded_value), "{key}: shown {value}, loaded {loaded_value}");
         compared += 1;
     }
     assert!(compared >= 45, "only {compared} keys");

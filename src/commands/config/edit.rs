@@ -43,7 +43,7 @@ async fn edit(
     streams: &Streams,
 ) -> Result<(), Error> {
     let name = file.name();
-    let editor = Editor::from_environment();
+    let editor = Editor::from_environment(streams.can_ask())?;
     loop {
         let unchanged = |error: Error| error.state(format!("{name} was not changed"));
         editor.open(copy.path()).await.map_err(unchanged)?;

@@ -4,8 +4,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::catalogue::Id;
+use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind};
-use crate::flags::Format;
+use crate::flags::{Format, Global};
 use crate::report::{self, Output, Streams};
 use crate::session::output::output_form;
 use crate::settings::{self, KeyDoc, KeyReference, UnknownKeys, UnsetValue, ValueForm};
@@ -30,7 +31,7 @@ pub struct ConfigExplainArgs {
 const WIDTH: usize = 100;
 
 /// Runs `config explain`.
-pub(crate) fn run(arguments: &ConfigExplainArgs, streams: &Streams) -> anyhow::Result<u8> {
+pub(crate) fn run(global: &Global, arguments: &ConfigExplainArgs, streams: &Streams) -> anyhow::Result<u8> {
     let reference = KeyReference::default();
     let key = arguments.key.as_deref().unwrap_or_default();
     let path: Vec<&str> = key.trim_matches(['[', ']']).split('.').filter(|name| !name.is_empty()).collect();
@@ -40,7 +41,7 @@ pub(crate) fn run(arguments: &ConfigExplainArgs, streams: &Streams) -> anyhow::R
         None => match &matching(&reference, &path)[..] {
             [] => return Err(unknown_key(&reference, key, "config explain").into()),
             [only] => only.clone(),
-            several => return list(several, output, streams),
+            several => return list(global, several, output, streams),
         },
     };
     let unset = settings::unset_values(&doc.key)?;
@@ -60,11 +61,13 @@ fn matching(reference: &KeyReference, path: &[&str]) -> Vec<KeyDoc> {
     }
 }
 
-fn list(docs: &[KeyDoc], output: Output, streams: &Streams) -> anyhow::Result<u8> {
+fn list(global: &Global, docs: &[KeyDoc], output: Output, streams: &Streams) -> anyhow::Result<u8> {
     let _written = if output == Output::Human {
         let rows: Vec<Vec<String>> = docs.iter().map(|doc| vec![doc.key.clone(), doc.summary()]).collect();
         let keys = report::table(&["KEY", "DESCRIPTION"], &rows);
-        streams.out(&format!("{keys}\nhandsctl config explain KEY describes one of them\n"))?
+        let hint =
+            RepeatedFlags::new(global).insert_into("handsctl config explain KEY describes one of them");
+        streams.out(&format!("{keys}\n{hint}\n"))?
     } else {
         let keys: Vec<Value> =
             docs.iter().map(|doc| json!({ "key": doc.key, "description": doc.description })).collect();

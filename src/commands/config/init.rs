@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::catalogue::Id;
+use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind};
 use crate::flags::Global;
 use crate::report::Streams;
@@ -80,6 +81,7 @@ pub(crate) async fn run(
     } else {
         format!("handsctl config check --config {file}")
     };
+    let check = RepeatedFlags::new(global).insert_into(&check);
     streams.err(&format!("{file}  written\nnext: {next}{check}\n"));
     Ok(0)
 }

@@ -3,6 +3,7 @@
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::flags::{Format, Global};
 use crate::report::{self, Output, Streams};
@@ -59,8 +60,8 @@ fn table(settings: &[KeyValue], with_origin: bool) -> String {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ShownKey<'a> {
     key: &'a str,
-    /// The value as TOML.
-    value: &'a str,
+    /// The value with its type: a text, a number, a truth value, a list or an object.
+    value: Value,
     /// Where the value was set, with `--origin`.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<String>,
@@ -68,5 +69,34 @@ pub(crate) struct ShownKey<'a> {
 
 fn value(setting: &KeyValue, with_origin: bool) -> ShownKey<'_> {
     let origin = with_origin.then(|| setting.origin.to_string());
-    ShownKey { key: &setting.key, value: &setting.value, origin }
+    ShownKey { key: &setting.key, value: typed(&setting.value), origin }
+}
+
+/// Returns the value that a text in TOML has. A text that is not TOML is the value itself, such as `(redacted)`.
+fn typed(text: &str) -> Value {
+    let table: Option<toml::Table> = toml::from_str(&format!("value = {text}")).ok();
+    let value = table.and_then(|mut table| table.remove("value"));
+    value.and_then(|value| serde_json::to_value(value).ok()).unwrap_or_else(|| Value::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_keep_their_type() {
+        for (text, value) in [
+            ("\"localhost\"", json!("localhost")),
+            ("80", json!(80)),
+            ("0.5", json!(0.5)),
+            ("true", json!(true)),
+            ("[\"a\", \"b\"]", json!(["a", "b"])),
+            ("{ env = \"KEY\" }", json!({ "env": "KEY" })),
+            ("(redacted)", json!("(redacted)")),
+        ] {
+            assert_eq!(typed(text), value, "{text}");
+        }
+    }
 }

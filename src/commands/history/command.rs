@@ -16,7 +16,7 @@ use crate::phrase;
 use crate::plan::inventory::provenance::Provenance;
 use crate::plan::inventory::revision::Revision;
 use crate::plan::inventory::snapshot::Snapshot;
-use crate::report::{Output, Streams, table};
+use crate::report::{Output, Streams, one_line, table};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
 use crate::session::step::Deadline;
@@ -88,7 +88,7 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
     let recorded = RecordedHistory::read(&session, streams, deadline).await?;
     let output = output_form(Some(arguments.output));
     let _written = match (arguments.revision, output) {
-        (None, Output::Human) => streams.text(&history_table(&session, &recorded))?,
+        (None, Output::Human) => streams.text(&history_table(&session, &recorded, streams.width()))?,
         (None, output) => {
             let revisions = recorded.history.all().iter().rev().map(|revision| value(&recorded, revision));
             streams.value(&revisions.collect::<Vec<_>>(), output)?
@@ -114,7 +114,10 @@ fn ensure_no_revision(arguments: &HistoryArgs) -> Result<()> {
     }
 }
 
-fn history_table(session: &Session, recorded: &RecordedHistory) -> String {
+/// Below this width the images stand under the table.
+const WIDTH_WITH_IMAGE: usize = 110;
+
+fn history_table(session: &Session, recorded: &RecordedHistory, width: usize) -> String {
     let revisions = recorded.history.all();
     if revisions.is_empty() {
         let deploy = &session.settings.deploy;
@@ -122,12 +125,37 @@ fn history_table(session: &Session, recorded: &RecordedHistory) -> String {
     }
     let now = session.connection.api.clock().now();
     let has_commits = revisions.iter().any(|revision| short_commit(revision).is_some());
-    let rows: Vec<Vec<String>> =
+    let mut rows: Vec<Vec<String>> =
         revisions.iter().rev().map(|revision| row(recorded, revision, now, has_commits)).collect();
     let headers = ["revision", "result", "age", "by", "commit", "changed", "note", "image"];
-    let headers: Vec<&str> =
+    let mut headers: Vec<&str> =
         headers.into_iter().filter(|header| has_commits || *header != "commit").collect();
-    table(&headers, &rows)
+    if width >= WIDTH_WITH_IMAGE {
+        return table(&headers, &rows);
+    }
+    headers.pop();
+    let images: Vec<(u64, String)> = revisions
+        .iter()
+        .rev()
+        .zip(rows.iter_mut().filter_map(Vec::pop))
+        .map(|(revision, image)| (revision.number, image))
+        .collect();
+    table(&headers, &rows) + &image_lines(&images)
+}
+
+/// Returns a line for each image, with its revisions: `image  openhands:0.59  revision 4, 3`.
+fn image_lines(images: &[(u64, String)]) -> String {
+    let mut lines: Vec<(&str, Vec<String>)> = Vec::new();
+    for (number, image) in images.iter().filter(|(_, image)| !image.is_empty()) {
+        match lines.iter_mut().find(|(known, _)| *known == image.as_str()) {
+            Some((_, numbers)) => numbers.push(number.to_string()),
+            None => lines.push((image, vec![number.to_string()])),
+        }
+    }
+    let line = |(image, numbers): (&str, Vec<String>)| {
+        format!("image  {}  revision {}\n", one_line(image), numbers.join(", "))
+    };
+    lines.into_iter().map(line).collect()
 }
 
 fn row(recorded: &RecordedHistory, revision: &Revision, now: Timestamp, has_commits: bool) -> Vec<String> {
@@ -333,6 +361,12 @@ mod tests {
             heading(&revision("", Provenance::default(), None)),
             "revision 3  failed  by runner@host\n"
         );
+    }
+
+    #[test]
+    fn images_are_listed_once_with_their_revisions() {
+        let images = [(4, "b".to_owned()), (3, "a".to_owned()), (2, String::new()), (1, "b".to_owned())];
+        assert_eq!(image_lines(&images), "image  b  revision 4, 1\nimage  a  revision 3\n");
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::report::Streams;
 use crate::session::cluster_session::Session;
 use crate::status::{ComponentHealth, HealthVerdict, Metric, Reading, SandboxHealth};
 
+/// The column at which the text after a label begins.
+const LABELLED: usize = 13;
+
 /// Returns the verdict in one word or two, and its reasons.
 pub(super) fn describe_verdict(verdict: &HealthVerdict) -> (&'static str, &[String]) {
     match verdict {
@@ -32,9 +35,11 @@ pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) 
     let target = format!("{} / {}", session.connection.choice.context, deploy.namespace);
     let now = session.connection.api.clock().now();
     let revision = report.revision.as_ref().map_or_else(String::new, |revision| revision_text(revision, now));
-    let mut text = format!("{}  {word}{reasons}   {target}{revision}\n", deploy.name);
+    let verdict = format!("{}  {word}{reasons}   {target}{revision}", deploy.name);
+    let mut text = streams.wrapped_row(&verdict, 2) + "\n";
     for line in lines(session, report, now) {
-        text += &format!("  {line}\n");
+        text += &streams.wrapped_row(&format!("  {line}"), LABELLED);
+        text.push('\n');
     }
     if let Some(command) = next_command(report) {
         text += &format!("  {command}\n");
@@ -185,8 +190,10 @@ fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String
         lines.push(format!("{:<9}  another run changes the installation: {holder}", "running"));
     }
     if let Some(manager) = &report.installer {
-        lines
-            .push(format!("{:<9}  installed by {manager}; handsctl deploy --adopt takes it over", "manager"));
+        lines.push(format!(
+            "{:<9}  installed by {manager}; handsctl deploy --adopt makes it a member",
+            "manager"
+        ));
     }
     if !report.unwatched.is_empty() {
         lines.push(format!("{:<9}  {}: applied, not watched", "unwatched", joined(&report.unwatched)));

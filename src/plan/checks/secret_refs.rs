@@ -62,34 +62,60 @@ pub fn secret_refs(settings: &Settings) -> Vec<SecretRef> {
 }
 
 impl SecretRef {
+    fn described(&self) -> String {
+        format!("secret/{} in namespace {}", self.name, self.namespace)
+    }
+
+    /// Describes which of the keys that the application reads are missing; `None` if it reads none of them, or all exist.
+    #[must_use]
+    pub fn missing_keys(&self, secret: Option<&Value>) -> Option<String> {
+        let SecretUse::Keys(keys) = &self.used_for else { return None };
+        let name = self.described();
+        let Some(secret) = secret else { return Some(format!("{name} does not exist")) };
+        let quoted = |key: &str| format!("\"{key}\"");
+        let missing: Vec<String> =
+            keys.iter().filter(|key| secret["data"][*key].is_null()).map(|key| quoted(key)).collect();
+        let present = secret["data"].as_object().into_iter().flatten();
+        let present: Vec<String> = present.map(|(key, _)| quoted(key)).collect();
+        let has = if present.is_empty() { "nothing".to_owned() } else { present.join(", ") };
+        (!missing.is_empty()).then(|| format!("{name} has no entry {}; it has {has}", missing.join(", ")))
+    }
+
+    /// Returns the command that creates the Secret with the keys that the application reads.
+    #[must_use]
+    pub fn creating_command(&self) -> String {
+        let literals = match &self.used_for {
+            SecretUse::Keys(keys) => {
+                keys.iter().fold(String::new(), |all, key| all + " --from-literal=" + key + "=VALUE")
+            }
+            SecretUse::Pull | SecretUse::Certificate => String::new(),
+        };
+        format!("kubectl create secret generic {} -n {}{literals}", self.name, self.namespace)
+    }
+
     /// Describes the Secret's fault and its consequence; `None` if the Secret is usable. `secret` is the live object,
     /// if it exists.
     #[must_use]
     pub fn fault(&self, secret: Option<&Value>) -> Option<String> {
-        let name = format!("secret/{} in namespace {}", self.name, self.namespace);
-        let Some(secret) = secret else {
-            let consequence = match self.used_for {
-                SecretUse::Keys(_) => "the pod will wait for it",
-                SecretUse::Pull => "images are pulled without it",
-                SecretUse::Certificate => "https is served with another certificate, or not at all",
-            };
-            return Some(format!("{name} does not exist; {consequence}"));
+        let name = self.described();
+        let secret = match (&self.used_for, secret) {
+            (SecretUse::Keys(_), secret) => {
+                return self.missing_keys(secret).map(|fault| format!("{fault}; the pod will wait for it"));
+            }
+            (SecretUse::Pull, None) => {
+                return Some(format!("{name} does not exist; images are pulled without it"));
+            }
+            (SecretUse::Certificate, None) => {
+                return Some(format!(
+                    "{name} does not exist; https is served with another certificate, or not at all"
+                ));
+            }
+            (_, Some(secret)) => secret,
         };
         let kind = secret["type"].as_str().unwrap_or_default();
         let lacks = |key: &str| secret["data"][key].is_null();
         match &self.used_for {
-            SecretUse::Keys(keys) => {
-                let missing: Vec<&str> = keys.iter().map(String::as_str).filter(|key| lacks(key)).collect();
-                let present = secret["data"].as_object().into_iter().flatten();
-                let present: Vec<&str> = present.map(|(key, _)| key.as_str()).collect();
-                let has = if present.is_empty() { "nothing".to_owned() } else { present.join(", ") };
-                (!missing.is_empty()).then(|| {
-                    format!(
-                        "{name} has no key {}; it has {has}; the pod will wait for it",
-                        missing.join(", ")
-                    )
-                })
-            }
+            SecretUse::Keys(_) => None,
             SecretUse::Pull => {
                 let usable = match kind {
                     "kubernetes.io/dockerconfigjson" => !lacks(".dockerconfigjson"),
@@ -127,9 +153,15 @@ mod tests {
     fn mistake_covers_absence_keys_and_types() {
         let keys = secret_ref(SecretUse::Keys(["a".to_owned(), "b".to_owned()].into()));
         assert_eq!(keys.fault(Some(&json!({ "data": { "a": "", "b": "" } }))), None);
-        assert!(keys.fault(Some(&json!({ "data": { "a": "" } }))).unwrap().contains("no key b; it has a;"));
-        assert!(keys.fault(Some(&json!({}))).unwrap().contains("no key a, b; it has nothing"));
-        assert!(keys.fault(None).unwrap().contains("does not exist"));
+        assert!(
+            keys.fault(Some(&json!({ "data": { "a": "" } })))
+                .unwrap()
+                .contains("no entry \"b\"; it has \"a\";")
+        );
+        assert!(keys.fault(Some(&json!({}))).unwrap().contains("no entry \"a\", \"b\"; it has nothing"));
+        assert!(keys.fault(None).unwrap().contains("does not exist; the pod will wait"));
+        let command = "kubectl create secret generic s -n n --from-literal=a=VALUE --from-literal=b=VALUE";
+        assert_eq!(keys.creating_command(), command);
 
         let pull = secret_ref(SecretUse::Pull);
         let config = json!({ "type": "kubernetes.io/dockerconfigjson", "data": { ".dockerconfigjson": "" } });

@@ -108,9 +108,9 @@ impl fmt::Display for Effect {
             Effect::Scales { from, to } => write!(f, "scales from {from} to {to}"),
             Effect::Recreate(field) => write!(f, "immutable: recreate needed ({field})"),
             Effect::ClaimGrows { from, to } => {
-                write!(f, "claim grows, if its storage class allows it ({from} → {to})")
+                write!(f, "volume grows, if its storage class allows it ({from} → {to})")
             }
-            Effect::ClaimShrinks { from, to } => write!(f, "claim can only grow ({from} → {to})"),
+            Effect::ClaimShrinks { from, to } => write!(f, "volume can only grow ({from} → {to})"),
             Effect::Clients(what) => f.write_str(what),
             Effect::Stops { manager, field } => {
                 write!(f, "deploy would stop here: {manager} manages {field}")

@@ -325,8 +325,8 @@ fn immutable_field_needs_a_new_object() {
 fn claim_can_grow_but_not_shrink() {
     let claim = |size: &str| json!({ "spec": { "resources": { "requests": { "storage": size } } } });
     let effects_of = |size: &str| effects(&difference_of(CLAIM, &claim(size), &claim("5Gi")));
-    assert_eq!(effects_of("2Gi"), ["claim can only grow (5Gi → 2Gi)"]);
-    assert_eq!(effects_of("6000Mi"), ["claim grows, if its storage class allows it (5Gi → 6000Mi)"]);
+    assert_eq!(effects_of("2Gi"), ["volume can only grow (5Gi → 2Gi)"]);
+    assert_eq!(effects_of("6000Mi"), ["volume grows, if its storage class allows it (5Gi → 6000Mi)"]);
     assert_eq!(effects_of("5120Mi"), [""; 0]);
 }
 

@@ -40,6 +40,19 @@ pub fn unknown_kinds(settings: &Settings) -> BTreeSet<ManifestKind> {
     kinds.map(|extra| ManifestKind::of_manifest(&extra.manifest)).chain(route).collect()
 }
 
+/// Returns whether an extra manifest may create Secrets: an object of a kind that is not built in, such as an
+/// `ExternalSecret`, or one that runs containers.
+#[must_use]
+pub fn may_create_secrets(settings: &Settings) -> bool {
+    let runs_containers = |manifest: &Value| {
+        ["template", "jobTemplate", "containers"].iter().any(|field| !manifest["spec"][field].is_null())
+    };
+    settings
+        .extra_objects
+        .iter()
+        .any(|extra| kind_of(&extra.manifest, &[]).is_none() || runs_containers(&extra.manifest))
+}
+
 /// Checks the extra manifests without a cluster.
 ///
 /// # Errors
@@ -153,6 +166,24 @@ mod tests {
         let settings = read(&Request::default(), &[], folder.path()).unwrap().settings;
         let error = members(&settings, &[]).unwrap_err();
         assert!(error.message().contains("which handsctl keeps about the installation"), "{error:?}");
+    }
+
+    #[test]
+    fn secrets_may_come_of_custom_resources_and_jobs() {
+        let may_create = |manifest: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("config.toml"), "[deploy]\nextra_manifests = [\"x.yaml\"]\n")
+                .unwrap();
+            std::fs::write(folder.path().join("x.yaml"), manifest).unwrap();
+            may_create_secrets(&read(&Request::default(), &[], folder.path()).unwrap().settings)
+        };
+        assert!(may_create(
+            "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {name: a}\n"
+        ));
+        assert!(may_create(
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {name: a}\nspec: {template: {spec: {containers: []}}}\n"
+        ));
+        assert!(!may_create("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"));
     }
 
     #[test]

@@ -7,9 +7,10 @@ use crate::object::labels::MANAGER;
 use crate::object::managed_fields;
 use crate::plan::inventory::apply_set::{ApplySet, PART_OF};
 
-/// Managers whose fields are migrated to ours: tools that deploy whole objects, and `before-first-apply`, the API
-/// server's name for all changes before the first apply.
-const MIGRATED: &[&str] = &["helm", "kubectl-client-side-apply", "before-first-apply"];
+/// Managers whose fields are migrated to ours: tools that deploy whole objects, commands that create them, and
+/// `before-first-apply`, the API server's name for all changes before the first apply.
+const MIGRATED: &[&str] =
+    &["helm", "kubectl-client-side-apply", "kubectl-create", "kubectl-expose", "before-first-apply"];
 
 /// Returns whether the fields of this manager are migrated to ours.
 #[must_use]

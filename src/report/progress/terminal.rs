@@ -12,10 +12,15 @@ use crate::phrase;
 use crate::report::text::diagnostic::{self, Style};
 use crate::report::text::format;
 use crate::report::text::sanitize::one_line;
+use crate::report::text::wrap::wrapped;
 use crate::status::Finding;
 
 /// The width of a row in columns. On a wider terminal, a time at the right edge would be too far from its text.
 const COLUMNS: usize = 80;
+/// The column at which the text of a finding begins: `  ! HC4103 `.
+const FINDING_INDENT: usize = 11;
+/// The column at which the object of a remark begins.
+const NOTE_INDENT: usize = 13;
 /// Columns of a time after a title, including the spaces before it.
 const TIME_COLUMNS: usize = 9;
 
@@ -181,9 +186,9 @@ impl TerminalProgress {
                 Some(LiveRow::Spinning(self.spinner_row(step, heartbeat, now)))
             }
             ProgressRow::Step(step) => {
-                Some(LiveRow::Static(self.truncate(&self.step_row(step, step.progress))))
+                Some(LiveRow::Static(self.truncate(&self.step_line(step, step.progress))))
             }
-            ProgressRow::Finding(finding) => Some(LiveRow::Static(self.truncate(&self.finding_row(finding)))),
+            ProgressRow::Finding(finding) => Some(LiveRow::Static(self.live_finding(finding))),
             ProgressRow::Note(_) => None,
         });
         // The live block is separated from the text above, as the finished block will be.
@@ -222,14 +227,30 @@ impl TerminalProgress {
         console::truncate_str(row, self.style.width.saturating_sub(1), "…").into_owned()
     }
 
-    /// Formats a step: `  ✓ apply                11 created                                           0.2s`.
+    /// Formats a finished step. On a narrow terminal its message continues below itself.
     fn step_row(&self, step: &StepRow, progress: Progress) -> String {
+        let line = self.step_line(step, progress);
+        if console::measure_text_width(&line) <= self.style.width {
+            return line;
+        }
+        let name = one_line(&step.name);
+        let prefix = format!("  {} {name:<20} ", self.sign(progress));
+        let used = console::measure_text_width(&prefix);
+        prefix + &wrapped(&one_line(&step.message), used, used, self.style.width)
+    }
+
+    fn sign(&self, progress: Progress) -> String {
         let palette = self.style.palette;
-        let sign = match progress {
+        match progress {
             Progress::Done => palette.success("✓"),
             Progress::Failed => palette.failure("✗"),
             Progress::Skipped | Progress::Started => palette.dim("-"),
-        };
+        }
+    }
+
+    /// Formats a step: `  ✓ apply                11 created                                           0.2s`.
+    fn step_line(&self, step: &StepRow, progress: Progress) -> String {
+        let (palette, sign) = (self.style.palette, self.sign(progress));
         let text = format!("  {sign} {:<20} {}", one_line(&step.name), one_line(&step.message));
         let took = step.until.map(|until| phrase::elapsed(step.since, until)).unwrap_or_default();
         if took.as_millis() < 50 {
@@ -246,7 +267,38 @@ impl TerminalProgress {
 
     fn finding_row(&self, finding: &Finding) -> String {
         let text = format!("{} {}: {}", finding.object, finding.id.title(), finding.message);
-        format!("  {} {} {}", self.style.palette.warning("!"), finding.id, one_line(&text))
+        self.finding_line(
+            finding,
+            &wrapped(&one_line(&text), FINDING_INDENT, FINDING_INDENT, self.style.width),
+        )
+    }
+
+    /// Formats a finding in one row. Where room is short, the object's name goes: the reason is worth more.
+    fn live_finding(&self, finding: &Finding) -> String {
+        let reason = one_line(&format!("{}: {}", finding.id.title(), finding.message));
+        let full = self.finding_line(finding, &format!("{} {reason}", finding.object));
+        if console::measure_text_width(&full) < self.style.width {
+            return full;
+        }
+        self.truncate(&self.finding_line(finding, &reason))
+    }
+
+    fn finding_line(&self, finding: &Finding, text: &str) -> String {
+        format!("  {} {} {text}", self.style.palette.warning("!"), finding.id)
+    }
+
+    /// Formats a remark. Its reason, after the object, continues below the object where room is short.
+    fn note_row(&self, note: &str) -> String {
+        let width = self.style.width;
+        match note.rsplit_once("  ") {
+            Some((head, reason))
+                if console::measure_text_width(note) + 2 > width && !head.trim().is_empty() =>
+            {
+                let indent = NOTE_INDENT;
+                format!("  {head}\n{}{}", " ".repeat(indent), wrapped(reason, indent, indent, width))
+            }
+            _ => format!("  {}", wrapped(note, 2, NOTE_INDENT, width)),
+        }
     }
 
     /// Returns the section as permanent text. Findings with the error's id are omitted, because the error repeats them.
@@ -269,7 +321,7 @@ impl TerminalProgress {
                 ProgressRow::Step(step) => self.step_row(step, step.progress),
                 ProgressRow::Finding(finding) if Some(finding.id) == error_id => continue,
                 ProgressRow::Finding(finding) => self.finding_row(finding),
-                ProgressRow::Note(note) => format!("  {note}"),
+                ProgressRow::Note(note) => self.note_row(note),
             };
             text.push_str(&line);
             text.push('\n');
@@ -289,8 +341,10 @@ impl TerminalProgress {
         }
         let revision = finished.revision.map(|revision| format!("   revision {revision}"));
         let message = Some(one_line(&finished.message)).filter(|message| !message.is_empty());
+        let message = message.map(|message| wrapped(&message, 0, 2, self.style.width));
         let message = message.map(|message| message + &self.style.palette.dim(&revision.unwrap_or_default()));
-        let notes = finished.notes.iter().map(|note| format!("  {}", one_line(note)));
+        let notes = finished.notes.iter().map(|note| one_line(note));
+        let notes = notes.map(|note| format!("  {}", wrapped(&note, 2, 4, self.style.width)));
         let next = finished.next.iter().map(|(label, command)| {
             format!("  {} {command}", self.style.palette.dim(&format!("{label:<7}")))
         });
@@ -468,6 +522,37 @@ mod tests {
         assert_eq!(row(20), "0/1: no node matches its selector", "the caller cuts its end");
         let waiting = WaitText { fails_in: None, ..wait };
         assert!(wait_row("rollout", &waiting, 200).ends_with("selector · 10 m left"));
+    }
+
+    #[test]
+    fn permanent_text_is_wrapped_at_words() {
+        for width in [60, 80] {
+            for scenario in [scenario::deploy(), scenario::up_with_a_bad_image()] {
+                let mut progress = TerminalProgress::new(style(width), true);
+                let text: String =
+                    scenario.iter().map(|(at, event)| progress.event(event, timestamp(*at))).collect();
+                for line in text.lines() {
+                    let one_word = line.split_whitespace().count() < 4 || line.contains("handsctl ");
+                    assert!(
+                        console::measure_text_width(line) <= width || one_word,
+                        "{width}: {line}\n{text}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn narrow_live_finding_keeps_the_reason() {
+        let scenario = scenario::up_with_a_bad_image();
+        let mut findings = scenario.iter().filter_map(|(_, event)| match event {
+            Event::Finding(finding) => Some(finding.clone()),
+            _ => None,
+        });
+        let finding = findings.next_back().expect("a finding");
+        let row = TerminalProgress::new(style(60), false).live_finding(&finding);
+        assert!(row.contains(finding.id.title()), "{row}");
+        assert!(!row.contains(&finding.object.to_string()), "{row}");
     }
 
     #[test]

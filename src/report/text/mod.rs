@@ -32,4 +32,4 @@ pub(super) mod recorded_diff;
 pub(super) mod sanitize;
 pub(super) mod style;
 pub(super) mod table;
-mod wrap;
+pub(crate) mod wrap;

@@ -9,7 +9,7 @@ use super::style::DEFAULT_WIDTH;
 ///
 /// A stream that is not a terminal has [`DEFAULT_WIDTH`]: whoever searches its lines finds whole ones.
 #[must_use]
-pub(super) fn wrapped(line: &str, used: usize, indent: usize, width: usize) -> String {
+pub(crate) fn wrapped(line: &str, used: usize, indent: usize, width: usize) -> String {
     if width >= DEFAULT_WIDTH || line.is_empty() || line.contains("  ") {
         return line.to_owned();
     }
@@ -20,6 +20,15 @@ pub(super) fn wrapped(line: &str, used: usize, indent: usize, width: usize) -> S
         .word_splitter(WordSplitter::NoHyphenation)
         .break_words(false);
     textwrap::fill(line, options).split_off(used)
+}
+
+/// Wraps a row whose columns are separated by two spaces, and indents further lines. The columns stay beside each other as
+/// long as their text has a space to break at.
+#[must_use]
+pub(crate) fn wrapped_row(row: &str, indent: usize, width: usize) -> String {
+    const SEPARATOR: &str = "\u{a0}\u{a0}";
+    let text = wrapped(&row.replace("  ", SEPARATOR), 0, indent, width).replace(SEPARATOR, "  ");
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 /// Wraps a hint. A command stays on one line, which the terminal breaks: a copied one has no line break then.
@@ -44,6 +53,15 @@ mod tests {
         assert_eq!(wrapped("field  manager  value", 2, 2, 10), "field  manager  value");
         let colored = "\u{1b}[1merror\u{1b}[0m of a long kind";
         assert_eq!(wrapped(colored, 0, 2, 14), "\u{1b}[1merror\u{1b}[0m of a\n  long kind");
+    }
+
+    #[test]
+    fn row_breaks_in_its_text_and_not_between_columns() {
+        let row = "app        1/1   image:0.59   2 restarts, last 3 m ago: exit code 1";
+        let expected =
+            "app        1/1   image:0.59\n           2 restarts, last 3\n           m ago: exit code 1";
+        assert_eq!(wrapped_row(row, 11, 30), expected);
+        assert_eq!(wrapped_row(row, 11, 80), row);
     }
 
     #[test]

@@ -24,6 +24,8 @@ enum Notation {
 const NANO: i128 = Quantity::ONE;
 /// Larger amounts are capped to this, as in apimachinery.
 const LARGEST: i128 = i64::MAX as i128 * NANO;
+/// A larger number without a suffix stands for mebibytes.
+const LARGEST_GIBIBYTES: f64 = 64.0;
 const EXPECTED: &str =
     "a number with a suffix such as m, k, M, G, Ki, Mi or Gi is expected, as in 500m or 1Gi";
 
@@ -50,6 +52,9 @@ const SUFFIXES: &[(&str, Notation, i128, i32)] = &[
 impl Quantity {
     /// One whole unit, such as a cpu, a byte or an object, in units of 10⁻⁹.
     pub const ONE: i128 = 1_000_000_000;
+
+    /// The smallest useful amount of memory or storage, in units of 10⁻⁹ bytes. A smaller one lacks its suffix.
+    pub const MEBIBYTE: i128 = Self::ONE << 20;
 
     /// Parses a quantity. Negative amounts are rejected: no key accepts one.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
@@ -103,6 +108,26 @@ impl Quantity {
     #[must_use]
     pub fn is_zero(&self) -> bool {
         self.nanos == 0
+    }
+
+    /// Returns the amount of memory or storage that a number without its suffix stands for: `10Gi` for `10`, `1500Mi` for
+    /// `1500`, `10Mi` for `10m`, which is a hundredth of a byte. `None` if the text has another suffix, or is no number.
+    #[must_use]
+    pub fn with_missing_suffix(text: &str) -> Option<String> {
+        let (number, is_milli) = text.strip_suffix('m').map_or((text, false), |number| (number, true));
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let amount: f64 = number.parse().ok().filter(|amount| is_number && *amount > 0.0)?;
+        let suffix = if is_milli || amount > LARGEST_GIBIBYTES { "Mi" } else { "Gi" };
+        Some(format!("{number}{suffix}"))
+    }
+
+    /// Returns the string that replaces a number without quotes: `10Gi` for 10 if the key is an amount of memory or storage,
+    /// `10` for any other.
+    #[must_use]
+    pub fn suggestion(key: &str, number: &str) -> String {
+        let is_in_bytes = key.contains("memory") || key.contains("storage") && !key.contains("claims");
+        let with_suffix = if is_in_bytes { Self::with_missing_suffix(number) } else { None };
+        with_suffix.unwrap_or_else(|| number.to_owned())
     }
 
     /// The amount in units of 10⁻⁹.
@@ -303,6 +328,32 @@ mod tests {
         assert!(quantity("1Gi") > quantity("1G"));
         assert!(quantity("250m") < quantity("1"));
         assert_eq!(quantity("1024Mi"), quantity("1Gi"));
+    }
+
+    #[test]
+    fn number_without_suffix_gets_the_likely_one() {
+        for (written, meant) in [
+            ("10", Some("10Gi")),
+            ("0.5", Some("0.5Gi")),
+            ("512", Some("512Mi")),
+            ("10m", Some("10Mi")),
+            ("0", None),
+            ("10k", None),
+            ("1e3", None),
+            ("inf", None),
+            ("true", None),
+        ] {
+            assert_eq!(Quantity::with_missing_suffix(written).as_deref(), meant, "{written}");
+        }
+    }
+
+    #[test]
+    fn suggested_suffix_depends_on_the_key() {
+        assert_eq!(Quantity::suggestion("deploy.storage_size", "10"), "10Gi");
+        assert_eq!(Quantity::suggestion("deploy.resources.limits.memory", "512"), "512Mi");
+        assert_eq!(Quantity::suggestion("deploy.resources.limits.cpu", "2"), "2");
+        let claims = "deploy.quota.gold.storageclass.storage.k8s.io/persistentvolumeclaims";
+        assert_eq!(Quantity::suggestion(claims, "10"), "10");
     }
 
     #[test]

@@ -359,7 +359,7 @@ pub enum SeedSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OwnershipRule {
-    /// handsctl takes the field over, if it may also take over every other conflicting field of the object.
+    /// handsctl overwrites the field, if it may also overwrite every other conflicting field of the object.
     Take,
     /// The field is left to its manager. Without another manager it keeps its current value.
     Yield,

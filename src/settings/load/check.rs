@@ -12,7 +12,7 @@ use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::object::assignment;
 use crate::object::secret_name::is_sensitive;
-use crate::settings::format::by_name;
+use crate::settings::format::{Quantity, by_name};
 use crate::settings::secrets::misplaced;
 use crate::settings::secrets::value::Reference;
 
@@ -419,6 +419,9 @@ impl Checker<'_> {
         let source_text = source_text(&position.location);
         let scalar = !matches!(data, Data::Table(_) | Data::List(_));
         let label = match (shape, data) {
+            (Shape::Text { format, .. }, _) if scalar && format.as_deref() == Some("quantity") => {
+                format!("write \"{}\"", Quantity::suggestion(&self.name(), &source_text))
+            }
             (Shape::Text { .. } | Shape::Either(_), _) if scalar => format!("write \"{source_text}\""),
             (Shape::Reference { .. }, _) if scalar => "write it in quotes".to_owned(),
             (Shape::Integer { .. }, Data::Text(text)) if text.parse::<i64>().is_ok() => {

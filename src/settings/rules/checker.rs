@@ -27,6 +27,7 @@ pub(crate) fn check_all(schema: &TableShape, settings: &Settings, wrong: &[Strin
     checker.exposure();
     checker.names();
     checker.resources();
+    checker.sizes();
     checker.sandboxes();
     checker.scheduling();
     checker.bounds();

@@ -3,6 +3,7 @@
 //! - `checker`: runs every rule and collects the diagnostics.
 //! - `bounds`: quota and limit range. `scheduling`: tolerations. `state`: the store and the database of the
 //!   application.
+//! - `sizes`: amounts of memory and storage that lack their suffix.
 //! - `exposure`: an application without a login that others reach. `extra_exposure`: the same by an extra manifest.
 //!   `exposing_fields`: the fields by which an object exposes it. `exposing_pod`: those of a pod. `exposing_field`: one of
 //!   them.
@@ -24,4 +25,5 @@ mod models;
 mod sandbox_rights;
 mod scheduling;
 mod servers;
+mod sizes;
 mod state;

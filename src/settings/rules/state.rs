@@ -147,16 +147,7 @@ impl RuleChecker<'_> {
             return;
         }
         if self.settings.deploy.existing_claim.is_none() {
-            if self.settings.deploy.storage_size.is_zero() {
-                let message = "`deploy.storage_size` is zero".to_owned();
-                self.report(
-                    Id::BadValue,
-                    Severity::Error,
-                    &["deploy", "storage_size"],
-                    message,
-                    "use a size such as 5Gi",
-                );
-            }
+            self.size(&["deploy", "storage_size"], &self.settings.deploy.storage_size);
             return;
         }
         for key in ["storage_class", "storage_size", "volume"] {

@@ -1,0 +1,73 @@
+//! The Secret that a rendering names and does not contain. Pure.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::plan::Plan;
+use crate::plan::build::placeholder_name;
+
+/// Returns the line with the command that creates the installation's Secret; None if no object reads it.
+pub(super) fn commands(plan: &Plan) -> Option<String> {
+    let name = placeholder_name(&plan.set.name);
+    let mut keys = BTreeSet::new();
+    for member in &plan.members {
+        collect_keys(&member.manifest, &name, &mut keys);
+    }
+    let values = keys.iter().fold(String::new(), |all, key| {
+        // A key with a dot is a file.
+        let option = if key.contains('.') {
+            format!("--from-file={key}")
+        } else {
+            format!("--from-literal={key}=VALUE")
+        };
+        all + " " + &option
+    });
+    let namespace = &plan.set.namespace;
+    (!keys.is_empty()).then(|| {
+        format!(
+            "not there: secret/{name}; create it: kubectl create secret generic {name} -n {namespace}{values}"
+        )
+    })
+}
+
+/// Collects the keys of a Secret that variables and volumes read.
+fn collect_keys(value: &Value, secret: &str, keys: &mut BTreeSet<String>) {
+    let reference = &value["secretKeyRef"];
+    if reference["name"] == secret {
+        keys.extend(reference["key"].as_str().map(str::to_owned));
+    }
+    if value["secretName"] == secret {
+        let items = value["items"].as_array().into_iter().flatten();
+        keys.extend(items.filter_map(|item| item["key"].as_str()).map(str::to_owned));
+    }
+    match value {
+        Value::Object(fields) => fields.values().for_each(|field| collect_keys(field, secret, keys)),
+        Value::Array(items) => items.iter().for_each(|item| collect_keys(item, secret, keys)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{SecretNaming, build};
+    use crate::settings::{Request, read_without_secrets};
+
+    fn line(config: &str) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.toml"), config).unwrap();
+        let settings = read_without_secrets(&Request::default(), &[], folder.path()).unwrap().settings;
+        commands(&build(&settings, SecretNaming::Placeholder, &[]).unwrap())
+    }
+
+    #[test]
+    fn command_has_every_key_of_variables_and_files() {
+        let config =
+            "[llm]\napi_key = { env = \"K\" }\n[llm.eval]\nmodel = \"m\"\napi_key = { env = \"E\" }\n";
+        let expected = "not there: secret/openhands-env-rendered; create it: kubectl create secret generic \
+                        openhands-env-rendered -n openhands --from-literal=LLM_API_KEY=VALUE --from-file=config.toml";
+        assert_eq!(line(config).as_deref(), Some(expected));
+        assert_eq!(line("[llm]\napi_key = { secret = \"theirs\", key = \"k\" }\n"), None);
+    }
+}
