@@ -248,6 +248,32 @@ fn ensure_header_token(config: &Config, context: &str) -> Result<()> {
         .hint("users[].user.token of the kubeconfig ends with a line break: `|` in YAML adds one"))
 }
 
+/// Checks that the kubeconfig's user has no auth provider but `oidc`. kube would run the command of `gcp` without a time
+/// limit, and client-go has removed all others.
+///
+/// # Errors
+/// Exit 5 for another provider.
+fn ensure_supported_provider(config: &Config, context: &str) -> Result<()> {
+    let Some(provider) = config.auth_info.auth_provider.as_ref().filter(|provider| provider.name != "oidc")
+    else {
+        return Ok(());
+    };
+    let hint = match provider.name.as_str() {
+        "gcp" => {
+            "gke-gcloud-auth-plugin is its successor: gcloud container clusters get-credentials CLUSTER enters it"
+        }
+        "azure" => "kubelogin is its successor: kubelogin convert-kubeconfig enters it",
+        _ => "users[].user.exec runs a credential plugin instead",
+    };
+    let message = format!("cannot use context `{context}` of the kubeconfig");
+    Err(Error::new(Id::Unauthenticated, Kind::Unauthenticated, message)
+        .caused_by(format!(
+            "the auth provider `{}` is not supported, and kubectl has removed it",
+            provider.name
+        ))
+        .hint(hint))
+}
+
 impl ChosenCluster {
     /// Whether only another program or an identity provider can give the user's credentials. It may take long, or ask on
     /// the terminal.
@@ -262,6 +288,7 @@ impl ChosenCluster {
     /// # Errors
     /// Exit 4 if the kubeconfig's certificates are unusable, exit 5 if the credential plugin fails.
     pub async fn open(mut self) -> Result<Connection> {
+        ensure_supported_provider(&self.config, &self.choice.context)?;
         let mut secrets = user_secrets(&self.config.auth_info);
         secrets.extend(server_secrets(&self.config.cluster_url.to_string()));
         secrets.extend(self.proxy.as_ref().map(Proxy::secrets).unwrap_or_default());
@@ -289,7 +316,10 @@ impl ChosenCluster {
             let _entered = runtime.enter();
             transport::client(&config, options).map_err(|error| {
                 let message = format!("cannot use context `{context}` of the kubeconfig");
-                Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error)
+                match error.downcast_ref::<kube::Error>() {
+                    Some(kube::Error::Auth(error)) => credential_error(&message, error, None),
+                    _ => Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error),
+                }
             })
         });
         Ok(Connection {

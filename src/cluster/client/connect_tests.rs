@@ -607,3 +607,35 @@ async fn token_with_a_line_break_exits_5_and_is_not_shown() {
     );
     assert!(!format!("{error:?}").contains("planted"), "{error:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removed_auth_provider_runs_no_command_exit_5() {
+    let folder = folder();
+    let (_server, cluster) = local_server();
+    let ran = folder.path().join("ran");
+    for (name, successor) in
+        [("gcp", "gke-gcloud-auth-plugin"), ("azure", "kubelogin"), ("openstack", "exec")]
+    {
+        let user = json!({ "auth-provider": { "name": name, "config": {
+            "cmd-path": "/bin/sh", "cmd-args": format!("-c 'echo planted; touch {}; sleep 600'", ran.display()),
+            "access-token": "planted",
+        } } });
+        let error = reach(&write_kubeconfig(folder.path(), &cluster, &user)).await.unwrap_err();
+        assert_eq!((error.id(), error.kind().exit_code()), (Id::Unauthenticated, 5), "{error:?}");
+        assert!(error.hints()[0].contains(successor), "{error:?}");
+        assert!(!format!("{error:?}").contains("planted"), "{error:?}");
+        assert!(!ran.exists(), "the command of {name} ran");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oidc_without_a_token_is_a_failed_login_exit_5() {
+    let folder = folder();
+    let (_server, cluster) = local_server();
+    let config =
+        json!({ "idp-issuer-url": "https://idp.example", "refresh-token": "planted", "client-id": "c" });
+    let user = json!({ "auth-provider": { "name": "oidc", "config": config } });
+    let error = reach(&write_kubeconfig(folder.path(), &cluster, &user)).await.unwrap_err();
+    assert_eq!((error.id(), error.kind().exit_code()), (Id::Unauthenticated, 5), "{error:?}");
+    assert!(!format!("{error:?}").contains("planted"), "{error:?}");
+}
