@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use console::Term;
@@ -17,7 +17,7 @@ use super::text::github::{self, Checkout};
 use super::text::sanitize::{sanitize, sanitize_colored};
 use super::text::style::{DEFAULT_WIDTH, Palette};
 use crate::error::{Error, Result};
-use crate::object::{Mask, assignment};
+use crate::object::{Mask, SharedMask, assignment};
 
 /// Whether a stream still has a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Streams {
     out: Arc<Mutex<Pipe>>,
     err: Arc<Mutex<Pipe>>,
     /// The secrets that no text shows.
-    secrets: Arc<RwLock<Mask>>,
+    secrets: SharedMask,
     pub(super) settings: Arc<TerminalSettings>,
 }
 
@@ -124,18 +124,23 @@ impl Streams {
         settings: TerminalSettings,
     ) -> Self {
         let pipe = |writer| Arc::new(Mutex::new(Pipe { writer, closed: false }));
-        Self { out: pipe(out), err: pipe(err), secrets: Arc::default(), settings: Arc::new(settings) }
+        Self { out: pipe(out), err: pipe(err), secrets: SharedMask::default(), settings: Arc::new(settings) }
     }
 
     /// Hides secrets in every text that is written from now on.
     pub fn hide(&self, secrets: Mask) {
-        self.secrets.write().unwrap_or_else(PoisonError::into_inner).extend(secrets);
+        self.secrets.extend(secrets);
+    }
+
+    /// Returns the secrets that no text shows, to add those that are found later.
+    #[must_use]
+    pub fn secrets(&self) -> &SharedMask {
+        &self.secrets
     }
 
     /// Replaces the secrets in a text: the known ones, passwords in URLs, and the keys of known services.
     pub(super) fn hidden(&self, text: &str) -> String {
-        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
-        assignment::without_keys(&secrets.text(text)).into_owned()
+        assignment::without_keys(&self.secrets.text(text)).into_owned()
     }
 
     /// Writes a document or another text of our own to stdout and flushes it. It is unchanged, unless a terminal would

@@ -179,8 +179,8 @@ impl Session {
         deadline: Deadline,
     ) -> Result<Self> {
         let environment = read_environment();
-        let mut connection = open_connection(global, &loaded.settings, &environment, deadline).await?;
-        streams.hide(connection.secrets.clone());
+        let mut connection =
+            open_connection(global, &loaded.settings, &environment, streams, deadline).await?;
         connection.api = connection.api.until(deadline.for_requests());
         Self::new(environment, loaded.settings, connection)
     }
@@ -197,13 +197,12 @@ impl Session {
         deadline: Deadline,
     ) -> Result<Option<Self>> {
         let environment = read_environment();
-        let args = context_args(global, &loaded.settings, &environment, deadline)?;
+        let args = context_args(global, &loaded.settings, &environment, streams, deadline)?;
         let chosen = connect::choose(&args).await?;
         if chosen.needs_login() {
             return Ok(None);
         }
         let mut connection = chosen.open().await?;
-        streams.hide(connection.secrets.clone());
         connection.api = connection.api.until(deadline.for_requests());
         Self::new(environment, loaded.settings, connection).map(Some)
     }
@@ -221,8 +220,7 @@ impl Session {
         streams: &Streams,
         deadline: Deadline,
     ) -> Result<Self> {
-        let connection = open_connection(global, &loaded.settings, &environment, deadline).await?;
-        streams.hide(connection.secrets.clone());
+        let connection = open_connection(global, &loaded.settings, &environment, streams, deadline).await?;
         let change = ChangeRequest {
             choice: &connection.choice,
             server: &connection.server,
@@ -402,9 +400,10 @@ async fn open_connection(
     global: &Global,
     settings: &Settings,
     environment: &Environment,
+    streams: &Streams,
     deadline: Deadline,
 ) -> Result<Connection> {
-    let args = context_args(global, settings, environment, deadline)?;
+    let args = context_args(global, settings, environment, streams, deadline)?;
     let end = deadline.for_requests();
     let connected = match tokio::time::timeout_at(end, connect::choose(&args)).await {
         Err(_elapsed) => return Err(not_read(deadline)),
@@ -497,6 +496,7 @@ fn context_args(
     global: &Global,
     settings: &Settings,
     environment: &Environment,
+    streams: &Streams,
     deadline: Deadline,
 ) -> Result<ContextArgs> {
     let pin = settings.cluster.context.clone().filter(|pin| !pin.is_empty());
@@ -518,6 +518,7 @@ fn context_args(
         pod: pod_account(),
         proxies: proxy_variables(),
         connect_limit: deadline.typed(),
+        secrets: streams.secrets().clone(),
     })
 }
 

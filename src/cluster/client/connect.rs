@@ -10,6 +10,7 @@ use kube::config::Kubeconfig;
 use secrecy::ExposeSecret as _;
 
 use super::api::Api;
+use super::client_identity;
 use super::context::{self, ChosenContext, ContextOrigin, ContextSources};
 use super::credential_error::{credential_error, invalid_kubeconfig, server_secrets, user_secrets};
 use super::credentials::{self, Bearer};
@@ -22,7 +23,7 @@ use super::transport::{self, Options};
 use super::transport_error::CONNECT;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::object::Mask;
+use crate::object::SharedMask;
 use crate::phrase;
 use crate::reason;
 
@@ -47,6 +48,8 @@ pub struct ContextArgs {
     pub proxies: ProxyVariables,
     /// The time limit for opening a connection, if it is longer than 10 s.
     pub connect_limit: Option<Duration>,
+    /// The secrets that no output shows. Opening and using the connection adds those of the kubeconfig's user.
+    pub secrets: SharedMask,
 }
 
 /// A connection, with the facts that every command prints first.
@@ -62,8 +65,6 @@ pub struct Connection {
     pub proxy: Option<String>,
     /// When the token expires, if it states that.
     pub token_expiry: Option<Timestamp>,
-    /// The secrets of the kubeconfig's user, which no output may show.
-    pub secrets: Mask,
 }
 
 impl Connection {
@@ -92,6 +93,7 @@ pub struct ChosenCluster {
     proxy: Option<Proxy>,
     token_expiry: Option<Timestamp>,
     connect_limit: Duration,
+    secrets: SharedMask,
 }
 
 /// Chooses a context and prepares a connection. Sends no request yet.
@@ -108,12 +110,13 @@ pub async fn connect(args: &ContextArgs) -> Result<Connection> {
 /// Exit 3 for a context that is missing or contradicts the pin, exit 4 without a usable kubeconfig.
 pub async fn choose(args: &ContextArgs) -> Result<ChosenCluster> {
     let connect_limit = args.connect_limit.map_or(CONNECT, |limit| limit.max(CONNECT));
+    let secrets = args.secrets.clone();
     if args.in_cluster {
         let pod = args.pod.clone();
         let config = blocking(move || pod.read()).await?;
         let choice = ChosenContext { context: "in-cluster".to_owned(), origin: ContextOrigin::InCluster };
         let proxy = proxy::from_variables(&args.proxies, &config.cluster_url);
-        return Ok(ChosenCluster { config, choice, proxy, token_expiry: None, connect_limit });
+        return Ok(ChosenCluster { config, choice, proxy, token_expiry: None, connect_limit, secrets });
     }
     let kubeconfig = read_kubeconfig(args).await?;
     let choice = context::choose_context(&ContextSources {
@@ -126,7 +129,7 @@ pub async fn choose(args: &ContextArgs) -> Result<ChosenCluster> {
     let choice = choice.map_err(|error| if_in_pod(with_absent_files(error, args), &args.pod))?;
     let token_expiry = expiry_of(&kubeconfig, &choice.context);
     let (config, proxy) = config_of(kubeconfig, &choice.context, &args.proxies).await?;
-    Ok(ChosenCluster { config, choice, proxy, token_expiry, connect_limit })
+    Ok(ChosenCluster { config, choice, proxy, token_expiry, connect_limit, secrets })
 }
 
 /// Lists the contexts of the kubeconfig.
@@ -289,11 +292,11 @@ impl ChosenCluster {
     /// Exit 4 if the kubeconfig's certificates are unusable, exit 5 if the credential plugin fails.
     pub async fn open(mut self) -> Result<Connection> {
         ensure_supported_provider(&self.config, &self.choice.context)?;
-        let mut secrets = user_secrets(&self.config.auth_info);
-        secrets.extend(server_secrets(&self.config.cluster_url.to_string()));
-        secrets.extend(self.proxy.as_ref().map(Proxy::secrets).unwrap_or_default());
+        self.secrets.extend(user_secrets(&self.config.auth_info));
+        self.secrets.extend(server_secrets(&self.config.cluster_url.to_string()));
+        self.secrets.extend(self.proxy.as_ref().map(Proxy::secrets).unwrap_or_default());
         let bearer = self.bearer().await?;
-        let Self { mut config, choice, proxy, token_expiry, connect_limit } = self;
+        let Self { mut config, choice, proxy, token_expiry, connect_limit, secrets } = self;
         ensure_header_token(&config, &choice.context)?;
         config.connect_timeout = Some(connect_limit);
         let agent = format!(
@@ -308,18 +311,25 @@ impl ChosenCluster {
         let server = address_of(&config.cluster_url);
         let traffic = Arc::new(Traffic::default());
         let proxy_address = proxy.as_ref().map(|proxy| proxy.uri.to_string());
-        let options = Options { proxy, bearer, traffic: traffic.clone() };
+        let sent = traffic.clone();
         let context = choice.context.clone();
         let runtime = tokio::runtime::Handle::current();
         let client = blocking(move || {
             // kube starts its worker in the runtime.
             let _entered = runtime.enter();
-            transport::client(&config, options).map_err(|error| {
-                let message = format!("cannot use context `{context}` of the kubeconfig");
-                match error.downcast_ref::<kube::Error>() {
-                    Some(kube::Error::Auth(error)) => credential_error(&message, error, None),
-                    _ => Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error),
+            let message = format!("cannot use context `{context}` of the kubeconfig");
+            let identity = match client_identity::take(&mut config.auth_info, &secrets) {
+                Ok(identity) => identity,
+                Err(reason) => {
+                    return Err(
+                        Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(reason)
+                    );
                 }
+            };
+            let options = Options { proxy, bearer, identity, traffic: sent };
+            transport::client(&config, options).map_err(|error| match error.downcast_ref::<kube::Error>() {
+                Some(kube::Error::Auth(error)) => credential_error(&message, error, None),
+                _ => Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error),
             })
         });
         Ok(Connection {
@@ -328,7 +338,6 @@ impl ChosenCluster {
             server,
             proxy: proxy_address,
             token_expiry,
-            secrets,
         })
     }
 
@@ -343,7 +352,7 @@ impl ChosenCluster {
         }
         if let Some(path) = user.token_file.take() {
             // A token beside it is only used until the file can be read.
-            match Bearer::of_file(Path::new(&path)).await {
+            match Bearer::of_file(Path::new(&path), self.secrets.clone()).await {
                 Ok(bearer) => {
                     (user.token, user.exec) = (None, None);
                     return Ok(Some(bearer));
@@ -368,6 +377,6 @@ impl ChosenCluster {
             (user.client_certificate, user.client_key) = (None, None);
             (user.client_certificate_data, user.client_key_data) = (Some(certificate), Some(key));
         }
-        Ok(given.token.map(|token| Bearer::of_plugin(call, token, given.expiry)))
+        Ok(given.token.map(|token| Bearer::of_plugin(call, token, given.expiry, self.secrets.clone())))
     }
 }

@@ -639,3 +639,45 @@ async fn oidc_without_a_token_is_a_failed_login_exit_5() {
     assert_eq!((error.id(), error.kind().exit_code()), (Id::Unauthenticated, 5), "{error:?}");
     assert!(!format!("{error:?}").contains("planted"), "{error:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_are_not_in_the_kubeconfig_are_hidden() {
+    let folder = folder();
+    let (_server, cluster) = local_server();
+    write_plugin(folder.path());
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["ana".to_owned()]).unwrap().self_signed(&key).unwrap();
+    std::fs::write(folder.path().join("token"), "planted-token-file\n").unwrap();
+    std::fs::write(folder.path().join("tls.crt"), certificate.pem()).unwrap();
+    std::fs::write(folder.path().join("tls.key"), key.serialize_pem()).unwrap();
+    let version = "client.authentication.k8s.io/v1";
+    let key_of_plugin =
+        json!({ "clientCertificateData": certificate.pem(), "clientKeyData": key.serialize_pem() });
+    let of_key = key.serialize_pem().lines().nth(1).unwrap().to_owned();
+    let inline = json!({
+        "client-certificate": "tls.crt", "client-key-data": STANDARD.encode(key.serialize_pem()),
+    });
+    for (user, secret) in [
+        (json!({ "tokenFile": "token" }), "planted-token-file"),
+        (plugin(version, &json!({ "token": "planted-of-plugin" })), "planted-of-plugin"),
+        (json!({ "client-certificate": "tls.crt", "client-key": "tls.key" }), of_key.as_str()),
+        (plugin(version, &key_of_plugin), of_key.as_str()),
+        (inline, of_key.as_str()),
+    ] {
+        let args = write_kubeconfig(folder.path(), &cluster, &user);
+        reach(&args).await.unwrap();
+        assert_eq!(args.secrets.text(&format!("log: {secret}!")), "log: (redacted)!", "{user}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_of_a_failed_connection_are_hidden() {
+    let folder = folder();
+    let (_server, cluster) = local_server();
+    std::fs::write(folder.path().join("token"), "planted with\u{7}control").unwrap();
+    let user = json!({ "tokenFile": "token", "client-certificate": "absent", "client-key": "absent" });
+    let args = write_kubeconfig(folder.path(), &cluster, &user);
+    let error = connect(&args).await.map(|_| ()).unwrap_err();
+    assert!(error.causes()[0].starts_with("cannot read client-certificate "), "{error:?}");
+    assert_eq!(args.secrets.text("planted with\u{7}control"), "(redacted)");
+}

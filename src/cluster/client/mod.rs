@@ -7,6 +7,7 @@
 //! - `credentials`: runs a credential plugin and renews its token. `exec_credential`: what a plugin is asked and
 //!   answers. Pure. `credential_error`: an unusable kubeconfig or a failed login → error. Pure.
 //! - `transport`: TCP, proxy and TLS. `certificate`: accepts a certificate that is its own authority. Pure.
+//!   `client_identity`: reads the client certificate and its key.
 //! - `version`: the server's version and features.
 //! - `request`: builds HTTP requests. Pure. `api`: sends a request: deadline, retries, warnings.
 //! - `retry`: whether and when a failed request is sent again. Pure. `in_flight`: fewer requests after a 429.
@@ -22,6 +23,7 @@ pub mod api;
 pub(crate) mod boot_instant;
 mod certificate;
 mod client_go;
+mod client_identity;
 pub mod connect;
 #[cfg(test)]
 mod connect_tests;
