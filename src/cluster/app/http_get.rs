@@ -22,7 +22,7 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::crypto::ring;
 use tower::{Service, ServiceExt as _, service_fn};
 
-use crate::cluster::client::proxy::is_loopback;
+use crate::proxy::is_loopback;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -16,7 +16,6 @@ use super::credential_error::{credential_error, invalid_kubeconfig, server_secre
 use super::credentials::{self, Bearer};
 use super::exec_credential::PluginCall;
 use super::kubeconfig::{self, KubeconfigFiles, PodAccount};
-use super::proxy::{self, Proxy, ProxyVariables};
 use super::token;
 use super::traffic::Traffic;
 use super::transport::{self, Options};
@@ -25,6 +24,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::object::SharedMask;
 use crate::phrase;
+use crate::proxy::{self, Proxy, ProxyVariables};
 use crate::reason;
 
 /// The options that select the cluster.

@@ -18,11 +18,11 @@ use tempfile::TempDir;
 
 use super::connect::{ContextArgs, connect};
 use super::kubeconfig::PodAccount;
-use super::proxy::ProxyVariables;
 use super::version;
 use crate::catalogue::Id;
 use crate::damage::Xorshift;
 use crate::error::{Error, Kind, Result};
+use crate::proxy::ProxyVariables;
 
 /// What stands between the client and the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

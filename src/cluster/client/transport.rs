@@ -24,9 +24,9 @@ use tower::{BoxError, Service, ServiceBuilder};
 
 use super::certificate::PinnedOrSigned;
 use super::credentials::Bearer;
-use super::proxy::{Protocol, Proxy};
 use super::traffic::Traffic;
 use crate::error::Source;
+use crate::proxy::{Protocol, Proxy};
 
 /// What a connection needs besides kube's configuration.
 pub(super) struct Options {
