@@ -14,7 +14,7 @@ use percent_encoding::percent_decode_str;
 use crate::object::Mask;
 
 /// The variables of the process that choose a proxy.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProxyVariables {
     /// `HTTPS_PROXY` or `https_proxy`.
     pub https: Option<String>,
@@ -138,14 +138,6 @@ fn credentials(userinfo: &str) -> (String, String) {
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     (decoded(user), decoded(password))
-}
-
-/// Whether the URL's host is an address of this computer's loopback, or `localhost`.
-pub(crate) fn is_loopback(url: &Uri) -> bool {
-    url.host().is_some_and(|host| {
-        let (host, address) = target(host);
-        is_loopback_host(&host, address)
-    })
 }
 
 fn is_loopback_host(host: &str, address: Option<IpAddr>) -> bool {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::proxy::ProxyVariables;
 
 /// The folders and variables that locate clusters, programs and contexts.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Environment {
     pub engine_host: Option<(String, String)>,
     /// The nodes' image: `KIND_NODE_IMAGE`.
     pub node_image: Option<String>,
+    /// The variables that choose a proxy.
+    pub proxies: ProxyVariables,
 }
 
 /// A folder of programs and the variable that names it.
@@ -65,6 +68,7 @@ impl Environment {
                 .into_iter()
                 .find_map(|name| Some((name.to_owned(), variable(name)?))),
             node_image: variable("KIND_NODE_IMAGE"),
+            proxies: proxies(),
         }
     }
 
@@ -104,6 +108,7 @@ impl Environment {
             engine: None,
             engine_host: None,
             node_image: None,
+            proxies: ProxyVariables::default(),
         }
     }
 
@@ -145,6 +150,17 @@ pub(super) fn variables(names: &[&str]) -> Vec<(String, OsString)> {
 /// Returns the value of a variable that is set and not empty.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Returns the variables that choose a proxy. As for Go, the name in capitals has priority.
+fn proxies() -> ProxyVariables {
+    let first = |names: [&str; 2]| names.into_iter().find_map(variable);
+    ProxyVariables {
+        https: first(["HTTPS_PROXY", "https_proxy"]),
+        http: first(["HTTP_PROXY", "http_proxy"]),
+        no: first(["NO_PROXY", "no_proxy"]),
+        is_cgi: variable("REQUEST_METHOD").is_some(),
+    }
 }
 
 /// Returns a folder of this user; the error is the variable that would replace the unknown home folder.

@@ -18,7 +18,6 @@ use crate::event::{Event, Events};
 use crate::flags::{Global, parse_duration};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::provider::{self, Environment, Ports, RECREATE_HINT};
-use crate::proxy::ProxyVariables;
 use crate::report::{Answer, Streams};
 use crate::settings::handsctl::Provider;
 use crate::settings::{Flags, Loaded, Request, Settings};
@@ -516,7 +515,7 @@ fn context_args(
         },
         in_cluster: global.in_cluster,
         pod: pod_account(),
-        proxies: proxy_variables(),
+        proxies: environment.proxies.clone(),
         connect_limit: deadline.typed(),
         secrets: streams.secrets().clone(),
     })
@@ -528,15 +527,6 @@ fn pod_account() -> PodAccount {
         host: variable(&["KUBERNETES_SERVICE_HOST"]),
         port: variable(&["KUBERNETES_SERVICE_PORT"]),
         folder: "/var/run/secrets/kubernetes.io/serviceaccount".into(),
-    }
-}
-
-fn proxy_variables() -> ProxyVariables {
-    ProxyVariables {
-        https: variable(&["HTTPS_PROXY", "https_proxy"]),
-        http: variable(&["HTTP_PROXY", "http_proxy"]),
-        no: variable(&["NO_PROXY", "no_proxy"]),
-        is_cgi: variable(&["REQUEST_METHOD"]).is_some(),
     }
 }
 
