@@ -37,7 +37,8 @@ pub(in crate::provider) async fn down(
             &folder,
             kubeconfig,
             server.err().map(|error| error.summary()),
-        );
+        )
+        .await;
     };
     let _lock = folder.lock(DELETION, events).await?;
     // An unreadable record must not prevent the deletion of a cluster that its nodes prove to be ours.
@@ -72,7 +73,7 @@ pub(in crate::provider) async fn down(
 }
 
 /// Handles `down` without a usable engine: whether the cluster still exists is unknown.
-fn down_without_engine(
+async fn down_without_engine(
     environment: &Environment,
     folder: &KindFolder,
     kubeconfig: Option<&Path>,
@@ -80,7 +81,7 @@ fn down_without_engine(
 ) -> Result<DownResult> {
     let file = environment.kubeconfig(kubeconfig);
     if !state_file::exists(&folder.own)
-        && kubeconfig::owner(file, &context(&folder.name))? == ContextOwner::Nobody
+        && kubeconfig::owner(file, &context(&folder.name)).await? == ContextOwner::Nobody
     {
         return Ok(DownResult::Absent);
     }
