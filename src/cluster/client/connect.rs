@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use kube::Config;
-use kube::config::Kubeconfig;
+use kube::config::{Cluster, Kubeconfig};
 use secrecy::ExposeSecret as _;
 
 use super::api::Api;
+use super::client_go;
 use super::client_identity;
 use super::context::{self, ChosenContext, ContextOrigin, ContextSources};
 use super::credential_error::{credential_error, invalid_kubeconfig, server_secrets, user_secrets};
@@ -178,10 +181,15 @@ async fn config_of(
     });
     let failed = format!("cannot use context `{context}` of the kubeconfig");
     kubeconfig.current_context = Some(context.to_owned());
-    let message = failed.clone();
-    // Reads the files that the cluster and the user name.
-    let config =
-        blocking(move || Config::try_from(kubeconfig).map_err(|error| invalid_kubeconfig(message, &error)));
+    let (message, used) = (failed.clone(), cluster.clone());
+    // Reads the files that the cluster names.
+    let config = blocking(move || {
+        let entry = kubeconfig.clusters.iter_mut().find(|entry| Some(&entry.name) == used.as_ref());
+        if let Some(cluster) = entry.and_then(|entry| entry.cluster.as_mut()) {
+            read_authorities(cluster);
+        }
+        Config::try_from(kubeconfig).map_err(|error| invalid_kubeconfig(message, &error))
+    });
     let mut config = config.await?;
     config.proxy_url = None;
     if let Some(exec) = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut()) {
@@ -196,6 +204,20 @@ async fn config_of(
         })?),
     };
     Ok((config, proxy))
+}
+
+/// Removes broken certificates from the authorities of a cluster, if others are usable. Reads their file once, because it
+/// may be a named pipe. A file that cannot be read stays: kube reports it.
+fn read_authorities(cluster: &mut Cluster) {
+    let bundle = match (&cluster.certificate_authority_data, &cluster.certificate_authority) {
+        (Some(data), _) => STANDARD.decode(data).ok(),
+        (None, Some(file)) => std::fs::read(file).ok(),
+        (None, None) => None,
+    };
+    let Some(bundle) = bundle else { return };
+    let usable = client_go::usable_authorities(&String::from_utf8_lossy(&bundle));
+    cluster.certificate_authority_data =
+        Some(STANDARD.encode(usable.as_deref().map_or(bundle.as_slice(), str::as_bytes)));
 }
 
 fn context_of<'a>(kubeconfig: &'a Kubeconfig, context: &str) -> Option<&'a kube::config::Context> {
@@ -233,6 +255,13 @@ fn address_of(url: &http::Uri) -> String {
     let authority = url.authority().map_or("", http::uri::Authority::as_str);
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     format!("{scheme}://{host}{}", url.path()).trim_end_matches('/').to_owned()
+}
+
+/// Adds the port to an `http` URL without one: a tunnel through a proxy would lead to 443.
+fn with_port(url: http::Uri) -> http::Uri {
+    let (Some("http"), None, Some(host)) = (url.scheme_str(), url.port(), url.host()) else { return url };
+    let path = url.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    format!("http://{host}:80{path}").parse().unwrap_or(url)
 }
 
 /// Checks that the kubeconfig's token can be sent.
@@ -309,6 +338,7 @@ impl ChosenCluster {
             config.headers.push((http::header::USER_AGENT, value));
         }
         let server = address_of(&config.cluster_url);
+        config.cluster_url = with_port(config.cluster_url);
         let traffic = Arc::new(Traffic::default());
         let proxy_address = proxy.as_ref().map(|proxy| proxy.uri.to_string());
         let sent = traffic.clone();
