@@ -68,7 +68,7 @@ impl Environment {
                 .into_iter()
                 .find_map(|name| Some((name.to_owned(), variable(name)?))),
             node_image: variable("KIND_NODE_IMAGE"),
-            proxies: proxies(),
+            proxies: proxies(variable),
         }
     }
 
@@ -153,8 +153,8 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// Returns the variables that choose a proxy. As for Go, the name in capitals has priority.
-fn proxies() -> ProxyVariables {
-    let first = |names: [&str; 2]| names.into_iter().find_map(variable);
+fn proxies(variable: impl Fn(&str) -> Option<String>) -> ProxyVariables {
+    let first = |names: [&str; 2]| names.into_iter().find_map(&variable);
     ProxyVariables {
         https: first(["HTTPS_PROXY", "https_proxy"]),
         http: first(["HTTP_PROXY", "http_proxy"]),
@@ -196,6 +196,23 @@ fn kubeconfigs() -> Result<Vec<PathBuf>, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn proxy_variable_in_capitals_has_priority() {
+        let set = |names: &'static [&'static str]| {
+            proxies(|name| names.contains(&name).then(|| format!("value of {name}")))
+        };
+        let all = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"];
+        for (names, expected) in [
+            (&all[..], ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"]),
+            (&["https_proxy", "http_proxy", "no_proxy"], ["https_proxy", "http_proxy", "no_proxy"]),
+        ] {
+            let ProxyVariables { https, http, no, is_cgi } = set(names.to_vec().leak());
+            assert_eq!([https, http, no], expected.map(|name| Some(format!("value of {name}"))));
+            assert!(!is_cgi);
+        }
+        assert!(set(&["REQUEST_METHOD"]).is_cgi && set(&["ALL_PROXY"]) == ProxyVariables::default());
+    }
 
     #[test]
     fn empty_and_relative_path_entries_are_ignored() {
