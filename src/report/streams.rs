@@ -1,5 +1,6 @@
 //! The properties of the process' streams, detected once, and the only writes to them.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Write};
@@ -170,7 +171,21 @@ impl Streams {
     /// Writes a message to stderr, without secrets and without what a terminal would execute. A failure is ignored,
     /// because it cannot be reported anywhere else.
     pub fn err(&self, text: &str) {
-        let _cannot_be_reported = lock(&self.err).write(&sanitize_colored(&self.hidden(text)));
+        let text = self.hidden(text);
+        let _cannot_be_reported = lock(&self.err).write(&sanitize_colored(&text));
+    }
+
+    /// Reports panics from now on like every message: their text may quote a value of a cluster.
+    pub fn report_panics(&self) {
+        let streams = self.clone();
+        std::panic::set_hook(Box::new(move |panic| {
+            let backtrace = Backtrace::capture();
+            let trace = match backtrace.status() {
+                BacktraceStatus::Captured => format!("{backtrace}"),
+                _ => String::new(),
+            };
+            streams.err(&format!("handsctl {panic}\n{trace}"));
+        }));
     }
 
     /// Writes the marks of a GitLab section to stderr. They have control characters, and no text of others.
@@ -401,6 +416,17 @@ pub(crate) mod tests {
         secrets.add("sk-planted");
         captured.0.hide(secrets);
         captured
+    }
+
+    #[test]
+    fn text_of_a_panic_is_masked() {
+        let (streams, _, err) = with_secret(settings());
+        streams.report_panics();
+        let panicked = std::panic::catch_unwind(|| panic!("a sk-planted \u{1b}[2J b"));
+        let _hook_of_this_test = std::panic::take_hook();
+        assert!(panicked.is_err());
+        let text = err.text();
+        assert!(text.contains("a (redacted)") && text.contains(" b\n") && !text.contains('\u{1b}'), "{text}");
     }
 
     #[test]
