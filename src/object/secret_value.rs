@@ -74,8 +74,8 @@ const ROOTS: &[&str] = &[
 /// nor the name of a Secret.
 #[must_use]
 pub fn is_secret(name: &str, value: &str) -> bool {
-    let is_value = !is_reference(value) && !(is_naming(name) && resembles_name(value));
-    (is_sensitive(name) && is_value && !is_count(name, value)) || is_docker_login(name, value)
+    let is_other = is_reference(value) || is_naming(name) && resembles_name(value) || is_count(name, value);
+    (is_sensitive(name) && !is_other) || is_docker_login(name, value)
 }
 
 /// Whether a value is a number of tokens: `tokens: 512`.

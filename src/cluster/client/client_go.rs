@@ -257,7 +257,7 @@ mod tests {
         let merged = merge(vec![parsed(text)]).unwrap();
         let authority = merged.clusters[0].cluster.as_ref().unwrap().certificate_authority_data.as_deref();
         let user = merged.auth_infos[0].auth_info.as_ref().unwrap();
-        let key = user.client_key_data.as_ref().map(|key| key.expose_secret());
+        let key = user.client_key_data.as_ref().map(SecretString::expose_secret);
         assert_eq!([authority, user.client_certificate_data.as_deref(), key], [Some("QUJD"); 3]);
     }
 

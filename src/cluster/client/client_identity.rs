@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::object::SharedMask;
 use crate::reason;
@@ -33,7 +33,7 @@ pub(super) fn take(
     let certificate = read("client-certificate", certificate.as_deref(), certificate_file.as_deref())?;
     // A key without a certificate is not used.
     let Some(certificate) = certificate else { return Ok(None) };
-    let key = read("client-key", key.as_ref().map(|key| key.expose_secret()), key_file.as_deref())?;
+    let key = read("client-key", key.as_ref().map(SecretString::expose_secret), key_file.as_deref())?;
     let key = key.ok_or("the client certificate has no client-key")?;
     secrets.add(&String::from_utf8_lossy(&key));
     let invalid = "the client certificate or its key is not valid PEM";
