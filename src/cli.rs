@@ -338,6 +338,7 @@ pub async fn main(cli: Cli) -> ExitCode {
         Color::Never => ColorChoice::Never,
     };
     let streams = Streams::from_environment(color, cli.global.quiet, cli.global.verbose);
+    streams.report_panics();
     let result = match cli.check_flags() {
         Ok(()) => dispatch(&cli, &streams).await,
         Err(error) => Err(error.into()),

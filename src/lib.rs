@@ -32,6 +32,7 @@
 //! reason.rs         what the operating system or a library reported, in words
 //! phrase.rs         counts, durations and ages as text
 //! process_group.rs  processes that end with handsctl
+//! proxy.rs          the proxy of a connection, by Go's rules; of the API server, of downloads and of the application's URL
 //! ```
 //!
 //! A run goes through them like this: `settings` and `plan` compute the desired state, `cluster` and `provider` read and
@@ -75,6 +76,7 @@ pub mod phrase;
 pub mod plan;
 mod process_group;
 pub mod provider;
+pub mod proxy;
 pub mod reason;
 pub mod report;
 mod session;

@@ -204,7 +204,9 @@ async fn answering_url(session: &Session, events: &Events, streams: &Streams) ->
         }
         return url.map(|url| Start::Url { url, via: "nodeport" });
     }
-    let Exposure::Url { target, .. } = exposure::for_settings(&session.settings, session.local) else {
+    let proxies = &session.environment.proxies;
+    let exposure = exposure::for_settings(&session.settings, session.local, proxies);
+    let Exposure::Url { target, .. } = exposure else {
         return None;
     };
     match url_probe::probe_url(&target, Duration::ZERO).await {

@@ -287,7 +287,6 @@ impl<'a> Cluster<'a> {
             server: "https://192.0.2.1".to_owned(),
             proxy: None,
             token_expiry: None,
-            secrets: crate::object::Mask::default(),
         };
         context.limit(&mut connection);
         let session = Session::new(environment, settings, connection)?;

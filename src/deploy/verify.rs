@@ -160,7 +160,8 @@ pub(crate) async fn probe_application(
         events.step(Phase::Probe, "probe", Progress::Skipped, "simulated nodes: no container runs").await;
         return Ok(ProbedApp { endpoint: Endpoint::Simulated, client: None });
     }
-    let exposure = exposure::for_settings(run.settings(), run.session.local);
+    let proxies = &run.session.environment.proxies;
+    let exposure = exposure::for_settings(run.settings(), run.session.local, proxies);
     let not_probed = |client| {
         let endpoint = match &exposure {
             _ if simulated => Endpoint::Simulated,

@@ -20,9 +20,19 @@ const UNMISTAKABLE: &[&str] = &[
     "ASIA",
     "dop_v1_",
     "tvly-",
+    "xoxa-",
+    "xoxr-",
+    "xoxs-",
+    "whsec_",
+    "hvs.",
+    "hvb.",
+    "glrt-",
+    "dckr_pat_",
+    "AGE-SECRET-KEY-",
 ];
 /// Beginnings that a name may have, too: `sk-team-5f4dcc3b5a` is a pod.
-const MISTAKABLE: &[&str] = &["sk-", "sk_", "pk_", "rk_", "hf_", "gsk_", "xai-", "npm_", "pypi-", "r8_"];
+const MISTAKABLE: &[&str] =
+    &["sk-", "sk_", "pk_", "rk_", "hf_", "gsk_", "xai-", "npm_", "pypi-", "r8_", "SG."];
 /// Beginnings of web tokens, of values of the header Authorization, and of key files.
 const OTHER: &[&str] = &["eyJ", "Bearer ", "Basic ", "-----BEGIN"];
 /// The minimum length of what follows a known beginning, and of a shorter rest with digits: `sk-openai` is a name.

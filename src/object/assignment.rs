@@ -8,8 +8,14 @@ use super::secret_name::is_sensitive;
 use super::secret_value::{is_reference, is_secret};
 use super::{api_key, mask, url_secret};
 
-/// Endings of the header whose value has two words: `Authorization: Bearer value`.
-const TWO_WORDS: &[&str] = &["AUTHORIZATION", "AUTH_HEADER"];
+/// Endings of headers whose value has several words: `Authorization: Bearer value`, `Cookie: a=b; c=d`.
+const TWO_WORDS: &[&str] = &["AUTHORIZATION", "AUTH_HEADER", "COOKIE"];
+/// Programs with an option of one letter that is a password, and the options.
+const PROGRAMS: &[(&str, &[&str])] = &[
+    ("curl", &["-u", "--user", "-U", "--proxy-user"]),
+    ("sshpass", &["-p"]),
+    ("redis-cli", &["-a", "--pass"]),
+];
 /// The first of them.
 const SCHEMES: &[&str] = &["Bearer", "bearer", "Basic", "basic", "Token", "token", "Digest"];
 /// Types of a program's variables.
@@ -51,6 +57,7 @@ pub fn ranges(text: &str) -> Vec<Range<usize>> {
     let mut ranges = key_ranges(text);
     ranges.extend(values(text));
     ranges.extend(flag_values(text));
+    ranges.extend(program_values(text));
     ranges
 }
 
@@ -66,7 +73,8 @@ fn values(text: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     for (at, separator) in text.match_indices(['=', ':']) {
         let Some((name, is_spaced)) = name_before(&text[..at], separator) else { continue };
-        if !is_sensitive(name) {
+        // The registry's login in a docker config has a name that many other values have.
+        if !is_sensitive(name) && !name.eq_ignore_ascii_case("auth") {
             continue;
         }
         let rest = &text[at + separator.len()..];
@@ -78,6 +86,10 @@ fn values(text: &str) -> Vec<Range<usize>> {
         let start = at + separator.len() + blanks;
         if let Some(lines) = lines_at(text, start) {
             ranges.extend((!lines.is_empty()).then_some(lines));
+            continue;
+        }
+        if let Some(items) = items_at(text, start, name) {
+            ranges.extend(items);
             continue;
         }
         let value = value_at(text, start, name);
@@ -115,6 +127,95 @@ fn lines_at(text: &str, start: usize) -> Option<Range<usize>> {
         let block = &text[begin..end];
         begin + indent(block)..begin + block.trim_end().len().max(indent(block))
     })
+}
+
+/// Returns the ranges of the secrets in a list that begins here, in JSON (`"tokens": ["a", "b"]`) or YAML (`- a`). None if
+/// there is no list.
+fn items_at(text: &str, start: usize, name: &str) -> Option<Vec<Range<usize>>> {
+    let is_item =
+        |range: &Range<usize>| is_secret(name, &text[range.clone()]) && !is_code(&text[range.clone()]);
+    if let Some(list) = text[start..].strip_prefix('[') {
+        let end = list.find(']').filter(|end| !list[..*end].contains(['{', '[', '(']))?;
+        let mut at = start + 1;
+        let items = list[..end].split_inclusive(',').map(|item| {
+            let from = at;
+            at += item.len();
+            unquoted(text, from..from + item.trim_end_matches(',').len())
+        });
+        return Some(items.filter(is_item).collect());
+    }
+    let rest = text[start..].trim_start_matches([' ', '\t', '\r']).strip_prefix('\n')?;
+    let mut at = text.len() - rest.len();
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let line = text[..start].rsplit('\n').next().unwrap_or_default();
+    let mut items = Vec::new();
+    for item in rest.split_inclusive('\n') {
+        let from = at;
+        at += item.len();
+        let Some(value) = item.trim_start_matches(' ').strip_prefix("- ") else { break };
+        if indent(item) < indent(line) {
+            break;
+        }
+        // An object: `- name: regcred`.
+        if value.contains(": ") || value.trim_end().ends_with(':') {
+            return None;
+        }
+        items.push(unquoted(text, from + item.len() - value.len()..from + item.len()));
+    }
+    (!items.is_empty()).then(|| items.into_iter().filter(is_item).collect())
+}
+
+/// Returns the range without the white space and the quotation marks at its ends.
+fn unquoted(text: &str, range: Range<usize>) -> Range<usize> {
+    let is_outside = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\');
+    let inner = text[range.clone()].trim_matches(is_outside);
+    let start = range.start + text[range].find(inner).unwrap_or_default();
+    start..start + inner.len()
+}
+
+/// Returns the ranges of passwords after an option of one letter: `curl -u me:pass`, `sshpass -p pass`.
+fn program_values(text: &str) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    for (program, options) in PROGRAMS {
+        for (at, _) in text.match_indices(program) {
+            let is_word =
+                !text[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
+            let start = at + program.len();
+            if !is_word || !text[start..].starts_with(' ') {
+                continue;
+            }
+            let end = text[start..].find(['\n', '|', ';', '&']).map_or(text.len(), |length| start + length);
+            ranges.extend(options.iter().flat_map(|option| option_values(text, start..end, option)));
+        }
+    }
+    ranges
+}
+
+/// Returns the ranges of the passwords that an option has in one command. `curl` has the user before it.
+fn option_values(text: &str, command: Range<usize>, option: &str) -> Vec<Range<usize>> {
+    let found = text[command.clone()].match_indices(option);
+    let values = found.filter_map(|(at, _)| {
+        let at = command.start + at;
+        let after = at + option.len();
+        let blanks =
+            text[after..command.end].len() - text[after..command.end].trim_start_matches([' ', '=']).len();
+        // `-pPASSWORD`
+        let is_joined = blanks == 0 && option == "-p";
+        if !text[..at].ends_with(' ') || (blanks == 0 && !is_joined) {
+            return None;
+        }
+        let value = value_at(text, after + blanks, "");
+        let shown = &text[value.clone()];
+        let user = if option.to_ascii_lowercase().ends_with('u') || option.ends_with("user") {
+            shown.find(':')? + 1
+        } else {
+            0
+        };
+        let secret = value.start + user..value.end.min(command.end);
+        let is_reference = secret.is_empty() || shown[user..].starts_with(['$', '<', '-']);
+        (!is_reference).then_some(secret)
+    });
+    values.collect()
 }
 
 /// Returns the name before a separator, and whether blanks are between them: `name = value` in a line of its own.
@@ -226,6 +327,31 @@ mod tests {
             (r#"{\"password\":\"abc\"}"#, r#"{\"password\":\"(redacted)\"}"#),
             ("/w?token=abc:/x", "/w?token=(redacted)"),
             ("apiToken: 'a'", "apiToken: '(redacted)'"),
+            ("X-Auth: v\nb: c", "X-Auth: (redacted)\nb: c"),
+            ("-H 'Cookie: a=b; c=d' x", "-H 'Cookie: (redacted)' x"),
+            ("Set-Cookie: id=abc; Path=/\nx", "Set-Cookie: (redacted)\nx"),
+            ("curl -s -u me:pass https://a; b -u c:d", "curl -s -u me:(redacted) https://a; b -u c:d"),
+            ("curl --user 'me:a b' x", "curl --user 'me:(redacted)' x"),
+            ("curl --proxy-user=me:pass x", "curl --proxy-user=me:(redacted) x"),
+            ("sshpass -p hunter2 ssh a", "sshpass -p (redacted) ssh a"),
+            ("sshpass -phunter2 ssh a", "sshpass -p(redacted) ssh a"),
+            ("redis-cli -h a -a hunter2 ping", "redis-cli -h a -a (redacted) ping"),
+            ("passwords:\n- one\n- 'two'\nuser: c", "passwords:\n- (redacted)\n- '(redacted)'\nuser: c"),
+            ("a:\n  api_keys:\n    - one\n  b: c", "a:\n  api_keys:\n    - (redacted)\n  b: c"),
+            (r#"{"tokens": ["one", "two"], "b": 1}"#, r#"{"tokens": ["(redacted)", "(redacted)"], "b": 1}"#),
+            ("api_keys = ['one']", "api_keys = ['(redacted)']"),
+            (r#""auths": {"a": {"auth": "bWU6cGFzcw=="}}"#, r#""auths": {"a": {"auth": "(redacted)"}}"#),
+            ("BOT_TOKENS=one,two", "BOT_TOKENS=(redacted)"),
+            ("client-key-data: cGxhbnRlZA==", "client-key-data: (redacted)"),
+            (
+                "slack https://hooks.slack.com/services/T0/B0/x1",
+                "slack https://hooks.slack.com/services/(redacted)",
+            ),
+            ("use hvs.CAESIJ0123456789abcdef and", "use (redacted) and"),
+            ("use glrt-0123456789abcdefghij and", "use (redacted) and"),
+            ("use whsec_0123456789abcdefghij and", "use (redacted) and"),
+            ("use SG.aB3dE6gH9jK1mN4pQ7sT0u.x0 and", "use (redacted) and"),
+            ("use AGE-SECRET-KEY-1QQPQRZXYJ0123456789 and", "use (redacted) and"),
         ] {
             assert_eq!(masked(text), shown);
         }
@@ -264,6 +390,17 @@ mod tests {
             "def f(password: str, token: Optional[str] = None)",
             "f(api_key=settings.api_key, password=self.password)",
             "--tls-secret=ns/tls --key=a",
+            "max_output_tokens: 4096, max_tokens=5",
+            "usage: prompt_tokens=10 completion_tokens: 20 tokens: 30",
+            "{\"total_tokens\": 5, \"tokens\": [1, 22, 333]}",
+            "imagePullSecrets:\n- name: regcred\n",
+            "secrets:\n  - db-password\n",
+            "docker run --user 1000:1000 a",
+            "curl -u $USER:$PASSWORD https://a",
+            "curl --unix-socket /x http://a",
+            "auth: basic\nauthor: me\ncertificate-authority-data: QUJD",
+            "ssh_key = /home/me/.ssh/id_rsa\nsession: 3",
+            "passwords: []",
         ] {
             assert_eq!(masked(text), text);
         }

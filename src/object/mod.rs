@@ -18,7 +18,7 @@
 //! - `yaml`: reads and writes objects as YAML.
 //!
 //! Secrets in texts:
-//! - `mask`: hides known secrets, in every encoding of theirs.
+//! - `mask`: hides known secrets, in every encoding of theirs. `shared_mask`: the same, while secrets are added.
 //! - `secret_name`: names whose value is a secret. `secret_value`: values of such names that are none. `url_secret`:
 //!   passwords in URLs. `api_key`: texts that look like a key. `assignment`: all of them, in any text.
 //! - `literal_secret`: the same in an object, by its fields.
@@ -43,9 +43,11 @@ pub mod references;
 pub mod running_image;
 pub mod secret_name;
 pub mod secret_value;
+pub mod shared_mask;
 pub mod taint;
 pub mod url_secret;
 pub mod yaml;
 
 pub use id::ObjectId;
 pub use mask::Mask;
+pub use shared_mask::SharedMask;

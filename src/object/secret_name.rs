@@ -20,9 +20,25 @@ pub const ENDINGS: &[&str] = &[
     "ACCESS_KEY",
     "ACCESS_KEY_ID",
     "PRIVATE_KEY",
+    "CREDENTIAL",
     "CREDENTIALS",
     "CREDS",
     "AUTH_HEADER",
+    "BEARER",
+    "COOKIE",
+    "JWT",
+    "OTP",
+    "PASSCODE",
+    // One key for several.
+    "ACCESS_KEYS",
+    "API_KEYS",
+    "APIKEYS",
+    "COOKIES",
+    "PASSWORDS",
+    "PRIVATE_KEYS",
+    "SECRET_KEYS",
+    "SECRETS",
+    "TOKENS",
     "WEBHOOK",
     "WEBHOOK_URL",
     "AUTHORIZATION",
@@ -32,15 +48,88 @@ pub const ENDINGS: &[&str] = &[
 ];
 
 /// The same, but not as a whole name: `{ key = "…" }` is a key of something else.
-const SECOND_WORDS: &[&str] = &["KEY"];
+const SECOND_WORDS: &[&str] = &["KEY", "AUTH"];
 /// The same, also without a separator before it: `PGPASSWORD`.
-const LAST_LETTERS: &[&str] = &["PASSWORD"];
+const LAST_LETTERS: &[&str] = &[
+    "PASSWORD",
+    "ACCESSKEY",
+    "ACCESSTOKEN",
+    "APITOKEN",
+    "AUTHTOKEN",
+    "CLIENTSECRET",
+    "CONNECTIONSTRING",
+    "PRIVATEKEY",
+    "SECRETKEY",
+];
+/// Words after such an ending: the form of the secret, or which of several it is. `client-key-data`, `API_KEY_PROD`.
+/// Digits at the end are removed before: `TOKEN_B64`.
+const LATER_WORDS: &[&str] = &[
+    "_B",
+    "_BACKUP",
+    "_BASE",
+    "_DATA",
+    "_DEV",
+    "_NEW",
+    "_OLD",
+    "_PEM",
+    "_PREVIOUS",
+    "_PRIMARY",
+    "_PROD",
+    "_PRODUCTION",
+    "_SECONDARY",
+    "_STAGING",
+    "_TEST",
+];
+/// Words before `TOKENS` that count the tokens of a language model.
+const COUNTING: &[&str] = &[
+    "ALLOWED",
+    "AUDIO",
+    "AVAILABLE",
+    "BUDGET",
+    "CACHE",
+    "CACHED",
+    "CHUNK",
+    "COMPLETION",
+    "CONTEXT",
+    "CREATION",
+    "GENERATED",
+    "INPUT",
+    "KEEP",
+    "LIMIT",
+    "MAX",
+    "MAXIMUM",
+    "MIN",
+    "NEW",
+    "NUM",
+    "NUMBER",
+    "OUTPUT",
+    "OVERLAP",
+    "PER",
+    "PREDICTION",
+    "PROMPT",
+    "READ",
+    "REASONING",
+    "REMAINING",
+    "REQUEST",
+    "RESPONSE",
+    "SPECIAL",
+    "STOP",
+    "TEXT",
+    "THINKING",
+    "TOTAL",
+    "USED",
+    "WRITE",
+];
+/// Words before `AUTH` that switch it.
+const SWITCHING: &[&str] =
+    &["DISABLE", "ENABLE", "NO", "REQUIRE", "REQUIRES", "SKIP", "USE", "WITH", "WITHOUT"];
 /// Names with such an ending that are not secret: the directives of nginx take the address of a server.
 const PUBLIC: &[&str] = &["PUBLIC_KEY", "PROXY_PASS", "FASTCGI_PASS", "UWSGI_PASS", "GRPC_PASS"];
 /// The last letters of all endings.
 const LAST_OF_ENDINGS: &[&str] = &[
     "ey", "en", "rd", "wd", "se", "ss", "at", "et", "id", "ls", "ds", "er", "ok", "rl", "on", "sn", "ng",
-    "th", "sh",
+    "th", "sh", "al", "ie", "wt", "tp", "de", "ys", "es", "ts", "ns", "_b", "-b", "up", "ta", "ev", "ew",
+    "ld", "em", "us", "ry", "od", "st",
 ];
 const LAST_OF_ENDINGS_LENGTH: usize = 2;
 
@@ -54,8 +143,14 @@ pub fn is_sensitive(name: &str) -> bool {
         return false;
     }
     let name = words(name);
+    let name = LATER_WORDS.iter().find_map(|later| name.strip_suffix(later)).unwrap_or(&name);
     // The annotation `checksum/secret` restarts pods.
-    if name.starts_with("CHECKSUM") || PUBLIC.iter().any(|public| name.ends_with(public)) {
+    let is_public = name.starts_with("CHECKSUM") || PUBLIC.iter().any(|public| name.ends_with(public));
+    let follows = |last: &str, words: &[&str]| {
+        let before = name.strip_suffix(last).map(|before| before.trim_end_matches('_'));
+        before.is_some_and(|before| words.contains(&before.rsplit('_').next().unwrap_or_default()))
+    };
+    if is_public || follows("TOKENS", COUNTING) || follows("AUTH", SWITCHING) {
         return false;
     }
     let rest = |ending: &&str| name.strip_suffix(*ending);
@@ -95,7 +190,7 @@ mod tests {
 
     #[test]
     fn last_letters_are_those_of_all_endings() {
-        for ending in ENDINGS.iter().chain(SECOND_WORDS).chain(LAST_LETTERS) {
+        for ending in ENDINGS.iter().chain(SECOND_WORDS).chain(LAST_LETTERS).chain(LATER_WORDS) {
             assert!(has_usual_end(ending), "{ending}");
         }
     }
@@ -126,6 +221,30 @@ mod tests {
             "apiKey",
             "spring.datasource.password",
             "example.org/token",
+            "API_KEYS",
+            "passwords",
+            "BOT_TOKENS",
+            "tokens",
+            "X-Auth",
+            "REGISTRY_AUTH",
+            "Cookie",
+            "Set-Cookie",
+            "USER_JWT",
+            "DOOR_PASSCODE",
+            "LOGIN_OTP",
+            "AWS_CREDENTIAL",
+            "authtoken",
+            "ACCESSTOKEN",
+            "myaccesskey",
+            "CLIENTSECRET",
+            "connectionstring",
+            "client-key-data",
+            "TLS_KEY_PEM",
+            "PRIVATE_KEY_B64",
+            "GCP_CREDENTIALS_BASE64",
+            "TOKEN_OLD",
+            "API_KEY_PROD",
+            "stagingApiKeyPrimary",
         ] {
             assert!(is_sensitive(name), "{name}");
         }
@@ -143,6 +262,27 @@ mod tests {
             "FORMAT",
             "--key",
             "checksum/secret",
+            "max_tokens",
+            "maxTokens",
+            "PROMPT_TOKENS",
+            "num_tokens",
+            "thinking_tokens",
+            "total-tokens",
+            "author",
+            "authority",
+            "certificate-authority-data",
+            "client-certificate-data",
+            "CERT_PEM",
+            "PUBLIC_KEY_PEM",
+            "ENABLE_AUTH",
+            "useAuth",
+            "auth",
+            "cookie_domain",
+            "session",
+            "DATA",
+            "test",
+            "hotp_digits",
+            "STOP",
         ] {
             assert!(!is_sensitive(name), "{name}");
         }

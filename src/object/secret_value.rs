@@ -1,12 +1,27 @@
 //! Values of secret names: the secret itself, or a reference to it, a path, a switch. Pure.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::api_key::resembles_key;
 use super::mask::REDACTED;
 use super::secret_name::{is_sensitive, words};
 use super::url_secret::has_secret;
 
 /// Endings of names whose value is often the name of a Secret, or of a key in it: `tls_secret`, `topologyKey`.
-const NAMING: &[&str] = &["SECRET", "KEY", "CREDENTIALS", "CREDS", "WEBHOOK", "AUTH_HEADER"];
+const NAMING: &[&str] = &[
+    "SECRET",
+    "SECRETS",
+    "KEY",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "CREDS",
+    "WEBHOOK",
+    "AUTH_HEADER",
+    "AUTH",
+    "COOKIE",
+    "COOKIES",
+];
 /// Endings of names that end like those, but whose value is the secret itself.
 const SECRET_ITSELF: &[&str] = &[
     "API_KEY",
@@ -25,6 +40,10 @@ const SECRET_ITSELF: &[&str] = &[
     "APP_SECRET",
     "API_SECRET",
     "WEBHOOK_SECRET",
+    "CLIENTSECRET",
+    "PRIVATEKEY",
+    "ACCESSKEY",
+    "X_AUTH",
 ];
 /// Values of a switch.
 const SWITCHES: &[&str] = &[
@@ -55,7 +74,25 @@ const ROOTS: &[&str] = &[
 /// nor the name of a Secret.
 #[must_use]
 pub fn is_secret(name: &str, value: &str) -> bool {
-    is_sensitive(name) && !is_reference(value) && !(is_naming(name) && resembles_name(value))
+    let is_other = is_reference(value) || is_naming(name) && resembles_name(value) || is_count(name, value);
+    (is_sensitive(name) && !is_other) || is_docker_login(name, value)
+}
+
+/// Whether a value is a number of tokens: `tokens: 512`.
+fn is_count(name: &str, value: &str) -> bool {
+    let is_number =
+        value.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b'_' | b'k'));
+    is_number && words(name).ends_with("TOKENS")
+}
+
+/// Whether a value is the user and password of a registry, as a docker config has them: `"auth": "bWU6cGFzcw=="`.
+fn is_docker_login(name: &str, value: &str) -> bool {
+    let is_pair = |bytes: Vec<u8>| {
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        let user = text.split_once(':').map(|(user, _)| user);
+        user.is_some_and(|user| !user.is_empty()) && !text.contains(char::is_control)
+    };
+    name.eq_ignore_ascii_case("auth") && STANDARD.decode(value).is_ok_and(is_pair)
 }
 
 /// Whether a value is no secret, whatever its name: a variable, a placeholder of a template, a path, a switch, a mask.
@@ -130,6 +167,10 @@ mod tests {
             ("tls_secret", "s3cr3t!"),
             ("DATABASE_URL", "postgres://me:pass@db/x"),
             ("SLACK_WEBHOOK", "https://hooks.example.org/services/T0/B0/x"),
+            ("auth", "bWU6cGFzcw=="),
+            ("REGISTRY_AUTH", "me:pass"),
+            ("tokens", "abc"),
+            ("X-Auth", "v"),
         ] {
             assert!(is_secret(name, value), "{name} {value}");
         }
@@ -152,6 +193,13 @@ mod tests {
             ("passwordSecretRef", "x"),
             ("tokenExpirationSeconds", "3600"),
             ("proxy-pass", "http://a"),
+            ("tokens", "4096"),
+            ("rate_tokens", "1.5k"),
+            ("auth", "basic"),
+            ("auth", "YWJj"),
+            ("LDAP_AUTH", "simple"),
+            ("imagePullSecrets", "regcred"),
+            ("affinity-cookie", "route"),
         ] {
             assert!(!is_secret(name, value), "{name} {value}");
         }

@@ -47,9 +47,28 @@ pub fn ranges(text: &str) -> Vec<Range<usize>> {
         let is_web = WEB_SCHEMES.iter().any(|scheme| has_scheme(&text[..at], scheme));
         ranges.extend(user_secret(&text[start..end], is_web).map(|range| shifted(range, start)));
         ranges.extend(parameter_secrets(&text[start..end]).map(|range| shifted(range, start)));
+        ranges.extend(hook_secret(&text[start..end]).map(|range| shifted(range, start)));
     }
     ranges.extend(password_without_scheme(text));
     ranges
+}
+
+/// Hooks and bots whose URL is a secret: what stands before the secret in it.
+const HOOKS: &[&str] = &[
+    "hooks.slack.com/services/",
+    "hooks.slack.com/workflows/",
+    "discord.com/api/webhooks/",
+    "discordapp.com/api/webhooks/",
+    "api.telegram.org/bot",
+];
+
+/// Returns the range of the secret in the URL of a hook. Telegram has a method after it: `/sendMessage`.
+fn hook_secret(url: &str) -> Option<Range<usize>> {
+    let start = HOOKS.iter().find(|hook| url.starts_with(*hook))?.len();
+    let length = url[start..].find(|c: char| matches!(c, '?' | '#' | ')' | ',') || c.is_whitespace());
+    let secret = &url[start..length.map_or(url.len(), |length| start + length)];
+    let secret = if url.starts_with("api.telegram.org") { secret.split('/').next()? } else { secret };
+    (!secret.is_empty() && !secret.starts_with(['$', '<', '{', '('])).then(|| start..start + secret.len())
 }
 
 /// Returns the range of the password in a text that is an address without a scheme: `user:password@host`.
@@ -156,6 +175,15 @@ mod tests {
             ("me:pass@db:5432/x", "me:(redacted)@db:5432/x"),
             (":pa@ss@db", ":(redacted)@db"),
             ("https://me:(redacted)@db", "https://me:(redacted)@db"),
+            ("https://hooks.slack.com/services/T0/B0/x1", "https://hooks.slack.com/services/(redacted)"),
+            (
+                "to https://api.telegram.org/bot1:A-b/send now",
+                "to https://api.telegram.org/bot(redacted)/send now",
+            ),
+            (
+                "https://discord.com/api/webhooks/1/abc?wait=1",
+                "https://discord.com/api/webhooks/(redacted)?wait=1",
+            ),
         ] {
             assert_eq!(masked(text), shown);
         }
@@ -186,6 +214,8 @@ mod tests {
             "redis://:${PASSWORD}@db",
             "at 10:30@home or later",
             "a://",
+            "https://hooks.slack.com/services/",
+            "https://hooks.slack.com/services/$HOOK",
             "://x:y@z",
         ] {
             assert!(!has_secret(text), "{text}: {}", masked(text));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::proxy::ProxyVariables;
 
 /// The folders and variables that locate clusters, programs and contexts.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Environment {
     pub engine_servers: Vec<(&'static str, String)>,
     /// The nodes' image: `KIND_NODE_IMAGE`.
     pub node_image: Option<String>,
+    /// The variables that choose a proxy.
+    pub proxies: ProxyVariables,
 }
 
 /// A folder of programs and the variable that names it.
@@ -70,6 +73,7 @@ impl Environment {
                 .filter_map(|name| Some((name, variable(name)?)))
                 .collect(),
             node_image: variable("KIND_NODE_IMAGE"),
+            proxies: proxies(variable),
         }
     }
 
@@ -109,6 +113,7 @@ impl Environment {
             engine: None,
             engine_servers: Vec::new(),
             node_image: None,
+            proxies: ProxyVariables::default(),
         }
     }
 
@@ -152,6 +157,17 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Returns the variables that choose a proxy. As for Go, the name in capitals has priority.
+fn proxies(variable: impl Fn(&str) -> Option<String>) -> ProxyVariables {
+    let first = |names: [&str; 2]| names.into_iter().find_map(&variable);
+    ProxyVariables {
+        https: first(["HTTPS_PROXY", "https_proxy"]),
+        http: first(["HTTP_PROXY", "http_proxy"]),
+        no: first(["NO_PROXY", "no_proxy"]),
+        is_cgi: variable("REQUEST_METHOD").is_some(),
+    }
+}
+
 /// Returns a folder of this user; the error is the variable that would replace the unknown home folder.
 fn base(variable: &'static str, below_home: &str) -> Result<PathBuf, &'static str> {
     // The XDG specification: a relative path is invalid and is ignored.
@@ -185,6 +201,23 @@ fn kubeconfigs() -> Result<Vec<PathBuf>, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn proxy_variable_in_capitals_has_priority() {
+        let set = |names: &'static [&'static str]| {
+            proxies(|name| names.contains(&name).then(|| format!("value of {name}")))
+        };
+        let all = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"];
+        for (names, expected) in [
+            (&all[..], ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"]),
+            (&["https_proxy", "http_proxy", "no_proxy"], ["https_proxy", "http_proxy", "no_proxy"]),
+        ] {
+            let ProxyVariables { https, http, no, is_cgi } = set(names.to_vec().leak());
+            assert_eq!([https, http, no], expected.map(|name| Some(format!("value of {name}"))));
+            assert!(!is_cgi);
+        }
+        assert!(set(&["REQUEST_METHOD"]).is_cgi && set(&["ALL_PROXY"]) == ProxyVariables::default());
+    }
 
     #[test]
     fn empty_and_relative_path_entries_are_ignored() {

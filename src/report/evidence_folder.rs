@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::text::diagnostic::Style;
 use super::text::error;
+use super::text::sanitize::sanitize;
 use super::text::style::{DEFAULT_WIDTH, Palette};
 use crate::catalogue::Id;
 use crate::diagnostic::Severity;
@@ -92,10 +93,10 @@ fn write_files(folder: &Path, finding: &Finding) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file that only its owner can read, without the values of secret names.
+/// Writes a file that only its owner can read, without the values of secret names and what a terminal would execute.
 fn write_text(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(assignment::masked(text).as_bytes())
+    file.write_all(sanitize(&assignment::masked(text)).as_bytes())
 }
 
 #[cfg(test)]
@@ -112,11 +113,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b");
         let mut evidence = EvidenceFolder::create(path.clone()).unwrap();
-        let pod =
-            json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "oh-1", "namespace": "n" } });
-        let exhibit = Exhibit { object: pod, events: vec!["now  1x  Failed  why".to_owned()] };
+        let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "oh-1", "namespace": "n" },
+                "spec": { "a": "\u{1b}[2J\u{202e}" } });
+        let exhibit = Exhibit { object: pod, events: vec!["now  1x  Failed  why\u{1b}[2J".to_owned()] };
         let finding = Finding {
-            log: vec!["last".to_owned(), "API_KEY=sk-unknown".to_owned()],
+            log: vec!["\u{1b}]0;title\u{7}last\u{9b}".to_owned(), "API_KEY=sk-unknown".to_owned()],
             exhibits: vec![exhibit],
             ..image_missing()
         };
@@ -129,6 +130,7 @@ mod tests {
         assert_eq!((mode(&own), mode(&own.join("log.txt"))), (0o700, 0o600));
         assert!(read("pod-oh-1.yaml").contains("name: oh-1"));
         assert_eq!(read("pod-oh-1.events.txt"), "now  1x  Failed  why\n");
+        assert!(!read("pod-oh-1.yaml").contains(['\u{1b}', '\u{202e}']), "{}", read("pod-oh-1.yaml"));
 
         fs::remove_dir_all(&own).unwrap();
         evidence.write(&finding).unwrap();

@@ -1,11 +1,12 @@
 //! The properties of the process' streams, detected once, and the only writes to them.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use console::Term;
@@ -18,7 +19,7 @@ use super::text::sanitize::{sanitize, sanitize_colored};
 use super::text::style::{DEFAULT_WIDTH, Palette};
 use super::text::wrap;
 use crate::error::{Error, Result};
-use crate::object::{Mask, assignment};
+use crate::object::{Mask, SharedMask, assignment};
 
 /// Whether a stream still has a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub struct Streams {
     out: Arc<Mutex<Pipe>>,
     err: Arc<Mutex<Pipe>>,
     /// The secrets that no text shows.
-    secrets: Arc<RwLock<Mask>>,
+    secrets: SharedMask,
     pub(super) settings: Arc<TerminalSettings>,
 }
 
@@ -125,18 +126,23 @@ impl Streams {
         settings: TerminalSettings,
     ) -> Self {
         let pipe = |writer| Arc::new(Mutex::new(Pipe { writer, closed: false }));
-        Self { out: pipe(out), err: pipe(err), secrets: Arc::default(), settings: Arc::new(settings) }
+        Self { out: pipe(out), err: pipe(err), secrets: SharedMask::default(), settings: Arc::new(settings) }
     }
 
     /// Hides secrets in every text that is written from now on.
     pub fn hide(&self, secrets: Mask) {
-        self.secrets.write().unwrap_or_else(PoisonError::into_inner).extend(secrets);
+        self.secrets.extend(secrets);
+    }
+
+    /// Returns the secrets that no text shows, to add those that are found later.
+    #[must_use]
+    pub fn secrets(&self) -> &SharedMask {
+        &self.secrets
     }
 
     /// Replaces the secrets in a text: the known ones, passwords in URLs, and the keys of known services.
     pub(super) fn hidden(&self, text: &str) -> String {
-        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
-        assignment::without_keys(&secrets.text(text)).into_owned()
+        assignment::without_keys(&self.secrets.text(text)).into_owned()
     }
 
     /// Writes a document or another text of our own to stdout and flushes it. It is unchanged, unless a terminal would
@@ -166,7 +172,21 @@ impl Streams {
     /// Writes a message to stderr, without secrets and without what a terminal would execute. A failure is ignored,
     /// because it cannot be reported anywhere else.
     pub fn err(&self, text: &str) {
-        let _cannot_be_reported = lock(&self.err).write(&sanitize_colored(&self.hidden(text)));
+        let text = self.hidden(text);
+        let _cannot_be_reported = lock(&self.err).write(&sanitize_colored(&text));
+    }
+
+    /// Reports panics from now on like every message: their text may quote a value of a cluster.
+    pub fn report_panics(&self) {
+        let streams = self.clone();
+        std::panic::set_hook(Box::new(move |panic| {
+            let backtrace = Backtrace::capture();
+            let trace = match backtrace.status() {
+                BacktraceStatus::Captured => format!("{backtrace}"),
+                _ => String::new(),
+            };
+            streams.err(&format!("handsctl {panic}\n{trace}"));
+        }));
     }
 
     /// Writes the marks of a GitLab section to stderr. They have control characters, and no text of others.
@@ -409,6 +429,17 @@ pub(crate) mod tests {
         secrets.add("sk-planted");
         captured.0.hide(secrets);
         captured
+    }
+
+    #[test]
+    fn text_of_a_panic_is_masked() {
+        let (streams, _, err) = with_secret(settings());
+        streams.report_panics();
+        let panicked = std::panic::catch_unwind(|| panic!("a sk-planted \u{1b}[2J b"));
+        let _hook_of_this_test = std::panic::take_hook();
+        assert!(panicked.is_err());
+        let text = err.text();
+        assert!(text.contains("a (redacted)") && text.contains(" b\n") && !text.contains('\u{1b}'), "{text}");
     }
 
     #[test]

@@ -12,7 +12,6 @@ use crate::catalogue::Id;
 use crate::cluster::client::connect::{self, Connection, ContextArgs};
 use crate::cluster::client::context::{self, ChangeRequest, Confirmation, ContextOrigin};
 use crate::cluster::client::kubeconfig::PodAccount;
-use crate::cluster::client::proxy::ProxyVariables;
 use crate::cluster::client::version::{self, ServerVersion};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
@@ -179,8 +178,8 @@ impl Session {
         deadline: Deadline,
     ) -> Result<Self> {
         let environment = read_environment();
-        let mut connection = open_connection(global, &loaded.settings, &environment, deadline).await?;
-        streams.hide(connection.secrets.clone());
+        let mut connection =
+            open_connection(global, &loaded.settings, &environment, streams, deadline).await?;
         connection.api = connection.api.until(deadline.for_requests());
         Self::new(environment, loaded.settings, connection)
     }
@@ -197,13 +196,12 @@ impl Session {
         deadline: Deadline,
     ) -> Result<Option<Self>> {
         let environment = read_environment();
-        let args = context_args(global, &loaded.settings, &environment, deadline)?;
+        let args = context_args(global, &loaded.settings, &environment, streams, deadline)?;
         let chosen = connect::choose(&args).await?;
         if chosen.needs_login() {
             return Ok(None);
         }
         let mut connection = chosen.open().await?;
-        streams.hide(connection.secrets.clone());
         connection.api = connection.api.until(deadline.for_requests());
         Self::new(environment, loaded.settings, connection).map(Some)
     }
@@ -221,8 +219,7 @@ impl Session {
         streams: &Streams,
         deadline: Deadline,
     ) -> Result<Self> {
-        let connection = open_connection(global, &loaded.settings, &environment, deadline).await?;
-        streams.hide(connection.secrets.clone());
+        let connection = open_connection(global, &loaded.settings, &environment, streams, deadline).await?;
         let change = ChangeRequest {
             choice: &connection.choice,
             server: &connection.server,
@@ -415,9 +412,10 @@ async fn open_connection(
     global: &Global,
     settings: &Settings,
     environment: &Environment,
+    streams: &Streams,
     deadline: Deadline,
 ) -> Result<Connection> {
-    let args = context_args(global, settings, environment, deadline)?;
+    let args = context_args(global, settings, environment, streams, deadline)?;
     let end = deadline.for_requests();
     let connected = match tokio::time::timeout_at(end, connect::choose(&args)).await {
         Err(_elapsed) => return Err(not_read(deadline)),
@@ -510,6 +508,7 @@ fn context_args(
     global: &Global,
     settings: &Settings,
     environment: &Environment,
+    streams: &Streams,
     deadline: Deadline,
 ) -> Result<ContextArgs> {
     let pin = settings.cluster.context.clone().filter(|pin| !pin.is_empty());
@@ -529,8 +528,9 @@ fn context_args(
         },
         in_cluster: global.in_cluster,
         pod: pod_account(),
-        proxies: proxy_variables(),
+        proxies: environment.proxies.clone(),
         connect_limit: deadline.typed(),
+        secrets: streams.secrets().clone(),
     })
 }
 
@@ -540,15 +540,6 @@ fn pod_account() -> PodAccount {
         host: variable(&["KUBERNETES_SERVICE_HOST"]),
         port: variable(&["KUBERNETES_SERVICE_PORT"]),
         folder: "/var/run/secrets/kubernetes.io/serviceaccount".into(),
-    }
-}
-
-fn proxy_variables() -> ProxyVariables {
-    ProxyVariables {
-        https: variable(&["HTTPS_PROXY", "https_proxy"]),
-        http: variable(&["HTTP_PROXY", "http_proxy"]),
-        no: variable(&["NO_PROXY", "no_proxy"]),
-        is_cgi: variable(&["REQUEST_METHOD"]).is_some(),
     }
 }
 

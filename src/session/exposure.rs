@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::cluster::app::url_probe::ProbeTarget;
 use crate::provider::Ports;
+use crate::proxy::ProxyVariables;
 use crate::settings::Settings;
 use crate::settings::handsctl::{Expose, Ingress};
 
@@ -21,12 +22,13 @@ pub(crate) enum Exposure {
     ClusterOnly,
 }
 
-/// Returns the application's address. `local` are the host ports of a kind cluster that handsctl created.
-pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>) -> Exposure {
+/// Returns the application's address. `local` are the host ports of a kind cluster that handsctl created; `proxies`
+/// choose the way to any other.
+pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>, proxies: &ProxyVariables) -> Exposure {
     let deploy = &settings.deploy;
+    let target = |url: String, local| ProbeTarget { url, local, proxies: proxies.clone() };
     if deploy.expose == Expose::Route && !is_localhost(deploy.host.as_str()) {
-        let target = ProbeTarget { url: format!("https://{}/", deploy.host), local: None };
-        return Exposure::Url { target, managed: false };
+        return Exposure::Url { target: target(format!("https://{}/", deploy.host), None), managed: false };
     }
     if deploy.expose != Expose::Ingress {
         return Exposure::ClusterOnly;
@@ -34,7 +36,7 @@ pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>) -> Exposur
     let (scheme, default_port) = if deploy.tls_secret.is_some() { ("https", 443) } else { ("http", 80) };
     let Some(ports) = local else {
         let url = format!("{scheme}://{}/", deploy.host);
-        return Exposure::Url { target: ProbeTarget { url, local: None }, managed: false };
+        return Exposure::Url { target: target(url, None), managed: false };
     };
     let Some(port) = (if scheme == "https" { ports.https } else { ports.http }) else {
         return Exposure::ClusterOnly;
@@ -42,10 +44,7 @@ pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>) -> Exposur
     let port_suffix = if port == default_port { String::new() } else { format!(":{port}") };
     let url = format!("{scheme}://{}{port_suffix}/", deploy.host);
     let local = Some(SocketAddr::new(connectable(ports.address), port));
-    Exposure::Url {
-        target: ProbeTarget { url, local },
-        managed: settings.cluster.ingress != Some(Ingress::None),
-    }
+    Exposure::Url { target: target(url, local), managed: settings.cluster.ingress != Some(Ingress::None) }
 }
 
 /// Replaces the wildcard address by loopback: a server on the wildcard address also listens on loopback.
@@ -75,7 +74,7 @@ mod tests {
     }
 
     fn url(settings: &Settings, local: Option<Ports>) -> Option<(String, Option<String>, bool)> {
-        match for_settings(settings, local) {
+        match for_settings(settings, local, &ProxyVariables::default()) {
             Exposure::Url { target, managed } => {
                 Some((target.url, target.local.map(|local| local.to_string()), managed))
             }

@@ -138,13 +138,13 @@ fn doctor_without_a_cluster_reports_that_and_the_computer() {
 }
 
 /// An object of the whole cluster, which is deleted at the end of the test.
-struct ClusterObject {
+pub(super) struct ClusterObject {
     bed: &'static Bed,
     object: String,
 }
 
 impl ClusterObject {
-    fn create(bed: &'static Bed, object: &Value) -> Self {
+    pub(super) fn create(bed: &'static Bed, object: &Value) -> Self {
         bed.kubectl_with(&["create", "-f", "-"], &object.to_string());
         Self { bed, object: object.to_string() }
     }

@@ -329,3 +329,39 @@ fn secret_in_a_log_is_hidden() {
     assert!(marked(&run, mark).len() > 16 && run.stdout.contains("(redacted)"), "{}", run.stdout);
     run.hides(&literal).hides(&variable);
 }
+
+#[test]
+fn secret_in_the_log_of_a_finding_is_in_no_output() {
+    let namespace = Bed::shared().namespace("logs-finding");
+    let (secret, unknown) = (planted::secret("f1"), planted::word("unknown"));
+    let image = "registry.example/simulate-crash-loop-backoff:0.59";
+    namespace.config(&format!("[llm]\napi_key = {secret:?}\n[deploy]\nimage = \"{image}\"\n"));
+    let assert_hidden = |source: &str, text: &str| {
+        planted::assert_hidden(&secret, source, text);
+        planted::assert_hidden(&unknown, source, text);
+    };
+    let run = |arguments: &[&str]| {
+        for quotation in planted::quotations(&secret) {
+            append_now(namespace.bed, &quotation);
+        }
+        append_now(namespace.bed, &format!("connecting with DB_PASSWORD={unknown}"));
+        append_now(namespace.bed, &format!("curl -u me:{unknown} -H 'X-Auth: {unknown}' https://a"));
+        let run = namespace.handsctl(arguments);
+        assert_hidden(&arguments.join(" "), &format!("{}{}", run.stdout, run.stderr));
+        run
+    };
+    let outputs =
+        ["--events", "events", "--evidence", "kept", "--report", "page.html", "--junit", "junit.xml"];
+    run(&[&["deploy"], &outputs[..]].concat()).exits(9).says("error[HC42");
+    run(&["status", "-o", "json"]).exits(12);
+    let shown = run(&["status"]).exits(12);
+    assert!(shown.stdout.contains("DB_PASSWORD=(redacted)"), "{}", shown.stdout);
+    let kept = std::fs::read_dir(namespace.folder.path().join("kept")).unwrap();
+    let kept = kept.flat_map(|entry| std::fs::read_dir(entry.unwrap().path()).unwrap());
+    let named = ["events", "page.html", "junit.xml"].map(|name| namespace.folder.path().join(name));
+    let files: Vec<_> = kept.map(|entry| entry.unwrap().path()).chain(named).collect();
+    assert!(files.iter().any(|file| file.ends_with("log.txt")), "{files:?}");
+    for file in files {
+        assert_hidden(&file.display().to_string(), &std::fs::read_to_string(&file).unwrap());
+    }
+}

@@ -924,6 +924,41 @@ fn app_version_change_and_downgrade_are_reported() {
 }
 
 #[test]
+fn webhook_without_a_server_rejects_the_deploy_and_is_named() {
+    let namespace = Bed::shared().namespace("broken-webhook");
+    namespace.create(&[("team", "broken-webhook")]);
+    namespace.config("");
+    let webhooks = json!([{
+        "name": "policy.gone.io",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "failurePolicy": "Fail",
+        "clientConfig": { "service": { "namespace": namespace.name, "name": "gone" } },
+        "namespaceSelector": { "matchLabels": { "team": "broken-webhook" } },
+        "rules": [{ "apiGroups": ["apps"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["deployments"] }],
+    }]);
+    let _configuration = super::doctor::ClusterObject::create(
+        namespace.bed,
+        &json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": { "name": format!("{}-gone", namespace.name) },
+            "webhooks": webhooks,
+        }),
+    );
+    // The API server learns of the webhook a moment after its creation.
+    let create = ["create", "deployment", "probe", "--image=a", "-n", &namespace.name, "--dry-run=server"];
+    let begin = Instant::now();
+    while namespace.bed.try_kubectl(&create, "").status.success() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "the webhook is never called");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let run = namespace.handsctl(&["deploy"]).exits(8).says("error[HC3080]");
+    run.says("the webhook policy.gone.io must respond first").never_says("overloaded");
+    assert!(!namespace.has("deployment/oh"));
+}
+
+#[test]
 fn secret_in_a_denial_is_hidden() {
     let namespace = Bed::shared().namespace("denied");
     let secret = planted::secret("w1");

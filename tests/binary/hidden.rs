@@ -170,14 +170,31 @@ fn answer(mut connection: TcpStream, texts: &[String]) {
         write!(connection, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
 }
 
+/// Secrets that a connection or the configuration has from elsewhere: a file, or the output of a plugin.
 #[test]
-fn kubeconfig_token_in_a_server_answer_is_hidden() {
+fn secret_in_a_server_answer_is_hidden_whatever_its_source() {
     // A header cannot carry the usual planted secret.
     let token = "sk-planted/Token+4711==?&=%x".to_owned();
     let server = quoting_server(planted::quotations(&token));
-    let home = home(&server, &json!({ "token": token }));
-    let outputs = assert_hidden_everywhere(home.path(), &[token], &["config"]);
-    assert!(outputs[0].contains("bad credentials: key (redacted) is wrong"), "{}", outputs[0]);
+    let folder = TempDir::new().unwrap();
+    let credential = json!({ "kind": "ExecCredential", "status": { "token": token } }).to_string();
+    plugin(folder.path(), &credential, &[], 0);
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, format!("{token}\n")).unwrap();
+    let file = format!("[llm]\napi_key = {{ file = {secret:?} }}\n");
+    let unused = ["unused".to_owned(), "unused".to_owned()];
+    for (user, config) in [
+        (json!({ "token": token }), ""),
+        (json!({ "tokenFile": secret }), ""),
+        (exec(folder.path(), &unused), ""),
+        (json!({ "token": "another" }), file.as_str()),
+    ] {
+        let home = home(&server, &user);
+        let config = format!("{config}[cluster]\ncontext = \"c\"\n");
+        std::fs::write(home.path().join("config.toml"), config).unwrap();
+        let outputs = assert_hidden_everywhere(home.path(), std::slice::from_ref(&token), &["config"]);
+        assert!(outputs[0].contains("bad credentials: key (redacted) is wrong"), "{user}: {}", outputs[0]);
+    }
 }
 
 /// Tokens in the URLs of a kubeconfig, which the plugin quotes.
@@ -377,6 +394,29 @@ fn excerpt_of_a_mistake_hides_what_looks_like_a_secret() {
         let caret_line = excerpt.lines().find(|line| line.contains('^')).unwrap();
         let (_, below) = caret_line.split_once("| ").unwrap();
         assert_eq!(below.chars().take_while(|c| *c == ' ').count(), caret, "{excerpt}");
+    }
+}
+
+#[test]
+fn secret_in_engine_output_is_hidden_in_every_encoding() {
+    let home = TempDir::new().unwrap();
+    let secret = planted::secret("engine");
+    let config = format!(
+        "[llm]\napi_key = {secret:?}\n[cluster]\nname = \"trial\"\nprovider = \"kind\"\nhttp_port = 0\n"
+    );
+    std::fs::write(home.path().join("config.toml"), config).unwrap();
+    let path = home.path().join("docker");
+    for quotation in planted::quotations(&secret) {
+        std::fs::write(&path, format!("#!/bin/sh\nprintf '%s\\n' '{quotation}' >&2\nexit 1\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for more in [&[][..], &["-v", "--events", "events"]] {
+            let arguments = [&["cluster", "up"], more].concat();
+            let run = in_home(home.path(), &arguments).env("PATH", home.path()).without("DOCKER_HOST").run();
+            assert_ne!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
+            run.hides(&secret).says("(redacted)");
+        }
+        let events = std::fs::read_to_string(home.path().join("events")).unwrap();
+        planted::assert_hidden(&secret, "the events", &events);
     }
 }
 

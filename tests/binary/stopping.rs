@@ -17,6 +17,10 @@ use crate::bed::in_home;
 
 /// Far above the second that a command needs, and below everything that it waits for.
 const LIMIT: Duration = Duration::from_secs(10);
+/// `--timeout 3s` ends within this time.
+const AT_DEADLINE: Duration = Duration::from_secs(4);
+/// A signal ends a command within this time.
+const AT_SIGNAL: Duration = Duration::from_secs(1);
 
 /// A situation in which `deploy` waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +41,22 @@ enum Wait {
     Server,
     /// The same, and nobody reads stderr.
     Stderr,
+}
+
+/// How a process has ended.
+#[derive(Debug)]
+struct End {
+    code: Option<i32>,
+    signal: Option<i32>,
+    took: Duration,
+    stderr: String,
+}
+
+/// Measures once more if the first time is above the limit: other tests use the processors as well.
+fn within(limit: Duration, measure: impl Fn() -> End) -> End {
+    let end = measure();
+    eprintln!("{:?}, at most {limit:?}: {}", end.took, end.stderr);
+    if end.took < limit { end } else { measure() }
 }
 
 impl Wait {
@@ -190,30 +210,75 @@ fn write_kubeconfig(home: &Path, server: &TcpListener, wait: Wait) {
 #[test]
 fn every_wait_ends_at_the_deadline() {
     for wait in Wait::ALL {
-        let begin = Instant::now();
-        let mut waiting = Waiting::start(wait, "3s");
-        let (code, signal, took) = waiting.end(begin);
-        waiting.assert_plugin_ends(wait);
-        let stderr = waiting.stderr(wait);
-        eprintln!("{wait:?} ends {took:?} after its start");
-        assert_eq!((code, signal), (Some(wait.code()), None), "{wait:?} after {took:?}: {stderr}");
-        assert!(took > Duration::from_secs(3) && took < LIMIT, "{wait:?} took {took:?}: {stderr}");
+        let end = within(AT_DEADLINE, || {
+            let begin = Instant::now();
+            let mut waiting = Waiting::start(wait, "3s");
+            let (code, signal, took) = waiting.end(begin);
+            waiting.assert_plugin_ends(wait);
+            End { code, signal, took, stderr: waiting.stderr(wait) }
+        });
+        assert_eq!((end.code, end.signal), (Some(wait.code()), None), "{wait:?}: {end:?}");
+        assert!(end.took > Duration::from_secs(3) && end.took < AT_DEADLINE, "{wait:?}: {end:?}");
     }
 }
 
 #[test]
 fn sigterm_ends_every_wait() {
     for wait in Wait::ALL {
-        let mut waiting = Waiting::start(wait, "10m");
-        waiting.wait_until_started();
+        let end = within(AT_SIGNAL, || {
+            let mut waiting = Waiting::start(wait, "10m");
+            waiting.wait_until_started();
+            let begin = Instant::now();
+            waiting.signal(Signal::TERM);
+            let (code, signal, took) = waiting.end(begin);
+            waiting.assert_plugin_ends(wait);
+            End { code, signal, took, stderr: waiting.stderr(wait) }
+        });
+        assert_eq!((end.code, end.signal), (Some(143), None), "{wait:?}: {end:?}");
+        assert!(end.took < AT_SIGNAL, "{wait:?}: {end:?}");
+    }
+}
+
+/// Runs a command of local clusters whose kubeconfig is a pipe without a writer. With a signal it is sent after the
+/// command has begun.
+fn run_with_kubeconfig_pipe(command: &[&str], timeout: &str, signal: Option<Signal>) -> End {
+    let home = tempfile::tempdir().unwrap();
+    make_pipe(&home.path().join("pipe"));
+    let set = ["--set", "cluster.provider=\"kwok\"", "--kubeconfig", "pipe", "--timeout", timeout];
+    let begin = Instant::now();
+    let mut command = in_home(home.path(), &[command, &set].concat()).into_command();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let begin = signal.map_or(begin, |signal| {
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(child.try_wait().unwrap().is_none(), "the command does not wait for the pipe");
         let begin = Instant::now();
-        waiting.signal(Signal::TERM);
-        let (code, signal, took) = waiting.end(begin);
-        waiting.assert_plugin_ends(wait);
-        let stderr = waiting.stderr(wait);
-        eprintln!("{wait:?} ends {took:?} after SIGTERM");
-        assert_eq!((code, signal), (Some(143), None), "{wait:?} after {took:?}: {stderr}");
-        assert!(took < LIMIT, "{wait:?} took {took:?}: {stderr}");
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        begin
+    });
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if begin.elapsed() > Duration::from_secs(30) {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let took = begin.elapsed();
+    let stderr = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    End { code: status.code(), signal: status.signal(), took, stderr }
+}
+
+#[test]
+fn kubeconfig_pipe_ends_commands_of_local_clusters() {
+    for command in [&["cluster", "up"][..], &["cluster", "down", "--yes"], &["up"]] {
+        let end = within(AT_DEADLINE, || run_with_kubeconfig_pipe(command, "3s", None));
+        assert_eq!((end.code, end.signal), (Some(10), None), "{command:?}: {end:?}");
+        assert!(end.took > Duration::from_secs(3) && end.took < AT_DEADLINE, "{command:?}: {end:?}");
+        let end = within(AT_SIGNAL, || run_with_kubeconfig_pipe(command, "10m", Some(Signal::TERM)));
+        assert_eq!((end.code, end.signal), (Some(143), None), "{command:?}: {end:?}");
+        assert!(end.took < AT_SIGNAL, "{command:?}: {end:?}");
     }
 }
 
@@ -255,10 +320,20 @@ fn diff_waits_for_a_secret_only_until_its_deadline() {
     run.says("the configuration has not been read");
 }
 
+/// Returns the options with which `unshare` may mount here: the superuser needs no namespace of users.
+fn mount_options() -> Option<Vec<&'static str>> {
+    let all = [vec!["--mount"], vec!["--user", "--map-root-user", "--mount"]];
+    all.into_iter().find(|options| {
+        Command::new("unshare").args(options).arg("true").output().is_ok_and(|output| output.status.success())
+    })
+}
+
 /// Needs a mount namespace, so that only the command's resolver has a name server that never answers.
 #[test]
-#[ignore = "needs the right to mount in a namespace of its own"]
 fn silent_name_server_ends_at_the_deadline_and_at_sigterm() {
+    let Some(options) = mount_options() else {
+        return eprintln!("not run: this account may not mount in a namespace of its own");
+    };
     let home = tempfile::tempdir().unwrap();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     write_kubeconfig(home.path(), &server, Wait::Server);
@@ -276,13 +351,8 @@ fn silent_name_server_ends_at_the_deadline_and_at_sigterm() {
         let words: Vec<OsString> =
             std::iter::once(command.get_program()).chain(command.get_args()).map(OsString::from).collect();
         let mut inside = Command::new("unshare");
-        inside.args([
-            "--mount",
-            "sh",
-            "-c",
-            "mount --bind resolv.conf /etc/resolv.conf && exec \"$@\"",
-            "sh",
-        ]);
+        let script = "mount --bind resolv.conf /etc/resolv.conf && exec \"$@\"";
+        inside.args(&options).args(["sh", "-c", script, "sh"]);
         inside.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         inside
             .args(words)
@@ -292,16 +362,23 @@ fn silent_name_server_ends_at_the_deadline_and_at_sigterm() {
             .spawn()
             .unwrap()
     };
-    let end = |mut child: Child, begin: Instant| (child.wait().unwrap().code(), begin.elapsed());
-    let begin = Instant::now();
-    let (code, took) = end(deploy("3s"), begin);
-    eprintln!("a silent name server ends {took:?} after the start");
-    assert!(code == Some(4) && took > Duration::from_secs(3) && took < LIMIT, "{code:?} after {took:?}");
-    let child = deploy("10m");
-    std::thread::sleep(Duration::from_secs(2));
-    let begin = Instant::now();
-    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    let (code, took) = end(child, begin);
-    eprintln!("a silent name server ends {took:?} after SIGTERM");
-    assert!(code == Some(143) && took < LIMIT, "{code:?} after {took:?}");
+    let end = |mut child: Child, begin: Instant| {
+        let status = child.wait().unwrap();
+        End { code: status.code(), signal: status.signal(), took: begin.elapsed(), stderr: String::new() }
+    };
+    let at_deadline = within(AT_DEADLINE, || {
+        let begin = Instant::now();
+        end(deploy("3s"), begin)
+    });
+    let took = at_deadline.took;
+    let is_in_time = took > Duration::from_secs(3) && took < AT_DEADLINE;
+    assert!(at_deadline.code == Some(4) && is_in_time, "{at_deadline:?}");
+    let at_signal = within(AT_SIGNAL, || {
+        let child = deploy("10m");
+        std::thread::sleep(Duration::from_secs(2));
+        let begin = Instant::now();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        end(child, begin)
+    });
+    assert!(at_signal.code == Some(143) && at_signal.took < AT_SIGNAL, "{at_signal:?}");
 }

@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("phrase", &[]),
     ("reason", &[]),
     ("process_group", &[]),
+    ("proxy", &["object"]),
     ("flags", &[]),
     ("command_line", &["flags"]),
     ("object", &["error"]),
@@ -40,9 +41,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "catalogue",
             "diagnostic",
             "process_group",
+            "proxy",
         ],
     ),
-    ("provider", &["object", "settings", "event", "error", "catalogue", "process_group"]),
+    ("provider", &["object", "settings", "event", "error", "catalogue", "process_group", "proxy"]),
     ("report", &["object", "plan", "status", "event", "error", "catalogue", "diagnostic"]),
     (
         "session",
@@ -53,6 +55,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "plan",
             "cluster",
             "provider",
+            "proxy",
             "report",
             "event",
             "error",
@@ -125,8 +128,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// What every module may import.
 const EVERYWHERE: &[&str] = &["phrase", "reason"];
 /// Modules without a clock, an environment, a stream, a process or a network.
-const PURE: &[&str] =
-    &["object", "plan", "status", "settings", "catalogue", "diagnostic", "error", "reason", "phrase"];
+const PURE: &[&str] = &[
+    "object",
+    "plan",
+    "status",
+    "settings",
+    "catalogue",
+    "diagnostic",
+    "error",
+    "reason",
+    "phrase",
+    "proxy",
+];
 /// The one file of the pure modules that reads.
 const READS: &str = "settings/load/read.rs";
 /// Paths that pure code does not name.

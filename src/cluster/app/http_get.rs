@@ -6,6 +6,8 @@ use std::iter;
 use std::net::SocketAddr;
 use std::pin::pin;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use http::header::{HOST, PROXY_AUTHORIZATION, USER_AGENT};
@@ -18,34 +20,26 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::crypto::ring;
 use tower::{Service, ServiceExt as _, service_fn};
 
-use crate::cluster::client::proxy::is_loopback;
+use crate::proxy::{self, Protocol, Proxy, ProxyVariables};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The way to reach the server of a URL.
-pub(super) enum Destination {
+pub(super) enum Destination<'a> {
     /// At this address, without DNS and without a proxy.
     Address(SocketAddr),
-    /// By name, through the proxy that applies to the URL.
-    Name(Box<Matcher>),
-}
-
-impl Destination {
-    /// Returns the destination by name, with `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` of this process.
-    pub(super) fn by_name() -> Self {
-        Self::Name(Box::new(Matcher::from_env()))
-    }
+    /// By name, through the proxy that these variables choose for the URL.
+    Name(&'a ProxyVariables),
 }
 
 /// Requests the URL and returns the status of the response. Follows no redirect.
 ///
 /// # Errors
 /// Fails if there is no response: resolution, connection, proxy, TLS or HTTP.
-pub(super) async fn get_status(url: &Uri, destination: &Destination) -> Result<StatusCode, BoxError> {
+pub(super) async fn get_status(url: &Uri, destination: &Destination<'_>) -> Result<StatusCode, BoxError> {
     match destination {
         Destination::Address(address) => {
             let address = *address;
@@ -54,30 +48,34 @@ pub(super) async fn get_status(url: &Uri, destination: &Destination) -> Result<S
             connector.enforce_http(false);
             send(connect(connector, url).await?, origin_form(url)?).await
         }
-        // Go never uses a proxy for loopback, and a proxy of this computer's user cannot reach its ports.
-        Destination::Name(proxies) => match proxies.intercept(url).filter(|_| !is_loopback(url)) {
+        Destination::Name(variables) => match proxy::from_variables(variables, url) {
             None => send(connect(tcp(), url).await?, origin_form(url)?).await,
             Some(proxy) => get_status_through(&proxy, url).await,
         },
     }
 }
 
-async fn get_status_through(proxy: &Intercept, url: &Uri) -> Result<StatusCode, BoxError> {
-    if proxy.uri().scheme_str().is_some_and(|scheme| scheme.starts_with("socks5")) {
-        let mut socks = SocksV5::new(proxy.uri().clone(), tcp());
-        if let Some((user, password)) = proxy.raw_auth() {
-            socks = socks.with_auth(user.to_owned(), password.to_owned());
+async fn get_status_through(proxy: &Proxy, url: &Uri) -> Result<StatusCode, BoxError> {
+    if proxy.protocol == Protocol::Socks5 {
+        let mut socks = SocksV5::new(proxy.uri.clone(), tcp());
+        if let Some((user, password)) = proxy.credentials.clone() {
+            socks = socks.with_auth(user, password);
         }
         return send(connect(socks, url).await?, origin_form(url)?).await;
     }
+    let credentials = proxy.credentials.as_ref().map(basic).transpose()?;
     if url.scheme() == Some(&Scheme::HTTPS) {
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), with_tls(tcp())?);
-        if let Some(credentials) = proxy.basic_auth() {
-            tunnel = tunnel.with_auth(credentials.clone());
+        let mut tunnel = Tunnel::new(proxy.uri.clone(), with_tls(tcp())?);
+        if let Some(credentials) = credentials {
+            tunnel = tunnel.with_auth(credentials);
         }
         return send(connect(tunnel, url).await?, origin_form(url)?).await;
     }
-    send(connect(tcp(), proxy.uri()).await?, absolute_form(url, proxy.basic_auth())?).await
+    send(connect(tcp(), &proxy.uri).await?, absolute_form(url, credentials.as_ref())?).await
+}
+
+fn basic((user, password): &(String, String)) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+    HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
 }
 
 fn tcp() -> HttpConnector<GaiResolver> {
@@ -165,6 +163,12 @@ mod tests {
         (address, received)
     }
 
+    /// The variables of a proxy for every URL.
+    fn variables(proxy: &str, no: &str) -> ProxyVariables {
+        let proxy = Some(proxy.to_owned());
+        ProxyVariables { https: proxy.clone(), http: proxy, no: Some(no.to_owned()), is_cgi: false }
+    }
+
     fn url(text: &str) -> Uri {
         text.parse().unwrap()
     }
@@ -182,9 +186,9 @@ mod tests {
     #[tokio::test]
     async fn http_proxy_is_sent_the_whole_url_with_credentials() {
         let (address, received) = server();
-        let proxies = Matcher::builder().http(format!("http://ana:pw@{address}")).build();
+        let proxies = variables(&format!("http://ana:pw@{address}"), "");
         let url = url("http://hands.test/alive");
-        assert_eq!(get_status(&url, &Destination::Name(Box::new(proxies))).await.unwrap(), 204);
+        assert_eq!(get_status(&url, &Destination::Name(&proxies)).await.unwrap(), 204);
         let received = received.join().unwrap();
         assert!(received.starts_with("get http://hands.test/alive http/1.1\r\n"), "{received}");
         assert!(received.contains("proxy-authorization: basic yw5honb3\r\n"), "{received}");
@@ -193,8 +197,8 @@ mod tests {
     #[tokio::test]
     async fn https_url_is_tunnelled_through_the_proxy() {
         let (address, received) = server();
-        let proxies = Matcher::builder().https(format!("http://{address}")).build();
-        let refused = get_status(&url("https://hands.test/"), &Destination::Name(Box::new(proxies))).await;
+        let proxies = variables(&format!("http://{address}"), "");
+        let refused = get_status(&url("https://hands.test/"), &Destination::Name(&proxies)).await;
         assert!(refused.is_err(), "a 204 without TLS behind it is not a tunnel: {refused:?}");
         assert!(received.join().unwrap().starts_with("connect hands.test:443 http/1.1\r\n"));
     }
@@ -202,18 +206,24 @@ mod tests {
     #[tokio::test]
     async fn loopback_url_is_requested_without_the_proxy() {
         let (address, received) = server();
-        let proxies = Matcher::builder().all("http://127.0.0.1:9").build();
+        let proxies = variables("http://127.0.0.1:9", "");
         let url = url(&format!("http://{address}/alive"));
-        assert_eq!(get_status(&url, &Destination::Name(Box::new(proxies))).await.unwrap(), 204);
+        assert_eq!(get_status(&url, &Destination::Name(&proxies)).await.unwrap(), 204);
         assert!(received.join().unwrap().starts_with("get /alive "));
     }
 
+    /// As for kubectl: an entry of `NO_PROXY` for the port, and no `ALL_PROXY`.
     #[tokio::test]
     async fn no_proxy_host_is_requested_directly() {
-        let (address, received) = server();
-        let proxies = Matcher::builder().all("http://127.0.0.1:9").no("127.0.0.1").build();
-        let url = url(&format!("http://{address}/alive"));
-        assert_eq!(get_status(&url, &Destination::Name(Box::new(proxies))).await.unwrap(), 204);
-        assert!(received.join().unwrap().starts_with("get /alive "));
+        let proxies = |no: &str| variables("http://127.0.0.1:9", no);
+        let direct = url("http://hands.invalid:8080/alive");
+        for (no, is_direct) in [("hands.invalid:8080", true), (".invalid", true), ("hands.invalid:81", false)]
+        {
+            let chosen = proxy::from_variables(&proxies(no), &direct);
+            assert_eq!(chosen.is_none(), is_direct, "{no}");
+            let error = get_status(&direct, &Destination::Name(&proxies(no))).await.unwrap_err();
+            let text = crate::reason::of_connection(error.as_ref());
+            assert_eq!(text.contains("refuse"), !is_direct, "{no}: {text}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::url_probe::{self, ProbeResponse, ProbeTarget};
 use crate::cluster::client::api::Api;
 use crate::object::kind::{NODE, SERVICE};
+use crate::proxy::ProxyVariables;
 
 /// Number of nodes that are probed: every node forwards the port, so a few show whether this computer reaches any.
 const NODES: u32 = 3;
@@ -35,7 +36,7 @@ pub async fn answering_url(api: &Api, namespace: &str, service: &str, within: Du
 /// The nodes' addresses are requested without DNS and without a proxy.
 fn target(address: IpAddr, port: u16) -> ProbeTarget {
     let local = std::net::SocketAddr::new(address, port);
-    ProbeTarget { url: format!("http://{local}/"), local: Some(local) }
+    ProbeTarget { url: format!("http://{local}/"), local: Some(local), proxies: ProxyVariables::default() }
 }
 
 /// Returns the node port of a Service's first port that has one.

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::http_get::{self, Destination};
 use crate::phrase;
+use crate::proxy::ProxyVariables;
 use crate::reason;
 
 /// The limit of one request.
@@ -22,6 +23,8 @@ pub struct ProbeTarget {
     pub url: String,
     /// Address of a local cluster's ingress, used without DNS and without a proxy: `127.0.0.1:8080`.
     pub local: Option<SocketAddr>,
+    /// The variables that choose a proxy for any other address.
+    pub proxies: ProxyVariables,
 }
 
 /// The result of a probe.
@@ -58,7 +61,10 @@ async fn request_once(target: &ProbeTarget) -> ProbeResponse {
         Ok(url) => url,
         Err(error) => return ProbeResponse::Unreachable(error.to_string()),
     };
-    let destination = target.local.map_or_else(Destination::by_name, Destination::Address);
+    let destination = match target.local {
+        Some(address) => Destination::Address(address),
+        None => Destination::Name(&target.proxies),
+    };
     let begin = Instant::now();
     match timeout(RESPONSE, http_get::get_status(&url, &destination)).await {
         Ok(Ok(status)) => classify(status, begin.elapsed()),
@@ -113,7 +119,11 @@ mod tests {
                 String::from_utf8_lossy(&buffer[..read]).to_lowercase()
             })
         });
-        let target = ProbeTarget { url: format!("http://hands.test:{}/", local.port()), local: Some(local) };
+        let target = ProbeTarget {
+            url: format!("http://hands.test:{}/", local.port()),
+            local: Some(local),
+            proxies: ProxyVariables::default(),
+        };
         let response = probe_url(&target, Duration::from_secs(5)).await;
         assert!(matches!(response, ProbeResponse::Answers { status: 200, .. }), "{response:?}");
         for request in requests.join().unwrap() {
@@ -144,7 +154,11 @@ mod tests {
     async fn unresponsive_server_is_unreachable_after_5s() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = server.local_addr().unwrap();
-        let target = ProbeTarget { url: format!("http://{local}/"), local: Some(local) };
+        let target = ProbeTarget {
+            url: format!("http://{local}/"),
+            local: Some(local),
+            proxies: ProxyVariables::default(),
+        };
         let response = probe_url(&target, Duration::ZERO).await;
         assert_eq!(response, ProbeResponse::Unreachable("no response within 5 s".to_owned()));
     }

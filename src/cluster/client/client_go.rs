@@ -3,8 +3,12 @@
 use std::path::{MAIN_SEPARATOR, Path};
 
 use kube::config::{AuthInfo, Cluster, Kubeconfig, KubeconfigError};
-use secrecy::ExposeSecret as _;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use serde_saphyr::options::DuplicateKeyPolicy;
 
 /// Decodes a file by its byte order mark; None if it is not text. PowerShell writes UTF-16.
 pub(super) fn decode(bytes: Vec<u8>) -> Option<String> {
@@ -31,9 +35,10 @@ pub(super) fn parse(text: &str) -> Result<Kubeconfig, KubeconfigError> {
 }
 
 /// Parses documents after adding the fields that kube-rs requires: `kubectl config set-context NAME --user=USER` writes
-/// a context without a cluster.
+/// a context without a cluster. The last value of a key wins, as for kubectl.
 fn completed(text: &str) -> Option<Vec<Kubeconfig>> {
-    let mut documents: Vec<Value> = serde_saphyr::from_multiple(text).ok()?;
+    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins };
+    let mut documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).ok()?;
     for document in &mut documents {
         for entry in document.get_mut("contexts").and_then(Value::as_array_mut).into_iter().flatten() {
             if let Some(context) = entry.get_mut("context").filter(|context| context["cluster"].is_null())
@@ -98,6 +103,7 @@ fn without_empty_values(mut kubeconfig: Kubeconfig) -> Kubeconfig {
             ..
         } = cluster;
         remove_empty([server, certificate_authority, certificate_authority_data, proxy_url, tls_server_name]);
+        join_lines(&mut cluster.certificate_authority_data);
         if cluster.server.as_ref().is_some_and(|server| !server.contains("://")) {
             cluster.server = cluster.server.as_ref().map(|server| with_scheme(server, cluster));
         }
@@ -105,14 +111,53 @@ fn without_empty_values(mut kubeconfig: Kubeconfig) -> Kubeconfig {
     for user in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
         let AuthInfo { username, token_file, client_certificate, client_certificate_data, .. } = user;
         remove_empty([username, token_file, client_certificate, client_certificate_data]);
+        join_lines(client_certificate_data);
         remove_empty([&mut user.client_key, &mut user.impersonate, &mut user.impersonate_uid]);
         for secret in [&mut user.token, &mut user.password, &mut user.client_key_data] {
             if secret.as_ref().is_some_and(|secret| secret.expose_secret().is_empty()) {
                 *secret = None;
             }
         }
+        let key = user.client_key_data.as_ref().map(|key| key.expose_secret().to_owned());
+        let mut key = key.filter(|key| key.contains(LINE_ENDS));
+        join_lines(&mut key);
+        user.client_key_data = key.map(SecretString::from).or(user.client_key_data.take());
+        // client-go sends a user without a password.
+        let is_alone = user.token.is_none()
+            && user.token_file.is_none()
+            && user.exec.is_none()
+            && user.auth_provider.is_none();
+        if user.username.is_some() && is_alone && user.password.is_none() {
+            user.password = Some(SecretString::from(""));
+        }
     }
     kubeconfig
+}
+
+/// Go's decoder ignores them in base64.
+const LINE_ENDS: [char; 2] = ['\n', '\r'];
+
+/// Removes line ends from base64: a YAML block has them, and `base64` wraps its lines.
+fn join_lines(base64: &mut Option<String>) {
+    if let Some(base64) = base64.as_mut().filter(|base64| base64.contains(LINE_ENDS)) {
+        base64.retain(|c| !LINE_ENDS.contains(&c));
+    }
+}
+
+/// Returns a bundle of certificates in PEM without those that are broken, as Go reads it. None if it can be used as it
+/// is, or has no valid one.
+pub(super) fn usable_authorities(bundle: &str) -> Option<String> {
+    const END: &str = "-----END CERTIFICATE-----";
+    let blocks = bundle.split_inclusive(END).filter_map(|part| {
+        let start = part.rfind("-----BEGIN CERTIFICATE-----")?;
+        part.ends_with(END).then(|| &part[start..])
+    });
+    let is_usable = |block: &&str| {
+        let certificate = CertificateDer::from_pem_slice(block.as_bytes());
+        certificate.is_ok_and(|certificate| RootCertStore::empty().add(certificate).is_ok())
+    };
+    let (usable, broken): (Vec<&str>, Vec<&str>) = blocks.partition(is_usable);
+    (!usable.is_empty() && !broken.is_empty()).then(|| usable.join("\n") + "\n")
 }
 
 fn remove_empty<const N: usize>(values: [&mut Option<String>; N]) {
@@ -192,6 +237,28 @@ mod tests {
         let user = merged.auth_infos[0].auth_info.as_ref().unwrap();
         assert!(user.token.is_none() && user.impersonate.is_none() && user.client_key_data.is_none());
         assert_eq!(user.token_file.as_deref(), Some("t"));
+    }
+
+    #[test]
+    fn last_value_of_a_key_wins() {
+        let text =
+            "current-context: a\ncurrent-context: b\nusers:\n- name: u\n  user: {token: one, token: two}\n";
+        let parsed = parse(text).unwrap();
+        assert_eq!(parsed.current_context.as_deref(), Some("b"));
+        let token = parsed.auth_infos[0].auth_info.as_ref().unwrap().token.as_ref().unwrap();
+        assert_eq!(token.expose_secret(), "two");
+    }
+
+    #[test]
+    fn line_ends_in_base64_are_ignored() {
+        let text = "clusters: [{name: a, cluster: {certificate-authority-data: \"QU\\r\\nJD\\n\"}}]\n\
+                    users:\n- name: a\n  user:\n    client-certificate-data: |\n      QU\n      JD\n\
+                    \x20   client-key-data: |\n      QU\n      JD\n";
+        let merged = merge(vec![parsed(text)]).unwrap();
+        let authority = merged.clusters[0].cluster.as_ref().unwrap().certificate_authority_data.as_deref();
+        let user = merged.auth_infos[0].auth_info.as_ref().unwrap();
+        let key = user.client_key_data.as_ref().map(SecretString::expose_secret);
+        assert_eq!([authority, user.client_certificate_data.as_deref(), key], [Some("QUJD"); 3]);
     }
 
     #[test]

@@ -4,26 +4,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use kube::Config;
-use kube::config::Kubeconfig;
+use kube::config::{Cluster, Kubeconfig};
 use secrecy::ExposeSecret as _;
 
 use super::api::Api;
+use super::client_go;
+use super::client_identity;
 use super::context::{self, ChosenContext, ContextOrigin, ContextSources};
 use super::credential_error::{credential_error, invalid_kubeconfig, server_secrets, user_secrets};
 use super::credentials::{self, Bearer};
 use super::exec_credential::PluginCall;
 use super::kubeconfig::{self, KubeconfigFiles, PodAccount};
-use super::proxy::{self, Proxy, ProxyVariables};
 use super::token;
 use super::traffic::Traffic;
 use super::transport::{self, Options};
 use super::transport_error::CONNECT;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::object::Mask;
+use crate::object::SharedMask;
 use crate::phrase;
+use crate::proxy::{self, Proxy, ProxyVariables};
 use crate::reason;
 
 /// The options that select the cluster.
@@ -47,6 +51,8 @@ pub struct ContextArgs {
     pub proxies: ProxyVariables,
     /// The time limit for opening a connection, if it is longer than 10 s.
     pub connect_limit: Option<Duration>,
+    /// The secrets that no output shows. Opening and using the connection adds those of the kubeconfig's user.
+    pub secrets: SharedMask,
 }
 
 /// A connection, with the facts that every command prints first.
@@ -62,8 +68,6 @@ pub struct Connection {
     pub proxy: Option<String>,
     /// When the token expires, if it states that.
     pub token_expiry: Option<Timestamp>,
-    /// The secrets of the kubeconfig's user, which no output may show.
-    pub secrets: Mask,
 }
 
 impl Connection {
@@ -92,6 +96,7 @@ pub struct ChosenCluster {
     proxy: Option<Proxy>,
     token_expiry: Option<Timestamp>,
     connect_limit: Duration,
+    secrets: SharedMask,
 }
 
 /// Chooses a context and prepares a connection. Sends no request yet.
@@ -108,12 +113,13 @@ pub async fn connect(args: &ContextArgs) -> Result<Connection> {
 /// Exit 3 for a context that is missing or contradicts the pin, exit 4 without a usable kubeconfig.
 pub async fn choose(args: &ContextArgs) -> Result<ChosenCluster> {
     let connect_limit = args.connect_limit.map_or(CONNECT, |limit| limit.max(CONNECT));
+    let secrets = args.secrets.clone();
     if args.in_cluster {
         let pod = args.pod.clone();
         let config = blocking(move || pod.read()).await?;
         let choice = ChosenContext { context: "in-cluster".to_owned(), origin: ContextOrigin::InCluster };
         let proxy = proxy::from_variables(&args.proxies, &config.cluster_url);
-        return Ok(ChosenCluster { config, choice, proxy, token_expiry: None, connect_limit });
+        return Ok(ChosenCluster { config, choice, proxy, token_expiry: None, connect_limit, secrets });
     }
     let kubeconfig = read_kubeconfig(args).await?;
     let choice = context::choose_context(&ContextSources {
@@ -126,7 +132,7 @@ pub async fn choose(args: &ContextArgs) -> Result<ChosenCluster> {
     let choice = choice.map_err(|error| if_in_pod(with_absent_files(error, args), &args.pod))?;
     let token_expiry = expiry_of(&kubeconfig, &choice.context);
     let (config, proxy) = config_of(kubeconfig, &choice.context, &args.proxies).await?;
-    Ok(ChosenCluster { config, choice, proxy, token_expiry, connect_limit })
+    Ok(ChosenCluster { config, choice, proxy, token_expiry, connect_limit, secrets })
 }
 
 /// Lists the contexts of the kubeconfig.
@@ -175,10 +181,15 @@ async fn config_of(
     });
     let failed = format!("cannot use context `{context}` of the kubeconfig");
     kubeconfig.current_context = Some(context.to_owned());
-    let message = failed.clone();
-    // Reads the files that the cluster and the user name.
-    let config =
-        blocking(move || Config::try_from(kubeconfig).map_err(|error| invalid_kubeconfig(message, &error)));
+    let (message, used) = (failed.clone(), cluster.clone());
+    // Reads the files that the cluster names.
+    let config = blocking(move || {
+        let entry = kubeconfig.clusters.iter_mut().find(|entry| Some(&entry.name) == used.as_ref());
+        if let Some(cluster) = entry.and_then(|entry| entry.cluster.as_mut()) {
+            read_authorities(cluster);
+        }
+        Config::try_from(kubeconfig).map_err(|error| invalid_kubeconfig(message, &error))
+    });
     let mut config = config.await?;
     config.proxy_url = None;
     if let Some(exec) = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut()) {
@@ -193,6 +204,20 @@ async fn config_of(
         })?),
     };
     Ok((config, proxy))
+}
+
+/// Removes broken certificates from the authorities of a cluster, if others are usable. Reads their file once, because it
+/// may be a named pipe. A file that cannot be read stays: kube reports it.
+fn read_authorities(cluster: &mut Cluster) {
+    let bundle = match (&cluster.certificate_authority_data, &cluster.certificate_authority) {
+        (Some(data), _) => STANDARD.decode(data).ok(),
+        (None, Some(file)) => std::fs::read(file).ok(),
+        (None, None) => None,
+    };
+    let Some(bundle) = bundle else { return };
+    let usable = client_go::usable_authorities(&String::from_utf8_lossy(&bundle));
+    cluster.certificate_authority_data =
+        Some(STANDARD.encode(usable.as_deref().map_or(bundle.as_slice(), str::as_bytes)));
 }
 
 fn context_of<'a>(kubeconfig: &'a Kubeconfig, context: &str) -> Option<&'a kube::config::Context> {
@@ -232,6 +257,13 @@ fn address_of(url: &http::Uri) -> String {
     format!("{scheme}://{host}{}", url.path()).trim_end_matches('/').to_owned()
 }
 
+/// Adds the port to an `http` URL without one: a tunnel through a proxy would lead to 443.
+fn with_port(url: http::Uri) -> http::Uri {
+    let (Some("http"), None, Some(host)) = (url.scheme_str(), url.port(), url.host()) else { return url };
+    let path = url.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    format!("http://{host}:80{path}").parse().unwrap_or(url)
+}
+
 /// Checks that the kubeconfig's token can be sent.
 ///
 /// # Errors
@@ -248,6 +280,32 @@ fn ensure_header_token(config: &Config, context: &str) -> Result<()> {
         .hint("users[].user.token of the kubeconfig ends with a line break: `|` in YAML adds one"))
 }
 
+/// Checks that the kubeconfig's user has no auth provider but `oidc`. kube would run the command of `gcp` without a time
+/// limit, and client-go has removed all others.
+///
+/// # Errors
+/// Exit 5 for another provider.
+fn ensure_supported_provider(config: &Config, context: &str) -> Result<()> {
+    let Some(provider) = config.auth_info.auth_provider.as_ref().filter(|provider| provider.name != "oidc")
+    else {
+        return Ok(());
+    };
+    let hint = match provider.name.as_str() {
+        "gcp" => {
+            "gke-gcloud-auth-plugin is its successor: gcloud container clusters get-credentials CLUSTER enters it"
+        }
+        "azure" => "kubelogin is its successor: kubelogin convert-kubeconfig enters it",
+        _ => "users[].user.exec runs a credential plugin instead",
+    };
+    let message = format!("cannot use context `{context}` of the kubeconfig");
+    Err(Error::new(Id::Unauthenticated, Kind::Unauthenticated, message)
+        .caused_by(format!(
+            "the auth provider `{}` is not supported, and kubectl has removed it",
+            provider.name
+        ))
+        .hint(hint))
+}
+
 impl ChosenCluster {
     /// Whether only another program or an identity provider can give the user's credentials. It may take long, or ask on
     /// the terminal.
@@ -262,11 +320,12 @@ impl ChosenCluster {
     /// # Errors
     /// Exit 4 if the kubeconfig's certificates are unusable, exit 5 if the credential plugin fails.
     pub async fn open(mut self) -> Result<Connection> {
-        let mut secrets = user_secrets(&self.config.auth_info);
-        secrets.extend(server_secrets(&self.config.cluster_url.to_string()));
-        secrets.extend(self.proxy.as_ref().map(Proxy::secrets).unwrap_or_default());
+        ensure_supported_provider(&self.config, &self.choice.context)?;
+        self.secrets.extend(user_secrets(&self.config.auth_info));
+        self.secrets.extend(server_secrets(&self.config.cluster_url.to_string()));
+        self.secrets.extend(self.proxy.as_ref().map(Proxy::secrets).unwrap_or_default());
         let bearer = self.bearer().await?;
-        let Self { mut config, choice, proxy, token_expiry, connect_limit } = self;
+        let Self { mut config, choice, proxy, token_expiry, connect_limit, secrets } = self;
         ensure_header_token(&config, &choice.context)?;
         config.connect_timeout = Some(connect_limit);
         let agent = format!(
@@ -279,17 +338,28 @@ impl ChosenCluster {
             config.headers.push((http::header::USER_AGENT, value));
         }
         let server = address_of(&config.cluster_url);
+        config.cluster_url = with_port(config.cluster_url);
         let traffic = Arc::new(Traffic::default());
         let proxy_address = proxy.as_ref().map(|proxy| proxy.uri.to_string());
-        let options = Options { proxy, bearer, traffic: traffic.clone() };
+        let sent = traffic.clone();
         let context = choice.context.clone();
         let runtime = tokio::runtime::Handle::current();
         let client = blocking(move || {
             // kube starts its worker in the runtime.
             let _entered = runtime.enter();
-            transport::client(&config, options).map_err(|error| {
-                let message = format!("cannot use context `{context}` of the kubeconfig");
-                Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error)
+            let message = format!("cannot use context `{context}` of the kubeconfig");
+            let identity = match client_identity::take(&mut config.auth_info, &secrets) {
+                Ok(identity) => identity,
+                Err(reason) => {
+                    return Err(
+                        Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(reason)
+                    );
+                }
+            };
+            let options = Options { proxy, bearer, identity, traffic: sent };
+            transport::client(&config, options).map_err(|error| match error.downcast_ref::<kube::Error>() {
+                Some(kube::Error::Auth(error)) => credential_error(&message, error, None),
+                _ => Error::new(Id::KubeconfigInvalid, Kind::Unreachable, message).caused_by(error),
             })
         });
         Ok(Connection {
@@ -298,7 +368,6 @@ impl ChosenCluster {
             server,
             proxy: proxy_address,
             token_expiry,
-            secrets,
         })
     }
 
@@ -313,7 +382,7 @@ impl ChosenCluster {
         }
         if let Some(path) = user.token_file.take() {
             // A token beside it is only used until the file can be read.
-            match Bearer::of_file(Path::new(&path)).await {
+            match Bearer::of_file(Path::new(&path), self.secrets.clone()).await {
                 Ok(bearer) => {
                     (user.token, user.exec) = (None, None);
                     return Ok(Some(bearer));
@@ -338,6 +407,6 @@ impl ChosenCluster {
             (user.client_certificate, user.client_key) = (None, None);
             (user.client_certificate_data, user.client_key_data) = (Some(certificate), Some(key));
         }
-        Ok(given.token.map(|token| Bearer::of_plugin(call, token, given.expiry)))
+        Ok(given.token.map(|token| Bearer::of_plugin(call, token, given.expiry, self.secrets.clone())))
     }
 }

@@ -11,23 +11,32 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::server::NoClientAuth;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, ServerConnection,
+    SignatureScheme, StreamOwned,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::connect::{ContextArgs, connect};
 use super::kubeconfig::PodAccount;
-use super::proxy::ProxyVariables;
 use super::version;
 use crate::catalogue::Id;
-use crate::damage::Xorshift;
+use crate::damage::{Xorshift, rounds};
 use crate::error::{Error, Kind, Result};
+use crate::proxy::ProxyVariables;
 
 /// What stands between the client and the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Direct,
+    /// As `Direct`, but the server demands a client certificate.
+    Mutual,
     /// As `Direct`, but each TLS handshake begins after 11 s.
     Late,
     /// An HTTP proxy.
@@ -47,9 +56,65 @@ struct Server {
 /// What the server has received.
 #[derive(Debug)]
 struct Request {
+    path: String,
     /// What the client said to the proxy.
     to_proxy: String,
     headers: BTreeMap<String, String>,
+}
+
+/// Accepts every client certificate whose key has signed the handshake.
+#[derive(Debug)]
+struct AnyClient(CryptoProvider);
+
+/// A certificate of version 1 is one that webpki cannot read; its signature is not verified.
+fn if_readable(
+    verified: std::result::Result<HandshakeSignatureValid, rustls::Error>,
+) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+    match verified {
+        Err(rustls::Error::InvalidCertificate(CertificateError::Other(_))) => {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+        verified => verified,
+    }
+}
+
+impl ClientCertVerifier for AnyClient {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> std::result::Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        if_readable(verify_tls12_signature(message, certificate, signature, algorithms))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        if_readable(verify_tls13_signature(message, certificate, signature, algorithms))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 const VERSION: &str = "{\"major\":\"1\",\"minor\":\"34\",\"gitVersion\":\"v1.34.4\"}";
@@ -63,8 +128,12 @@ impl Server {
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let clients: Arc<dyn ClientCertVerifier> = match way {
+            Way::Mutual => Arc::new(AnyClient(ring::default_provider())),
+            _ => Arc::new(NoClientAuth),
+        };
         let tls = ServerConfig::builder()
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(vec![certificate.der().clone()], private)
             .unwrap();
         let tls = Arc::new(tls);
@@ -92,7 +161,7 @@ impl Server {
 fn serve(stream: TcpStream, tls: &Arc<ServerConfig>, way: Way) -> Option<Request> {
     let session = |stream| Some(StreamOwned::new(ServerConnection::new(tls.clone()).ok()?, stream));
     match way {
-        Way::Direct => answer(session(stream)?, String::new()),
+        Way::Direct | Way::Mutual => answer(session(stream)?, String::new()),
         Way::Late => {
             std::thread::sleep(Duration::from_secs(11));
             answer(session(stream)?, String::new())
@@ -162,15 +231,19 @@ fn accept_socks(mut stream: TcpStream) -> Option<(TcpStream, String)> {
 
 fn answer(mut stream: impl Read + Write, to_proxy: String) -> Option<Request> {
     let head = read_head(&mut stream)?;
-    let headers = head.lines().skip(1).filter_map(|line| line.split_once(": "));
-    let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in head.lines().skip(1).filter_map(|line| line.split_once(": ")) {
+        let joined = headers.entry(name.to_ascii_lowercase()).or_default();
+        *joined = if joined.is_empty() { value.to_owned() } else { format!("{joined}, {value}") };
+    }
+    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
     let response = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{VERSION}",
         VERSION.len()
     );
     stream.write_all(response.as_bytes()).ok()?;
     stream.flush().ok()?;
-    Some(Request { to_proxy, headers })
+    Some(Request { path, to_proxy, headers })
 }
 
 /// Writes a kubeconfig with one context; its file is `config`.
@@ -329,7 +402,7 @@ async fn credentials_of_every_form_are_sent() {
     std::fs::write(folder.path().join("token"), "from-file\n").unwrap();
     write_plugin(folder.path());
     let [v1, beta] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
-    let basic = format!("Basic {}", STANDARD.encode("ana:pw"));
+    let [basic, alone] = ["ana:pw", "ana:"].map(|user| format!("Basic {}", STANDARD.encode(user)));
     let rows = [
         (json!({}), None),
         (json!({ "token": "inline" }), Some("Bearer inline")),
@@ -338,6 +411,8 @@ async fn credentials_of_every_form_are_sent() {
         (json!({ "tokenFile": "token", "token": "inline" }), Some("Bearer from-file")),
         (json!({ "tokenFile": "absent", "token": "inline" }), Some("Bearer inline")),
         (json!({ "username": "ana", "password": "pw" }), Some(basic.as_str())),
+        (json!({ "username": "ana" }), Some(alone.as_str())),
+        (json!({ "client-key-data": "bm8ga2V5" }), None),
         (plugin(v1, &json!({ "token": "t1" })), Some("Bearer t1")),
         (
             plugin(beta, &json!({ "token": "t2", "expirationTimestamp": "2999-01-01T00:00:00Z" })),
@@ -394,11 +469,13 @@ async fn impersonation_headers_are_sent() {
     let folder = folder();
     let (server, cluster) = local_server();
     let user = json!({
-        "token": "t", "as": "bob", "as-uid": "7", "as-groups": ["dev"], "as-user-extra": { "Scope/a": ["x"] },
+        "token": "t", "as": "bob", "as-uid": "7", "as-groups": ["dev", "ops"],
+        "as-user-extra": { "Scope/a": ["x", "y"], "b": ["z"] },
     });
     reach(&write_kubeconfig(folder.path(), &cluster, &user)).await.unwrap();
     let headers = server.request().headers;
-    let rows = [("user", "bob"), ("uid", "7"), ("group", "dev"), ("extra-scope%2fa", "x")];
+    let rows =
+        [("user", "bob"), ("uid", "7"), ("group", "dev, ops"), ("extra-scope%2fa", "x, y"), ("extra-b", "z")];
     for (name, value) in rows {
         assert_eq!(headers[&format!("impersonate-{name}")], value);
     }
@@ -552,9 +629,9 @@ async fn mutated_kubeconfigs_cause_no_panic_and_show_no_secret() {
         context: Some("c".to_owned()),
         ..ContextArgs::default()
     };
-    let mut numbers = Xorshift::new(0x9e37_79b9_7f4a_7c15);
+    let (mut numbers, rounds) = (Xorshift::from_environment(), rounds(1500));
     let (mut usable, mut shown) = (0, Vec::new());
-    for round in 0..1500 {
+    for round in 0..rounds {
         std::fs::write(&path, mutated(&mut numbers)).unwrap();
         // Choosing reads all of it; opening would run a plugin.
         match super::connect::choose(&args).await {
@@ -568,7 +645,7 @@ async fn mutated_kubeconfigs_cause_no_panic_and_show_no_secret() {
             }
         }
     }
-    assert!(usable > 100 && usable < 1400, "{usable} of 1500 are usable");
+    assert!(usable > rounds / 15 && usable < rounds - rounds / 15, "{usable} of {rounds} are usable");
     assert!(shown.is_empty(), "{} messages show a secret, the first:\n{}", shown.len(), shown[0]);
 }
 
@@ -606,4 +683,168 @@ async fn token_with_a_line_break_exits_5_and_is_not_shown() {
         (Kind::Unauthenticated, "cannot use the token of context `c`")
     );
     assert!(!format!("{error:?}").contains("planted"), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removed_auth_provider_runs_no_command_exit_5() {
+    let folder = folder();
+    let (_server, cluster) = local_server();
+    let ran = folder.path().join("ran");
+    for (name, successor) in
+        [("gcp", "gke-gcloud-auth-plugin"), ("azure", "kubelogin"), ("openstack", "exec")]
+    {
+        let user = json!({ "auth-provider": { "name": name, "config": {
+            "cmd-path": "/bin/sh", "cmd-args": format!("-c 'echo planted; touch {}; sleep 600'", ran.display()),
+            "access-token": "planted",
+        } } });
+        let error = reach(&write_kubeconfig(folder.path(), &cluster, &user)).await.unwrap_err();
+        assert_eq!((error.id(), error.kind().exit_code()), (Id::Unauthenticated, 5), "{error:?}");
+        assert!(error.hints()[0].contains(successor), "{error:?}");
+        assert!(!format!("{error:?}").contains("planted"), "{error:?}");
+        assert!(!ran.exists(), "the command of {name} ran");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oidc_without_a_token_is_a_failed_login_exit_5() {
+    let folder = folder();
+    let (_server, cluster) = local_server();
+    let config =
+        json!({ "idp-issuer-url": "https://idp.example", "refresh-token": "planted", "client-id": "c" });
+    let user = json!({ "auth-provider": { "name": "oidc", "config": config } });
+    let error = reach(&write_kubeconfig(folder.path(), &cluster, &user)).await.unwrap_err();
+    assert_eq!((error.id(), error.kind().exit_code()), (Id::Unauthenticated, 5), "{error:?}");
+    assert!(!format!("{error:?}").contains("planted"), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_are_not_in_the_kubeconfig_are_hidden() {
+    let folder = folder();
+    let (_server, cluster) = local_server();
+    write_plugin(folder.path());
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["ana".to_owned()]).unwrap().self_signed(&key).unwrap();
+    std::fs::write(folder.path().join("token"), "planted-token-file\n").unwrap();
+    std::fs::write(folder.path().join("tls.crt"), certificate.pem()).unwrap();
+    std::fs::write(folder.path().join("tls.key"), key.serialize_pem()).unwrap();
+    let version = "client.authentication.k8s.io/v1";
+    let key_of_plugin =
+        json!({ "clientCertificateData": certificate.pem(), "clientKeyData": key.serialize_pem() });
+    let of_key = key.serialize_pem().lines().nth(1).unwrap().to_owned();
+    let inline = json!({
+        "client-certificate": "tls.crt", "client-key-data": STANDARD.encode(key.serialize_pem()),
+    });
+    for (user, secret) in [
+        (json!({ "tokenFile": "token" }), "planted-token-file"),
+        (plugin(version, &json!({ "token": "planted-of-plugin" })), "planted-of-plugin"),
+        (json!({ "client-certificate": "tls.crt", "client-key": "tls.key" }), of_key.as_str()),
+        (plugin(version, &key_of_plugin), of_key.as_str()),
+        (inline, of_key.as_str()),
+    ] {
+        let args = write_kubeconfig(folder.path(), &cluster, &user);
+        reach(&args).await.unwrap();
+        assert_eq!(args.secrets.text(&format!("log: {secret}!")), "log: (redacted)!", "{user}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_of_a_failed_connection_are_hidden() {
+    let folder = folder();
+    let (_server, cluster) = local_server();
+    std::fs::write(folder.path().join("token"), "planted with\u{7}control").unwrap();
+    let user = json!({ "tokenFile": "token", "client-certificate": "absent", "client-key": "absent" });
+    let args = write_kubeconfig(folder.path(), &cluster, &user);
+    let error = connect(&args).await.map(|_| ()).unwrap_err();
+    assert!(error.causes()[0].starts_with("cannot read client-certificate "), "{error:?}");
+    assert_eq!(args.secrets.text("planted with\u{7}control"), "(redacted)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_certificate_of_every_key_form_is_accepted() {
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls");
+    let folder = folder();
+    for (certificate, key) in [
+        ("ec.crt", "ec-sec1.key"),
+        ("ec.crt", "ec-pkcs8.key"),
+        ("rsa.crt", "rsa-pkcs1.key"),
+        ("rsa.crt", "rsa-pkcs8.key"),
+        ("ed25519.crt", "ed25519.key"),
+        // X.509 version 1: openssl writes it, and Go sends it.
+        ("ec-v1.crt", "ec-sec1.key"),
+    ] {
+        let server = Server::start(V4, &["127.0.0.1"], Way::Mutual);
+        let cluster = json!({
+            "server": format!("https://{}", server.address), "certificate-authority-data": server.certificate,
+        });
+        let read = |name: &str| STANDARD.encode(std::fs::read(files.join(name)).unwrap());
+        let of_files =
+            json!({ "client-certificate": files.join(certificate), "client-key": files.join(key) });
+        let of_data = json!({ "client-certificate-data": read(certificate), "client-key-data": read(key) });
+        for user in [of_files, of_data] {
+            let reached = reach(&write_kubeconfig(folder.path(), &cluster, &user)).await;
+            assert_eq!(reached.unwrap(), "v1.34.4", "{certificate} {key}");
+        }
+    }
+    let server = Server::start(V4, &["127.0.0.1"], Way::Mutual);
+    let cluster = json!({
+        "server": format!("https://{}", server.address), "certificate-authority-data": server.certificate,
+    });
+    let api = connect(&write_kubeconfig(folder.path(), &cluster, &json!({}))).await.unwrap().api;
+    let api = api.until(tokio::time::Instant::now() + Duration::from_secs(1));
+    assert!(version::get_server_version(&api).await.is_err(), "the server demands a certificate");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_of_another_certificate_is_told() {
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls");
+    let folder = folder();
+    let (_server, cluster) = local_server();
+    let user = json!({ "client-certificate": files.join("ec.crt"), "client-key": files.join("ed25519.key") });
+    let error = reach(&write_kubeconfig(folder.path(), &cluster, &user)).await.unwrap_err();
+    assert_eq!(error.causes(), ["client-key is not the key of the client certificate"]);
+    let alone = json!({ "client-certificate": files.join("ec.crt") });
+    let error = reach(&write_kubeconfig(folder.path(), &cluster, &alone)).await.unwrap_err();
+    assert_eq!(error.causes(), ["the client certificate has no client-key"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_certificate_of_a_bundle_is_skipped() {
+    let folder = folder();
+    let (server, mut cluster) = local_server();
+    let good = String::from_utf8(STANDARD.decode(&server.certificate).unwrap()).unwrap();
+    let bundles = ["bm9uZQ==", "?", ""].map(|broken| {
+        format!("a comment\n-----BEGIN CERTIFICATE-----\n{broken}\n-----END CERTIFICATE-----\n{good}")
+    });
+    for bundle in bundles {
+        cluster["certificate-authority-data"] = json!(STANDARD.encode(&bundle));
+        let args = write_kubeconfig(folder.path(), &cluster, &json!({}));
+        assert_eq!(reach(&args).await.unwrap(), "v1.34.4", "{bundle}");
+        std::fs::write(folder.path().join("ca.crt"), &bundle).unwrap();
+        let file = json!({ "server": cluster["server"], "certificate-authority": "ca.crt" });
+        let args = write_kubeconfig(folder.path(), &file, &json!({}));
+        assert_eq!(reach(&args).await.unwrap(), "v1.34.4", "{bundle}");
+    }
+    cluster["certificate-authority-data"] = json!(STANDARD.encode("no certificate"));
+    assert!(reach(&write_kubeconfig(folder.path(), &cluster, &json!({}))).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn path_of_the_server_url_precedes_every_request() {
+    let folder = folder();
+    let (server, mut cluster) = local_server();
+    cluster["server"] = json!(format!("https://{}/k8s/clusters/c-1/", server.address));
+    assert_eq!(reach(&write_kubeconfig(folder.path(), &cluster, &json!({}))).await.unwrap(), "v1.34.4");
+    assert_eq!(server.request().path, "/k8s/clusters/c-1/version");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_server_without_a_port_is_tunnelled_to_port_80() {
+    let folder = folder();
+    let listener = TcpListener::bind((V4, 0)).unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    let head = std::thread::spawn(move || read_head(&mut listener.accept().unwrap().0).unwrap());
+    let cluster = json!({ "server": "http://k8s.example/a", "proxy-url": proxy });
+    assert!(reach(&write_kubeconfig(folder.path(), &cluster, &json!({}))).await.is_err());
+    let head = head.join().unwrap();
+    assert!(head.starts_with("CONNECT k8s.example:80 "), "{head}");
 }

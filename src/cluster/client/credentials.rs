@@ -16,6 +16,7 @@ use tower::BoxError;
 use tower::filter::AsyncPredicate;
 
 use super::exec_credential::{self, PluginCall, PluginCredentials};
+use crate::object::SharedMask;
 use crate::process_group::ProcessGroup;
 
 /// A token is renewed this long before it expires.
@@ -40,24 +41,33 @@ struct Token {
     value: SecretString,
     /// When the source is read again; None: never.
     renewal: Option<Timestamp>,
+    /// Every value that it has had is added: no output shows it.
+    secrets: SharedMask,
 }
 
 impl Bearer {
     /// Returns the token of a plugin that has run.
-    pub(super) fn of_plugin(call: PluginCall, value: SecretString, expiry: Option<Timestamp>) -> Self {
+    pub(super) fn of_plugin(
+        call: PluginCall,
+        value: SecretString,
+        expiry: Option<Timestamp>,
+        secrets: SharedMask,
+    ) -> Self {
         let source = TokenSource::Plugin(Box::new(call));
-        Self(Arc::new(Mutex::new(Token { source, value, renewal: expiry.map(before) })))
+        secrets.add(value.expose_secret());
+        Self(Arc::new(Mutex::new(Token { source, value, renewal: expiry.map(before), secrets })))
     }
 
     /// Reads a token file.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(super) async fn of_file(path: &Path) -> std::io::Result<Self> {
+    pub(super) async fn of_file(path: &Path, secrets: SharedMask) -> std::io::Result<Self> {
         let value = read(path).await?;
+        secrets.add(value.expose_secret());
         let source = TokenSource::File(path.to_owned());
         let renewal = Some(Timestamp::now() + FILE_PERIOD);
-        Ok(Self(Arc::new(Mutex::new(Token { source, value, renewal }))))
+        Ok(Self(Arc::new(Mutex::new(Token { source, value, renewal, secrets }))))
     }
 
     async fn header(&self) -> Result<HeaderValue, AuthError> {
@@ -79,6 +89,7 @@ impl Token {
             TokenSource::File(path) => {
                 // The last token remains: a program may remove the file after the start.
                 if let Ok(value) = read(path).await {
+                    self.secrets.add(value.expose_secret());
                     self.value = value;
                 }
                 self.renewal = Some(Timestamp::now() + FILE_PERIOD);
@@ -88,6 +99,7 @@ impl Token {
                 let Some(value) = credentials.token else {
                     return Err(AuthError::UnrefreshableTokenResponse);
                 };
+                self.secrets.add(value.expose_secret());
                 (self.value, self.renewal) = (value, credentials.expiry.map(before));
             }
         }
@@ -215,16 +227,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let runs = folder.path().join("runs");
         let script = format!(
-            "echo run >> {0}; echo \"{{\\\"status\\\":{{\\\"token\\\":\\\"t$(wc -l < {0} | tr -d ' ')\\\",\
+            "echo run >> {0}; echo \"{{\\\"status\\\":{{\\\"token\\\":\\\"token-$(wc -l < {0} | tr -d ' ')\\\",\
              \\\"expirationTimestamp\\\":\\\"2999-01-01T00:00:00Z\\\"}}}}\"",
             runs.display()
         );
         let expired = Some(Timestamp::now() + SignedDuration::from_secs(1));
-        let bearer = Bearer::of_plugin(plugin(&script), SecretString::from("old"), expired);
-        assert_eq!(header(&bearer).await, "Bearer t1");
-        assert_eq!(header(&bearer).await, "Bearer t1");
-        let valid = Bearer::of_plugin(plugin("exit 1"), SecretString::from("old"), None);
-        assert_eq!(header(&valid).await, "Bearer old");
+        let secrets = SharedMask::default();
+        let old = || SecretString::from("old-token");
+        let bearer = Bearer::of_plugin(plugin(&script), old(), expired, secrets.clone());
+        assert_eq!(header(&bearer).await, "Bearer token-1");
+        assert_eq!(header(&bearer).await, "Bearer token-1");
+        assert_eq!(secrets.text("old-token and token-1"), "(redacted) and (redacted)");
+        let valid = Bearer::of_plugin(plugin("exit 1"), old(), None, secrets);
+        assert_eq!(header(&valid).await, "Bearer old-token");
     }
 
     #[tokio::test]
@@ -233,7 +248,8 @@ mod tests {
         let pid = folder.path().join("pid");
         let script = format!("echo $$ > {}; exec sleep 600", pid.display());
         let expired = Some(Timestamp::UNIX_EPOCH);
-        let bearer = Bearer::of_plugin(plugin(&script), SecretString::from("old"), expired);
+        let bearer =
+            Bearer::of_plugin(plugin(&script), SecretString::from("old"), expired, SharedMask::default());
         let begin = std::time::Instant::now();
         let pid: i32 = loop {
             // The request ends at its own time limit, and the next one starts the plugin again.
@@ -256,12 +272,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         std::fs::write(&path, "first\n").unwrap();
-        let bearer = Bearer::of_file(&path).await.unwrap();
+        let secrets = SharedMask::default();
+        let bearer = Bearer::of_file(&path, secrets.clone()).await.unwrap();
         assert_eq!(header(&bearer).await, "Bearer first");
         std::fs::write(&path, "second\n").unwrap();
         assert_eq!(header(&bearer).await, "Bearer first", "it is read once a minute");
         bearer.0.lock().await.renewal = Some(Timestamp::UNIX_EPOCH);
         assert_eq!(header(&bearer).await, "Bearer second");
+        assert_eq!(secrets.text("first second"), "first (redacted)", "one is too short");
         std::fs::remove_file(&path).unwrap();
         bearer.0.lock().await.renewal = Some(Timestamp::UNIX_EPOCH);
         assert_eq!(header(&bearer).await, "Bearer second");

@@ -3,10 +3,10 @@
 //! - `context`: chooses the kubeconfig context, and decides whether a change of it needs a confirmation. Pure.
 //! - `kubeconfig`: reads the kubeconfig files, or the service account of a pod. `client_go`: client-go's rules for
 //!   their values. Pure.
-//! - `connect`: kubeconfig → connection. `token`: when a token expires. `proxy`: Go's rules for proxies. Pure.
-//! - `credentials`: runs a credential plugin and renews its token. `exec_credential`: what a plugin is asked and
+//! - `connect`: kubeconfig → connection. `token`: when a token expires.//! - `credentials`: runs a credential plugin and renews its token. `exec_credential`: what a plugin is asked and
 //!   answers. Pure. `credential_error`: an unusable kubeconfig or a failed login → error. Pure.
 //! - `transport`: TCP, proxy and TLS. `certificate`: accepts a certificate that is its own authority. Pure.
+//!   `client_identity`: reads the client certificate and its key.
 //! - `version`: the server's version and features.
 //! - `request`: builds HTTP requests. Pure. `api`: sends a request: deadline, retries, warnings.
 //! - `retry`: whether and when a failed request is sent again. Pure. `in_flight`: fewer requests after a 429.
@@ -22,6 +22,7 @@ pub mod api;
 pub(crate) mod boot_instant;
 mod certificate;
 mod client_go;
+mod client_identity;
 pub mod connect;
 #[cfg(test)]
 mod connect_tests;
@@ -34,7 +35,6 @@ mod in_flight;
 pub mod kubeconfig;
 mod lost_response;
 pub mod pending_calls;
-pub mod proxy;
 pub mod request;
 pub(crate) mod retry;
 pub mod server_clock;

@@ -13,9 +13,10 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use kube::client::{Body, ConfigExt as _, RustlsTlsError};
+use kube::client::{Body, ConfigExt as _};
 use kube::{Client, Config};
 use rustls::ClientConfig;
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
 use tower::filter::AsyncFilterLayer;
 use tower::util::{MapRequestLayer, MapResponseLayer};
@@ -23,24 +24,26 @@ use tower::{BoxError, Service, ServiceBuilder};
 
 use super::certificate::PinnedOrSigned;
 use super::credentials::Bearer;
-use super::proxy::{Protocol, Proxy};
 use super::traffic::Traffic;
 use crate::error::Source;
+use crate::proxy::{Protocol, Proxy};
 
 /// What a connection needs besides kube's configuration.
 pub(super) struct Options {
     pub(super) proxy: Option<Proxy>,
     /// The token that is renewed, from a file or a credential plugin.
     pub(super) bearer: Option<Bearer>,
+    /// The client certificate.
+    pub(super) identity: Option<Arc<dyn ResolvesClientCert>>,
     pub(super) traffic: Arc<Traffic>,
 }
 
-/// Builds the client. Reads the files of certificates that the configuration names.
+/// Builds the client.
 ///
 /// # Errors
-/// A certificate, a key or a header is invalid.
+/// A certificate or a header is invalid.
 pub(super) fn client(config: &Config, options: Options) -> Result<Client, Source> {
-    let tls = Tls::new(config)?;
+    let tls = Tls::new(config, options.identity.clone())?;
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     match options.proxy.clone() {
@@ -73,14 +76,11 @@ struct Tls {
 }
 
 impl Tls {
-    fn new(config: &Config) -> Result<Self, Source> {
-        let mut tls = config.rustls_client_config().map_err(|error| match error {
-            // Its text is the bytes of the key.
-            kube::Error::RustlsTls(RustlsTlsError::InvalidIdentityPem(_)) => {
-                Source::from("the client certificate or its key is not valid PEM")
-            }
-            error => error.into(),
-        })?;
+    fn new(config: &Config, identity: Option<Arc<dyn ResolvesClientCert>>) -> Result<Self, Source> {
+        let mut tls = config.rustls_client_config()?;
+        if let Some(identity) = identity {
+            tls.client_auth_cert_resolver = identity;
+        }
         if !config.accept_invalid_certs
             && let Some(verifier) = config.root_cert.as_deref().and_then(PinnedOrSigned::new)
         {

@@ -8,8 +8,8 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::cluster::client::api::{Api, ApiError};
-use crate::object::ObjectId;
 use crate::object::kind::{CLAIM, NODE, PERSISTENT_VOLUME, POD};
+use crate::object::{ObjectId, assignment};
 use crate::status::{Finding, LogRun, Lookup, PodClaims, fold_similar, looked_up, shorten};
 
 /// The number of lines to read from the end of a container's log.
@@ -121,6 +121,8 @@ async fn read_run(
         ..LogParams::default()
     };
     let text = api.get_log(&POD.collection(pod.namespace.as_deref()), &pod.name, &params).await?;
+    // Every output of the finding shows the same text. Masked before it is cut: a part of a secret has no form.
+    let text = assignment::masked(&text);
     let mut lines = fold_similar(&text.lines().collect::<Vec<_>>());
     lines.iter_mut().for_each(shorten);
     Ok(lines)
@@ -204,6 +206,19 @@ mod tests {
         .await;
         assert_eq!(finding.log.len(), 1);
         assert!(finding.log[0].ends_with(" … (cut, 262144 bytes)"), "{}", finding.log[0].len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn secrets_of_a_log_are_masked_before_lines_are_cut() {
+        let finding = collect_log(async |server| {
+            let exchange = server.next().await;
+            let cut = format!("{}API_KEY={}", "x ".repeat(980), "planted".repeat(20));
+            let key = "-----BEGIN PRIVATE KEY-----\nplanted\n-----END PRIVATE KEY-----";
+            exchange.watch().text(&format!("DB_PASSWORD=planted\n{cut}\n{key}\npassword: planted\nthe end"));
+        })
+        .await;
+        let log = finding.log.join("\n");
+        assert!(!log.contains("plan") && log.ends_with("password: (redacted)\nthe end"), "{log}");
     }
 
     #[tokio::test(start_paused = true)]

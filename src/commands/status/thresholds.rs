@@ -120,7 +120,9 @@ async fn within<T>(
 /// The reason why the share is unknown. No answer at a URL that handsctl does not manage is such a reason: the URL may
 /// be unreachable from this computer only.
 async fn ingress_share(session: &Session) -> Result<f64, String> {
-    let Exposure::Url { target, managed } = exposure::for_settings(&session.settings, session.local) else {
+    let proxies = &session.environment.proxies;
+    let exposure = exposure::for_settings(&session.settings, session.local, proxies);
+    let Exposure::Url { target, managed } = exposure else {
         return Err("there is no URL".to_owned());
     };
     let answers = count_answers(&target).await;

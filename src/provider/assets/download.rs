@@ -16,6 +16,7 @@ use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::phrase;
 use crate::provider::transfer::TransferredBytes;
+use crate::proxy::{self, Protocol, ProxyVariables};
 use crate::reason;
 
 /// Timeout of name resolution and of the connection. Short: without a network, the build should start soon.
@@ -26,6 +27,8 @@ const RESPONSE: Duration = Duration::from_secs(15);
 const BODY: Duration = Duration::from_secs(900);
 /// Size limit of a file, in bytes, before and after it is unpacked.
 const FILE: u64 = 512 << 20;
+/// The number of redirects that are followed.
+const REDIRECTS: u8 = 10;
 /// Size limit of a checksum file, in bytes.
 const SUMS: u64 = 1 << 20;
 
@@ -45,8 +48,13 @@ impl NotFetched {
 }
 
 /// Downloads a file. After Ok it is complete and matches its checksum. Dropping the future stops the download.
-pub(super) async fn fetch(release: Release, to: PathBuf, bytes: &TransferredBytes) -> Result<(), NotFetched> {
-    fetch_up_to(FILE, release, to, bytes).await
+pub(super) async fn fetch(
+    release: Release,
+    to: PathBuf,
+    bytes: &TransferredBytes,
+    proxies: &ProxyVariables,
+) -> Result<(), NotFetched> {
+    fetch_up_to(FILE, release, to, bytes, proxies).await
 }
 
 /// As [`fetch`], with another size limit in bytes.
@@ -55,11 +63,13 @@ pub(super) async fn fetch_up_to(
     release: Release,
     to: PathBuf,
     bytes: &TransferredBytes,
+    proxies: &ProxyVariables,
 ) -> Result<(), NotFetched> {
-    let bytes = bytes.clone();
+    let (bytes, proxies) = (bytes.clone(), proxies.clone());
     let stop = Arc::new(AtomicBool::new(false));
     let _stopped = StopOnDrop(Arc::clone(&stop));
-    let work = tokio::task::spawn_blocking(move || Download { release, to, limit, stop, bytes }.run());
+    let work =
+        tokio::task::spawn_blocking(move || Download { release, to, limit, stop, bytes, proxies }.run());
     work.await.unwrap_or_else(|panicked| {
         Err(NotFetched::Failed(Error::internal("the download task panicked").caused_by(panicked)))
     })
@@ -80,6 +90,7 @@ struct Download {
     limit: u64,
     stop: Arc<AtomicBool>,
     bytes: TransferredBytes,
+    proxies: ProxyVariables,
 }
 
 impl Download {
@@ -92,6 +103,9 @@ impl Download {
                 .timeout_recv_body(Some(BODY))
                 // A redirect from https to http is not followed. Only a mirror for tests is http from the beginning.
                 .https_only(self.release.url.starts_with("https://"))
+                // Each server of a redirect has its own proxy: they are followed here.
+                .max_redirects(0)
+                .max_redirects_will_error(false)
                 .user_agent(concat!("handsctl/", env!("CARGO_PKG_VERSION")))
                 .build(),
         );
@@ -113,6 +127,22 @@ impl Download {
         Ok(())
     }
 
+    /// Requests a URL through the proxy that the variables choose for it, by Go's rules. Follows redirects.
+    fn get(&self, agent: &ureq::Agent, url: &str) -> Result<http::Response<ureq::Body>, ureq::Error> {
+        let mut url = url.to_owned();
+        for _ in 0..=REDIRECTS {
+            let target: http::Uri = url.parse().map_err(|_| ureq::Error::BadUri(url.clone()))?;
+            let proxy = proxy::from_variables(&self.proxies, &target).map(|proxy| proxy_of(&proxy));
+            let response = agent.get(&url).config().proxy(proxy.transpose()?).build().call()?;
+            let location =
+                response.headers().get(http::header::LOCATION).filter(|_| response.status().is_redirection());
+            let Some(location) = location else { return Ok(response) };
+            let location = location.to_str().map_err(|_| ureq::Error::RedirectFailed)?;
+            url = resolved(&target, location);
+        }
+        Err(ureq::Error::TooManyRedirects)
+    }
+
     /// Returns the expected checksum. It is read before the file: without a checksum nothing is downloaded.
     fn expected(&self, agent: &ureq::Agent) -> Result<String, NotFetched> {
         match &self.release.checksum {
@@ -124,7 +154,7 @@ impl Download {
             Checksum::Published { url, file } => {
                 let unavailable =
                     |error: ureq::Error| NotFetched::Unavailable(format!("{url}: {}", reason_of(&error)));
-                let mut response = agent.get(url).call().map_err(unavailable)?;
+                let mut response = self.get(agent, url).map_err(unavailable)?;
                 let text =
                     response.body_mut().with_config().limit(SUMS).read_to_string().map_err(unavailable)?;
                 sum_of(&text, file)
@@ -137,7 +167,7 @@ impl Download {
     fn body(&self, agent: &ureq::Agent, file: &Path) -> Result<String, NotFetched> {
         let url = &self.release.url;
         let unavailable = |error: &dyn std::fmt::Display| NotFetched::Unavailable(format!("{url}: {error}"));
-        let response = agent.get(url).call().map_err(|error| unavailable(&reason_of(&error)))?;
+        let response = self.get(agent, url).map_err(|error| unavailable(&reason_of(&error)))?;
         let body = response.into_body();
         self.bytes.expect(body.content_length().unwrap_or_default());
         let mut body = body.into_reader();
@@ -169,6 +199,36 @@ impl Download {
         Error::new(Id::AssetChecksum, Kind::Prerequisite, message)
             .fact("expected", format!("sha256 {expected}"))
             .fact("found", format!("sha256 {actual}"))
+    }
+}
+
+/// Returns a proxy in the form of ureq.
+fn proxy_of(proxy: &proxy::Proxy) -> Result<ureq::Proxy, ureq::Error> {
+    let mut builder = ureq::Proxy::builder(match proxy.protocol {
+        Protocol::Http => ureq::ProxyProtocol::Http,
+        Protocol::Https => ureq::ProxyProtocol::Https,
+        Protocol::Socks5 => ureq::ProxyProtocol::Socks5,
+    });
+    builder = builder.host(proxy.uri.host().unwrap_or_default());
+    if let Some(port) = proxy.uri.port_u16() {
+        builder = builder.port(port);
+    }
+    if let Some((user, password)) = &proxy.credentials {
+        builder = builder.username(user).password(password);
+    }
+    builder.build()
+}
+
+/// Returns the URL of a redirect, which may be relative to the server.
+fn resolved(base: &http::Uri, location: &str) -> String {
+    let scheme = base.scheme_str().unwrap_or("https");
+    let authority = base.authority().map_or("", http::uri::Authority::as_str);
+    if location.starts_with("//") {
+        format!("{scheme}:{location}")
+    } else if location.starts_with('/') {
+        format!("{scheme}://{authority}{location}")
+    } else {
+        location.to_owned()
     }
 }
 

@@ -19,6 +19,7 @@ use crate::catalogue::Id;
 use crate::event::{Event, Events, Progress};
 use crate::provider::environment::Environment;
 use crate::provider::transfer::TransferredBytes;
+use crate::proxy::ProxyVariables;
 
 const LINUX: Platform = Platform { os: "linux", arch: "amd64" };
 
@@ -28,6 +29,8 @@ enum Answer {
     Whole(Vec<u8>),
     /// The full content length, but only half of the body.
     Half(Vec<u8>),
+    /// A redirect to this URL.
+    Moved(String),
 }
 
 /// Serves until the test process exits. Returns the address.
@@ -44,20 +47,42 @@ fn serve(answers: BTreeMap<String, Answer>) -> String {
 
 fn answer(mut connection: TcpStream, answers: &BTreeMap<String, Answer>) {
     let mut lines = BufReader::new(connection.try_clone().unwrap()).lines();
-    let request = lines.next().unwrap().unwrap();
-    for line in lines.by_ref() {
-        if line.unwrap().is_empty() {
-            break;
-        }
+    let mut head = || {
+        let lines: Vec<String> =
+            lines.by_ref().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+        lines[0].clone()
+    };
+    let mut request = head();
+    // It is the proxy of every server, too.
+    if request.starts_with("CONNECT ") {
+        write!(connection, "HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        request = head();
     }
     let path = request.split(' ').nth(1).unwrap();
+    if let Some(Answer::Moved(url)) = answers.get(path) {
+        let head = format!(
+            "HTTP/1.1 302 Found\r\nlocation: {url}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        return connection.write_all(head.as_bytes()).unwrap();
+    }
     let (status, length, body) = match answers.get(path) {
         Some(Answer::Whole(body)) => ("200 OK", body.len(), body.as_slice()),
         Some(Answer::Half(body)) => ("200 OK", body.len(), &body[..body.len() / 2]),
-        None => ("404 Not Found", 0, &[][..]),
+        Some(Answer::Moved(_)) | None => ("404 Not Found", 0, &[][..]),
     };
     write!(connection, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n").unwrap();
     connection.write_all(body).unwrap();
+}
+
+/// The variables of a proxy for every server but those on loopback.
+fn proxy(address: &str, no: &str) -> ProxyVariables {
+    let address = Some(address.to_owned());
+    ProxyVariables { https: address.clone(), http: address, no: Some(no.to_owned()), is_cgi: false }
+}
+
+/// A proxy that fails whoever uses it: a server on loopback has none.
+fn dead_proxy() -> ProxyVariables {
+    proxy("http://127.0.0.1:9", "")
 }
 
 fn sum(content: &[u8]) -> String {
@@ -101,7 +126,7 @@ async fn file_with_matching_checksum_is_downloaded() {
     let to = folder.path().join("kubectl");
     let content = vec![7; 300_000];
     let base = with_kubectl(Answer::Whole(content.clone()), &sum(&content));
-    fetch(kubectl(&base), to.clone(), &TransferredBytes::default()).await.unwrap();
+    fetch(kubectl(&base), to.clone(), &TransferredBytes::default(), &dead_proxy()).await.unwrap();
     assert_eq!(std::fs::read(&to).unwrap(), content);
 }
 
@@ -118,7 +143,7 @@ async fn archive_member_is_extracted() {
         .into(),
     );
     let release = release(&Mirror::new(Some(&base)), Program::Etcd, "v1", LINUX, &pin());
-    fetch(release, folder.path().join("etcd"), &TransferredBytes::default()).await.unwrap();
+    fetch(release, folder.path().join("etcd"), &TransferredBytes::default(), &dead_proxy()).await.unwrap();
     assert_eq!(std::fs::read(folder.path().join("etcd")).unwrap(), b"the program");
     assert_eq!(entries(folder.path()), ["etcd"], "the archive is not kept");
 }
@@ -128,7 +153,9 @@ async fn checksum_mismatch_is_an_error_and_removes_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let base = with_kubectl(Answer::Whole(b"something else".to_vec()), &sum(b"the program"));
     let NotFetched::Failed(error) =
-        fetch(kubectl(&base), folder.path().join("kubectl"), &TransferredBytes::default()).await.unwrap_err()
+        fetch(kubectl(&base), folder.path().join("kubectl"), &TransferredBytes::default(), &dead_proxy())
+            .await
+            .unwrap_err()
     else {
         panic!("a wrong checksum must not fall back to a build")
     };
@@ -151,7 +178,14 @@ async fn failed_download_is_unavailable_and_leaves_no_file() {
         ("http://127.0.0.1:1".to_owned(), "refused"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        match fetch(kubectl(&base), folder.path().join("kubectl"), &TransferredBytes::default()).await {
+        match fetch(
+            kubectl(&base),
+            folder.path().join("kubectl"),
+            &TransferredBytes::default(),
+            &dead_proxy(),
+        )
+        .await
+        {
             Err(NotFetched::Unavailable(why)) => assert!(why.contains(reason), "{why}"),
             other => panic!("{reason}: {other:?}"),
         }
@@ -164,9 +198,14 @@ async fn file_larger_than_the_limit_is_not_kept() {
     let content = vec![7; 3 << 20];
     let folder = tempfile::tempdir().unwrap();
     let base = with_kubectl(Answer::Whole(content.clone()), &sum(&content));
-    let fetched =
-        fetch_up_to(1 << 20, kubectl(&base), folder.path().join("kubectl"), &TransferredBytes::default())
-            .await;
+    let fetched = fetch_up_to(
+        1 << 20,
+        kubectl(&base),
+        folder.path().join("kubectl"),
+        &TransferredBytes::default(),
+        &dead_proxy(),
+    )
+    .await;
     let Err(NotFetched::Unavailable(why)) = fetched else { panic!("{fetched:?}") };
     assert!(why.contains("larger than 1.0 MiB"), "{why}");
 
@@ -181,10 +220,49 @@ async fn file_larger_than_the_limit_is_not_kept() {
         .into(),
     );
     let release = release(&Mirror::new(Some(&base)), Program::Etcd, "v1", LINUX, &pin());
-    let fetched =
-        fetch_up_to(1 << 20, release, folder.path().join("etcd"), &TransferredBytes::default()).await;
+    let fetched = fetch_up_to(
+        1 << 20,
+        release,
+        folder.path().join("etcd"),
+        &TransferredBytes::default(),
+        &dead_proxy(),
+    )
+    .await;
     assert!(matches!(fetched, Err(NotFetched::Failed(_))), "{fetched:?}");
     assert!(entries(folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn proxy_is_chosen_for_each_server_by_the_rules_of_go() {
+    let content = b"the program".to_vec();
+    let answers = |url: &str| {
+        let answer = |text: Vec<u8>| Answer::Whole(text);
+        let moved = Answer::Moved(url.to_owned());
+        [
+            (KUBECTL.to_owned(), moved),
+            ("/moved".to_owned(), answer(content.clone())),
+            (format!("{KUBECTL}.sha256"), answer(sum(&content).into_bytes())),
+        ]
+    };
+    let fetched = async |base: &str, proxies: &ProxyVariables| {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("kubectl");
+        fetch(kubectl(base), to, &TransferredBytes::default(), proxies).await
+    };
+    let server = serve(answers("http://other.invalid/moved").into());
+    let proxies = |no: &str| proxy(&server, no);
+    assert!(fetched("http://releases.invalid", &proxies("")).await.is_ok());
+    for no in ["releases.invalid", ".invalid", "*", "other.invalid:80"] {
+        let Err(NotFetched::Unavailable(why)) = fetched("http://releases.invalid", &proxies(no)).await else {
+            panic!("{no}: only the proxy knows the name");
+        };
+        assert!(why.contains("releases.invalid"), "{why}");
+    }
+    let relative = serve(answers("/moved").into());
+    assert!(fetched(&relative, &dead_proxy()).await.is_ok(), "the server is on loopback");
+    let again = serve(answers(KUBECTL).into());
+    let Err(NotFetched::Unavailable(why)) = fetched(&again, &dead_proxy()).await else { panic!("a circle") };
+    assert!(why.contains("too often"), "{why}");
 }
 
 #[tokio::test]
@@ -201,7 +279,8 @@ async fn https_release_is_not_read_over_http() {
         },
         ..kubectl(&base)
     };
-    let fetched = fetch(release, folder.path().join("kubectl"), &TransferredBytes::default()).await;
+    let fetched =
+        fetch(release, folder.path().join("kubectl"), &TransferredBytes::default(), &dead_proxy()).await;
     let Err(NotFetched::Unavailable(why)) = fetched else { panic!("{fetched:?}") };
     assert!(why.contains(".sha256") && why.contains("https"), "{why}");
 }

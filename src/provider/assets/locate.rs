@@ -195,7 +195,7 @@ impl<'a> Locator<'a> {
             self.begin("downloading", program).await;
             let (bytes, message) = (TransferredBytes::default(), self.message("downloading", program));
             let fetched = transfer::reported(
-                download::fetch(release, dir.incomplete(program), &bytes),
+                download::fetch(release, dir.incomplete(program), &bytes, &self.environment.proxies),
                 &bytes,
                 |_the_download_counts_them| {},
                 (program.name(), &message),

@@ -32,7 +32,7 @@ pub(in crate::provider) async fn down(
     let folder = KindFolder::new(&environment.state, name);
     let server = match engine::find(environment, Patience::Told(events)).await {
         Ok(server) => server,
-        Err(none) => return down_without_engine(environment, &folder, kubeconfig, &none),
+        Err(none) => return down_without_engine(environment, &folder, kubeconfig, &none).await,
     };
     let _lock = folder.lock(DELETION, events).await?;
     // An unreadable record must not prevent the deletion of a cluster that its nodes prove to be ours.
@@ -67,7 +67,7 @@ pub(in crate::provider) async fn down(
 }
 
 /// Handles `down` without a usable engine: whether the cluster still exists is unknown.
-fn down_without_engine(
+async fn down_without_engine(
     environment: &Environment,
     folder: &KindFolder,
     kubeconfig: Option<&Path>,
@@ -75,7 +75,7 @@ fn down_without_engine(
 ) -> Result<DownResult> {
     let file = environment.kubeconfig(kubeconfig);
     if !state_file::exists(&folder.own)
-        && kubeconfig::owner(file, &context(&folder.name))? == ContextOwner::Nobody
+        && kubeconfig::owner(file, &context(&folder.name)).await? == ContextOwner::Nobody
     {
         return Ok(DownResult::Absent);
     }

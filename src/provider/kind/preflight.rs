@@ -98,7 +98,11 @@ async fn read_facts(
         ports,
         disk: root.and_then(|root| free_bytes(Path::new(root))),
         inotify: if is_local { inotify() } else { None },
-        stale_context: if own.is_empty() { stale_context(environment, desired, options)? } else { None },
+        stale_context: if own.is_empty() {
+            stale_context(environment, desired, options).await?
+        } else {
+            None
+        },
     })
 }
 
@@ -134,14 +138,14 @@ async fn check_port(server: Option<&Server>, own: &[Container], address: IpAddr,
 
 /// Returns the context of this cluster's name that handsctl did not write, and its file. No such cluster exists, so the
 /// context is a leftover.
-fn stale_context(
+async fn stale_context(
     environment: &Environment,
     desired: &ClusterSpec,
     options: &UpOptions,
 ) -> Result<Option<(String, String)>> {
     let file = environment.kubeconfig(options.kubeconfig.as_deref());
     let context = LocalProvider::Kind.context(&desired.name);
-    let foreign = kubeconfig::owner(file, &context)? == ContextOwner::Foreign;
+    let foreign = kubeconfig::owner(file, &context).await? == ContextOwner::Foreign;
     Ok(foreign.then(|| (context, file.display().to_string())))
 }
 

@@ -19,8 +19,16 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Interval between two attempts to lock the file.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// Returns the content of the file; None: there is no file.
-pub(super) fn read(path: &Path) -> Result<Option<String>> {
+/// Returns the content of the file; None: there is no file. Reads on a thread of its own: the file may be a named pipe,
+/// which must delay neither the deadline nor a signal.
+pub(super) async fn read(path: &Path) -> Result<Option<String>> {
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || read_blocking(&path)).await;
+    read.map_err(|error| Error::internal("reading the kubeconfig was aborted").caused_by(error))?
+}
+
+/// As [`read`], for a file that handsctl itself has written.
+pub(super) fn read_blocking(path: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::file(format!("cannot read {}", path.display()), error)),

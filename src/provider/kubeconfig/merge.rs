@@ -50,19 +50,19 @@ pub(crate) struct MergeChange {
     pub(crate) changed: bool,
 }
 
-/// Returns the server of a kubeconfig's first cluster; None: there is no such file, or it names none.
+/// Returns the server of the first cluster of a kubeconfig that handsctl has written; None: there is no such file, or it names none.
 ///
 /// # Errors
 /// The file cannot be read, or is not a kubeconfig.
 pub(crate) fn server(path: &Path) -> Result<Option<String>> {
-    let Some(text) = file::read(path)? else { return Ok(None) };
+    let Some(text) = file::read_blocking(path)? else { return Ok(None) };
     let server = parse(path, &text)?.pointer("/clusters/0/cluster/server").cloned();
     Ok(server.and_then(|server| server.as_str().map(str::to_owned)))
 }
 
 /// Returns the owner of the context with this name.
-pub(crate) fn owner(path: &Path, name: &str) -> Result<ContextOwner> {
-    match file::read(path)? {
+pub(crate) async fn owner(path: &Path, name: &str) -> Result<ContextOwner> {
+    match file::read(path).await? {
         None => Ok(ContextOwner::Nobody),
         Some(text) => Ok(edit::owner(&parse(path, &text)?, name)),
     }
@@ -75,7 +75,7 @@ pub(crate) fn owner(path: &Path, name: &str) -> Result<ContextOwner> {
 /// Exit 14 if the entry could not be merged.
 pub(crate) async fn check(path: &Path, all: &[PathBuf], name: &str) -> Result<()> {
     for file in read_with(path, all) {
-        if owner(file, name)? == ContextOwner::Foreign {
+        if owner(file, name).await? == ContextOwner::Foreign {
             return Err(foreign_context(file, name));
         }
     }
@@ -89,16 +89,16 @@ pub(crate) async fn check(path: &Path, all: &[PathBuf], name: &str) -> Result<()
 /// Exit 14 if a context, a cluster or a user of its name belongs to somebody else, also in another of the files that
 /// kubectl reads together with `path`: the entry would hide it.
 pub(crate) async fn merge(path: &Path, all: &[PathBuf], entry: &ContextEntry) -> Result<MergeChange> {
-    if is_merged(path, entry)? {
+    if is_merged(path, entry).await? {
         return Ok(MergeChange { created: false, changed: false });
     }
     let mut make_current = true;
     for other in all {
-        make_current &= !has_current(other)?;
+        make_current &= !has_current(other).await?;
     }
     let lock = file::lock(path).await?;
     for file in read_with(path, all) {
-        let config = file::read(file)?.map_or(Ok(Value::Null), |text| parse(file, &text))?;
+        let config = file::read(file).await?.map_or(Ok(Value::Null), |text| parse(file, &text))?;
         if edit::owner(&config, &entry.name) != ContextOwner::Foreign {
             continue;
         }
@@ -108,7 +108,7 @@ pub(crate) async fn merge(path: &Path, all: &[PathBuf], entry: &ContextEntry) ->
             Err(foreign_context(file, &entry.name))
         };
     }
-    let before = file::read(path)?;
+    let before = file::read(path).await?;
     let after = edit::merged(before.as_deref().unwrap_or_default(), entry, make_current)
         .map_err(|cause| invalid(path, cause.into()))?;
     file::replace(&lock, &after)?;
@@ -117,12 +117,12 @@ pub(crate) async fn merge(path: &Path, all: &[PathBuf], entry: &ContextEntry) ->
 
 /// Removes the context if handsctl wrote it. Deletes the file if handsctl `created` it and it has no other entry.
 pub(crate) async fn remove(path: &Path, name: &str, created: bool) -> Result<()> {
-    if owner(path, name)? != ContextOwner::Ours {
+    if owner(path, name).await? != ContextOwner::Ours {
         return Ok(());
     }
     let lock = file::lock(path).await?;
     // Another program may have replaced it before the lock was acquired.
-    let Some(before) = file::read(path)? else { return Ok(()) };
+    let Some(before) = file::read(path).await? else { return Ok(()) };
     if edit::owner(&parse(path, &before)?, name) != ContextOwner::Ours {
         return Ok(());
     }
@@ -150,15 +150,15 @@ fn foreign_context(path: &Path, name: &str) -> Error {
         .hint("another [cluster] name, or another file with --kubeconfig")
 }
 
-fn is_merged(path: &Path, entry: &ContextEntry) -> Result<bool> {
-    match file::read(path)? {
+async fn is_merged(path: &Path, entry: &ContextEntry) -> Result<bool> {
+    match file::read(path).await? {
         None => Ok(false),
         Some(text) => Ok(edit::contains(&parse(path, &text)?, entry)),
     }
 }
 
-fn has_current(path: &Path) -> Result<bool> {
-    match file::read(path)? {
+async fn has_current(path: &Path) -> Result<bool> {
+    match file::read(path).await? {
         None => Ok(false),
         Some(text) => Ok(edit::current(&parse(path, &text)?).is_some()),
     }
@@ -230,7 +230,7 @@ mod tests {
                 let error = check(&all[0], &all, NAME).await.unwrap_err();
                 assert_eq!(error.id(), Id::ForeignContext);
                 let unchanged = files(folder.path(), "", "");
-                let text = |path: &Path| file::read(path).unwrap().unwrap_or_default();
+                let text = |path: &Path| file::read_blocking(path).unwrap().unwrap_or_default();
                 assert_eq!([text(&unchanged[0]).as_str(), text(&unchanged[1]).as_str()], [a, b]);
             }
         }

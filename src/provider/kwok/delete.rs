@@ -57,7 +57,7 @@ async fn down_without_cluster(
 ) -> Result<DownResult> {
     let context = context(name);
     let file = environment.kubeconfig(kubeconfig);
-    if kubeconfig::owner(file, &context)? == ContextOwner::Foreign {
+    if kubeconfig::owner(file, &context).await? == ContextOwner::Foreign {
         let message = format!("{context} was not created by handsctl");
         return Err(Error::new(Id::ClusterDownRejected, Kind::Prerequisite, message)
             .fact("kubeconfig", file.display().to_string())

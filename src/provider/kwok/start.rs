@@ -68,15 +68,15 @@ fn remove_empty_folder(folder: &KwokFolder, error: Error) -> Error {
 
 /// Checks whether the cluster's context can be merged, because a failure after the creation would come too late.
 async fn check_kubeconfig(environment: &Environment, name: &str, options: &UpOptions) -> Result<()> {
-    ensure_not_foreign(environment, name, options)?;
+    ensure_not_foreign(environment, name, options).await?;
     let file = environment.kubeconfig(options.kubeconfig.as_deref());
     kubeconfig::check(file, &environment.kubeconfigs, &context(name)).await
 }
 
 /// Rejects the name if its context was not written by handsctl: it belongs to a cluster of another origin.
-fn ensure_not_foreign(environment: &Environment, name: &str, options: &UpOptions) -> Result<()> {
+async fn ensure_not_foreign(environment: &Environment, name: &str, options: &UpOptions) -> Result<()> {
     let file = environment.kubeconfig(options.kubeconfig.as_deref());
-    if kubeconfig::owner(file, &context(name))? != ContextOwner::Foreign {
+    if kubeconfig::owner(file, &context(name)).await? != ContextOwner::Foreign {
         return Ok(());
     }
     let context = context(name);

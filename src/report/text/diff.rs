@@ -115,7 +115,8 @@ impl Streams {
     /// Writing fails.
     pub fn diff_markdown(&self, report: &DiffReport<'_>) -> Result<Written> {
         let masked = document(report)?.map_texts(|text| self.hidden(text));
-        self.out(&markdown::render(&masked, markdown::MAX_COMMENT))
+        // In a workflow its texts must not be commands for the runner.
+        self.text(&markdown::render(&masked, markdown::MAX_COMMENT))
     }
 
     /// Appends a comparison to the summary of a GitHub workflow's step.

@@ -161,17 +161,16 @@ fn load(
 
     let mut extracted = extract::extract(&schema, &mut loader.tree);
     loader.diagnostics.append(&mut extracted.diagnostics);
+    let mut sources = SecretSources { environment, directory, standard_input: None };
     let secrets = match mode {
         SecretMode::Resolve | SecretMode::ResolveIfAvailable => {
-            let sources = SecretSources { environment, directory, standard_input: None };
             loader.resolve(extracted.secrets, sources, mode)
         }
         SecretMode::Check => {
-            let sources = SecretSources { environment, directory, standard_input: None };
-            loader.diagnostics.extend(unavailable(&extracted.secrets, sources));
-            without_reading(extracted.secrets, environment)
+            loader.diagnostics.extend(unavailable(&extracted.secrets, &mut sources));
+            without_values(extracted.secrets, sources)
         }
-        SecretMode::Skip | SecretMode::SkipUnapplied => without_reading(extracted.secrets, environment),
+        SecretMode::Skip | SecretMode::SkipUnapplied => without_values(extracted.secrets, sources),
     };
     let tree = std::mem::take(&mut loader.tree);
     let mut settings = Settings::assemble(&schema, tree, secrets, extracted.plain)?;
@@ -202,11 +201,11 @@ fn flags(flags: &Flags) -> Parsed {
     parsed
 }
 
-/// Returns the secrets without reading files. A variable that is set is not used, but its value is hidden in every
-/// output: the cluster's texts may contain it.
-fn without_reading(secrets: Vec<FoundSecret>, environment: &[(String, String)]) -> ResolvedSecrets {
+/// Returns the secrets without their values. A variable that is set and a file are not used, but their values are hidden
+/// in every output: the cluster's texts may contain them.
+fn without_values(secrets: Vec<FoundSecret>, mut sources: SecretSources<'_>) -> ResolvedSecrets {
     let mut resolved = ResolvedSecrets::default();
-    for FoundSecret { variable, path, form, value, .. } in secrets {
+    for FoundSecret { variable, path, form, value, position } in secrets {
         let mut filled = None;
         let source = match value {
             FoundValue::Literal(literal) => SecretSource::Value(literal),
@@ -214,17 +213,20 @@ fn without_reading(secrets: Vec<FoundSecret>, environment: &[(String, String)]) 
                 SecretSource::Reference { secret, key }
             }
             FoundValue::Reference(reference) => {
-                resolved.parts.extend(available(&reference, environment));
+                resolved.parts.extend(sources.available(&reference, &position));
                 SecretSource::NotRead(vec![reference])
             }
             FoundValue::Composed(node) => {
-                if let Ok(composed) = extract::compose(&node, Err::<Redacted, Reference>) {
+                if let Ok(composed) =
+                    extract::compose(&node, |_, reference| Err::<Redacted, Reference>(reference))
+                {
                     resolved.parts.extend(composed.parts);
                     filled = Some(composed.filled);
                     SecretSource::Value(composed.literal)
                 } else {
                     let references = extract::references(&node);
-                    let values = references.iter().filter_map(|reference| available(reference, environment));
+                    let values =
+                        references.iter().filter_map(|reference| sources.available(reference, &position));
                     resolved.parts.extend(values);
                     SecretSource::NotRead(references)
                 }
@@ -236,26 +238,26 @@ fn without_reading(secrets: Vec<FoundSecret>, environment: &[(String, String)]) 
 }
 
 /// Returns a warning for each secret that a deploy could not read.
-fn unavailable(secrets: &[FoundSecret], mut sources: SecretSources<'_>) -> Vec<Diagnostic> {
+fn unavailable(secrets: &[FoundSecret], sources: &mut SecretSources<'_>) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for FoundSecret { variable, form, value, position, .. } in secrets {
-        let references = match value {
-            FoundValue::Literal(_) => Vec::new(),
-            FoundValue::Reference(reference) => vec![reference.clone()],
-            FoundValue::Composed(node) => extract::references(node),
-        };
-        let is_one_value = matches!(value, FoundValue::Reference(_)) && *form != Form::File;
-        let reason = references.iter().find_map(|reference| {
+        let mut checked = |name: &str, reference: &Reference| {
             if !sources.is_repeatable(reference, position) {
-                return None;
+                return Ok(Redacted::new(""));
             }
-            let checked = |secret: Redacted| {
-                let named = |reason| format!("{reference}: {reason}");
-                if is_one_value { secret.checked(variable).map_err(named) } else { Ok(secret) }
-            };
-            sources.look_up(reference, position).and_then(checked).err()
-        });
-        if let Some(reason) = reason {
+            if *form == Form::File {
+                return sources.look_up(reference, position);
+            }
+            sources.checked(name, reference, position)
+        };
+        let checked = match value {
+            FoundValue::Literal(_) => Ok(()),
+            FoundValue::Reference(reference) => checked(variable, reference).map(drop),
+            FoundValue::Composed(node) => {
+                extract::compose(node, |name, reference| checked(name, &reference)).map(drop)
+            }
+        };
+        if let Err(reason) = checked {
             warnings.push(Diagnostic {
                 id: Id::SecretNotReadable,
                 severity: Severity::Warning,
@@ -267,13 +269,6 @@ fn unavailable(secrets: &[FoundSecret], mut sources: SecretSources<'_>) -> Vec<D
         }
     }
     warnings
-}
-
-fn available(reference: &Reference, environment: &[(String, String)]) -> Option<Redacted> {
-    match reference {
-        Reference::Env { env } => from_variable(environment, env).ok(),
-        Reference::File { .. } | Reference::Secret { .. } => None,
-    }
 }
 
 /// Returns the config files, and whether they may be absent: those of `--config`, else those of `HANDSCTL_CONFIG`, else
@@ -416,24 +411,20 @@ impl Loader {
                     Ok(SecretSource::Reference { secret, key })
                 }
                 FoundValue::Reference(reference) => {
-                    let secret = sources.look_up(&reference, &position);
                     let secret = match form {
-                        Form::Variable | Form::Key => {
-                            let named = |reason| format!("{reference}: {reason}");
-                            secret.and_then(|secret| secret.checked(&variable).map_err(named))
-                        }
-                        Form::File => secret,
+                        Form::Variable | Form::Key => sources.checked(&variable, &reference, &position),
+                        Form::File => sources.look_up(&reference, &position),
                     };
                     secret.map(SecretSource::Value)
                 }
                 FoundValue::Composed(node) => {
-                    extract::compose(&node, |reference| sources.look_up(&reference, &position)).map(
-                        |composed| {
-                            resolved.parts.extend(composed.parts);
-                            filled = Some(composed.filled);
-                            SecretSource::Value(composed.literal)
-                        },
-                    )
+                    let checked =
+                        |name: &str, reference: Reference| sources.checked(name, &reference, &position);
+                    extract::compose(&node, checked).map(|composed| {
+                        resolved.parts.extend(composed.parts);
+                        filled = Some(composed.filled);
+                        SecretSource::Value(composed.literal)
+                    })
                 }
             };
             match source {
@@ -506,6 +497,22 @@ impl SecretSources<'_> {
             }
             Reference::Secret { .. } => false,
         }
+    }
+
+    /// Returns a secret that can be read now and once more later.
+    fn available(&mut self, reference: &Reference, position: &KeyPosition) -> Option<Redacted> {
+        if self.is_repeatable(reference, position) { self.look_up(reference, position).ok() } else { None }
+    }
+
+    /// Reads a secret that becomes the variable or the key `name`.
+    fn checked(
+        &mut self,
+        name: &str,
+        reference: &Reference,
+        position: &KeyPosition,
+    ) -> Result<Redacted, String> {
+        let secret = self.look_up(reference, position)?;
+        secret.checked(name).map_err(|reason| format!("{reference}: {reason}"))
     }
 
     fn look_up(&mut self, reference: &Reference, position: &KeyPosition) -> Result<Redacted, String> {

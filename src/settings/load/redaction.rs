@@ -20,6 +20,10 @@ pub(crate) fn resembles_sensitive(name: &str) -> bool {
         return true;
     }
     let name = name.to_ascii_uppercase().replace('-', "_");
+    // Any header may be a login: `extra_headers`.
+    if name.ends_with("HEADERS") {
+        return true;
+    }
     let starts = std::iter::once(0).chain(name.match_indices('_').map(|(at, _)| at + 1));
     starts.map(|start| &name[start..]).any(|tail| {
         ENDINGS.iter().any(|ending| {
@@ -181,7 +185,9 @@ mod tests {
 
     #[test]
     fn misspelt_secret_names_are_sensitive() {
-        for name in ["api_keys", "api_kye", "API-KEY", "github_tokn", "passwords", "jwt_secrets"] {
+        for name in
+            ["api_keys", "api_kye", "API-KEY", "github_tokn", "passwords", "jwt_secrets", "extra_headers"]
+        {
             assert!(resembles_sensitive(name), "{name}");
         }
         for name in [

@@ -131,6 +131,12 @@ impl SecretExtractor {
 
     /// Moves a list or table that the application also reads from one variable, as a Python literal.
     fn container(&mut self, entry: &mut TreeEntry) {
+        if let Some((name, position, reason)) = wrong_literal("", &entry.node) {
+            let message = format!("cannot use the secret {name} of `{}`", dotted(&self.path));
+            self.report(Id::SecretUnavailable, Severity::Error, message, &position, reason);
+            entry.node.data = Data::Secret;
+            return;
+        }
         let movable = match self.path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["core", "file_store_web_hook_headers"]
             | ["sandbox", "runtime_startup_env_vars"]
@@ -390,13 +396,13 @@ pub(crate) struct Composed {
     pub parts: Vec<Redacted>,
 }
 
-/// Replaces every reference in a value by the secret that `look_up` returns.
+/// Replaces every reference in a value by the secret that `look_up` returns for it and the key that it is under.
 ///
 /// # Errors
 /// The first error of `look_up`.
 pub(crate) fn compose<E>(
     node: &Node,
-    look_up: impl FnMut(Reference) -> Result<Redacted, E>,
+    look_up: impl FnMut(&str, Reference) -> Result<Redacted, E>,
 ) -> Result<Composed, E> {
     let mut composer = Composer { look_up, parts: Vec::new() };
     let filled = composer.filled("", node)?;
@@ -409,12 +415,12 @@ struct Composer<F> {
     parts: Vec<Redacted>,
 }
 
-impl<E, F: FnMut(Reference) -> Result<Redacted, E>> Composer<F> {
+impl<E, F: FnMut(&str, Reference) -> Result<Redacted, E>> Composer<F> {
     fn filled(&mut self, name: &str, node: &Node) -> Result<Node, E> {
         let data = match &node.data {
             Data::Table(table) => match reference(table) {
                 Some(reference) => {
-                    let secret = (self.look_up)(reference)?;
+                    let secret = (self.look_up)(name, reference)?;
                     let text = secret.expose().to_owned();
                     self.parts.push(secret);
                     Data::Text(text)
@@ -461,6 +467,19 @@ fn contains_secret(node: &Node) -> bool {
         Data::List(items) => items.iter().any(contains_secret),
         Data::Table(table) => table.values().any(|entry| contains_secret(&entry.node)),
         _ => has_secret(node),
+    }
+}
+
+/// Returns the first key or token in a value that has white space inside: its name, its position and the reason.
+fn wrong_literal(name: &str, node: &Node) -> Option<(String, KeyPosition, String)> {
+    match &node.data {
+        Data::Table(table) => table.iter().find_map(|(name, entry)| wrong_literal(name, &entry.node)),
+        Data::List(items) => items.iter().find_map(|item| wrong_literal(name, item)),
+        Data::Text(text) if is_sensitive(name) => {
+            let reason = Redacted::new(text).checked(name).err()?;
+            Some((name.to_owned(), node.position.clone(), reason))
+        }
+        _ => None,
     }
 }
 

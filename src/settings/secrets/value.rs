@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const REDACTED: &str = "(redacted)";
 /// Endings of the variables whose value the application sends in a header.
 const HEADER_ENDINGS: &[&str] = &["API_KEY", "_TOKEN", "_KEY", "KEY_ID", "_PAT"];
+/// Names of keys in lists and tables of the application, for the same use.
+const HEADER_NAMES: &[&str] = &["TOKEN", "PAT"];
 
 /// A secret string. It prints as `(redacted)`; only [`Redacted::expose`] returns it.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,9 +35,10 @@ impl Redacted {
     /// # Errors
     /// The position of the character, never the secret.
     pub fn checked(self, name: &str) -> Result<Self, String> {
-        let name = name.to_ascii_uppercase();
+        let name = name.to_ascii_uppercase().replace('-', "_");
+        let has_ending = HEADER_ENDINGS.iter().any(|ending| name.ends_with(ending));
         let is_header =
-            HEADER_ENDINGS.iter().any(|ending| name.ends_with(ending)) && !name.ends_with("PRIVATE_KEY");
+            (has_ending || HEADER_NAMES.contains(&name.as_str())) && !name.ends_with("PRIVATE_KEY");
         let is_invisible = |c: char| {
             c.is_whitespace()
                 || c.is_control()
@@ -251,7 +254,7 @@ mod tests {
     #[test]
     fn white_space_inside_of_a_key_is_an_error() {
         for text in ["sk 1", "sk-1 ", " sk-1", "sk\t1", "sk\r1", "sk\u{feff}1", "sk\u{200b}1", "sk\u{7}1"] {
-            for name in ["LLM_API_KEY", "GITHUB_TOKEN", "aws_access_key_id"] {
+            for name in ["LLM_API_KEY", "GITHUB_TOKEN", "aws_access_key_id", "token", "X-Api-Key"] {
                 let reason = Redacted::new(text).checked(name).expect_err(text);
                 assert!(reason.starts_with("character ") && !reason.contains("sk"), "{reason}");
             }

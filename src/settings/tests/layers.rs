@@ -2,7 +2,7 @@
 
 use super::{all_rendered, folder, read_set, read_text, variables};
 use crate::settings::load::read::{
-    Flags, Loaded, Request, read, read_checking_secrets, read_without_secrets,
+    Flags, Loaded, Request, read, read_checking_secrets, read_unapplied, read_without_secrets,
 };
 use crate::settings::resolved::KeyOrigin;
 use crate::settings::secrets::value::SecretSource;
@@ -393,7 +393,17 @@ fn line_breaks_and_marks_around_a_secret_are_removed() {
 
 #[test]
 fn white_space_inside_of_an_api_key_is_an_error() {
-    for text in ["[llm]\napi_key = \"sk CANARY\"\n", "[llm]\napi_key = { env = \"KEY\" }\n"] {
+    let servers = |key: &str| format!("[mcp]\nsse_servers = [{{ url = \"https://a\", api_key = {key} }}]\n");
+    let variable = "{ env = \"KEY\" }";
+    for text in [
+        "[llm]\napi_key = \"sk CANARY\"\n".to_owned(),
+        format!("[llm]\napi_key = {variable}\n"),
+        servers("\"sk CANARY\""),
+        servers(variable),
+        format!("[[mcp.stdio_servers]]\nname = \"a\"\ncommand = \"b\"\nenv = {{ TOKEN = {variable} }}\n"),
+        format!("[sandbox.runtime_startup_env_vars]\nGH_TOKEN = {variable}\n"),
+    ] {
+        let text = text.as_str();
         let environment = variables(&[("KEY", "sk\rCANARY")]);
         let error = read(&Request::default(), &environment, folder(text).path()).expect_err(text);
         assert_eq!(error.id(), crate::catalogue::Id::SecretUnavailable);
@@ -405,12 +415,23 @@ fn white_space_inside_of_an_api_key_is_an_error() {
 #[test]
 fn secret_that_is_not_needed_is_hidden_as_well() {
     let folder = folder(
-        "[llm]\napi_key = { env = \"KEY\" }\n[mcp]\nsse_servers = [{ url = \"https://a\", api_key = { env = \"MCP\" } }]\n",
+        "[llm]\napi_key = { env = \"KEY\" }\n[deploy.env]\nGH_TOKEN = { file = \"token\" }\nFIFO_TOKEN = { file = \"fifo\" }\n\
+         [mcp]\nsse_servers = [{ url = \"https://a\", api_key = { env = \"MCP\" } },\n\
+         { url = \"https://b\", api_key = { file = \"mcp\" } }]\n",
     );
     let environment = variables(&[("KEY", "sk-planted-1"), ("MCP", "sk-planted-2")]);
-    let loaded = read_without_secrets(&Request::default(), &environment, folder.path()).expect("settings");
-    assert_eq!(loaded.settings.redacted("sk-planted-1 sk-planted-2"), "(redacted) (redacted)");
-    assert!(matches!(loaded.settings.secrets.get("LLM_API_KEY"), Some(SecretSource::NotRead(_))));
+    std::fs::write(folder.path().join("token"), "sk-planted-3\n").expect("token");
+    std::fs::write(folder.path().join("mcp"), "sk-planted-4\n").expect("mcp");
+    // A named pipe can be read only once: reading it would block here.
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("fifo")).status().expect("mkfifo");
+    assert!(made.success());
+    for read in [read_without_secrets, read_unapplied, read_checking_secrets] {
+        let loaded = read(&Request::default(), &environment, folder.path()).expect("settings");
+        let shown = loaded.settings.redacted("sk-planted-1 sk-planted-2 sk-planted-3 sk-planted-4");
+        assert_eq!(shown, "(redacted) (redacted) (redacted) (redacted)");
+        assert!(matches!(loaded.settings.secrets.get("LLM_API_KEY"), Some(SecretSource::NotRead(_))));
+        assert!(matches!(loaded.settings.secrets.get("GH_TOKEN"), Some(SecretSource::NotRead(_))));
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use percent_encoding::percent_decode_str;
 use crate::object::Mask;
 
 /// The variables of the process that choose a proxy.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProxyVariables {
     /// `HTTPS_PROXY` or `https_proxy`.
     pub https: Option<String>,
@@ -35,7 +35,7 @@ impl fmt::Debug for ProxyVariables {
 
 /// The protocol that a proxy speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(crate) enum Protocol {
     /// HTTP with CONNECT.
     Http,
     /// HTTP with CONNECT, over TLS.
@@ -46,17 +46,17 @@ pub(super) enum Protocol {
 
 /// A proxy.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Proxy {
-    pub(super) protocol: Protocol,
+pub(crate) struct Proxy {
+    pub(crate) protocol: Protocol,
     /// Its address without credentials: `http://proxy.example:3128/`.
-    pub(super) uri: Uri,
+    pub(crate) uri: Uri,
     /// User and password.
-    pub(super) credentials: Option<(String, String)>,
+    pub(crate) credentials: Option<(String, String)>,
 }
 
 impl Proxy {
     /// Returns the password, or the user that is a token.
-    pub(super) fn secrets(&self) -> Mask {
+    pub(crate) fn secrets(&self) -> Mask {
         let mut mask = Mask::default();
         let secret = |(user, password): &(String, String)| {
             if password.is_empty() { user.clone() } else { password.clone() }
@@ -74,7 +74,7 @@ impl fmt::Debug for Proxy {
 }
 
 /// Returns the proxy that the variables choose for this server.
-pub(super) fn from_variables(variables: &ProxyVariables, server: &Uri) -> Option<Proxy> {
+pub(crate) fn from_variables(variables: &ProxyVariables, server: &Uri) -> Option<Proxy> {
     let is_https = server.scheme_str() == Some("https");
     let text = match is_https {
         true => variables.https.as_deref(),
@@ -98,7 +98,7 @@ pub(super) fn from_variables(variables: &ProxyVariables, server: &Uri) -> Option
 ///
 /// # Errors
 /// It is not a URL, or its scheme is not one of client-go's. The text does not quote the URL: it may have a password.
-pub(super) fn from_kubeconfig(url: &str) -> Result<Proxy, String> {
+pub(crate) fn from_kubeconfig(url: &str) -> Result<Proxy, String> {
     let (scheme, rest) = url.split_once("://").ok_or("it has no scheme: use http, https or socks5")?;
     let protocol = protocol(scheme)
         .ok_or_else(|| format!("the scheme `{scheme}` is not supported: use http, https or socks5"))?;
@@ -138,14 +138,6 @@ fn credentials(userinfo: &str) -> (String, String) {
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     (decoded(user), decoded(password))
-}
-
-/// Whether the URL's host is an address of this computer's loopback, or `localhost`.
-pub(crate) fn is_loopback(url: &Uri) -> bool {
-    url.host().is_some_and(|host| {
-        let (host, address) = target(host);
-        is_loopback_host(&host, address)
-    })
 }
 
 fn is_loopback_host(host: &str, address: Option<IpAddr>) -> bool {
