@@ -234,13 +234,17 @@ async fn probe_outside(
             warn_of_unresolved_host(run, target).await;
             Ok(Endpoint::Answers(target.url.clone()))
         }
-        ProbeResponse::NotTheApplication(why) if !managed => {
+        ProbeResponse::LoginPage(why) | ProbeResponse::NotTheApplication(why) if !managed => {
             let message =
                 format!("{} responds from this computer, but not the application: {why}", target.url);
             events.warn(Id::UrlUnreachable, message).await;
             Ok(Endpoint::OtherAnswer(target.url.clone()))
         }
-        ProbeResponse::NotTheApplication(why) | ProbeResponse::Unreachable(why) if managed => {
+        ProbeResponse::LoginPage(why)
+        | ProbeResponse::NotTheApplication(why)
+        | ProbeResponse::Unreachable(why)
+            if managed =>
+        {
             report_failure(&target.url, &why, events).await;
             let message = format!("the application answers inside the cluster, but not at {}", target.url);
             Err(Error::new(Id::UrlUnreachable, Kind::Rollout, message)
@@ -249,7 +253,9 @@ async fn probe_outside(
                 .hint("handsctl cluster up repairs the ingress controller")
                 .hint("handsctl open forwards a port to the application without it"))
         }
-        ProbeResponse::NotTheApplication(why) | ProbeResponse::Unreachable(why) => {
+        ProbeResponse::LoginPage(why)
+        | ProbeResponse::NotTheApplication(why)
+        | ProbeResponse::Unreachable(why) => {
             let message = format!("{} does not answer from this computer: {why}", target.url);
             events.warn(Id::UrlUnreachable, message).await;
             Ok(Endpoint::Unreachable(target.url.clone()))
