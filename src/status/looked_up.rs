@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::rules::scheduling::VOLUME_AFFINITY;
+
 /// Returns the taints of nodes. The scheduler's message does not name their keys.
 #[must_use]
 pub fn taints(nodes: &[Value]) -> Vec<String> {
@@ -82,6 +84,14 @@ pub fn reach_of_volume(claim: &str, volume: &Value) -> Option<String> {
     })
 }
 
+/// Whether every node of a scheduler's message has the reason that it does not reach a volume: no other selector or
+/// request would help then. `0/3 nodes are available: 3 node(s) had volume node affinity conflict.`
+#[must_use]
+pub fn is_only_out_of_reach(message: &str) -> bool {
+    let reasons = message.split_once(": ").map_or(message, |(_, reasons)| reasons).trim_end_matches('.');
+    reasons.split(", ").all(|reason| VOLUME_AFFINITY.iter().any(|text| reason.contains(text)))
+}
+
 /// Returns the other pods that mount one of these claims.
 #[must_use]
 pub fn other_users(pod: &str, claims: &[String], pods: &[Value]) -> Vec<String> {
@@ -113,6 +123,16 @@ mod tests {
 
     fn node(name: &str, spec: &Value, status: &Value) -> Value {
         json!({ "metadata": { "name": name }, "spec": spec, "status": status })
+    }
+
+    #[test]
+    fn volume_is_the_cause_if_no_node_has_another_reason() {
+        let only = "0/3 nodes are available: 3 node(s) had volume node affinity conflict.";
+        let newer = "0/1 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity.";
+        assert!(is_only_out_of_reach(only) && is_only_out_of_reach(newer));
+        let selector = "0/3 nodes are available: 1 node(s) had volume node affinity conflict, 2 node(s) didn't match \
+                        Pod's node affinity/selector.";
+        assert!(!is_only_out_of_reach(selector), "an earlier revision may select the node of the volume");
     }
 
     #[test]

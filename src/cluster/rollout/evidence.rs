@@ -22,8 +22,16 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding) {
             Lookup::NodeTaints => ("the taints", node_taints(api, finding).await),
             Lookup::NodeFaults(node) => ("the node", node_faults(api, finding, &node).await),
             Lookup::NodePlatform(node) => ("the node", node_platform(api, finding, &node).await),
-            Lookup::VolumeReach(claims) => ("the volume", volume_reach(api, finding, &claims).await),
-            Lookup::ClaimUsers(claims) => ("the claim's pods", claim_users(api, finding, &claims).await),
+            Lookup::VolumeReach(claims) => {
+                if looked_up::is_only_out_of_reach(&finding.message) {
+                    finding.claims = claims.paths();
+                }
+                ("the volume", volume_reach(api, finding, &claims).await)
+            }
+            Lookup::ClaimUsers(claims) => {
+                finding.claims = claims.paths();
+                ("the claim's pods", claim_users(api, finding, &claims).await)
+            }
         };
         if let Err(error) = added {
             finding.evidence.push(format!("cannot read {what}: {}", short_cause(error)));
@@ -136,5 +144,25 @@ mod tests {
         let [evidence] = finding.evidence.as_slice() else { panic!("{:?}", finding.evidence) };
         assert!(evidence.starts_with("cannot read the log: "), "{evidence}");
         assert!(evidence.ends_with("the kubelet does not respond"), "{evidence}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn claims_of_a_volume_fault_are_named_as_its_cause() {
+        let claims = PodClaims { pod: POD.id("n", "oh-1"), names: vec!["data".to_owned()] };
+        let affinity = "0/3 nodes are available: 3 node(s) had volume node affinity conflict";
+        let other = format!("{affinity}, 1 Insufficient cpu.");
+        for (id, message, lookup, cause) in [
+            (Id::MountFailed, "Multi-Attach error", Lookup::ClaimUsers(claims.clone()), &["n/data"][..]),
+            (Id::Unschedulable, affinity, Lookup::VolumeReach(claims.clone()), &["n/data"]),
+            (Id::Unschedulable, &other, Lookup::VolumeReach(claims.clone()), &[]),
+        ] {
+            let (api, mut server) = scripted();
+            let mut finding = Finding::new(id, POD.id("n", "oh-1"), message);
+            finding.lookups = vec![lookup];
+            tokio::join!(collect(&api, &mut finding), async {
+                server.next().await.status(403, "Forbidden", "no right to read it");
+            });
+            assert_eq!(finding.claims, cause, "{message}");
+        }
     }
 }

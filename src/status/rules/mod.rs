@@ -29,6 +29,6 @@ pub(super) mod pod;
 pub(super) mod pod_facts;
 mod readiness;
 pub(super) mod root_cause;
-mod scheduling;
+pub(super) mod scheduling;
 pub(super) mod text;
 pub(super) mod workload;

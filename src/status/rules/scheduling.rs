@@ -7,7 +7,7 @@ use crate::status::grace::final_after;
 
 /// The scheduler's words for a node that cannot reach a volume: those of 1.34, and those of earlier versions
 /// (`pkg/scheduler/framework/plugins/volumebinding`, `ErrReasonNodeConflict`).
-const VOLUME_AFFINITY: [&str; 2] = ["PersistentVolume's node affinity", "volume node affinity"];
+pub(crate) const VOLUME_AFFINITY: [&str; 2] = ["PersistentVolume's node affinity", "volume node affinity"];
 
 /// Evaluates a pod without a node. None if the pod has a node.
 pub(crate) fn unscheduled(facts: &PodFacts) -> Option<PodHealth> {
