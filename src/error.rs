@@ -245,6 +245,7 @@ struct Inner {
     diagnostics: Vec<Diagnostic>,
     location: Option<Location>,
     keys: Vec<ConfigKey>,
+    claims: Vec<String>,
     rejected: Option<RejectedObject>,
     source: Option<Source>,
     /// What a library reported, where the source says the same in words: for `-v`.
@@ -266,6 +267,7 @@ impl Error {
             diagnostics: Vec::new(),
             location: None,
             keys: Vec::new(),
+            claims: Vec::new(),
             rejected: None,
             source: None,
             raw: Vec::new(),
@@ -361,6 +363,7 @@ impl Error {
             diagnostics: self.0.diagnostics.iter().map(|diagnostic| diagnostic.map_texts(&change)).collect(),
             location: self.0.location.clone(),
             keys: self.0.keys.clone(),
+            claims: self.0.claims.clone(),
             rejected: self.0.rejected.clone(),
             source: source.map(|source| source as Source),
             raw: self.0.raw.iter().map(|text| change(text)).collect(),
@@ -560,6 +563,19 @@ impl Error {
     #[must_use]
     pub fn keys(&self) -> &[ConfigKey] {
         &self.0.keys
+    }
+
+    /// Adds the claims that cause it, as `NAMESPACE/NAME`.
+    #[must_use]
+    pub fn with_claims(mut self, claims: Vec<String>) -> Self {
+        self.0.claims = claims;
+        self
+    }
+
+    /// Returns the claims that cause it.
+    #[must_use]
+    pub fn claims(&self) -> &[String] {
+        &self.0.claims
     }
 
     /// Returns the object that the API server rejected.

@@ -10,6 +10,11 @@ pub(crate) const NAME_NOT_RESOLVED: &str = "dns error";
 /// The message of rustls when a server answers without TLS.
 pub(crate) const NO_TLS: &str = "InvalidContentType";
 
+/// The message of hyper's tunnel when a proxy answers with 407.
+pub(crate) const PROXY_LOGIN: &str = "proxy authorization required";
+/// The message of hyper's tunnel when a proxy answers with another status than 200.
+pub(crate) const NO_TUNNEL: &str = "tunnel error: unsuccessful";
+
 /// Returns why a file, a program or a connection failed.
 #[must_use]
 pub fn of_io(error: &io::Error) -> String {
@@ -111,6 +116,10 @@ fn of_known_text(text: &str) -> Option<&'static str> {
             "the server closed the connection before its answer was complete",
         ),
         ("connection closed", "the other side closed the connection"),
+        (PROXY_LOGIN, "the proxy requires a login"),
+        (NO_TUNNEL, "the proxy did not open a connection to the server"),
+        ("SOCKS error: failed to create", "the SOCKS proxy is not reachable"),
+        ("SOCKS error", "the SOCKS proxy did not open a connection to the server"),
     ];
     rows.iter().find(|(part, _)| text.contains(part)).map(|(_, words)| *words)
 }

@@ -152,7 +152,7 @@ async fn print(
     let follow = query.follow;
     let (starts_without_pods, first_query) = (pods.is_empty(), query.clone());
     let writer = LogWriter {
-        is_prefixed: follow || container_count(&pods) > 1,
+        is_prefixed: follow || logs::log_count(&pods, &query) > 1,
         are_simulated,
         events: events.clone(),
         streams: streams.clone(),
@@ -218,10 +218,6 @@ fn ensure_container(name: &str, pods: &[Value]) -> Result<()> {
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
     Err(Error::new(Id::Usage, Kind::Usage, format!("no pod has a container `{name}`"))
         .hint(format!("containers of the pods: {names}")))
-}
-
-fn container_count(pods: &[Value]) -> usize {
-    pods.iter().map(|pod| pod["spec"]["containers"].as_array().map_or(0, Vec::len)).sum()
 }
 
 /// Whether the pods run no container. One that is still pending has no node that tells, but its cluster does.

@@ -210,12 +210,18 @@ async fn answering_url(session: &Session, events: &Events, streams: &Streams) ->
         return None;
     };
     match url_probe::probe_url(&target, Duration::ZERO).await {
-        // A browser can log in where the probe cannot.
-        ProbeResponse::Answers { .. } | ProbeResponse::NotTheApplication(_) => {
+        ProbeResponse::Answers { .. } => {
             probed(&target.url, true, "answers".to_owned()).await;
             Some(Start::Url { url: target.url, via: "ingress" })
         }
-        ProbeResponse::Unreachable(why) => {
+        // A browser can log in where the probe cannot.
+        ProbeResponse::LoginPage(why) => {
+            let message = format!("responds from this computer, but not the application: {why}");
+            streams.err(&format!("{} {message}\n", target.url));
+            probed(&target.url, false, message).await;
+            Some(Start::Url { url: target.url, via: "ingress" })
+        }
+        ProbeResponse::NotTheApplication(why) | ProbeResponse::Unreachable(why) => {
             probed(&target.url, false, format!("does not answer from this computer: {why}")).await;
             streams.err(&format!("{} does not answer from this computer: {why}\n", target.url));
             None

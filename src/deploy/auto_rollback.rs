@@ -1,6 +1,8 @@
 //! Rolls back to the last good revision whose content differs after a failed rollout, because strategy `Recreate` has
 //! already deleted the old pod.
 
+use serde_json::Value;
+
 use super::execute::execute;
 use super::prepare::Preparation;
 use super::request::DeployRequest;
@@ -8,6 +10,7 @@ use super::{conversation_guard, restored_rights, version_change};
 use crate::catalogue::RollbackHelp;
 use crate::error::{Error, Kind, Result};
 use crate::event::Finished;
+use crate::object::pod_spec::mounted_claims;
 use crate::plan::desired::PlanOrigin;
 use crate::plan::goal::Goal;
 use crate::plan::inventory::revision::Revision;
@@ -70,6 +73,10 @@ fn rollback_target(
 
 /// Returns false if the error has a cause that the revision cannot fix.
 fn can_help(failure: &Error, revision: &Revision, prepared: &Preparation) -> bool {
+    let members = revision.snapshot.iter().flat_map(|snapshot| &snapshot.members);
+    if mounts_one_of(failure.claims(), members) {
+        return false;
+    }
     match failure.id().entry().rollback {
         RollbackHelp::Yes => true,
         RollbackHelp::No => false,
@@ -78,6 +85,10 @@ fn can_help(failure: &Error, revision: &Revision, prepared: &Preparation) -> boo
             !snapshot.is_some_and(|snapshot| snapshot.has_claims_of(&prepared.changes.plan))
         }
     }
+}
+
+fn mounts_one_of<'a>(claims: &[String], mut members: impl Iterator<Item = &'a Value>) -> bool {
+    members.any(|member| mounted_claims(member).any(|claim| claims.contains(&claim)))
 }
 
 /// Applies the revision. The first value is the number of the failed revision.
@@ -95,4 +106,29 @@ async fn roll_back(
     let failed = prepared.state.history.latest().map(|revision| revision.number);
     let finished = execute(run, request, prepared).await?;
     Ok((failed, finished))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::catalogue::Id;
+    use crate::cluster::rollout::finding_error::finding_error;
+    use crate::object::kind::POD;
+    use crate::status::Finding;
+
+    #[test]
+    fn revision_with_the_same_broken_claim_does_not_help() {
+        let mut finding = Finding::new(Id::MountFailed, POD.id("n", "oh-1"), "Multi-Attach error");
+        finding.claims = vec!["n/data".to_owned()];
+        let failure = finding_error(&[finding]).map_texts(str::to_owned);
+        let deployment = |claim: &str| {
+            let volumes = json!([{ "name": "state", "persistentVolumeClaim": { "claimName": claim } }]);
+            json!({ "metadata": { "namespace": "n" }, "spec": { "template": { "spec": { "volumes": volumes } } } })
+        };
+        assert!(mounts_one_of(failure.claims(), [deployment("data")].iter()));
+        assert!(!mounts_one_of(failure.claims(), [deployment("other")].iter()));
+        assert!(!mounts_one_of(&[], [deployment("data")].iter()), "another cause");
+    }
 }

@@ -35,7 +35,7 @@ pub(super) async fn ensure_complete(run: &Run<'_>, prepared: &Preparation) -> Re
 fn error(settings: &Settings, incomplete: &[(SecretRef, String)], namespaces: &[String]) -> Error {
     let faults: Vec<&str> = incomplete.iter().map(|(_, fault)| fault.as_str()).collect();
     let message = format!("{}; nothing was changed", faults.join("; "));
-    let keys = config_keys::of_failure(Id::MissingReference, SECRET.kind, &message, settings);
+    let keys = config_keys::of_failure(Id::MissingReference, SECRET.kind, None, &message, settings);
     let error = Error::new(Id::MissingReference, Kind::Prerequisite, message).with_keys(keys);
     let absent =
         namespaces.iter().filter(|name| incomplete.iter().any(|(secret, _)| secret.namespace == **name));

@@ -272,19 +272,25 @@ async fn probe_outside(
             warn_of_unresolved_host(run, target).await;
             Ok(Endpoint::Answers(target.url.clone()))
         }
-        ProbeResponse::NotTheApplication(why) if !managed => {
+        ProbeResponse::LoginPage(why) | ProbeResponse::NotTheApplication(why) if !managed => {
             let message =
                 format!("{} responds from this computer, but not the application: {why}", target.url);
             events.warn(Id::UrlUnreachable, message).await;
             Ok(Endpoint::OtherAnswer(target.url.clone()))
         }
-        ProbeResponse::NotTheApplication(why) | ProbeResponse::Unreachable(why) if managed => {
+        ProbeResponse::LoginPage(why)
+        | ProbeResponse::NotTheApplication(why)
+        | ProbeResponse::Unreachable(why)
+            if managed =>
+        {
             report_failure(&target.url, &why, events).await;
             let deploy = &run.settings().deploy;
             let (namespace, name) = (deploy.namespace.as_str(), deploy.name.as_str());
             Err(Box::new(status::unreachable_url(namespace, name, &target.url, &why)))
         }
-        ProbeResponse::NotTheApplication(why) | ProbeResponse::Unreachable(why) => {
+        ProbeResponse::LoginPage(why)
+        | ProbeResponse::NotTheApplication(why)
+        | ProbeResponse::Unreachable(why) => {
             let message = format!(
                 "{} does not answer from this computer: {why}; handsctl doctor checks its Ingress, DNS and certificate",
                 target.url

@@ -18,12 +18,29 @@ pub fn is_of_template(name: &str) -> bool {
     [APP, DEV, PULL].contains(&name)
 }
 
-/// Returns the names of all containers of these pods, init containers included.
+/// Returns the names of all containers of these pods, with init containers and those of `kubectl debug`.
 #[must_use]
 pub fn container_names(pods: &[Value]) -> BTreeSet<&str> {
-    ["initContainers", "containers"]
+    ["initContainers", "containers", "ephemeralContainers"]
         .into_iter()
         .flat_map(|list| pods.iter().flat_map(move |pod| pod["spec"][list].as_array().into_iter().flatten()))
         .filter_map(|container| container["name"].as_str())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_container_has_its_name() {
+        let named = |name: &str| json!([{ "name": name }]);
+        let pods = [
+            json!({"spec": {"initContainers": named("init"), "containers": named("app")}}),
+            json!({"spec": {"containers": named("app"), "ephemeralContainers": named("debugger")}}),
+        ];
+        assert_eq!(container_names(&pods), BTreeSet::from(["app", "debugger", "init"]));
+    }
 }

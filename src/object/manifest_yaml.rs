@@ -4,6 +4,7 @@
 //! A text that kubectl would read with a surprise is rejected with its line instead: a key that occurs twice, a key that
 //! is a fraction. No message contains a part of the text, which may be a secret.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -14,10 +15,13 @@ use serde_json::{Map, Value};
 
 use super::manifest_json::{self, whole_or_fraction};
 
-/// Largest number of values in a file, with those that aliases repeat: a small file can repeat a large value often.
-const MOST_VALUES: usize = 500_000;
-/// Deepest nesting of lists and maps; that of the JSON parser.
+/// Largest size of a file, with the values that aliases repeat: a small file can repeat a large value often. A value has
+/// size 1, and a text one more for each [`BYTES_PER_UNIT`].
+const LARGEST: usize = 500_000;
+const BYTES_PER_UNIT: usize = 64;
+/// Deepest nesting of lists and maps, with those that aliases repeat; that of the JSON parser.
 const DEEPEST: usize = 100;
+const MARK: char = '\u{feff}';
 
 /// Why a text is not a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +52,7 @@ type Result<T> = std::result::Result<T, YamlMistake>;
 /// # Errors
 /// If the text is not YAML, or would not be read as its author means it.
 pub fn read_all(text: &str) -> Result<Vec<Value>> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = &*without_marks(text);
     if text.trim_start().starts_with('{')
         && let Some(documents) = manifest_json::read_all(text)
     {
@@ -63,23 +67,57 @@ pub fn read_all(text: &str) -> Result<Vec<Value>> {
     Ok(reader.documents)
 }
 
+/// Removes the byte order mark at the beginning of each document: it is there in files that editors of Windows wrote and
+/// that were joined.
+fn without_marks(text: &str) -> Cow<'_, str> {
+    if !text.contains(MARK) {
+        return text.into();
+    }
+    let mut is_first = true;
+    let content = |line| {
+        let content = if is_first { str::strip_prefix(line, MARK).unwrap_or(line) } else { line };
+        is_first = content.starts_with("---");
+        content
+    };
+    text.split_inclusive('\n').map(content).collect()
+}
+
 #[derive(Default)]
 struct Reader {
     documents: Vec<Value>,
     document: Option<Value>,
     /// The lists and maps around the next value.
     open: Vec<Collection>,
-    /// Anchored values of the document and their sizes.
-    anchors: BTreeMap<usize, (Value, usize)>,
-    /// Number of values so far.
-    count: usize,
+    /// Anchored values of the document.
+    anchors: BTreeMap<usize, Anchored>,
+    /// Size of the values so far.
+    size: usize,
+    /// Size of the copies in `anchors`: nested anchors hold a value once for each level.
+    anchored_size: usize,
+}
+
+/// A value that an alias can repeat.
+#[derive(Clone)]
+struct Anchored {
+    value: Value,
+    extent: Extent,
+}
+
+/// How much of the limits a value needs.
+#[derive(Clone, Copy)]
+struct Extent {
+    size: usize,
+    /// Levels of lists and maps in it; 0 of a scalar.
+    depth: usize,
 }
 
 struct Collection {
     content: Content,
     anchor: usize,
-    /// Number of values before this one.
-    count_before: usize,
+    /// Size of the values before this one.
+    size_before: usize,
+    /// Depth of the deepest item.
+    inner_depth: usize,
 }
 
 enum Content {
@@ -114,21 +152,26 @@ impl Reader {
             Event::DocumentStart(..) => {
                 self.document = None;
                 self.anchors.clear();
+                self.anchored_size = 0;
             }
             Event::DocumentEnd => self.documents.push(self.document.take().unwrap_or_default()),
             Event::Scalar(text, style, anchor, tag) => {
-                self.counted(1, line)?;
+                let extent = Extent { size: 1 + text.len() / BYTES_PER_UNIT, depth: 0 };
+                self.grow(extent.size, line)?;
                 let is_merge_key = &*text == "<<" && style == ScalarStyle::Plain && tag.is_none();
                 let value = scalar(&text, style, tag.as_deref(), line)?;
                 let is_float = value.is_number() && integer(&text.replace('_', "")).is_none();
-                self.complete(Node { value, is_merge_key, is_float }, anchor, 1, line)?;
+                self.complete(Node { value, is_merge_key, is_float }, anchor, extent, line)?;
             }
             Event::Alias(anchor) => {
-                let Some((value, size)) = self.anchors.get(&anchor).cloned() else {
+                let Some(extent) = self.anchors.get(&anchor).map(|anchored| anchored.extent) else {
                     return Err(YamlMistake::new(line, "the alias is inside of the value that it repeats"));
                 };
-                self.counted(size, line)?;
-                self.complete(value.into(), 0, size, line)?;
+                // Before the copy, which may be too large or too deep.
+                self.grow(extent.size, line)?;
+                self.ensure_depth(extent.depth, line)?;
+                let value = self.anchors.get(&anchor).map(|anchored| anchored.value.clone());
+                self.complete(value.unwrap_or_default().into(), 0, extent, line)?;
             }
             Event::SequenceStart(_, anchor, _) => self.start(Content::List(Vec::new()), anchor, line)?,
             Event::MappingStart(_, anchor, _) => {
@@ -141,37 +184,59 @@ impl Reader {
         Ok(())
     }
 
-    fn counted(&mut self, values: usize, line: usize) -> Result<()> {
-        self.count += values;
-        if self.count > MOST_VALUES {
+    fn grow(&mut self, size: usize, line: usize) -> Result<()> {
+        self.size += size;
+        self.ensure_size(line)
+    }
+
+    fn ensure_size(&self, line: usize) -> Result<()> {
+        if self.size + self.anchored_size > LARGEST {
+            let bytes = LARGEST * BYTES_PER_UNIT / 1_000_000;
             return Err(YamlMistake::new(
                 line,
-                format!("more than {MOST_VALUES} values, with aliases repeated"),
+                format!("more than {LARGEST} values or {bytes} MB of text, with aliases repeated"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a value of this depth fits into the open lists and maps.
+    fn ensure_depth(&self, depth: usize, line: usize) -> Result<()> {
+        if self.open.len() + depth > DEEPEST {
+            return Err(YamlMistake::new(
+                line,
+                format!("nested deeper than {DEEPEST} levels, with aliases repeated"),
             ));
         }
         Ok(())
     }
 
     fn start(&mut self, content: Content, anchor: usize, line: usize) -> Result<()> {
-        if self.open.len() >= DEEPEST {
-            return Err(YamlMistake::new(line, format!("nested deeper than {DEEPEST} levels")));
-        }
-        self.open.push(Collection { content, anchor, count_before: self.count });
-        self.counted(1, line)
+        self.ensure_depth(1, line)?;
+        self.open.push(Collection { content, anchor, size_before: self.size, inner_depth: 0 });
+        self.grow(1, line)
     }
 
     fn end(&mut self, line: usize) -> Result<()> {
-        let Some(Collection { content, anchor, count_before }) = self.open.pop() else { return Ok(()) };
+        let Some(Collection { content, anchor, size_before, inner_depth }) = self.open.pop() else {
+            return Ok(());
+        };
         let value = match content {
             Content::List(items) => Value::Array(items),
             Content::Map { entries, .. } => Value::Object(entries),
         };
-        self.complete(value.into(), anchor, self.count - count_before, line)
+        let extent = Extent { size: self.size - size_before, depth: inner_depth + 1 };
+        self.complete(value.into(), anchor, extent, line)
     }
 
-    fn complete(&mut self, node: Node, anchor: usize, size: usize, line: usize) -> Result<()> {
+    fn complete(&mut self, node: Node, anchor: usize, extent: Extent, line: usize) -> Result<()> {
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.value.clone(), size));
+            self.anchored_size += extent.size;
+            self.ensure_size(line)?;
+            self.anchors.insert(anchor, Anchored { value: node.value.clone(), extent });
+        }
+        if let Some(collection) = self.open.last_mut() {
+            collection.inner_depth = collection.inner_depth.max(extent.depth);
         }
         match self.open.last_mut().map(|collection| &mut collection.content) {
             None => self.document = Some(node.value),
@@ -240,7 +305,9 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, line: usize) -> Res
         // kubectl ignores tags that are not of YAML, and reads the value as a string.
         Some("str") | None => return Ok(string()),
         Some("binary") => {
-            let bytes = STANDARD.decode(text).map_err(|_| mistake("base64"))?;
+            // Go ignores line breaks, and `base64` and `kubectl` write them.
+            let lines: String = text.split(['\r', '\n']).collect();
+            let bytes = STANDARD.decode(lines).map_err(|_| mistake("base64"))?;
             return String::from_utf8(bytes).map(Value::String).map_err(|_| mistake("the base64 of a text"));
         }
         Some("null" | "bool" | "int" | "float") => plain(text, line)?,
@@ -327,6 +394,7 @@ fn float(text: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
+    use serde_json::json;
 
     use super::*;
     use crate::damage::{Damage, Xorshift, rounds};
@@ -430,6 +498,12 @@ mod tests {
         "\\",
         "sk-CANARY",
         "\r\n",
+        "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+        "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+        "{a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: ",
+        "}}}}}}}}}}}}",
+        "*a0",
+        "&a0 ",
     ];
 
     #[test]
@@ -442,6 +516,7 @@ mod tests {
         let mut seeds: Vec<String> = vectors().into_iter().map(|vector| vector.yaml).collect();
         seeds.extend(std::iter::repeat_n(secret.to_owned(), 200));
         seeds.extend(std::iter::repeat_n(json.to_owned(), 100));
+        seeds.extend((0..50).map(|width| deep_aliases(width, 40)));
         let (mut read, mut rejected) = (0, 0);
         for _ in 0..rounds(20_000) {
             let text = DAMAGE.damaged(&seeds[random.below(seeds.len())], &mut random);
@@ -481,5 +556,55 @@ mod tests {
         let mistake = read_all(&text).unwrap_err();
         assert!(mistake.message.starts_with("more than 500000 values"), "{mistake}");
         assert!(read_all(&"[".repeat(5000)).unwrap_err().line == 1);
+    }
+
+    /// Lines of lists that are `width` deep, each around an alias to the one before.
+    fn deep_aliases(width: usize, lines: usize) -> String {
+        let nested = |inner: &str| format!("{}{inner}{}", "[".repeat(width), "]".repeat(width));
+        let mut text = format!("a0: &a0 {}\n", nested("x"));
+        for line in 1..lines {
+            text += &format!("a{line}: &a{line} {}\n", nested(&format!("*a{}", line - 1)));
+        }
+        text
+    }
+
+    #[test]
+    fn aliases_nest_no_deeper_than_limit() {
+        let mistake = read_all(&deep_aliases(95, 40)).unwrap_err();
+        assert_eq!(mistake.to_string(), "line 2: nested deeper than 100 levels, with aliases repeated");
+        let mistake = read_all(&deep_aliases(33, 4)).unwrap_err();
+        assert_eq!(mistake.line, 4, "{mistake}");
+        assert!(read_all(&deep_aliases(33, 3)).is_ok(), "1 map and 99 lists");
+        let maps = "a: &a {b: &b {c: {d: 1}}}\nb: ".to_owned() + &"[".repeat(97);
+        assert_eq!(read_all(&format!("{maps}*a{}", "]".repeat(97))).unwrap_err().line, 2);
+        assert!(read_all(&format!("{maps}*b{}", "]".repeat(97))).is_ok());
+    }
+
+    #[test]
+    fn repeated_long_texts_are_limited() {
+        let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), vec!["*a"; 20_000].join(", "));
+        let mistake = read_all(&text).unwrap_err();
+        assert!(mistake.line == 2 && mistake.message.contains("32 MB of text"), "{mistake}");
+        // An anchor on each level keeps the text once more.
+        let levels: Vec<String> = (0..90).map(|level| format!("&a{level} [")).collect();
+        let text = format!("{}{}{}", levels.concat(), "x".repeat(1_000_000), "]".repeat(90));
+        assert!(read_all(&text).unwrap_err().message.contains("32 MB of text"));
+        assert!(read_all(&format!("a: {}", "x".repeat(20_000_000))).is_ok());
+    }
+
+    #[test]
+    fn base64_of_several_lines_is_read() {
+        for text in ["a: !!binary |\n  aGFu\n  ZHM=\n", "a: !!binary \"aGFu\\r\\nZHM=\"\n"] {
+            assert_eq!(read_all(text), Ok(vec![json!({"a": "hands"})]), "{text:?}");
+        }
+        assert!(read_all("a: !!binary \"aGFu ZHM=\"").is_err());
+    }
+
+    #[test]
+    fn byte_order_mark_begins_every_document() {
+        let text =
+            "\u{feff}a: 1\n---\n\u{feff}a: '\u{feff}2'\n--- # of another file\r\n\u{feff}{\"a\": 3}\r\n";
+        let expected = vec![json!({"a": 1}), json!({"a": "\u{feff}2"}), json!({"a": 3})];
+        assert_eq!(read_all(text), Ok(expected));
     }
 }

@@ -63,6 +63,7 @@ pub(super) fn image_missing() -> Finding {
         hints: vec!["fix the tag and run `handsctl deploy`".into()],
         member: None,
         keys: Vec::new(),
+        claims: Vec::new(),
         exhibits: Vec::new(),
     }
 }

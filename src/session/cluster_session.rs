@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::desired_cluster::desired_cluster;
+use super::local_defaults::{self, ClusterChoice};
 use super::local_state;
 use super::step::{Deadline, LONGER_LIMIT};
 use crate::catalogue::Id;
@@ -81,30 +82,32 @@ pub(crate) fn load(global: &Global, secrets: Secrets, streams: &Streams) -> Resu
     Ok(loaded)
 }
 
-/// Returns the settings as `deploy` would use them, for commands that connect to no cluster: a default that depends on the
-/// provider has the value of the cluster that `deploy` would choose.
+/// Returns the settings as `deploy` would use them, for commands that connect to no cluster.
 ///
 /// # Errors
 /// The state of the local cluster on this computer cannot be read.
 pub(crate) fn for_chosen_cluster(global: &Global, settings: Settings) -> Result<Settings> {
-    let is_local = is_local_choice(global, &settings)?;
-    Ok(settings.for_local_cluster(is_local))
+    with_provider_defaults(global, settings, &read_environment())
 }
 
-/// Whether `deploy` would choose a local cluster. Without a flag, a pin and a cluster of handsctl it would use the current
-/// context, which the kubeconfig of this computer decides: that is not taken into account.
-fn is_local_choice(global: &Global, settings: &Settings) -> Result<bool> {
-    let pin = settings.cluster.context.as_ref().filter(|pin| !pin.is_empty());
-    if let Some(context) = global.context.as_ref().or(pin) {
-        return Ok(context::has_local_name(context));
-    }
-    Ok(match settings.cluster.provider {
-        Provider::Kind | Provider::Kwok => true,
-        Provider::Existing => false,
-        Provider::Auto => {
-            provider::recorded_context(&read_environment(), settings.cluster.name.as_str())?.is_some()
-        }
-    })
+fn with_provider_defaults(
+    global: &Global,
+    settings: Settings,
+    environment: &Environment,
+) -> Result<Settings> {
+    let cluster = &settings.cluster;
+    let pin = cluster.context.as_ref().filter(|pin| !pin.is_empty());
+    let choice = match global.context.as_ref().or(pin) {
+        _ if global.in_cluster => ClusterChoice::Pod,
+        Some(context) => ClusterChoice::Context(context),
+        None if cluster.provider != Provider::Auto => ClusterChoice::Current,
+        None => match provider::recorded_context(environment, cluster.name.as_str())? {
+            Some(_) => ClusterChoice::Recorded,
+            None => ClusterChoice::Current,
+        },
+    };
+    let is_local = local_defaults::apply(cluster.provider, choice);
+    Ok(settings.for_local_cluster(is_local))
 }
 
 pub(super) fn request(global: &Global) -> Request {
@@ -243,7 +246,9 @@ impl Session {
         let own_context = if is_local { provider::recorded_context(&environment, name)? } else { None };
         let is_own = own_context.as_ref() == Some(&connection.choice.context);
         let local = if is_own { provider::recorded_ports(&environment, name) } else { None };
-        let mut settings = settings.for_local_cluster(is_local);
+        let has_local_defaults =
+            local_defaults::apply(settings.cluster.provider, (&connection.choice).into());
+        let mut settings = settings.for_local_cluster(has_local_defaults);
         let is_simulation = provider::is_recorded_simulation(&environment, &connection.server)?;
         if is_simulation {
             settings = settings.with_placeholders();
@@ -560,5 +565,96 @@ async fn confirm_context(connection: &Connection, streams: &Streams) -> Result<(
         )
         .hint(format!("--context {context} uses it; [cluster].context = \"{context}\" chooses it for good"))
         .hint("handsctl up creates a local cluster")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cluster::client::context::{ChosenContext, ContextSources, choose_context};
+    use crate::cluster::scripted::scripted;
+    use crate::plan::{self, SecretNaming};
+    use crate::report::ColorChoice;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        global: Global,
+    }
+
+    const LOOPBACK: &str = "https://127.0.0.1:6443";
+    const REMOTE: &str = "https://192.0.2.1:6443";
+
+    /// A computer with or without a record of the local cluster `local`.
+    fn environment(folder: &Path, is_recorded: bool) -> Environment {
+        let environment = Environment::for_tests(folder);
+        let own = environment.state.join("clusters/local");
+        if is_recorded {
+            std::fs::create_dir_all(&own).unwrap();
+            std::fs::write(own.join("handsctl.json"), r#"{"schema": 2, "provider": "kwok"}"#).unwrap();
+        }
+        environment
+    }
+
+    /// The manifests of a plan, and the application's cpu request.
+    fn plan_of(settings: &Settings) -> (String, String) {
+        let plan = plan::build(settings, SecretNaming::Placeholder, &[]).unwrap();
+        let manifests = plan.members.iter().map(|member| member.manifest.to_string()).collect();
+        (manifests, settings.deploy.resources.requests.cpu.as_ref().unwrap().to_string())
+    }
+
+    #[tokio::test]
+    async fn render_and_deploy_have_the_same_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let streams = Streams::from_environment(ColorChoice::Never, false, 0);
+        let is_recorded = true;
+        for (provider, recorded, flag, current, server, cpu) in [
+            ("kind", !is_recorded, None, "prod", REMOTE, "250m"),
+            ("kwok", !is_recorded, None, "prod", REMOTE, "250m"),
+            ("kind", !is_recorded, Some("prod"), "prod", REMOTE, "500m"),
+            ("existing", !is_recorded, None, "kind-x", LOOPBACK, "500m"),
+            ("existing", is_recorded, None, "kwok-local", LOOPBACK, "500m"),
+            ("existing", !is_recorded, Some("kind-x"), "prod", LOOPBACK, "500m"),
+            ("auto", is_recorded, None, "prod", LOOPBACK, "250m"),
+            ("auto", is_recorded, Some("prod"), "prod", REMOTE, "500m"),
+            ("auto", !is_recorded, None, "kind-x", LOOPBACK, "500m"),
+            ("auto", !is_recorded, Some("kind-x"), "prod", REMOTE, "250m"),
+            ("auto", !is_recorded, Some("kind-x"), "prod", LOOPBACK, "250m"),
+        ] {
+            let folder = folder.path().join(recorded.to_string());
+            std::fs::create_dir_all(&folder).unwrap();
+            let environment = environment(&folder, recorded);
+            let text = format!("[cluster]\nname = \"local\"\nprovider = \"{provider}\"\n");
+            std::fs::write(folder.join("config.toml"), text).unwrap();
+            let settings = crate::settings::read(&Request::default(), &[], &folder).unwrap().settings;
+            let words = ["handsctl"].into_iter().chain(flag.iter().flat_map(|flag| ["--context", flag]));
+            let Line { global } = Line::parse_from(words);
+            let rendered =
+                with_provider_defaults(&global, settings.clone(), &environment).map(|it| plan_of(&it));
+
+            let deadline = Deadline::after(Duration::from_secs(9));
+            let args = context_args(&global, &settings, &environment, &streams, deadline).unwrap();
+            let choice: ChosenContext = choose_context(&ContextSources {
+                flag: args.context,
+                pin: args.pin,
+                local_cluster: args.local_cluster,
+                current: Some(current.to_owned()),
+                contexts: ["prod", "kind-x", "kwok-local"].map(str::to_owned).into(),
+            })
+            .unwrap();
+            let connection = Connection {
+                api: scripted().0,
+                choice,
+                server: server.to_owned(),
+                proxy: None,
+                token_expiry: None,
+            };
+            let session = Session::new(environment, settings, connection).unwrap();
+            let deployed = plan_of(&session.settings);
+            assert_eq!(deployed.1, cpu, "{provider} {recorded} {flag:?} {current}");
+            assert_eq!(rendered.unwrap(), deployed, "{provider} {recorded} {flag:?} {current}");
+        }
     }
 }

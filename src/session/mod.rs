@@ -2,7 +2,7 @@
 //!
 //! - `cluster_session`: reads the configuration, chooses the cluster and connects to it.
 //! - `local_state`: explains a failed connection by the state of the local cluster. `desired_cluster`: the local cluster
-//!   of the configuration.
+//!   of the configuration. `local_defaults`: whether the defaults of local clusters apply.
 //! - `confirm`: asks before data is deleted.
 //! - `config_file`: the config file that a command changes. `editor`: the user's editor.
 //! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event. `signals`: the first
@@ -22,6 +22,7 @@ pub(crate) mod confirm;
 pub(crate) mod desired_cluster;
 pub(crate) mod editor;
 pub(crate) mod exposure;
+mod local_defaults;
 mod local_state;
 pub(crate) mod long_calls;
 pub(crate) mod output;

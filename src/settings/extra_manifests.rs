@@ -59,16 +59,33 @@ pub(super) fn objects(name: &str, text: &str) -> FileObjects {
     let several = documents.len() > 1;
     for (at, document) in documents.into_iter().enumerate() {
         let source = if several { format!("{name}#{}", at + 1) } else { name.to_owned() };
-        let is_list = document["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
-        if let Some(items) = document["items"].as_array().filter(|_| is_list) {
-            for (at, item) in items.iter().enumerate() {
-                file.add(format!("{source}, item {}", at + 1), item.clone());
-            }
-        } else {
+        let Some(items) = list_items(&document) else {
             file.add(source, document);
+            continue;
+        };
+        for (at, item) in items.into_iter().enumerate() {
+            file.add(format!("{source}, item {}", at + 1), item);
         }
     }
     file
+}
+
+/// Returns the items of a list as kubectl reads them; None if the document is no list. `items: null` is an empty one.
+fn list_items(document: &Value) -> Option<Vec<Value>> {
+    let kind = document["kind"].as_str()?.strip_suffix("List")?;
+    let mut items = match document.get("items")? {
+        Value::Array(items) => items.clone(),
+        Value::Null => Vec::new(),
+        _ => return None,
+    };
+    // kubectl infers both or neither (`decodeToList` in k8s.io/apimachinery).
+    for item in items.iter_mut().filter_map(Value::as_object_mut).filter(|_| !kind.is_empty()) {
+        if !item.contains_key("kind") && !item.contains_key("apiVersion") {
+            item.insert("kind".to_owned(), kind.into());
+            item.insert("apiVersion".to_owned(), document["apiVersion"].clone());
+        }
+    }
+    Some(items)
 }
 
 fn check(source: &str, object: &Value) -> Result<(), ManifestMistake> {
@@ -107,6 +124,27 @@ mod tests {
             .map(|(source, object)| (source.as_str(), object["kind"].as_str().unwrap()))
             .collect();
         assert_eq!(sources, [("x.yaml#1", "ConfigMap"), ("x.yaml#2, item 1", "Service")]);
+    }
+
+    #[test]
+    fn item_of_typed_list_has_its_kind() {
+        let text = "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: a}\n- {apiVersion: apps/v1, metadata: {name: b}}\n";
+        let file = objects("x.yaml", text);
+        let (source, object) = &file.objects[0];
+        assert_eq!((source.as_str(), &object["kind"]), ("x.yaml, item 1", &Value::from("ConfigMap")));
+        assert_eq!(object["apiVersion"], "v1");
+        assert_eq!(file.mistakes, ["x.yaml, item 2 has no `kind`"]);
+        let untyped = objects("x.yaml", "apiVersion: v1\nkind: List\nitems: [{metadata: {name: a}}]\n");
+        assert_eq!(untyped.mistakes, ["x.yaml, item 1 has no `kind`"]);
+    }
+
+    #[test]
+    fn list_without_items_has_nothing_to_apply() {
+        for items in ["null", "[]"] {
+            let file = objects("x.yaml", &format!("apiVersion: v1\nkind: List\nitems: {items}\n"));
+            assert!(file.objects.is_empty() && file.mistakes.is_empty(), "{file:?}");
+        }
+        assert_eq!(objects("x.yaml", "apiVersion: v1\nkind: List\n").mistakes.len(), 1);
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub struct Finding {
     pub member: Option<ObjectId>,
     /// The keys of config.toml that cause it, the most likely one first. `cluster` fills them in.
     pub keys: Vec<ConfigKey>,
+    /// The claims that cause it, as `NAMESPACE/NAME`: it affects every revision that mounts one of them. `cluster` fills
+    /// them in.
+    pub claims: Vec<String>,
     /// The objects that were observed around it, for `--evidence`. `cluster` fills them in.
     pub exhibits: Vec<Exhibit>,
 }
@@ -52,6 +55,7 @@ impl Finding {
             hints: Vec::new(),
             member: None,
             keys: Vec::new(),
+            claims: Vec::new(),
             exhibits: Vec::new(),
         }
     }
@@ -152,4 +156,13 @@ pub struct PodClaims {
     pub pod: ObjectId,
     /// The names of the claims, in the pod's namespace.
     pub names: Vec<String>,
+}
+
+impl PodClaims {
+    /// Returns the claims as `NAMESPACE/NAME`.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        let namespace = self.pod.namespace.as_deref().unwrap_or_default();
+        self.names.iter().map(|name| format!("{namespace}/{name}")).collect()
+    }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::finding::Finding;
+use super::finding::{Finding, Lookup, PodClaims};
+use super::rules::scheduling::VOLUME_AFFINITY;
 use crate::catalogue::Id;
 use crate::object::taint;
 use crate::phrase;
@@ -125,6 +126,24 @@ pub fn reach_of_volume(claim: &str, volume: &Value) -> Option<String> {
     })
 }
 
+/// Returns the claims that cause a finding with these lookups and this message, as `NAMESPACE/NAME`.
+#[must_use]
+pub fn faulty_claims(lookups: &[Lookup], message: &str) -> Vec<String> {
+    let claims = lookups.iter().filter_map(|lookup| match lookup {
+        Lookup::VolumeReach(claims) => is_only_out_of_reach(message).then_some(claims),
+        Lookup::ClaimUsers(claims) => Some(claims),
+        _ => None,
+    });
+    claims.flat_map(PodClaims::paths).collect()
+}
+
+/// Whether every node of a scheduler's message has the reason that it does not reach a volume: no other selector or
+/// request would help then. `0/3 nodes are available: 3 node(s) had volume node affinity conflict.`
+fn is_only_out_of_reach(message: &str) -> bool {
+    let reasons = message.split_once(": ").map_or(message, |(_, reasons)| reasons).trim_end_matches('.');
+    reasons.split(", ").all(|reason| VOLUME_AFFINITY.iter().any(|text| reason.contains(text)))
+}
+
 /// Returns the other pods that mount one of these claims.
 #[must_use]
 pub fn other_users(pod: &str, claims: &[String], pods: &[Value]) -> Vec<String> {
@@ -180,6 +199,16 @@ mod tests {
                 "node n7 has the taint disk:NoSchedule"
             ]
         );
+    }
+
+    #[test]
+    fn volume_is_the_cause_if_no_node_has_another_reason() {
+        let only = "0/3 nodes are available: 3 node(s) had volume node affinity conflict.";
+        let newer = "0/1 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity.";
+        assert!(is_only_out_of_reach(only) && is_only_out_of_reach(newer));
+        let selector = "0/3 nodes are available: 1 node(s) had volume node affinity conflict, 2 node(s) didn't match \
+                        Pod's node affinity/selector.";
+        assert!(!is_only_out_of_reach(selector), "an earlier revision may select the node of the volume");
     }
 
     #[test]

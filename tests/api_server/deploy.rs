@@ -675,20 +675,34 @@ fn wait_for(what: &str, holds: impl Fn() -> bool) {
 /// `config.template.toml` as OpenHands' documentation tells people to copy it.
 #[test]
 fn untouched_templates_are_deployed() {
-    for template in [
-        include_str!("../fixtures/templates/1-agent-tools.toml"),
-        include_str!("../fixtures/templates/3-claude.toml"),
+    let model = "[llm.gpt4o-mini]\nmodel = \"gpt-4o\"\n";
+    for (template, version, part) in [
+        (include_str!("../fixtures/templates/0-embedding.toml"), "0.45", ""),
+        (include_str!("../fixtures/templates/1-agent-tools.toml"), "0.45", model),
+        (include_str!("../fixtures/templates/2-kubernetes.toml"), "0.59", model),
+        (include_str!("../fixtures/templates/3-claude.toml"), "1.0", model),
+        (
+            include_str!("../fixtures/templates/4-without-models.toml"),
+            "1.6",
+            "[condenser]\ntype = \"noop\"\n",
+        ),
     ] {
         let namespace = Bed::shared().namespace("template");
         namespace.config(template);
-        namespace.handsctl(&["config", "check"]).exits(0).never_says("error[");
-        namespace.handsctl(&["deploy"]).exits(0).says("warning[HC0220]");
-        let maps = namespace.bed.get(&["configmaps", "-n", &namespace.name]);
-        let maps = maps["items"].as_array().unwrap();
-        let text = maps.iter().find_map(|map| map["data"]["config.toml"].as_str()).unwrap();
-        assert!(
-            text.contains("[llm.gpt4o-mini]\nmodel = \"gpt-4o\"\n") && !text.contains("api_key"),
-            "{text}"
-        );
+        let version = format!("deploy.version={version}");
+        namespace.handsctl(&["config", "check", "--set", &version]).exits(0).never_says("error[");
+        let deployed = namespace.handsctl(&["deploy", "--set", &version]).exits(0);
+        if part == model {
+            deployed.says("warning[HC0220]");
+        }
+        let mounted = ["configmaps", "secrets"].map(|kind| {
+            let list = namespace.bed.get(&[kind, "-n", &namespace.name]);
+            let objects = list["items"].as_array().unwrap();
+            objects.iter().find_map(|object| object["data"]["config.toml"].as_str().map(str::to_owned))
+        });
+        let [Some(text), secret] = mounted else { panic!("{version}: no config.toml") };
+        assert!(text.contains(part) && !text.contains("api_key"), "{version}: {text}");
+        let has_keys_of_models = template.contains("your-api-key");
+        assert_eq!(secret.is_some(), has_keys_of_models, "{version}: only real keys are secrets");
     }
 }

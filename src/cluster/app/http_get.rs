@@ -11,8 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use http::header::{HOST, PROXY_AUTHORIZATION, USER_AGENT};
+use http::response::Parts;
 use http::uri::Scheme;
-use http::{HeaderValue, Request, StatusCode, Uri};
+use http::{HeaderValue, Request, Uri};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper::rt::{Read, Write};
@@ -35,11 +36,11 @@ pub(super) enum Destination<'a> {
     Name(&'a ProxyVariables),
 }
 
-/// Requests the URL and returns the status of the response. Follows no redirect.
+/// Requests the URL and returns the head of the response. Follows no redirect.
 ///
 /// # Errors
 /// Fails if there is no response: resolution, connection, proxy, TLS or HTTP.
-pub(super) async fn get_status(url: &Uri, destination: &Destination<'_>) -> Result<StatusCode, BoxError> {
+pub(super) async fn get_head(url: &Uri, destination: &Destination<'_>) -> Result<Parts, BoxError> {
     match destination {
         Destination::Address(address) => {
             let address = *address;
@@ -50,12 +51,12 @@ pub(super) async fn get_status(url: &Uri, destination: &Destination<'_>) -> Resu
         }
         Destination::Name(variables) => match proxy::from_variables(variables, url) {
             None => send(connect(tcp(), url).await?, origin_form(url)?).await,
-            Some(proxy) => get_status_through(&proxy, url).await,
+            Some(proxy) => get_head_through(&proxy, url).await,
         },
     }
 }
 
-async fn get_status_through(proxy: &Proxy, url: &Uri) -> Result<StatusCode, BoxError> {
+async fn get_head_through(proxy: &Proxy, url: &Uri) -> Result<Parts, BoxError> {
     if proxy.protocol == Protocol::Socks5 {
         let mut socks = SocksV5::new(proxy.uri.clone(), tcp());
         if let Some((user, password)) = proxy.credentials.clone() {
@@ -129,15 +130,15 @@ fn request(
     request.body(Empty::new())
 }
 
-async fn send<T>(stream: T, request: Request<Empty<Bytes>>) -> Result<StatusCode, BoxError>
+async fn send<T>(stream: T, request: Request<Empty<Bytes>>) -> Result<Parts, BoxError>
 where
     T: Read + Write + Send + Unpin + 'static,
 {
     let (mut sender, connection) = http1::handshake(stream).await?;
     let response = sender.send_request(request);
     match select(pin!(response), pin!(connection)).await {
-        Either::Left((response, _)) => Ok(response?.status()),
-        Either::Right((_closed, response)) => Ok(response.await?.status()),
+        Either::Left((response, _)) => Ok(response?.into_parts().0),
+        Either::Right((_closed, response)) => Ok(response.await?.into_parts().0),
     }
 }
 
@@ -149,15 +150,24 @@ mod tests {
 
     use super::*;
 
+    async fn get_status(url: &Uri, destination: &Destination<'_>) -> Result<http::StatusCode, BoxError> {
+        get_head(url, destination).await.map(|head| head.status)
+    }
+
     /// A server that answers one request with 204; returns its address and the received request.
     fn server() -> (SocketAddr, JoinHandle<String>) {
+        server_with("204 No Content")
+    }
+
+    fn server_with(status: &'static str) -> (SocketAddr, JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let received = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut buffer = [0; 4096];
             let read = stream.read(&mut buffer).unwrap();
-            stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
+            let response = format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n");
+            stream.write_all(response.as_bytes()).unwrap();
             String::from_utf8_lossy(&buffer[..read]).to_lowercase()
         });
         (address, received)
@@ -201,6 +211,21 @@ mod tests {
         let refused = get_status(&url("https://hands.test/"), &Destination::Name(&proxies)).await;
         assert!(refused.is_err(), "a 204 without TLS behind it is not a tunnel: {refused:?}");
         assert!(received.join().unwrap().starts_with("connect hands.test:443 http/1.1\r\n"));
+    }
+
+    #[tokio::test]
+    async fn proxy_that_opens_no_tunnel_is_told_in_words() {
+        for (status, words) in [
+            ("407 Proxy Authentication Required", "the proxy requires a login"),
+            ("302 Found", "the proxy did not open a connection to the server"),
+            ("511 Network Authentication Required", "the proxy did not open a connection to the server"),
+        ] {
+            let (address, _received) = server_with(status);
+            let proxies = variables(&format!("http://{address}"), "");
+            let refused = get_status(&url("https://hands.test/"), &Destination::Name(&proxies)).await;
+            let error = refused.unwrap_err();
+            assert_eq!(crate::reason::of_connection(error.as_ref()), words, "{status}");
+        }
     }
 
     #[tokio::test]

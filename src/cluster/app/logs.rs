@@ -53,6 +53,12 @@ pub struct LogQuery {
     pub timestamps: bool,
 }
 
+impl LogQuery {
+    fn includes(&self, container: &str) -> bool {
+        self.container.as_deref().is_none_or(|requested| requested == container)
+    }
+}
+
 /// A part of one container's log.
 #[derive(Debug, Clone)]
 pub enum LogPart {
@@ -184,7 +190,7 @@ fn start_streams(
         return;
     };
     for StartedContainer { container, restarts, is_init } in started_containers(pod) {
-        if query.container.as_ref().is_some_and(|requested| *requested != container) {
+        if !query.includes(&container) {
             continue;
         }
         if !started.logs.insert(format!("{uid}/{container}/{restarts}")) {
@@ -215,6 +221,12 @@ pub fn has_log(pod: &Value) -> bool {
     !started_containers(pod).is_empty()
 }
 
+/// Returns how many logs of these pods are read.
+#[must_use]
+pub fn log_count(pods: &[Value], query: &LogQuery) -> usize {
+    pods.iter().flat_map(started_containers).filter(|started| query.includes(&started.container)).count()
+}
+
 /// A container that may have a log. Each restart begins a new log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct StartedContainer {
@@ -226,7 +238,7 @@ struct StartedContainer {
 /// Returns the containers that may have a log: those that have started at least once.
 fn started_containers(pod: &Value) -> Vec<StartedContainer> {
     let restarts = |status: &Value| status["restartCount"].as_u64().unwrap_or_default();
-    [("initContainerStatuses", true), ("containerStatuses", false)]
+    [("initContainerStatuses", true), ("containerStatuses", false), ("ephemeralContainerStatuses", false)]
         .into_iter()
         .flat_map(|(list, is_init)| {
             pod["status"][list].as_array().into_iter().flatten().map(move |status| (status, is_init))
@@ -429,10 +441,37 @@ mod tests {
             {"name": "a", "state": {"waiting": {}}, "restartCount": 0},
             {"name": "b", "state": {"waiting": {}}, "restartCount": 1},
             {"name": "c", "state": {"running": {}}, "restartCount": 0},
+        ], "ephemeralContainerStatuses": [
+            {"name": "debugger", "state": {"running": {}}, "restartCount": 0},
         ]}});
         let names: Vec<(String, u64)> =
             started_containers(&pod).into_iter().map(|it| (it.container, it.restarts)).collect();
-        assert_eq!(names, [("b".to_owned(), 1), ("c".to_owned(), 0)]);
+        assert_eq!(names, [("b".to_owned(), 1), ("c".to_owned(), 0), ("debugger".to_owned(), 0)]);
+    }
+
+    fn query(container: Option<&str>) -> LogQuery {
+        LogQuery {
+            namespace: "n".to_owned(),
+            labels: String::new(),
+            container: container.map(str::to_owned),
+            follow: false,
+            tail: None,
+            since_seconds: None,
+            previous: false,
+            timestamps: false,
+        }
+    }
+
+    #[test]
+    fn injected_sidecar_is_a_log_of_its_own() {
+        let running = |name: &str| json!([{"name": name, "state": {"running": {}}, "restartCount": 0}]);
+        let alone = json!({"status": {"containerStatuses": running("app")}});
+        let injected = json!({"status": {
+            "containerStatuses": running("app"), "initContainerStatuses": running("istio-proxy"),
+        }});
+        assert_eq!(log_count(&[alone], &query(None)), 1);
+        assert_eq!(log_count(std::slice::from_ref(&injected), &query(None)), 2);
+        assert_eq!(log_count(&[injected], &query(Some("app"))), 1, "only one is read");
     }
 
     const LOG: &str = "GET /api/v1/namespaces/n/pods/oh-1/log";
@@ -459,16 +498,7 @@ mod tests {
         first: Value,
         script: impl AsyncFnOnce(&mut ScriptedServer, &WatchStream),
     ) -> (String, Vec<String>) {
-        let query = LogQuery {
-            namespace: "n".to_owned(),
-            labels: String::new(),
-            container: None,
-            follow: true,
-            tail,
-            since_seconds: None,
-            previous: false,
-            timestamps: false,
-        };
+        let query = LogQuery { follow: true, tail, ..query(None) };
         let (api, mut server) = scripted();
         let (sender, mut receiver) = mpsc::channel(64);
         let script = async {

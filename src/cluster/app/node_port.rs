@@ -27,7 +27,9 @@ pub async fn answering_url(api: &Api, namespace: &str, service: &str, within: Du
         let target = target(address, port);
         match url_probe::probe_url(&target, within).await {
             ProbeResponse::Answers { .. } => Some(target.url),
-            ProbeResponse::NotTheApplication(_) | ProbeResponse::Unreachable(_) => None,
+            ProbeResponse::LoginPage(_)
+            | ProbeResponse::NotTheApplication(_)
+            | ProbeResponse::Unreachable(_) => None,
         }
     });
     futures::future::join_all(probes).await.into_iter().flatten().next()

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::{StatusCode, Uri};
+use http::Uri;
+use http::header::CONTENT_TYPE;
+use http::response::Parts;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::http_get::{self, Destination};
@@ -37,7 +39,9 @@ pub enum ProbeResponse {
         /// Time from the request to the response.
         duration: Duration,
     },
-    /// Something else answers, such as a login in front of the application or a captive portal; the response.
+    /// Something else answers that a person in a browser may pass, such as a login; the response.
+    LoginPage(String),
+    /// Something else answers, such as a proxy; the response.
     NotTheApplication(String),
     /// No usable response; the reason.
     Unreachable(String),
@@ -66,8 +70,8 @@ async fn request_once(target: &ProbeTarget) -> ProbeResponse {
         None => Destination::Name(&target.proxies),
     };
     let begin = Instant::now();
-    match timeout(RESPONSE, http_get::get_status(&url, &destination)).await {
-        Ok(Ok(status)) => classify(status, begin.elapsed()),
+    match timeout(RESPONSE, http_get::get_head(&url, &destination)).await {
+        Ok(Ok(head)) => classify(&head, begin.elapsed()),
         Ok(Err(error)) => ProbeResponse::Unreachable(reason::of_connection(error.as_ref())),
         Err(_elapsed) => ProbeResponse::Unreachable(format!("no response within {}", phrase::span(RESPONSE))),
     }
@@ -78,23 +82,32 @@ fn alive_url(target: &ProbeTarget) -> Result<Uri, http::uri::InvalidUri> {
     format!("{}alive", target.url).parse()
 }
 
-/// The application's `/alive` responds with 200, without a login, or with 429, its own limit. An ingress controller
+/// The application's `/alive` responds with 200 and JSON, without a login, or with 429, its own limit. An ingress controller
 /// responds with 404 for a host without a rule, and with 502, 503 or 504 for a backend that it cannot reach. Any other
 /// 5xx is the application's.
-fn classify(status: StatusCode, duration: Duration) -> ProbeResponse {
-    let other = |why: &str| ProbeResponse::NotTheApplication(format!("{}: {why}", status.as_u16()));
-    match status.as_u16() {
+fn classify(head: &Parts, duration: Duration) -> ProbeResponse {
+    let status = head.status.as_u16();
+    let login = |why: &str| ProbeResponse::LoginPage(format!("{status}: {why}"));
+    let other = |why: &str| ProbeResponse::NotTheApplication(format!("{status}: {why}"));
+    match status {
+        200 if is_page(head) => login("a web page, such as that of a login or a captive portal"),
         status @ (200 | 429) => ProbeResponse::Answers { status, duration },
         404 => ProbeResponse::Unreachable("404: the ingress controller has no rule for this host".to_owned()),
         status @ 502..=504 => ProbeResponse::Unreachable(format!(
             "{status}: the ingress controller does not reach the application"
         )),
+        511 => other("the network requires a login (a captive portal)"),
         status @ 500.. => ProbeResponse::Unreachable(format!("{status}: the application fails")),
-        300..=399 => other("a redirect, such as to a login or a captive portal"),
-        401 | 403 => other("a login in front of the application, or its ingress, rejects the request"),
+        300..=399 => login("a redirect, such as to a login or a captive portal"),
+        401 | 403 => login("a login in front of the application, or its ingress, rejects the request"),
         407 => other("the proxy requires a login"),
         _ => other("not the response of the application"),
     }
+}
+
+fn is_page(head: &Parts) -> bool {
+    let content_type = head.headers.get(CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase());
+    content_type.is_some_and(|content_type| content_type.starts_with(b"text/html"))
 }
 
 #[cfg(test)]
@@ -140,14 +153,35 @@ mod tests {
     #[test]
     fn only_200_and_429_are_the_applications_answers() {
         for code in 200..600 {
-            let response = classify(StatusCode::from_u16(code).unwrap(), Duration::ZERO);
+            let response = classify(&head(code, "application/json"), Duration::ZERO);
             match code {
                 200 | 429 => assert!(matches!(response, ProbeResponse::Answers { .. }), "{response:?}"),
-                404 | 500.. => assert!(matches!(response, ProbeResponse::Unreachable(_)), "{response:?}"),
-                // A captive portal's 302 or 204, a login's 401, a proxy's 407.
+                404 | 500..=510 | 512.. => {
+                    assert!(matches!(response, ProbeResponse::Unreachable(_)), "{response:?}");
+                }
+                // A captive portal's 302, a login's 401.
+                300..=399 | 401 | 403 => {
+                    assert!(matches!(response, ProbeResponse::LoginPage(_)), "{response:?}");
+                }
+                // A captive portal's 204 or 511, a proxy's 407.
                 _ => assert!(matches!(response, ProbeResponse::NotTheApplication(_)), "{response:?}"),
             }
         }
+    }
+
+    fn head(code: u16, content_type: &str) -> Parts {
+        let response = http::Response::builder().status(code).header(CONTENT_TYPE, content_type);
+        response.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn page_of_a_portal_is_not_the_application() {
+        for content_type in ["text/html", "Text/HTML; charset=utf-8"] {
+            let response = classify(&head(200, content_type), Duration::ZERO);
+            assert!(matches!(&response, ProbeResponse::LoginPage(why) if why.starts_with("200: a web page")));
+        }
+        let unnamed = http::Response::new(()).into_parts().0;
+        assert!(matches!(classify(&unnamed, Duration::ZERO), ProbeResponse::Answers { .. }));
     }
 
     #[tokio::test(start_paused = true)]

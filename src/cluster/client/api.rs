@@ -30,6 +30,13 @@ use crate::phrase;
 /// The time limit of a request that is sent once.
 const SINGLE_REQUEST: Duration = Duration::from_secs(10);
 
+/// The largest object or list, in bytes. etcd stores objects of about 1 MiB, and a list may have thousands.
+const LARGEST_BODY: usize = 256 << 20;
+/// The largest log that is read at once, in bytes.
+const LARGEST_LOG: usize = 8 << 20;
+/// The largest body of an error, in bytes.
+const LARGEST_ERROR: usize = 1 << 20;
+
 /// A connection to a cluster.
 #[derive(Clone)]
 pub struct Api {
@@ -388,7 +395,7 @@ impl Api {
         let request = request::log(pods, pod, params).map_err(not_built)?;
         let call = format!("GET {}", request.uri());
         let sent_at = Instant::now();
-        let (_, bytes) = with_timeout(SINGLE_REQUEST, self.successful(request)).await?;
+        let (_, bytes) = with_timeout(SINGLE_REQUEST, self.successful(request, LARGEST_LOG)).await?;
         self.traffic.on_completed(sent_at.elapsed(), || call);
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -495,7 +502,7 @@ impl Api {
     }
 
     async fn send_once(&self, request: &ApiRequest) -> Result<Response, ApiError> {
-        let (head, bytes) = self.successful(request.clone()).await?;
+        let (head, bytes) = self.successful(request.clone(), LARGEST_BODY).await?;
         let warnings = head
             .headers
             .get_all(http::header::WARNING)
@@ -511,8 +518,9 @@ impl Api {
     async fn successful(
         &self,
         request: ApiRequest,
+        limit: usize,
     ) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
-        let (head, bytes) = self.exchange(request).await?;
+        let (head, bytes) = self.exchange(request, limit).await?;
         if let Some(response) = status_error::foreign_response(&head, &bytes) {
             return Err(ApiError::NotKubernetes(response));
         }
@@ -522,11 +530,21 @@ impl Api {
         Ok((head, bytes))
     }
 
-    /// Sends the request once, and returns any response.
-    async fn exchange(&self, request: ApiRequest) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
+    /// Sends the request once, and returns any response. `limit` is that of a response in the 2xx range.
+    async fn exchange(
+        &self,
+        request: ApiRequest,
+        limit: usize,
+    ) -> Result<(http::response::Parts, bytes::Bytes), ApiError> {
         let (head, body) = self.begin_exchange(request).await?;
-        let bytes = body.collect().await.map_err(ApiError::Transport)?.to_bytes();
-        Ok((head, bytes))
+        let limit = if head.status.is_success() { limit } else { LARGEST_ERROR };
+        let body = Limited::new(body, limit).collect().await;
+        let body = body.map_err(|error| match error.downcast::<kube::Error>() {
+            Ok(error) => ApiError::Transport(*error),
+            // The length limit. A retry would read it again.
+            Err(_) => ApiError::NotKubernetes(format!("more than {} MiB", limit >> 20)),
+        })?;
+        Ok((head, body.to_bytes()))
     }
 
     /// Sends the request once, and returns the head of any response, and its body as it arrives.
@@ -634,6 +652,27 @@ mod tests {
 
     fn map() -> Value {
         json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a", "namespace": "n" } })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn endless_response_is_an_error_without_retry() {
+        let (api, mut server) = scripted();
+        let (pods, params) = (POD.in_namespace("n"), LogParams::default());
+        let (result, ()) = tokio::join!(api.get_log(&pods, "p", &params), async {
+            let body = server.next().await.watch();
+            let chunk = "x".repeat(1 << 20);
+            for _ in 0..9 {
+                body.text(&chunk);
+            }
+        });
+        let Err(ApiError::NotKubernetes(response)) = result else { panic!("{result:?}") };
+        assert_eq!(response, "more than 8 MiB");
+        let (result, ()) = tokio::join!(api.get(&pods, "p"), async {
+            server.next().await.status(400, "BadRequest", &"x".repeat(2 << 20));
+        });
+        let Err(ApiError::NotKubernetes(response)) = result else { panic!("{result:?}") };
+        assert_eq!(response, "more than 1 MiB");
+        server.expect_none_for(Duration::from_secs(60)).await;
     }
 
     #[tokio::test(start_paused = true)]

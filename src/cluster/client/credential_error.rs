@@ -37,6 +37,9 @@ pub(super) fn credential_error(action: &str, error: &AuthError, plugin: Option<&
         AuthError::AuthExecRun { out, .. } => {
             format!("the credential plugin{name} failed: {}", out.status)
         }
+        AuthError::AuthExecStart(error) if error.kind() == ErrorKind::FileTooLarge => {
+            format!("the output of the credential plugin{name} is not an ExecCredential: {error}")
+        }
         AuthError::AuthExecStart(error) => {
             format!("cannot start the credential plugin{name}: {}", reason::of_io(error))
         }

@@ -1,7 +1,8 @@
 //! The bearer token of requests: read from a file or a credential plugin, and renewed before it expires.
 
+use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -10,6 +11,7 @@ use http::{HeaderValue, Request};
 use jiff::{SignedDuration, Timestamp};
 use kube::client::{AuthError, Body};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 use tower::BoxError;
@@ -23,6 +25,10 @@ use crate::process_group::ProcessGroup;
 const EARLY: SignedDuration = SignedDuration::from_secs(10);
 /// A token file is read again after this long, as client-go does.
 const FILE_PERIOD: SignedDuration = SignedDuration::from_secs(60);
+/// The largest `ExecCredential` and the largest token file, in bytes. A certificate and its key have a few thousand.
+const LARGEST: usize = 1 << 20;
+/// How many bytes of the end of a plugin's standard error are kept.
+const STDERR: usize = 64 << 10;
 
 /// The source of a token.
 pub(super) enum TokenSource {
@@ -126,7 +132,8 @@ fn before(expiry: Timestamp) -> Timestamp {
 }
 
 async fn read(path: &Path) -> std::io::Result<SecretString> {
-    let text = tokio::fs::read_to_string(path).await?;
+    let bytes = bounded(Some(tokio::fs::File::open(path).await?)).await?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| Error::new(ErrorKind::InvalidData, error))?;
     Ok(SecretString::from(text.trim()))
 }
 
@@ -146,14 +153,45 @@ pub(super) async fn run(call: &PluginCall) -> Result<PluginCredentials, AuthErro
         // Only the foreground group of a terminal can read from it.
         command.process_group(0);
     }
-    let child = command.spawn().map_err(AuthError::AuthExecStart)?;
+    let mut child = command.spawn().map_err(AuthError::AuthExecStart)?;
     let group = ProcessGroup::new(child.id().filter(|_| !call.is_interactive));
-    let output = child.wait_with_output().await.map_err(AuthError::AuthExecStart)?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let ended = tokio::try_join!(bounded(stdout), tail(stderr), child.wait());
+    let (stdout, stderr, status) = ended.map_err(AuthError::AuthExecStart)?;
+    let output = Output { status, stdout, stderr };
     group.disarm();
     if !output.status.success() {
         return Err(AuthError::AuthExecRun { cmd: call.program.clone(), out: Box::new(output) });
     }
     exec_credential::parse(&output.stdout)
+}
+
+/// Reads to the end.
+///
+/// # Errors
+/// There are more than [`LARGEST`] bytes.
+async fn bounded(source: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let Some(source) = source else { return Ok(bytes) };
+    let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX);
+    source.take(limit + 1).read_to_end(&mut bytes).await?;
+    if bytes.len() > LARGEST {
+        return Err(Error::new(ErrorKind::FileTooLarge, "it has more than 1 MiB"));
+    }
+    Ok(bytes)
+}
+
+/// Reads to the end, and returns the last [`STDERR`] bytes.
+async fn tail(source: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let Some(mut source) = source else { return Ok(bytes) };
+    while source.read_buf(&mut bytes).await? > 0 {
+        if bytes.len() > 2 * STDERR {
+            bytes.drain(..bytes.len() - STDERR);
+        }
+    }
+    bytes.drain(..bytes.len().saturating_sub(STDERR));
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -165,7 +203,7 @@ mod tests {
     use super::*;
     use crate::cluster::client::credential_error::credential_error;
     use crate::cluster::client::transport_error::transport_error;
-    use crate::error::{Error, Kind};
+    use crate::error::Kind;
 
     /// A plugin that runs this script of `sh`.
     fn plugin(script: &str) -> PluginCall {
@@ -188,7 +226,7 @@ mod tests {
         assert_eq!(run(&plugin(script)).await.unwrap().token.unwrap().expose_secret(), "t");
     }
 
-    async fn error_of(call: &PluginCall) -> Error {
+    async fn error_of(call: &PluginCall) -> crate::error::Error {
         let error = run(call).await.unwrap_err();
         let entry = ExecConfig {
             command: Some("/bin/login".to_owned()),
@@ -207,6 +245,30 @@ mod tests {
         assert!(text.contains("the credential plugin login failed: exit status: 3"), "{text}");
         assert!(text.contains("session expired"), "{text}");
         assert!(!text.contains("planted") && !text.contains("token"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn endless_output_of_a_plugin_is_an_error() {
+        let error = error_of(&plugin("yes planted")).await;
+        let text = format!("{error:?}");
+        assert!(text.contains("more than 1 MiB") && !text.contains("planted"), "{text}");
+        assert_eq!(error.kind(), Kind::Unauthenticated);
+    }
+
+    #[tokio::test]
+    async fn only_the_end_of_a_long_standard_error_is_kept() {
+        let script = "yes planted | head -c 3000000 >&2; echo 'session expired' >&2; exit 3";
+        let AuthError::AuthExecRun { out, .. } = run(&plugin(script)).await.unwrap_err() else {
+            panic!("another error")
+        };
+        assert_eq!(out.stderr.len(), STDERR);
+        assert!(out.stderr.ends_with(b"session expired\n"));
+    }
+
+    #[tokio::test]
+    async fn endless_token_file_is_an_error() {
+        let error = read(Path::new("/dev/zero")).await.unwrap_err();
+        assert_eq!(error.to_string(), "it has more than 1 MiB");
     }
 
     #[tokio::test]

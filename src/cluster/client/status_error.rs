@@ -4,6 +4,7 @@
 
 use kube::core::Status;
 
+use super::transport_error::PROXY_CREDENTIALS_HINT;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 
@@ -48,6 +49,11 @@ fn failed_webhook(message: &str) -> Option<String> {
     rest.split_once(" failed").map(|(kind, _)| format!("the conversion webhook for {kind}"))
 }
 
+/// The description of a 407, which only a proxy sends.
+const PROXY_LOGIN: &str = "a proxy's request for a login (407)";
+/// The description of a 511, which only a network sends that requires a login (RFC 6585, section 6).
+const NETWORK_LOGIN: &str = "a captive portal's request to log in to the network (511)";
+
 /// Describes a response that cannot come from a Kubernetes API: a redirect or a web page, such as that of a login. The
 /// pages of a gateway in front of an API server that is down are not among them.
 #[must_use]
@@ -57,6 +63,11 @@ pub(crate) fn foreign_response(head: &http::response::Parts, body: &[u8]) -> Opt
         && String::from_utf8_lossy(body).contains("HTTP request to an HTTPS server")
     {
         return Some("an error: its URL must begin with https".to_owned());
+    }
+    match head.status.as_u16() {
+        407 => return Some(PROXY_LOGIN.to_owned()),
+        511 => return Some(NETWORK_LOGIN.to_owned()),
+        _ => {}
     }
     let header = |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
     if head.status.is_redirection() {
@@ -76,9 +87,14 @@ pub(crate) fn foreign_response(head: &http::response::Parts, body: &[u8]) -> Opt
 /// Returns the error for a response that does not come from a Kubernetes API.
 #[must_use]
 pub(crate) fn not_kubernetes_error(action: &str, response: &str) -> Error {
-    Error::new(Id::NotKubernetes, Kind::Unreachable, action)
-        .caused_by(format!("the server answers with {response}: not a Kubernetes API, or a login is needed"))
-        .hint("is the server of the kubeconfig's cluster right, and is a login, VPN or proxy needed?")
+    let error = Error::new(Id::NotKubernetes, Kind::Unreachable, action)
+        .caused_by(format!("the server answers with {response}: not a Kubernetes API, or a login is needed"));
+    match response {
+        PROXY_LOGIN => error.hint(PROXY_CREDENTIALS_HINT),
+        NETWORK_LOGIN => error.hint("open any page in a browser to log in to the network"),
+        _ => error
+            .hint("is the server of the kubeconfig's cluster right, and is a login, VPN or proxy needed?"),
+    }
 }
 
 /// Whether a value of the object has the wrong type for its field. Server-side apply responds 500 then, so a retry is
@@ -251,6 +267,11 @@ mod tests {
         let login = "https://login.example/saml?state=planted";
         assert_eq!(response(302, html, login).as_deref(), Some("a redirect to login.example"));
         assert_eq!(response(307, "", "/login").as_deref(), Some("a redirect"));
+        for (code, hint) in [(407, PROXY_CREDENTIALS_HINT), (511, "open any page in a browser")] {
+            let response = response(code, "", "").unwrap();
+            let error = not_kubernetes_error("cannot get /version", &response);
+            assert!(error.hints()[0].starts_with(hint) && error.kind() == Kind::Unreachable, "{error:?}");
+        }
         let plain = http::Response::builder().status(400).body(()).unwrap().into_parts().0;
         let without_tls = foreign_response(&plain, b"Client sent an HTTP request to an HTTPS server.\n");
         assert_eq!(without_tls.as_deref(), Some("an error: its URL must begin with https"));

@@ -8,12 +8,16 @@ use super::credential_error::credential_error;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::phrase;
-use crate::reason::{self, NAME_NOT_RESOLVED, NO_TLS, sources};
+use crate::reason::{self, NAME_NOT_RESOLVED, NO_TLS, NO_TUNNEL, PROXY_LOGIN, sources};
 
 /// The time limit for opening a connection without `--timeout`: resolving the name, TCP and TLS.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 /// The message of tokio's timer when the time limit for a connection has passed.
 const CONNECT_TIMED_OUT: &str = "deadline has elapsed";
+
+/// The hint for a proxy that requires a login.
+pub(super) const PROXY_CREDENTIALS_HINT: &str =
+    "the proxy's URL may have credentials: http://USER:PASSWORD@HOST:PORT";
 
 /// Returns the error for a request that got no response.
 #[must_use]
@@ -41,7 +45,13 @@ pub(crate) fn transport_error(action: &str, error: kube::Error) -> Error {
         Some(words) => unreachable.caused_by_in_words(words, cause(error)),
         None => unreachable.caused_by(cause(error)),
     };
-    unreachable.hint("is the cluster running, and is this the right context?")
+    unreachable.hint(match text {
+        text if text.contains(PROXY_LOGIN) => PROXY_CREDENTIALS_HINT,
+        text if text.contains(NO_TUNNEL) => {
+            "does the proxy permit the server's port, and is a login to the network or the proxy needed?"
+        }
+        _ => "is the cluster running, and is this the right context?",
+    })
 }
 
 /// Returns the error for a request that timed out.
@@ -52,13 +62,13 @@ pub(crate) fn timeout_error(action: &str, limit: Duration) -> Error {
         .hint("is the cluster running, and is a VPN or proxy needed?")
 }
 
-/// Whether a retry may succeed: the transport failed, and not because of an untrusted certificate.
+/// Whether a retry may succeed: the transport failed, and not because of an untrusted certificate or a missing login.
 #[must_use]
 pub(crate) fn is_retryable(error: &kube::Error) -> bool {
     let transport =
         matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_));
     let text = chain(error);
-    transport && !is_untrusted(&text) && !text.contains(NO_TLS)
+    transport && !is_untrusted(&text) && !text.contains(NO_TLS) && !text.contains(PROXY_LOGIN)
 }
 
 /// Whether no connection can be opened to the server: nothing listens, there is no route, or the name does not resolve.
@@ -127,6 +137,22 @@ mod tests {
         let words = "the server's certificate is signed by an authority that is not trusted";
         assert_eq!(error.causes(), [words]);
         assert_eq!(error.raw_causes(), ["invalid peer certificate: UnknownIssuer"]);
+    }
+
+    #[test]
+    fn proxy_without_tunnel_has_its_own_hint() {
+        let error = |text: &'static str| kube::Error::Service(Box::new(std::io::Error::other(text)));
+        let login = || error("tunnel error: proxy authorization required");
+        let told = transport_error("cannot read", login());
+        assert_eq!(
+            (told.id(), told.causes()),
+            (Id::Unreachable, vec!["the proxy requires a login".to_owned()])
+        );
+        assert_eq!(told.hints(), [PROXY_CREDENTIALS_HINT]);
+        assert!(!is_retryable(&login()), "it asks for the same login again");
+        let told = transport_error("cannot read", error("tunnel error: unsuccessful"));
+        assert_eq!(told.causes(), ["the proxy did not open a connection to the server"]);
+        assert!(told.hints()[0].starts_with("does the proxy permit"), "{told:?}");
     }
 
     #[test]

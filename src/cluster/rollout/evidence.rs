@@ -37,6 +37,7 @@ impl Evidence {
 /// evidence as well, and never fails the command.
 pub(crate) async fn collect(api: &Api, finding: &mut Finding, limit: Duration) {
     let lookups = std::mem::take(&mut finding.lookups);
+    finding.claims.extend(looked_up::faulty_claims(&lookups, &finding.message));
     let parts = lookups.iter().map(|lookup| async {
         let part = timeout(limit, read(api, lookup)).await;
         (subject(lookup), part)
@@ -273,5 +274,25 @@ mod tests {
         .await;
         assert_eq!(finding.evidence, ["not read in time: the log"]);
         assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn claims_of_a_volume_fault_are_named_as_its_cause() {
+        let claims = PodClaims { pod: POD.id("n", "oh-1"), names: vec!["data".to_owned()] };
+        let affinity = "0/3 nodes are available: 3 node(s) had volume node affinity conflict";
+        let other = format!("{affinity}, 1 Insufficient cpu.");
+        for (id, message, lookup, cause) in [
+            (Id::MountFailed, "Multi-Attach error", Lookup::ClaimUsers(claims.clone()), &["n/data"][..]),
+            (Id::Unschedulable, affinity, Lookup::VolumeReach(claims.clone()), &["n/data"]),
+            (Id::Unschedulable, &other, Lookup::VolumeReach(claims.clone()), &[]),
+        ] {
+            let (api, mut server) = scripted();
+            let mut finding = Finding::new(id, POD.id("n", "oh-1"), message);
+            finding.lookups = vec![lookup];
+            tokio::join!(collect(&api, &mut finding, Duration::from_secs(2)), async {
+                server.next().await.status(403, "Forbidden", "no right to read it");
+            });
+            assert_eq!(finding.claims, cause, "{message}");
+        }
     }
 }

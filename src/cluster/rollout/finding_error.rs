@@ -38,5 +38,5 @@ pub(super) fn explained(mut error: Error, findings: &[Finding]) -> Error {
     for hint in &first.hints {
         error = error.hint(hint.clone());
     }
-    error.with_keys(first.keys.clone())
+    error.with_keys(first.keys.clone()).with_claims(first.claims.clone())
 }

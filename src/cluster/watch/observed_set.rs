@@ -324,7 +324,7 @@ impl<'a> ExtraWorkload<'a> {
             ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") => {
                 ExtraPods::Selected(selector_of(selector))
             }
-            ("batch", "Job") => ExtraPods::Selected(format!("batch.kubernetes.io/job-name={}", id.name)),
+            ("batch", "Job") => ExtraPods::Selected(format!("job-name={}", id.name)),
             ("", "Pod") => ExtraPods::Itself,
             _ => return None,
         };
@@ -464,7 +464,7 @@ mod tests {
             ("apps", "StatefulSet", &labels, "pods in b app=x"),
             ("apps", "DaemonSet", &labels, "pods in b app=x"),
             ("apps", "DaemonSet", &expressions, "pods in b "),
-            ("batch", "Job", &json!({}), "pods in b batch.kubernetes.io/job-name=x"),
+            ("batch", "Job", &json!({}), "pods in b job-name=x"),
             ("", "Pod", &json!({}), "events in b "),
         ] {
             let id = ObjectId::namespaced(group, kind, "b", "x");

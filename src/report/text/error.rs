@@ -400,6 +400,7 @@ mod tests {
                     preset: Some("set by handsctl".into()),
                 },
             ],
+            claims: Vec::new(),
             exhibits: Vec::new(),
         };
         assert_recorded!("finding", finding(&crash, Severity::Error, PLAIN));

@@ -195,7 +195,10 @@ impl Checker<'_> {
     }
 
     /// Checks every item, also after an invalid one.
-    fn list(&mut self, shape: &Shape, items: &mut [Node]) -> Keep {
+    fn list(&mut self, shape: &Shape, items: &mut Vec<Node>) -> Keep {
+        if self.is_handsctl() && is_unset_by_empty_item(shape) {
+            items.retain(|item| item.data.as_text() != Some(""));
+        }
         self.lists += 1;
         let mut keep = self.homogeneous(items);
         for item in items {
@@ -432,6 +435,7 @@ impl Checker<'_> {
                 format!("write {text}")
             }
             (Shape::Boolean, _) => "true or false".to_owned(),
+            (Shape::List(_), Data::Text(text)) if text.is_empty() => "write []".to_owned(),
             (Shape::List(_), _) if scalar => format!("write [{source_text}]"),
             (Shape::Table(_), _) if scalar && self.path.len() == 1 => {
                 format!("a table begins with a line [{}]", self.name())
@@ -482,6 +486,12 @@ impl Checker<'_> {
             is_name && keep
         })
     }
+}
+
+/// Whether an empty text in a list of handsctl's own means nothing, as charts write it. A list of ranges that becomes
+/// empty would admit everybody.
+fn is_unset_by_empty_item(shape: &Shape) -> bool {
+    matches!(shape, Shape::Text { format, .. } if format.as_deref() != Some("ip-range"))
 }
 
 /// Whether a table has exactly these keys.

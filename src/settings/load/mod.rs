@@ -2,6 +2,7 @@
 //!
 //! - `read`: reads the config files and the files of secrets, the only reads of `settings`; then runs every step to
 //!   [`Settings`](crate::settings::Settings).
+//! - `bounded`: reads a source of bounded size.
 //! - `layer`: one source → its tree, or its syntax errors.
 //! - `tree`: keys and values, each with its position.
 //! - `schema`: the JSON Schema of config.toml, and the form in which `check` walks it.
@@ -12,6 +13,7 @@
 //!
 //! - `toml_writer`: a tree → text. `toml_key`: one key or text in quotes. `edit`: changes keys in the text of a file.
 
+mod bounded;
 pub(super) mod check;
 mod commented_table;
 pub(super) mod diagnose;

@@ -1,12 +1,13 @@
 //! Reads config files and files of secrets. Everything else in `settings` is pure.
 
+use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use super::layer::{self, Parsed};
 use super::schema::{TableShape, schema_shape};
 use super::tree::{self, Data, KeyPosition, SourceLayer, Table};
-use super::{check, diagnose};
+use super::{bounded, check, diagnose};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
@@ -18,6 +19,12 @@ use crate::settings::secrets::extract::{self, Form, FoundSecret, FoundValue};
 use crate::settings::secrets::value::{Redacted, Reference, SecretSource};
 
 const DEFAULT_FILE: &str = "config.toml";
+/// The largest config file, in MiB.
+const CONFIG_LIMIT: u32 = 8;
+/// The largest file of manifests, in MiB. The API server accepts objects of up to 3 MiB.
+const MANIFEST_LIMIT: u32 = 32;
+/// The largest secret, in MiB: that of a Secret.
+const SECRET_LIMIT: u32 = 1;
 
 /// The options of the command line.
 #[derive(Debug, Clone, Default)]
@@ -323,7 +330,7 @@ impl Loader {
             let name = file.display().to_string();
             let edited = request.edited.as_ref().filter(|(path, _)| *path == file);
             let content = edited.map_or_else(
-                || std::fs::read(directory.join(&file)),
+                || File::open(directory.join(&file)).and_then(|file| bounded::read(file, CONFIG_LIMIT)),
                 |(_, text)| Ok(text.clone().into_bytes()),
             );
             match content {
@@ -452,7 +459,7 @@ impl Loader {
 fn manifests(at: &Path, written: &str) -> Result<Vec<(String, String)>, String> {
     let failed = |name: &str, error: std::io::Error| format!("cannot read {name}: {}", reason::of_io(&error));
     if !at.is_dir() {
-        let text = std::fs::read_to_string(at).map_err(|error| failed(written, error))?;
+        let text = read_text(at, MANIFEST_LIMIT).map_err(|error| failed(written, error))?;
         return Ok(vec![(written.to_owned(), text)]);
     }
     let mut files = Vec::new();
@@ -470,7 +477,7 @@ fn manifests(at: &Path, written: &str) -> Result<Vec<(String, String)>, String> 
     let read = |path: PathBuf| {
         let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let name = format!("{}/{file}", written.trim_end_matches('/'));
-        let text = std::fs::read_to_string(&path).map_err(|error| failed(&name, error))?;
+        let text = read_text(&path, MANIFEST_LIMIT).map_err(|error| failed(&name, error))?;
         Ok((name, text))
     };
     files.into_iter().map(read).collect()
@@ -546,16 +553,20 @@ fn from_variable(environment: &[(String, String)], name: &str) -> Result<Redacte
 }
 
 fn from_file(path: &Path, written: &str) -> Result<Redacted, String> {
-    let text = std::fs::read_to_string(path)
+    let text = read_text(path, SECRET_LIMIT)
         .map_err(|error| format!("cannot read {written}: {}", reason::of_io(&error)))?;
     trimmed(&text, written)
+}
+
+fn read_text(path: &Path, limit: u32) -> std::io::Result<String> {
+    bounded::read_text(File::open(path)?, limit)
 }
 
 fn from_standard_input() -> Result<Redacted, String> {
     if std::io::stdin().is_terminal() {
         return Err("standard input is a terminal: pipe the secret into the command".to_owned());
     }
-    let text = std::io::read_to_string(std::io::stdin())
+    let text = bounded::read_text(std::io::stdin(), SECRET_LIMIT)
         .map_err(|error| format!("cannot read standard input: {}", reason::of_io(&error)))?;
     trimmed(&text, "standard input")
 }

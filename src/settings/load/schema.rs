@@ -97,7 +97,7 @@ impl Key {
             Shape::Text { format: Some(format), .. } if !self.nullable => {
                 matches!(by_name::check(format, ""), Some(Err(_)))
             }
-            Shape::Boolean | Shape::Integer { .. } | Shape::Number => true,
+            Shape::Boolean | Shape::Integer { .. } | Shape::Number | Shape::List(_) => true,
             _ => false,
         }
     }

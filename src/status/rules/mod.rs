@@ -31,6 +31,6 @@ pub(super) mod pod_facts;
 pub(super) mod progress;
 mod readiness;
 pub(super) mod root_cause;
-mod scheduling;
+pub(super) mod scheduling;
 pub(super) mod text;
 pub(super) mod workload;

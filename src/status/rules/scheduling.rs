@@ -7,7 +7,7 @@ use crate::status::grace::final_after;
 
 /// The scheduler's words for a node that cannot reach a volume: those of 1.34, and those of earlier versions
 /// (`pkg/scheduler/framework/plugins/volumebinding`, `ErrReasonNodeConflict`).
-const VOLUME_AFFINITY: [&str; 2] = ["PersistentVolume's node affinity", "volume node affinity"];
+pub(crate) const VOLUME_AFFINITY: [&str; 2] = ["PersistentVolume's node affinity", "volume node affinity"];
 
 /// The scheduler's words for a claim with the access mode `ReadWriteOncePod` that another pod mounts
 /// (`pkg/scheduler/framework/plugins/volumerestrictions`, `ErrReasonReadWriteOncePodConflict`).

@@ -1,0 +1,37 @@
+//! The pod's specification inside of an object. Pure.
+
+use serde_json::Value;
+
+/// JSON pointers to the pod's specification in a workload, a Pod and a `CronJob`.
+const POD_SPECS: [&str; 3] = ["/spec/template/spec", "/spec", "/spec/jobTemplate/spec/template/spec"];
+
+/// Returns the claims that the object's pods mount, as `NAMESPACE/NAME`.
+pub fn mounted_claims(object: &Value) -> impl Iterator<Item = String> {
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    let specs = POD_SPECS.iter().filter_map(|path| object.pointer(path));
+    let volumes = specs.flat_map(|spec| spec["volumes"].as_array().into_iter().flatten());
+    let names = volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str());
+    names.map(move |name| format!("{namespace}/{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn claims_of_every_form_of_workload_are_returned() {
+        let spec =
+            json!({ "volumes": [{ "emptyDir": {} }, { "persistentVolumeClaim": { "claimName": "a" } }] });
+        for spec in [
+            spec.clone(),
+            json!({ "template": { "spec": spec } }),
+            json!({ "jobTemplate": { "spec": { "template": { "spec": spec } } } }),
+        ] {
+            let object = json!({ "metadata": { "namespace": "n" }, "spec": spec });
+            assert_eq!(mounted_claims(&object).collect::<Vec<_>>(), ["n/a"], "{object}");
+        }
+        assert_eq!(mounted_claims(&json!({ "kind": "ConfigMap" })).count(), 0);
+    }
+}
