@@ -6,8 +6,9 @@
 //!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete
 //!   a conversation's volume. `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
 //!   `new_volume`: warns about a volume that is created anew. `service_account`, `secret_keys`: check that the named
-//!   ServiceAccount and the Secrets that the pod reads exist. `restored_rights`: stops a rollback that grants more rights. `shared_host`: warns about another Ingress with the
-//!   same host. `live_exposure`: stops if others expose the application.
+//!   ServiceAccount and the Secrets that the pod reads exist. `restored_rights`: stops a rollback that grants more rights.
+//!   `dev_namespace`: keeps profile dev apart from the sandboxes of others. `shared_host`: warns about another Ingress
+//!   with the same host. `live_exposure`: stops if others expose the application.
 //! - `version_change`: warns about the effects of another app version. `conversations`: warns about the conversations
 //!   that a stop of the application interrupts. `replaced_images`: finds pods that run an earlier build of their image.
 //! - `dry_run`: reports the planned changes.
@@ -18,12 +19,10 @@
 //! - `execute`: records the revision, applies, follows the rollout, verifies, prunes.
 //!   `sandbox_policy`: keeps a policy that still limits sandboxes.
 //! - `rejected_pods`: asks anew about pods that the API server rejected before the run.
-//! - `rollout`: follows the rollout and turns its findings into an error.
-//! - `verify`: probes the application. `sandbox_capacity`: estimates how many sandboxes fit. `app_settings`: posts the
-//!   model and its key to the application.
+//! - `rollout`: follows the rollout and turns its findings into an error. `verify`: probes the application.
+//!   `sandbox_capacity`: estimates how many sandboxes fit. `app_settings`: posts the application its model and key.
 //! - `auto_rollback`: rolls back to the last good revision with another content.
-//! - `missing_application`: explains to a command that needs the application why there is none.
-//! - `summary`: builds the last line and the next commands.
+//! - `missing_application`: explains why an application is missing. `summary`: builds the last line and the next commands.
 
 pub(crate) mod app_settings;
 mod auto_rollback;

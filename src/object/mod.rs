@@ -13,7 +13,7 @@
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
 //! - `references`: the names that an object refers to.
 //! - `container_names`: the names of a pod's containers, and those of handsctl's templates.
-//! - `pod_spec`: the claims that an object's pods mount.
+//! - `pod_spec`: the specification of an object's pods and the claims that they mount.
 //! - `running_image`: the images that pods run, with their digests.
 //! - `manifest_yaml`: reads the user's manifests as kubectl reads them. `manifest_json`: those in JSON.
 //! - `yaml`: reads and writes objects as YAML.

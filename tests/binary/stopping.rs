@@ -321,19 +321,19 @@ fn diff_waits_for_a_secret_only_until_its_deadline() {
 }
 
 /// Returns the options with which `unshare` may mount here: the superuser needs no namespace of users.
-fn mount_options() -> Option<Vec<&'static str>> {
+fn mount_options() -> Vec<&'static str> {
     let all = [vec!["--mount"], vec!["--user", "--map-root-user", "--mount"]];
-    all.into_iter().find(|options| {
+    let is_allowed = |options: &Vec<&str>| {
         Command::new("unshare").args(options).arg("true").output().is_ok_and(|output| output.status.success())
-    })
+    };
+    all.into_iter().find(is_allowed).expect("this account may not mount in a namespace of its own")
 }
 
 /// Needs a mount namespace, so that only the command's resolver has a name server that never answers.
 #[test]
+#[ignore = "mounts in a namespace of its own, which not every account may"]
 fn silent_name_server_ends_at_the_deadline_and_at_sigterm() {
-    let Some(options) = mount_options() else {
-        return eprintln!("not run: this account may not mount in a namespace of its own");
-    };
+    let options = mount_options();
     let home = tempfile::tempdir().unwrap();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     write_kubeconfig(home.path(), &server, Wait::Server);

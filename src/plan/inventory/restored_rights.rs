@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::members::Members;
 use crate::object::ObjectId;
 use crate::object::kind::{ROLE, ROLE_BINDING};
+use crate::object::pod_spec::pod_spec;
 use crate::plan::desired::{Member, Plan};
 use crate::settings::format::ImageRef;
 
@@ -87,20 +88,12 @@ pub fn additional_images(restored: &Plan, known: KnownSet<'_>) -> Vec<String> {
     additional
 }
 
-/// JSON pointers to the pod's specification in a workload, a Pod and a `CronJob`.
-const POD_SPECS: [&str; 3] = ["/spec/template/spec", "/spec", "/spec/jobTemplate/spec/template/spec"];
 /// The fields with the pod's ServiceAccount; the API server reads the deprecated one if the first is empty.
 const ACCOUNTS: [&str; 2] = ["serviceAccountName", "serviceAccount"];
 /// The account of a pod that names none.
 const DEFAULT_ACCOUNT: &str = "default";
 /// The lists of containers that a pod starts.
 const CONTAINER_LISTS: [&str; 2] = ["initContainers", "containers"];
-
-/// Returns the specification of a workload's pods.
-fn pod_spec(workload: &Value) -> Option<&Value> {
-    let specs = POD_SPECS.iter().filter_map(|path| workload.pointer(path));
-    specs.into_iter().find(|spec| spec["containers"].is_array())
-}
 
 /// Returns the ServiceAccount of a workload's pods.
 fn pod_account(workload: &Value) -> Option<&str> {
