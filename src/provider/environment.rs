@@ -29,7 +29,7 @@ pub struct Environment {
     pub releases: Option<String>,
     /// The container engine that kind uses: `KIND_EXPERIMENTAL_PROVIDER`.
     pub engine: Option<String>,
-    /// Names and values of the variables that locate the engines' servers: [`ENGINE_SERVERS`].
+    /// Names and values of the variables that locate the engines' servers, such as `DOCKER_HOST`.
     pub engine_servers: Vec<(&'static str, String)>,
     /// The nodes' image: `KIND_NODE_IMAGE`.
     pub node_image: Option<String>,
