@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::secret_name::is_sensitive;
+use super::secret_name::{is_sensitive, words};
 use super::secret_value::{is_reference, is_secret};
 use super::{api_key, mask, url_secret};
 
@@ -49,6 +49,22 @@ pub fn has_secret(text: &str) -> bool {
 pub fn is_flag_with_secret(flag: &str, value: &str) -> bool {
     let Some(name) = flag.strip_prefix('-').map(|rest| rest.trim_start_matches('-')) else { return false };
     !name.contains(['=', ' ']) && !value.starts_with('-') && is_secret(name, value)
+}
+
+/// Values of variables such as `REGISTRY_AUTH` that say how a login works. Another value may be a password: `REDIS_AUTH`.
+const MODES: &[&str] = &[
+    "0", "1", "basic", "bearer", "digest", "disabled", "enabled", "false", "htpasswd", "iam", "jwt",
+    "kerberos", "ldap", "mtls", "no", "none", "ntlm", "oauth", "oauth2", "off", "oidc", "on", "password",
+    "saml", "sso", "tls", "token", "true", "yes",
+];
+
+/// Whether the value of a variable with a secret name is a number of tokens or the name of a mode: `GPU_TOKENS=4096`,
+/// `REGISTRY_AUTH=htpasswd`.
+#[must_use]
+pub fn is_count_or_mode(name: &str, value: &str) -> bool {
+    let words = words(name);
+    let is_mode = words.ends_with("_AUTH") && MODES.contains(&value.to_ascii_lowercase().as_str());
+    is_mode || (words.ends_with("TOKENS") && !is_reference(value) && !is_secret(name, value))
 }
 
 /// Returns the ranges of every secret in a text.
@@ -96,7 +112,11 @@ fn values(text: &str) -> Vec<Range<usize>> {
         let shown = &text[value.clone()];
         // A file or a flag may name a Secret, a variable has one.
         let is_variable = separator == "=" && !is_spaced && !name.starts_with('-');
-        let is_value = if is_variable { !is_reference(shown) } else { is_secret(name, shown) };
+        let is_value = if is_variable {
+            !is_reference(shown) && !is_count_or_mode(name, shown)
+        } else {
+            is_secret(name, shown)
+        };
         let is_prose = separator == ":" && is_prose(shown, &text[value.end..]);
         let is_variable_of_shell = shown.starts_with(['$', '<']);
         if is_value && !is_code(shown) && !is_prose && !is_variable_of_shell {
@@ -177,14 +197,17 @@ fn unquoted(text: &str, range: Range<usize>) -> Range<usize> {
 fn program_values(text: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     for (program, options) in PROGRAMS {
+        // The end of the last command: another occurrence in it has no other options.
+        let mut scanned = 0;
         for (at, _) in text.match_indices(program) {
             let is_word =
                 !text[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
             let start = at + program.len();
-            if !is_word || !text[start..].starts_with(' ') {
+            if at < scanned || !is_word || !text[start..].starts_with(' ') {
                 continue;
             }
             let end = text[start..].find(['\n', '|', ';', '&']).map_or(text.len(), |length| start + length);
+            scanned = end;
             ranges.extend(options.iter().flat_map(|option| option_values(text, start..end, option)));
         }
     }
@@ -342,6 +365,10 @@ mod tests {
             ("api_keys = ['one']", "api_keys = ['(redacted)']"),
             (r#""auths": {"a": {"auth": "bWU6cGFzcw=="}}"#, r#""auths": {"a": {"auth": "(redacted)"}}"#),
             ("BOT_TOKENS=one,two", "BOT_TOKENS=(redacted)"),
+            ("REGISTRY_AUTH=me:pass", "REGISTRY_AUTH=(redacted)"),
+            ("REDIS_AUTH=planted", "REDIS_AUTH=(redacted)"),
+            ("BASIC_AUTH=planted", "BASIC_AUTH=(redacted)"),
+            ("curl -u a:b x; curl -u c:d x", "curl -u a:(redacted) x; curl -u c:(redacted) x"),
             ("client-key-data: cGxhbnRlZA==", "client-key-data: (redacted)"),
             (
                 "slack https://hooks.slack.com/services/T0/B0/x1",
@@ -373,6 +400,13 @@ mod tests {
     }
 
     #[test]
+    fn a_long_line_with_a_program_many_times_is_masked() {
+        let line = "curl ".repeat((256 << 10) / "curl ".len());
+        let text = format!("{line}-u me:pass https://a");
+        assert_eq!(masked(&text), format!("{line}-u me:(redacted) https://a"));
+    }
+
+    #[test]
     fn references_and_code_stay() {
         for text in [
             "password: ${DB_PASSWORD}",
@@ -392,6 +426,8 @@ mod tests {
             "--tls-secret=ns/tls --key=a",
             "max_output_tokens: 4096, max_tokens=5",
             "usage: prompt_tokens=10 completion_tokens: 20 tokens: 30",
+            "max_num_batched_tokens=8192, gpu_tokens=8192",
+            "REGISTRY_AUTH=htpasswd\nUSE_JWT=1\nENABLE_OTP=0",
             "{\"total_tokens\": 5, \"tokens\": [1, 22, 333]}",
             "imagePullSecrets:\n- name: regcred\n",
             "secrets:\n  - db-password\n",

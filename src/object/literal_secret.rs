@@ -246,7 +246,12 @@ impl Walk<'_> {
 
 /// Whether the name of a text says that it is a secret.
 fn is_whole_secret(field: &Field, text: &str, before: Option<&str>) -> bool {
-    let has_secret_name = field.key == "value" && field.name.as_deref().is_some_and(is_sensitive);
+    let is_secret_of = |name: &str| {
+        // A header has no mode: `X-Auth: value`.
+        let is_other = field.part != Part::Headers && assignment::is_count_or_mode(name, text);
+        is_sensitive(name) && !is_reference(text) && !is_other
+    };
+    let has_secret_name = field.key == "value" && field.name.as_deref().is_some_and(is_secret_of);
     match field.part {
         Part::Identity | Part::SecretData => false,
         Part::Data => is_sensitive(&field.key) && is_whole_value(&field.key, text),
@@ -258,7 +263,7 @@ fn is_whole_secret(field: &Field, text: &str, before: Option<&str>) -> bool {
             serde_json::from_str::<Value>(text).is_ok_and(|copy| !literal_secrets(&copy).is_empty())
         }
         Part::CommandLine => before.is_some_and(|before| assignment::is_flag_with_secret(before, text)),
-        _ => (has_secret_name && !is_reference(text)) || is_secret(&field.key, text),
+        _ => has_secret_name || is_secret(&field.key, text),
     }
 }
 
@@ -266,7 +271,7 @@ fn is_whole_secret(field: &Field, text: &str, before: Option<&str>) -> bool {
 fn is_whole_value(key: &str, text: &str) -> bool {
     let is_file = text.trim_end().contains('\n');
     let is_name = !is_secret(key, text) && key.to_ascii_uppercase().ends_with("_KEY");
-    !is_file && !is_reference(text) && !is_name
+    !is_file && !is_reference(text) && !is_name && !assignment::is_count_or_mode(key, text)
 }
 
 /// Returns the ranges of the secrets that a text has among other words.
@@ -377,6 +382,22 @@ mod tests {
         assert_eq!(fields(&resource), []);
         let resource = json!({ "kind": "Postgres", "spec": { "password": "planted", "auth": { "clientSecret": "abc" } } });
         assert_eq!(fields(&resource).len(), 2);
+    }
+
+    #[test]
+    fn counts_and_modes_are_no_secrets() {
+        let env =
+            [("MAX_BATCH_PREFILL_TOKENS", "4096"), ("GPU_TOKENS", "4096"), ("REGISTRY_AUTH", "htpasswd")];
+        let env = env.into_iter().chain([("USE_JWT", "1"), ("ENABLE_OTP", "0")]);
+        let env: Vec<Value> = env.map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        let pod = json!({ "kind": "Pod", "spec": { "containers": [{ "name": "c", "env": env }] } });
+        assert_eq!(fields(&pod), []);
+        let data = json!({ "GPU_TOKENS": "4096", "REGISTRY_AUTH": "htpasswd" });
+        assert_eq!(fields(&json!({ "kind": "ConfigMap", "data": data })), []);
+        let env = json!([{ "name": "BOT_TOKENS", "value": "one,two" }, { "name": "REGISTRY_AUTH", "value": "me:pass" },
+            { "name": "PROXY_BASIC_AUTH", "value": "planted" }]);
+        let pod = json!({ "kind": "Pod", "spec": { "containers": [{ "name": "c", "env": env }] } });
+        assert_eq!(fields(&pod).len(), 3);
     }
 
     #[test]

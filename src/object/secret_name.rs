@@ -85,6 +85,8 @@ const COUNTING: &[&str] = &[
     "ALLOWED",
     "AUDIO",
     "AVAILABLE",
+    "BATCH",
+    "BATCHED",
     "BUDGET",
     "CACHE",
     "CACHED",
@@ -92,7 +94,11 @@ const COUNTING: &[&str] = &[
     "COMPLETION",
     "CONTEXT",
     "CREATION",
+    "DECODE",
+    "DRAFT",
+    "ENCODER",
     "GENERATED",
+    "IMAGE",
     "INPUT",
     "KEEP",
     "LIMIT",
@@ -106,21 +112,25 @@ const COUNTING: &[&str] = &[
     "OVERLAP",
     "PER",
     "PREDICTION",
+    "PREFILL",
     "PROMPT",
+    "QUEUED",
     "READ",
     "REASONING",
     "REMAINING",
     "REQUEST",
     "RESPONSE",
     "SPECIAL",
+    "SPECULATIVE",
     "STOP",
     "TEXT",
     "THINKING",
     "TOTAL",
     "USED",
+    "WAITING",
     "WRITE",
 ];
-/// Words before `AUTH` that switch it.
+/// Words before `AUTH`, `JWT` and `OTP` that switch them.
 const SWITCHING: &[&str] =
     &["DISABLE", "ENABLE", "NO", "REQUIRE", "REQUIRES", "SKIP", "USE", "WITH", "WITHOUT"];
 /// Names with such an ending that are not secret: the directives of nginx take the address of a server.
@@ -150,7 +160,8 @@ pub fn is_sensitive(name: &str) -> bool {
         let before = name.strip_suffix(last).map(|before| before.trim_end_matches('_'));
         before.is_some_and(|before| words.contains(&before.rsplit('_').next().unwrap_or_default()))
     };
-    if is_public || follows("TOKENS", COUNTING) || follows("AUTH", SWITCHING) {
+    let is_switch = ["AUTH", "JWT", "OTP"].into_iter().any(|last| follows(last, SWITCHING));
+    if is_public || is_switch || follows("TOKENS", COUNTING) {
         return false;
     }
     let rest = |ending: &&str| name.strip_suffix(*ending);
@@ -276,6 +287,12 @@ mod tests {
             "PUBLIC_KEY_PEM",
             "ENABLE_AUTH",
             "useAuth",
+            "USE_JWT",
+            "ENABLE_OTP",
+            "MAX_BATCH_PREFILL_TOKENS",
+            "max_num_batched_tokens",
+            "max_waiting_tokens",
+            "num_speculative_tokens",
             "auth",
             "cookie_domain",
             "session",

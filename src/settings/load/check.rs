@@ -435,6 +435,9 @@ impl Checker<'_> {
                 format!("write {text}")
             }
             (Shape::Boolean, _) => "true or false".to_owned(),
+            (Shape::List(item), Data::Text(text)) if text.is_empty() && item.admits() => {
+                "an empty list may admit everybody; remove the key if that is intended".to_owned()
+            }
             (Shape::List(_), Data::Text(text)) if text.is_empty() => "write []".to_owned(),
             (Shape::List(_), _) if scalar => format!("write [{source_text}]"),
             (Shape::Table(_), _) if scalar && self.path.len() == 1 => {
@@ -488,10 +491,9 @@ impl Checker<'_> {
     }
 }
 
-/// Whether an empty text in a list of handsctl's own means nothing, as charts write it. A list of ranges that becomes
-/// empty would admit everybody.
+/// Whether an empty text in a list of handsctl's own means nothing, as charts write it.
 fn is_unset_by_empty_item(shape: &Shape) -> bool {
-    matches!(shape, Shape::Text { format, .. } if format.as_deref() != Some("ip-range"))
+    matches!(shape, Shape::Text { .. }) && !shape.admits()
 }
 
 /// Whether a table has exactly these keys.

@@ -248,6 +248,10 @@ fn without_values(secrets: Vec<FoundSecret>, mut sources: SecretSources<'_>) -> 
 fn unavailable(secrets: &[FoundSecret], sources: &mut SecretSources<'_>) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for FoundSecret { variable, form, value, position, .. } in secrets {
+        let check: SecretCheck = match value {
+            FoundValue::Composed(_) => Redacted::checked_part,
+            FoundValue::Literal(_) | FoundValue::Reference(_) => Redacted::checked,
+        };
         let mut checked = |name: &str, reference: &Reference| {
             if !sources.is_repeatable(reference, position) {
                 return Ok(Redacted::new(""));
@@ -255,7 +259,7 @@ fn unavailable(secrets: &[FoundSecret], sources: &mut SecretSources<'_>) -> Vec<
             if *form == Form::File {
                 return sources.look_up(reference, position);
             }
-            sources.checked(name, reference, position)
+            sources.checked(name, reference, position, check)
         };
         let checked = match value {
             FoundValue::Literal(_) => Ok(()),
@@ -419,14 +423,17 @@ impl Loader {
                 }
                 FoundValue::Reference(reference) => {
                     let secret = match form {
-                        Form::Variable | Form::Key => sources.checked(&variable, &reference, &position),
+                        Form::Variable | Form::Key => {
+                            sources.checked(&variable, &reference, &position, Redacted::checked)
+                        }
                         Form::File => sources.look_up(&reference, &position),
                     };
                     secret.map(SecretSource::Value)
                 }
                 FoundValue::Composed(node) => {
-                    let checked =
-                        |name: &str, reference: Reference| sources.checked(name, &reference, &position);
+                    let checked = |name: &str, reference: Reference| {
+                        sources.checked(name, &reference, &position, Redacted::checked_part)
+                    };
                     extract::compose(&node, checked).map(|composed| {
                         resolved.parts.extend(composed.parts);
                         filled = Some(composed.filled);
@@ -491,6 +498,9 @@ struct SecretSources<'a> {
     standard_input: Option<Result<Redacted, String>>,
 }
 
+/// Checks a secret for the variable or key of this name.
+type SecretCheck = fn(Redacted, &str) -> Result<Redacted, String>;
+
 impl SecretSources<'_> {
     /// Whether a source on this computer can be read now and once more later.
     fn is_repeatable(&self, reference: &Reference, position: &KeyPosition) -> bool {
@@ -517,9 +527,10 @@ impl SecretSources<'_> {
         name: &str,
         reference: &Reference,
         position: &KeyPosition,
+        check: SecretCheck,
     ) -> Result<Redacted, String> {
         let secret = self.look_up(reference, position)?;
-        secret.checked(name).map_err(|reason| format!("{reference}: {reason}"))
+        check(secret, name).map_err(|reason| format!("{reference}: {reason}"))
     }
 
     fn look_up(&mut self, reference: &Reference, position: &KeyPosition) -> Result<Redacted, String> {

@@ -97,7 +97,8 @@ impl Key {
             Shape::Text { format: Some(format), .. } if !self.nullable => {
                 matches!(by_name::check(format, ""), Some(Err(_)))
             }
-            Shape::Boolean | Shape::Integer { .. } | Shape::Number | Shape::List(_) => true,
+            Shape::List(item) => !item.admits(),
+            Shape::Boolean | Shape::Integer { .. } | Shape::Number => true,
             _ => false,
         }
     }
@@ -282,6 +283,13 @@ impl Shape {
         noun.to_owned()
     }
 
+    /// Whether an item of a list with this shape is an address or a namespace whose connections are accepted. Such a list
+    /// has no empty text: a list that becomes empty would admit everybody.
+    pub(crate) fn admits(&self) -> bool {
+        let Shape::Text { format: Some(format), .. } = self else { return false };
+        matches!(format.as_str(), "ip-range" | "dns-label")
+    }
+
     /// The table that the shape is or allows.
     pub(crate) fn as_table(&self) -> Option<&TableShape> {
         match self {
@@ -343,4 +351,20 @@ pub(crate) fn schema_shape() -> std::result::Result<std::sync::Arc<TableShape>, 
     read(&json_schema())
         .map(std::sync::Arc::new)
         .map_err(|error| Error::internal("cannot read the schema").caused_by(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_that_admit_have_no_empty_text() {
+        let schema = schema_shape().expect("schema");
+        let deploy = schema.inner("deploy").and_then(Shape::as_table).expect("table");
+        let lists = deploy.keys.iter().filter(|(_, key)| matches!(key.shape, Shape::List(_)));
+        let (unset, kept): (Vec<_>, Vec<_>) = lists.partition(|(_, key)| key.is_unset_by_empty_text());
+        let names: Vec<&str> = kept.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["client_namespaces", "source_ranges"]);
+        assert!(unset.iter().any(|(name, _)| *name == "image_pull_secrets"));
+    }
 }

@@ -197,7 +197,7 @@ impl SecretExtractor {
         for (name, entry) in env.iter_mut() {
             self.path.push(name.clone());
             match &entry.node.data {
-                Data::Text(text) if !is_sensitive(name) && !assignment::has_secret(text) => {
+                Data::Text(text) if !is_secret_text(name, text) && !assignment::has_secret(text) => {
                     self.extracted.plain.insert(name.clone(), text.clone());
                 }
                 _ => self.extract(name.clone(), &mut entry.node),
@@ -435,7 +435,7 @@ impl<E, F: FnMut(&str, Reference) -> Result<Redacted, E>> Composer<F> {
                 Data::List(filled?)
             }
             Data::Text(text) => {
-                if is_sensitive(name) {
+                if is_secret_text(name, text) {
                     self.parts.push(Redacted::new(text.clone()));
                 }
                 let inside = assignment::ranges(text).into_iter().map(|range| Redacted::new(&text[range]));
@@ -476,7 +476,7 @@ fn wrong_literal(name: &str, node: &Node) -> Option<(String, KeyPosition, String
         Data::Table(table) => table.iter().find_map(|(name, entry)| wrong_literal(name, &entry.node)),
         Data::List(items) => items.iter().find_map(|item| wrong_literal(name, item)),
         Data::Text(text) if is_sensitive(name) => {
-            let reason = Redacted::new(text).checked(name).err()?;
+            let reason = Redacted::new(text).checked_part(name).err()?;
             Some((name.to_owned(), node.position.clone(), reason))
         }
         _ => None,
@@ -514,14 +514,42 @@ fn holds_secret(name: &str, inside: bool, references: References, node: &Node) -
                 || items.iter().any(|item| holds_secret(name, inside, references, item))
         }
         Data::Text(text) => {
-            (inside && !text.is_empty() && is_sensitive(name)) || assignment::has_secret(text)
+            (inside && !text.is_empty() && is_secret_text(name, text)) || assignment::has_secret(text)
         }
         _ => false,
     }
+}
+
+/// Whether the name of a text marks it as a secret, and it is neither a count nor a mode.
+fn is_secret_text(name: &str, text: &str) -> bool {
+    is_sensitive(name) && !assignment::is_count_or_mode(name, text)
 }
 
 /// Whether one word of a command line is a flag, and the next one its secret: `["--token", "…"]`.
 fn is_flag_with_secret(flag: &Node, value: &Node) -> bool {
     let (Some(flag), Some(value)) = (flag.data.as_text(), value.data.as_text()) else { return false };
     assignment::is_flag_with_secret(flag, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_modes_are_no_secrets() {
+        for (name, text) in [
+            ("MAX_BATCH_PREFILL_TOKENS", "4096"),
+            ("GPU_TOKENS", "4096"),
+            ("REGISTRY_AUTH", "htpasswd"),
+            ("USE_JWT", "1"),
+            ("ENABLE_OTP", "0"),
+        ] {
+            assert!(!is_secret_text(name, text), "{name}");
+        }
+        for (name, text) in
+            [("BOT_TOKENS", "one,two"), ("REGISTRY_AUTH", "me:pass"), ("BOT_TOKEN", "1"), ("USER_JWT", "1")]
+        {
+            assert!(is_secret_text(name, text), "{name}");
+        }
+    }
 }

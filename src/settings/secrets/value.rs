@@ -10,6 +10,10 @@ const REDACTED: &str = "(redacted)";
 const HEADER_ENDINGS: &[&str] = &["API_KEY", "_TOKEN", "_KEY", "KEY_ID", "_PAT"];
 /// Names of keys in lists and tables of the application, for the same use.
 const HEADER_NAMES: &[&str] = &["TOKEN", "PAT"];
+/// The same endings for a part of a list or table, whose other keys may be those of SSH or of a service account.
+const PART_ENDINGS: &[&str] = &["API_KEY", "_TOKEN", "_PAT"];
+/// Beginnings of secrets that are files of several lines: PEM and JSON.
+const FILE_STARTS: &[&str] = &["-----BEGIN", "{"];
 
 /// A secret string. It prints as `(redacted)`; only [`Redacted::expose`] returns it.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,10 +39,21 @@ impl Redacted {
     /// # Errors
     /// The position of the character, never the secret.
     pub fn checked(self, name: &str) -> Result<Self, String> {
-        let name = name.to_ascii_uppercase().replace('-', "_");
-        let has_ending = HEADER_ENDINGS.iter().any(|ending| name.ends_with(ending));
-        let is_header =
-            (has_ending || HEADER_NAMES.contains(&name.as_str())) && !name.ends_with("PRIVATE_KEY");
+        let is_header = is_header(name, HEADER_ENDINGS) && !words(name).ends_with("PRIVATE_KEY");
+        self.checked_if(is_header)
+    }
+
+    /// Checks a secret that becomes the key `name` in a list or table of the application: variables of sandboxes and MCP
+    /// servers, which are often no headers.
+    ///
+    /// # Errors
+    /// The position of the character, never the secret.
+    pub fn checked_part(self, name: &str) -> Result<Self, String> {
+        let is_file = FILE_STARTS.iter().any(|start| self.0.starts_with(start));
+        self.checked_if(is_header(name, PART_ENDINGS) && !is_file)
+    }
+
+    fn checked_if(self, is_header: bool) -> Result<Self, String> {
         let is_invisible = |c: char| {
             c.is_whitespace()
                 || c.is_control()
@@ -55,6 +70,17 @@ impl Redacted {
     pub fn expose(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether the application sends the value of this name in a header.
+fn is_header(name: &str, endings: &[&str]) -> bool {
+    let name = words(name);
+    endings.iter().any(|ending| name.ends_with(ending)) || HEADER_NAMES.contains(&name.as_str())
+}
+
+/// Returns a name in capitals, with `_` between its words.
+fn words(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
 }
 
 impl fmt::Debug for Redacted {
@@ -262,6 +288,27 @@ mod tests {
             assert!(Redacted::new(text).checked("TLS_PRIVATE_KEY").is_ok(), "a key file has several lines");
         }
         assert!(Redacted::new("sk-ÄÖÜ/+=").checked("LLM_API_KEY").is_ok());
+    }
+
+    #[test]
+    fn keys_that_are_no_headers_may_be_files_in_a_list_or_table() {
+        let pem = "-----BEGIN OPENSSH PRIVATE KEY-----\nMII\n-----END OPENSSH PRIVATE KEY-----";
+        for (name, text) in [
+            ("SSH_KEY", pem),
+            ("DEPLOY_KEY", pem),
+            ("DEPLOY_TOKEN", pem),
+            ("GCP_SA_KEY", "{\n  \"type\": \"service_account\"\n}"),
+            ("GCP_API_KEY", "{ \"type\": \"service_account\" }"),
+            ("SIGNING_KEY", "a b"),
+            ("AWS_ACCESS_KEY_ID", "a b"),
+            ("COMPAT", "a b"),
+        ] {
+            assert!(Redacted::new(text).checked_part(name).is_ok(), "{name}");
+        }
+        for name in ["LLM_API_KEY", "X-Api-Key", "api_key", "GITHUB_TOKEN", "token", "AZURE_DEVOPS_PAT"] {
+            let reason = Redacted::new("sk 1").checked_part(name).expect_err(name);
+            assert!(reason.starts_with("character 3 "), "{reason}");
+        }
     }
 
     #[test]
