@@ -125,7 +125,7 @@ mod tests {
         let failure = finding_error(&[finding]).map_texts(str::to_owned);
         let deployment = |claim: &str| {
             let volumes = json!([{ "name": "state", "persistentVolumeClaim": { "claimName": claim } }]);
-            json!({ "metadata": { "namespace": "n" }, "spec": { "template": { "spec": { "volumes": volumes } } } })
+            json!({ "metadata": { "namespace": "n" }, "spec": { "template": { "spec": { "containers": [], "volumes": volumes } } } })
         };
         assert!(mounts_one_of(failure.claims(), [deployment("data")].iter()));
         assert!(!mounts_one_of(failure.claims(), [deployment("other")].iter()));

@@ -126,12 +126,11 @@ pub fn reach_of_volume(claim: &str, volume: &Value) -> Option<String> {
     })
 }
 
-/// Returns the claims that cause a finding with these lookups and this message, as `NAMESPACE/NAME`.
+/// Returns the claims whose volumes no node reaches that this message of the scheduler is about, as `NAMESPACE/NAME`.
 #[must_use]
-pub fn faulty_claims(lookups: &[Lookup], message: &str) -> Vec<String> {
+pub fn unreachable_claims(lookups: &[Lookup], message: &str) -> Vec<String> {
     let claims = lookups.iter().filter_map(|lookup| match lookup {
         Lookup::VolumeReach(claims) => is_only_out_of_reach(message).then_some(claims),
-        Lookup::ClaimUsers(claims) => Some(claims),
         _ => None,
     });
     claims.flat_map(PodClaims::paths).collect()

@@ -25,6 +25,8 @@ struct Evidence {
     lines: Vec<String>,
     hints: Vec<String>,
     log: Vec<String>,
+    /// The claims that cause the finding, as `NAMESPACE/NAME`.
+    claims: Vec<String>,
 }
 
 impl Evidence {
@@ -37,14 +39,15 @@ impl Evidence {
 /// evidence as well, and never fails the command.
 pub(crate) async fn collect(api: &Api, finding: &mut Finding, limit: Duration) {
     let lookups = std::mem::take(&mut finding.lookups);
-    finding.claims.extend(looked_up::faulty_claims(&lookups, &finding.message));
+    finding.claims.extend(looked_up::unreachable_claims(&lookups, &finding.message));
     let parts = lookups.iter().map(|lookup| async {
-        let part = timeout(limit, read(api, lookup)).await;
+        let part = timeout(limit, read(api, lookup, limit)).await;
         (subject(lookup), part)
     });
     for (what, part) in join_all(parts).await {
         match part {
-            Ok(Ok(Evidence { lines, hints, log })) => {
+            Ok(Ok(Evidence { lines, hints, log, claims })) => {
+                finding.claims.extend(claims);
                 finding.evidence.extend(lines);
                 finding.hints.extend(hints);
                 if finding.log.is_empty() {
@@ -69,16 +72,18 @@ const fn subject(lookup: &Lookup) -> &'static str {
     }
 }
 
-async fn read(api: &Api, lookup: &Lookup) -> Result<Evidence, ApiError> {
+/// What a second request adds gets half of the limit, so that the answer to the first one is not lost.
+async fn read(api: &Api, lookup: &Lookup, limit: Duration) -> Result<Evidence, ApiError> {
     match lookup {
         Lookup::Log { pod, container, node, run } => {
-            let log = read_log(api, pod, container, *run).await?;
+            let log = read_log(api, pod, container, *run, limit / 2).await?;
             let node = node.as_deref().filter(|_| log.iter().any(|line| looked_up::is_wrong_format(line)));
             let lines = match node {
-                Some(node) => node_platform(api, node).await.map_or_else(
-                    |error| vec![format!("cannot read the node: {}", short_cause(error))],
-                    |platform| platform.lines,
-                ),
+                Some(node) => match timeout(limit / 2, node_platform(api, node)).await {
+                    Ok(Ok(platform)) => platform.lines,
+                    Ok(Err(error)) => vec![format!("cannot read the node: {}", short_cause(error))],
+                    Err(_) => vec!["not read in time: the node".to_owned()],
+                },
                 None => Vec::new(),
             };
             Ok(Evidence { lines, log, ..Evidence::default() })
@@ -92,16 +97,20 @@ async fn read(api: &Api, lookup: &Lookup) -> Result<Evidence, ApiError> {
 }
 
 /// Reads the last lines of a container's log. The log of the run before precedes a short one, with a line between them.
-async fn read_log(api: &Api, pod: &ObjectId, container: &str, run: LogRun) -> Result<Vec<String>, ApiError> {
+async fn read_log(
+    api: &Api,
+    pod: &ObjectId,
+    container: &str,
+    run: LogRun,
+    limit_of_previous: Duration,
+) -> Result<Vec<String>, ApiError> {
     let log = read_run(api, pod, container, run == LogRun::Previous).await?;
     if run != LogRun::LatestAndPrevious || log.len() >= FEW_LINES {
         return Ok(log);
     }
     // The kubelet keeps the log of one run at most, and may have deleted it.
-    let mut both = match read_run(api, pod, container, true).await {
-        Ok(previous) => previous,
-        Err(ApiError::Status(_)) => return Ok(log),
-        Err(error) => return Err(error),
+    let Ok(Ok(mut both)) = timeout(limit_of_previous, read_run(api, pod, container, true)).await else {
+        return Ok(log);
     };
     both.push("(restarted)".to_owned());
     both.extend(log);
@@ -161,7 +170,10 @@ async fn volume_reach(api: &Api, claims: &PodClaims) -> Result<Evidence, ApiErro
 async fn claim_users(api: &Api, claims: &PodClaims) -> Result<Evidence, ApiError> {
     let PodClaims { pod, names } = claims;
     let pods = api.list(&POD.collection(pod.namespace.as_deref()), &ListParams::default()).await?.items;
-    Ok(Evidence::of_lines(looked_up::other_users(&pod.name, names, &pods)))
+    let lines = looked_up::other_users(&pod.name, names, &pods);
+    // Without another user the volume is being detached from its former node, which an earlier revision may select.
+    let causes = if lines.is_empty() { Vec::new() } else { claims.paths() };
+    Ok(Evidence { lines, claims: causes, ..Evidence::default() })
 }
 
 fn short_cause(error: ApiError) -> String {
@@ -282,7 +294,7 @@ mod tests {
         let affinity = "0/3 nodes are available: 3 node(s) had volume node affinity conflict";
         let other = format!("{affinity}, 1 Insufficient cpu.");
         for (id, message, lookup, cause) in [
-            (Id::MountFailed, "Multi-Attach error", Lookup::ClaimUsers(claims.clone()), &["n/data"][..]),
+            (Id::MountFailed, "Multi-Attach error", Lookup::ClaimUsers(claims.clone()), &[][..]),
             (Id::Unschedulable, affinity, Lookup::VolumeReach(claims.clone()), &["n/data"]),
             (Id::Unschedulable, &other, Lookup::VolumeReach(claims.clone()), &[]),
         ] {
@@ -293,6 +305,23 @@ mod tests {
                 server.next().await.status(403, "Forbidden", "no right to read it");
             });
             assert_eq!(finding.claims, cause, "{message}");
+        }
+    }
+
+    /// A volume that no other pod uses is still attached to its former node: an earlier revision may select that node.
+    #[tokio::test(start_paused = true)]
+    async fn claim_is_the_cause_of_a_mount_only_if_another_pod_uses_it() {
+        for (user, cause) in [("oh-2", &["n/data"][..]), ("oh-1", &[])] {
+            let claims = PodClaims { pod: POD.id("n", "oh-1"), names: vec!["data".to_owned()] };
+            let volumes = json!([{ "persistentVolumeClaim": { "claimName": "data" } }]);
+            let pods = json!({ "items": [{ "metadata": { "name": user }, "spec": { "volumes": volumes } }] });
+            let (api, mut server) = scripted();
+            let mut finding = Finding::new(Id::MountFailed, POD.id("n", "oh-1"), "Multi-Attach error");
+            finding.lookups = vec![Lookup::ClaimUsers(claims)];
+            tokio::join!(collect(&api, &mut finding, Duration::from_secs(2)), async {
+                server.next().await.ok(&pods);
+            });
+            assert_eq!(finding.claims, cause, "{user}");
         }
     }
 }

@@ -19,9 +19,10 @@ use crate::cluster::watch::watcher::{WatchedChange, Watches};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::object::container_names;
-use crate::object::kind::CLAIM;
+use crate::object::kind::{CLAIM, DEPLOYMENT};
 use crate::phrase;
 use crate::plan::config_keys;
+use crate::plan::manifests::values::DEV_TARGET;
 use crate::settings::Settings;
 use crate::status::{
     Evaluation, Expected, Finding, GracePeriods, ObjectState, ObservedState, Verdict, evaluate,
@@ -190,7 +191,15 @@ fn add_config_keys(finding: &mut Finding, settings: &Settings) {
     let container = finding.container.as_deref();
     let Finding { id, object, message, .. } = &*finding;
     let keys = config_keys::of_failure(*id, &object.kind, container, message, settings);
-    if let Some(foreign) = container.filter(|container| !container_names::is_of_template(container)) {
+    // Other members are restored extra objects, whose containers no template has.
+    let own = [settings.deploy.name.as_str(), DEV_TARGET];
+    let is_of_template = finding
+        .member
+        .as_ref()
+        .is_none_or(|member| member.kind == DEPLOYMENT.kind && own.contains(&member.name.as_str()));
+    if let Some(foreign) =
+        container.filter(|container| is_of_template && !container_names::is_of_template(container))
+    {
         let origin = format!(
             "container {foreign} is not in handsctl's template: a webhook or another tool added it to the pod"
         );
