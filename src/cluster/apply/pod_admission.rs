@@ -41,7 +41,8 @@ pub async fn check(
             ApiError::Transport(_)
             | ApiError::Timeout(_)
             | ApiError::Deadline(_)
-            | ApiError::NotKubernetes(_),
+            | ApiError::NotKubernetes(_)
+            | ApiError::TooLarge(_),
         ) => PodAdmission::Unknown,
     }
 }

@@ -94,6 +94,8 @@ pub enum ApiError {
     Deadline(Box<PendingCall>),
     /// The response is not one of the Kubernetes API; what it is.
     NotKubernetes(String),
+    /// The response has more bytes than this.
+    TooLarge(usize),
 }
 
 impl ApiError {
@@ -105,7 +107,8 @@ impl ApiError {
             ApiError::Transport(_)
             | ApiError::Timeout(_)
             | ApiError::Deadline(_)
-            | ApiError::NotKubernetes(_) => None,
+            | ApiError::NotKubernetes(_)
+            | ApiError::TooLarge(_) => None,
         }
     }
 
@@ -118,6 +121,9 @@ impl ApiError {
             ApiError::Timeout(limit) => transport_error::timeout_error(action, limit),
             ApiError::Deadline(call) => deadline_error(action, &call),
             ApiError::NotKubernetes(response) => status_error::not_kubernetes_error(action, &response),
+            ApiError::TooLarge(_) => {
+                Error::new(Id::Unreachable, Kind::Unreachable, action).caused_by(self.reason())
+            }
         }
     }
 
@@ -129,6 +135,7 @@ impl ApiError {
             ApiError::Timeout(limit) => format!("no response within {}", phrase::span(*limit)),
             ApiError::Deadline(call) => call.describe(),
             ApiError::NotKubernetes(response) => format!("the server responded with {response}"),
+            ApiError::TooLarge(limit) => format!("the response has more than {} MiB", limit >> 20),
         }
     }
 }
@@ -542,7 +549,7 @@ impl Api {
         let body = body.map_err(|error| match error.downcast::<kube::Error>() {
             Ok(error) => ApiError::Transport(*error),
             // The length limit. A retry would read it again.
-            Err(_) => ApiError::NotKubernetes(format!("more than {} MiB", limit >> 20)),
+            Err(_) => ApiError::TooLarge(limit),
         })?;
         Ok((head, body.to_bytes()))
     }
@@ -576,7 +583,7 @@ fn pause(failed: FailedAttempt, error: &ApiError) -> Option<Pause> {
         ApiError::Status(status) => failed.after_status(status),
         ApiError::Transport(error) => failed.after_transport_error(error),
         ApiError::Timeout(_) => Some(failed.after_silence()),
-        ApiError::Deadline(_) | ApiError::NotKubernetes(_) => None,
+        ApiError::Deadline(_) | ApiError::NotKubernetes(_) | ApiError::TooLarge(_) => None,
     }
 }
 
@@ -665,13 +672,13 @@ mod tests {
                 body.text(&chunk);
             }
         });
-        let Err(ApiError::NotKubernetes(response)) = result else { panic!("{result:?}") };
-        assert_eq!(response, "more than 8 MiB");
+        let Err(ApiError::TooLarge(limit)) = result else { panic!("{result:?}") };
+        assert_eq!(limit, 8 << 20);
         let (result, ()) = tokio::join!(api.get(&pods, "p"), async {
             server.next().await.status(400, "BadRequest", &"x".repeat(2 << 20));
         });
-        let Err(ApiError::NotKubernetes(response)) = result else { panic!("{result:?}") };
-        assert_eq!(response, "more than 1 MiB");
+        let Err(ApiError::TooLarge(limit)) = result else { panic!("{result:?}") };
+        assert_eq!(limit, 1 << 20);
         server.expect_none_for(Duration::from_secs(60)).await;
     }
 

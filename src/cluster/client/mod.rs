@@ -3,7 +3,8 @@
 //! - `context`: chooses the kubeconfig context, and decides whether a change of it needs a confirmation. Pure.
 //! - `kubeconfig`: reads the kubeconfig files, or the service account of a pod. `client_go`: client-go's rules for
 //!   their values. Pure.
-//! - `connect`: kubeconfig → connection. `token`: when a token expires.//! - `credentials`: runs a credential plugin and renews its token. `exec_credential`: what a plugin is asked and
+//! - `connect`: kubeconfig → connection. `token`: when a token expires.
+//! - `credentials`: runs a credential plugin and renews its token. `exec_credential`: what a plugin is asked and
 //!   answers. Pure. `credential_error`: an unusable kubeconfig or a failed login → error. Pure.
 //! - `transport`: TCP, proxy and TLS. `certificate`: accepts a certificate that is its own authority. Pure.
 //!   `client_identity`: reads the client certificate and its key.

@@ -408,7 +408,7 @@ impl Watcher {
                 traffic.on_lost();
                 false
             }
-            ApiError::Deadline(_) | ApiError::NotKubernetes(_) => true,
+            ApiError::Deadline(_) | ApiError::NotKubernetes(_) | ApiError::TooLarge(_) => true,
         }
     }
 }
