@@ -14,6 +14,7 @@
 //! - `references`: the names that an object refers to.
 //! - `container_names`: the names of a pod's containers, and those of handsctl's templates.
 //! - `pod_spec`: the specification of an object's pods and the claims that they mount.
+//! - `entry_commands`: the commands of kubectl that give a Secret or a ConfigMap its entries.
 //! - `running_image`: the images that pods run, with their digests.
 //! - `manifest_yaml`: reads the user's manifests as kubectl reads them. `manifest_json`: those in JSON.
 //! - `yaml`: reads and writes objects as YAML.
@@ -29,6 +30,7 @@ pub mod assignment;
 pub mod condition;
 pub mod container_names;
 pub mod deletion;
+pub mod entry_commands;
 pub mod field_path;
 pub mod id;
 pub mod item_selector;

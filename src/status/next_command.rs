@@ -4,6 +4,7 @@ use super::audit::scale_command;
 use super::finding::Finding;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
+use crate::object::entry_commands::{creating_command, patching_command};
 
 /// Adds the next command to a finding that has no hint yet, and the command that explains its id.
 #[must_use]
@@ -46,7 +47,7 @@ fn next_command(finding: &Finding) -> String {
         Id::ScaledToZero => scale_command(&finding.object, 1),
         Id::ManagedByOthers => "handsctl deploy --adopt makes the objects members again".to_owned(),
         Id::ChangedByOthers => {
-            "handsctl diff shows the difference; handsctl deploy --force-conflicts takes the field back"
+            "handsctl diff shows the difference; handsctl deploy --force-conflicts overwrites the field"
                 .to_owned()
         }
         _ => format!("kubectl describe {object}"),
@@ -108,16 +109,9 @@ fn create_command(finding: &Finding) -> String {
     if finding.member.as_ref().is_some_and(is_own) {
         return format!("handsctl deploy creates {kind}/{name}");
     }
-    let data = if kind == "secret" { "stringData" } else { "data" };
-    match (key, kind) {
-        // The object exists, and `kubectl create` would be rejected.
-        (Some(key), kind) => format!(
-            "kubectl patch {kind} {name} -n {namespace} --type merge -p '{{\"{data}\":{{\"{key}\":\"VALUE\"}}}}'"
-        ),
-        (None, "secret") => {
-            format!("kubectl create secret generic {name} -n {namespace} --from-literal=KEY=VALUE")
-        }
-        (None, kind) => format!("kubectl create {kind} {name} -n {namespace} --from-literal=KEY=VALUE"),
+    match key {
+        Some(key) => patching_command(kind, name, namespace, &[key]),
+        None => creating_command(kind, name, namespace, &["KEY"]),
     }
 }
 

@@ -785,7 +785,9 @@ fn missing_secret_is_an_error_before_the_first_write() {
             .exits(14)
             .says("has no entry \"absent\"; it has \"other\", \"token\"; nothing was changed")
             .says("--> config.toml:2:1")
-            .says("--from-literal=absent=VALUE");
+            .says(" patch secret llm -n ")
+            .says("-p '{\"stringData\":{\"absent\":\"VALUE\"}}'")
+            .never_says("create secret generic");
     }
     assert_eq!(pod(), before, "the pod serves on");
     namespace.handsctl(&["diff"]).exits(1).says("the pod will wait for it");
@@ -803,6 +805,17 @@ fn missing_secret_is_an_error_before_the_first_write() {
         .exits(0)
         .says("HC4203")
         .says("the pod will wait for it");
+}
+
+#[test]
+fn missing_secret_of_a_new_namespace_is_a_warning() {
+    let namespace = Bed::shared().namespace("unfilled");
+    namespace.config("[llm]\napi_key = { secret = \"llm\", key = \"token\" }\n");
+    namespace
+        .handsctl(&["deploy", "--dry-run=server"])
+        .exits(0)
+        .says("HC4203")
+        .says("does not exist; the pod will wait for it");
 }
 
 #[test]

@@ -18,9 +18,10 @@ use crate::session::cluster_session::{self, Secrets};
 /// Print the manifests without a cluster
 ///
 /// In order: read config.toml, build the manifests, print them in the order of applying. The same input gives the same
-/// bytes. Secrets are not printed: the manifests name a Secret that you create. With --split, files of a former render whose
-/// objects are no longer there are deleted. An extra manifest with a secret in clear text is not printed either, so that
-/// nobody applies a mask in its place.
+/// bytes. Secrets are not printed: the manifests name a Secret that you create. With --split, a file of a former render is
+/// deleted if its object is the installation's own and is no longer rendered; files of extra manifests, and of another
+/// namespace, stay. An extra manifest with a secret in clear text is not printed either, so that nobody applies a mask in
+/// its place.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl render | kubectl diff --server-side --field-manager=handsctl -f -\n  handsctl render --split manifests --include-namespace"

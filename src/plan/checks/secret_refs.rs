@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::object::entry_commands::{creating_command, patching_command};
 use crate::settings::Settings;
 use crate::settings::secrets::value::SecretSource;
 
@@ -66,31 +67,36 @@ impl SecretRef {
         format!("secret/{} in namespace {}", self.name, self.namespace)
     }
 
+    /// Returns the keys that the application reads and that are missing. `secret` is the live object, if it exists.
+    fn missing_entries(&self, secret: Option<&Value>) -> Vec<&str> {
+        let SecretUse::Keys(keys) = &self.used_for else { return Vec::new() };
+        let is_missing = |key: &&str| secret.is_none_or(|secret| secret["data"][*key].is_null());
+        keys.iter().map(String::as_str).filter(is_missing).collect()
+    }
+
     /// Describes which of the keys that the application reads are missing; `None` if it reads none of them, or all exist.
     #[must_use]
     pub fn missing_keys(&self, secret: Option<&Value>) -> Option<String> {
-        let SecretUse::Keys(keys) = &self.used_for else { return None };
+        if !matches!(self.used_for, SecretUse::Keys(_)) {
+            return None;
+        }
         let name = self.described();
         let Some(secret) = secret else { return Some(format!("{name} does not exist")) };
         let quoted = |key: &str| format!("\"{key}\"");
-        let missing: Vec<String> =
-            keys.iter().filter(|key| secret["data"][*key].is_null()).map(|key| quoted(key)).collect();
+        let missing: Vec<String> = self.missing_entries(Some(secret)).into_iter().map(quoted).collect();
         let present = secret["data"].as_object().into_iter().flatten();
         let present: Vec<String> = present.map(|(key, _)| quoted(key)).collect();
         let has = if present.is_empty() { "nothing".to_owned() } else { present.join(", ") };
         (!missing.is_empty()).then(|| format!("{name} has no entry {}; it has {has}", missing.join(", ")))
     }
 
-    /// Returns the command that creates the Secret with the keys that the application reads.
+    /// Returns the command that creates the Secret, or adds the missing keys to an existing one; `None` if the
+    /// application reads no key that is missing. `secret` is the live object, if it exists.
     #[must_use]
-    pub fn creating_command(&self) -> String {
-        let literals = match &self.used_for {
-            SecretUse::Keys(keys) => {
-                keys.iter().fold(String::new(), |all, key| all + " --from-literal=" + key + "=VALUE")
-            }
-            SecretUse::Pull | SecretUse::Certificate => String::new(),
-        };
-        format!("kubectl create secret generic {} -n {}{literals}", self.name, self.namespace)
+    pub fn completing_command(&self, secret: Option<&Value>) -> Option<String> {
+        let missing = self.missing_entries(secret);
+        let command = if secret.is_some() { patching_command } else { creating_command };
+        (!missing.is_empty()).then(|| command("secret", &self.name, &self.namespace, &missing))
     }
 
     /// Describes the Secret's fault and its consequence; `None` if the Secret is usable. `secret` is the live object,
@@ -161,9 +167,14 @@ mod tests {
         assert!(keys.fault(Some(&json!({}))).unwrap().contains("no entry \"a\", \"b\"; it has nothing"));
         assert!(keys.fault(None).unwrap().contains("does not exist; the pod will wait"));
         let command = "kubectl create secret generic s -n n --from-literal=a=VALUE --from-literal=b=VALUE";
-        assert_eq!(keys.creating_command(), command);
+        assert_eq!(keys.completing_command(None).as_deref(), Some(command));
+        // The entry that exists keeps its value.
+        let patch = "kubectl patch secret s -n n --type merge -p '{\"stringData\":{\"b\":\"VALUE\"}}'";
+        assert_eq!(keys.completing_command(Some(&json!({ "data": { "a": "" } }))).as_deref(), Some(patch));
+        assert_eq!(keys.completing_command(Some(&json!({ "data": { "a": "", "b": "" } }))), None);
 
         let pull = secret_ref(SecretUse::Pull);
+        assert_eq!(pull.completing_command(None), None);
         let config = json!({ "type": "kubernetes.io/dockerconfigjson", "data": { ".dockerconfigjson": "" } });
         assert_eq!(pull.fault(Some(&config)), None);
         assert!(pull.fault(Some(&json!({ "type": "Opaque" }))).unwrap().contains("the kubelet ignores it"));
