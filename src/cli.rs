@@ -500,12 +500,12 @@ fn with_installation(text: &str, at: usize, words: &[OsString], streams: &Stream
     };
     // What follows are flags of the other tool, as well.
     let Some(cli) = parsed(&words[at + 1..]).or_else(|| parsed(&[])) else { return text.to_owned() };
-    let quiet = streams.clone();
-    let Ok(loaded) = cluster_session::load(&cli.global, Secrets::Unread, &quiet) else {
+    let Ok(loaded) = cluster_session::load(&cli.global, Secrets::Unread, streams) else {
         return text.to_owned();
     };
-    let deploy = &loaded.settings.deploy;
-    let text = text.replace("NAMESPACE", deploy.namespace.as_str()).replace("NAME", deploy.name.as_str());
+    let settings = &loaded.settings;
+    let (name, namespace) = (settings.deploy.name.as_str(), settings.deploy.namespace.as_str());
+    let text = foreign_commands::with_names(text, name, namespace, settings.runtime_namespace());
     RepeatedFlags::new(&cli.global).insert_into(&text)
 }
 

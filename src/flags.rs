@@ -59,7 +59,8 @@ pub struct Global {
     /// Print more: every object, the number of requests and bytes, the slowest request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Delete data without a question. It does not confirm the choice of the cluster; --context does
+    /// Delete data without a question; `rollback` also accepts rights, images and an exposure that the revision adds.
+    /// It does not confirm the choice of the cluster; --context does
     #[arg(short, long, global = true)]
     pub yes: bool,
     /// The local cluster that a command of the group `cluster` names, instead of `cluster.name`.

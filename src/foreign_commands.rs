@@ -55,7 +55,7 @@ const FOREIGN: Sentences = &[
     ),
     (
         &["sandbox", "sandboxes"],
-        "handsctl status shows how many sandboxes run; kubectl get pods -n NAMESPACE lists their pods",
+        "handsctl status shows how many sandboxes run; kubectl get pods -n SANDBOX_NAMESPACE lists their pods",
     ),
     (
         &["forward", "port-forward", "browse", "url", "dashboard"],
@@ -142,12 +142,26 @@ pub(crate) fn counterpart(group: Option<&str>, word: &str) -> Option<&'static st
     sentences.iter().find(|(words, _)| words.contains(&word)).map(|(_, sentence)| *sentence)
 }
 
+/// Replaces the placeholders of a suggested command of kubectl: the installation's name, its namespace, and that of its
+/// sandboxes.
+pub(crate) fn with_names(text: &str, name: &str, namespace: &str, sandboxes: &str) -> String {
+    // The longest first: the others are parts of it.
+    text.replace("SANDBOX_NAMESPACE", sandboxes).replace("NAMESPACE", namespace).replace("NAME", name)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
     use crate::cli::definition;
+
+    #[test]
+    fn sandboxes_have_a_namespace_of_their_own() {
+        let answer = |word: &str| with_names(counterpart(None, word).unwrap(), "mine", "two", "boxes");
+        assert!(answer("sandboxes").contains("kubectl get pods -n boxes lists"));
+        assert!(answer("exec").contains("kubectl exec -it deployment/mine -n two "));
+    }
 
     #[test]
     fn foreign_words_are_no_commands_and_stand_once() {

@@ -100,7 +100,7 @@ fn specific(id: Id) -> Vec<NextCommand> {
         | Id::RevisionUnreadable
         | Id::ForeignRevision
         | Id::RevisionRejected
-        | Id::RightsNotAccepted => vec![HISTORY],
+        | Id::AdditionsNotAccepted => vec![HISTORY],
         Id::RolloutPaused => vec![("kubectl rollout resume deployment/NAME -n NAMESPACE", "continues it")],
         Id::ScaledToZero => {
             vec![("kubectl scale deployment/NAME -n NAMESPACE --replicas=1", "starts the application")]

@@ -72,7 +72,7 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
             note: arguments.apply.note.clone(),
             probe: rollout.probe,
             restarts_replaced: false,
-            accepts_rights: false,
+            accepts_additions: false,
             auto_rollback: !arguments.no_rollback,
         };
         // A dry run needs no lock.

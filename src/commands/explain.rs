@@ -115,9 +115,9 @@ fn causes(kind: Kind) -> String {
     let ranges: &[&str] = match kind {
         Kind::Config => &["HC01"],
         Kind::Unreachable | Kind::Unauthenticated => &["HC10"],
-        Kind::Ownership => &["HC3006", "HC3007"],
+        Kind::Ownership => &["HC0171", "HC0172", "HC3006", "HC3007", "HC3008", "HC3060", "HC3061", "HC3062"],
         Kind::Rollout => &["HC41", "HC42", "HC43", "HC44", "HC45", "HC46"],
-        Kind::Prerequisite => &["HC20"],
+        Kind::Prerequisite => &["HC0331", "HC20", "HC3012", "HC4203"],
         _ => &[],
     };
     let entries = Id::ALL.iter().map(|id| id.entry());
@@ -153,6 +153,19 @@ mod tests {
         );
         assert!(!text.contains("HC3007"), "{text}");
         assert!(!exit_code(13).unwrap().contains("by its id"));
+    }
+
+    #[test]
+    fn exit_codes_before_the_first_write_list_their_causes() {
+        for (number, codes) in [
+            (7, &["HC0171", "HC0172", "HC3007", "HC3060", "HC3061", "HC3062"][..]),
+            (14, &["HC2001", "HC2050", "HC4203"][..]),
+        ] {
+            let text = exit_code(number).unwrap();
+            for code in codes {
+                assert!(text.contains(&format!("\n  {code}  ")), "{code}: {text}");
+            }
+        }
     }
 
     #[test]

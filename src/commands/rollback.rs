@@ -17,8 +17,9 @@ use crate::session::runner::{Invocation, Run};
 ///
 /// In order: read the revisions, choose one, inspect the cluster, check the account's rights, pull a changed image, apply
 /// the changed objects of that revision, watch the rollout, probe the application, delete objects that the revision does
-/// not have. Without a number: the last good revision that differs from the deployed one. The result is recorded as a new revision; config.toml is not changed, so the next deploy applies it
-/// again.
+/// not have. Without a number: the last good revision that differs from the deployed one. The result is recorded as a new
+/// revision; config.toml is not changed, so the next deploy applies it again. With --yes, it accepts a revision that
+/// adds rights, an image of another repository or an exposure.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl rollback\n  handsctl history && handsctl rollback 3")]
 pub struct RollbackArgs {
@@ -57,7 +58,7 @@ pub(crate) async fn run(global: &Global, arguments: &RollbackArgs, streams: &Str
             note: arguments.apply.note.clone(),
             probe: rollout.probe,
             restarts_replaced: false,
-            accepts_rights: global.yes,
+            accepts_additions: global.yes,
             auto_rollback: false,
         };
         // A dry run needs no lock.

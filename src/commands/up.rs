@@ -56,7 +56,7 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
             note: arguments.apply.note.clone(),
             probe: rollout.probe,
             restarts_replaced: !rollout.no_wait,
-            accepts_rights: false,
+            accepts_additions: false,
             auto_rollback: !arguments.no_rollback,
         };
         let limit = rollout.lock.lock_wait;

@@ -266,7 +266,7 @@ impl<'a> Cluster<'a> {
             dry_run: None,
             note: None,
             probe: Probe::Auto,
-            accepts_rights: false,
+            accepts_additions: false,
             auto_rollback,
         };
         let holder = Holder {

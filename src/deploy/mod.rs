@@ -6,7 +6,7 @@
 //!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete
 //!   a conversation's volume. `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
 //!   `new_volume`: warns about a volume that is created anew. `service_account`, `secret_keys`: check that the named
-//!   ServiceAccount and the Secrets that the pod reads exist. `restored_rights`: stops a rollback that grants more rights.
+//!   ServiceAccount and the Secrets that the pod reads exist. `restored_rights`: stops a rollback that adds rights, images or an exposure.
 //!   `dev_namespace`: keeps profile dev apart from the sandboxes of others. `shared_host`: warns about another Ingress
 //!   with the same host. `live_exposure`: stops if others expose the application.
 //! - `version_change`: warns about the effects of another app version. `conversations`: warns about the conversations

@@ -22,7 +22,7 @@ pub(crate) struct DeployRequest {
     /// True if the caller restarts pods whose image was rebuilt under the same name, so that none needs a warning.
     pub(crate) restarts_replaced: bool,
     /// True if a rollback may grant rights that neither the configuration nor the live set grants.
-    pub(crate) accepts_rights: bool,
+    pub(crate) accepts_additions: bool,
     /// True if a failed rollout may be rolled back.
     pub(crate) auto_rollback: bool,
 }

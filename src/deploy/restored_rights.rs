@@ -10,7 +10,7 @@ use crate::object::kind::KindInfo;
 use crate::plan::desired::{Member, Plan, PlanOrigin};
 use crate::plan::inventory::members::Members;
 use crate::plan::inventory::restored_exposure::{Objects, additional_exposures};
-use crate::plan::inventory::restored_rights::{KnownSet, additional_images, additional_rights};
+use crate::plan::inventory::restored_rights::{KnownObjects, additional_images, additional_rights};
 use crate::plan::{self, SecretNaming};
 use crate::session::runner::Run;
 use crate::status;
@@ -28,13 +28,13 @@ pub(super) fn ensure_accepted(
     replaced: &Members,
 ) -> Result<()> {
     let PlanOrigin::Revision(number) = plan.origin else { return Ok(()) };
-    if request.accepts_rights {
+    if request.accepts_additions {
         return Ok(());
     }
     let configured = configured(run, &state.kinds);
     let referenced = status::referenced_names(&observed.state, request.policy.revision_history);
     let live = &observed.members;
-    let known = KnownSet { configured: &configured, live, replaced, referenced: &referenced };
+    let known = KnownObjects { configured: &configured, live, replaced, referenced: &referenced };
     let exposures = if run.session.accepts_every_exposure() {
         Vec::new()
     } else {
@@ -56,7 +56,7 @@ pub(super) fn ensure_accepted(
         adds.join(" and ")
     );
     let facts = additions.iter().flat_map(|(label, _, added)| added.iter().map(move |text| (*label, text)));
-    let error = Error::new(Id::RightsNotAccepted, Kind::Ownership, message);
+    let error = Error::new(Id::AdditionsNotAccepted, Kind::Ownership, message);
     Err(facts
         .fold(error, |error, (label, text)| error.fact(label, text.clone()))
         .hint(format!("handsctl rollback --to {number} --yes accepts this"))

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::object::ObjectId;
 use crate::plan::desired::{Member, Plan};
-use crate::settings::{self, ExposingField};
+use crate::settings::{self, ExposedBy, ExposingField};
 
 /// The objects of the configuration, or the live ones.
 pub type Objects<'a> = Vec<(&'a ObjectId, &'a Value)>;
@@ -23,7 +23,13 @@ pub fn additional_exposures(restored: &Plan, known: &[Objects<'_>]) -> Vec<Strin
     let known = known.iter().filter(|objects| !objects.iter().any(|(_, object)| requires_key(object)));
     let mut additional = Vec::new();
     for Member { id, manifest, .. } in &restored.members {
-        let beyond = |other: &Value| settings::fields_beyond(other, manifest, &set.name, &services);
+        let beyond = |other: &Value| {
+            let has_host = settings::exposing_fields(other, &set.name, &services).iter().any(is_single_host);
+            let mut fields = settings::fields_beyond(other, manifest, &set.name, &services);
+            // Another name of what is exposed already reaches nobody else.
+            fields.retain(|field| !(has_host && is_single_host(field)));
+            fields
+        };
         let mut fields = beyond(&Value::Null);
         for objects in known.clone() {
             let same = objects.iter().find(|(other, _)| *other == id);
@@ -42,6 +48,12 @@ pub fn additional_exposures(restored: &Plan, known: &[Objects<'_>]) -> Vec<Strin
         }
     }
     additional
+}
+
+/// Whether the field exposes the application under one host: no wildcard, no regular expression, not every host.
+fn is_single_host(field: &ExposingField) -> bool {
+    let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-');
+    field.by == ExposedBy::Host && field.value.chars().all(is_of_name)
 }
 
 /// Whether a workload's containers have the variable with the key that the application's API requires.
@@ -120,6 +132,13 @@ mod tests {
             ["ingress.networking.k8s.io/oh by another host"]
         );
         assert_eq!(additional(host("a.example"), &[&host("a.example")]), none);
+        assert_eq!(additional(host("a.example"), &[&host("b.example")]), none, "another name");
+        for every in ["*.example", ""] {
+            assert_eq!(
+                additional(host(every), &[&host("b.example")]),
+                ["ingress.networking.k8s.io/oh by another host"]
+            );
+        }
     }
 
     #[test]

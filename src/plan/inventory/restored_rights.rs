@@ -19,7 +19,7 @@ type Right = (String, String, String, String);
 
 /// What the set has without the rollback.
 #[derive(Debug, Clone, Copy)]
-pub struct KnownSet<'a> {
+pub struct KnownObjects<'a> {
     /// The members that the configuration describes.
     pub configured: &'a [Member],
     /// The live members.
@@ -30,7 +30,7 @@ pub struct KnownSet<'a> {
     pub referenced: &'a BTreeSet<String>,
 }
 
-impl<'a> KnownSet<'a> {
+impl<'a> KnownObjects<'a> {
     fn objects(self) -> impl Iterator<Item = (&'a ObjectId, &'a Value)> {
         let configured = self.configured.iter().map(|member| (&member.id, &member.manifest));
         configured.chain(self.live).chain(self.replaced)
@@ -43,7 +43,7 @@ impl<'a> KnownSet<'a> {
 
 /// Returns the rights that the restored plan grants in addition, each with its object: `role.…/oh: create pods/exec`.
 #[must_use]
-pub fn additional_rights(restored: &Plan, known: KnownSet<'_>) -> Vec<String> {
+pub fn additional_rights(restored: &Plan, known: KnownObjects<'_>) -> Vec<String> {
     let mut additional = Vec::new();
     for Member { id, kind, manifest } in &restored.members {
         if *kind == ROLE {
@@ -74,7 +74,7 @@ pub fn additional_rights(restored: &Plan, known: KnownSet<'_>) -> Vec<String> {
 
 /// Returns the images of the restored plan from repositories that no known object uses, each with its object.
 #[must_use]
-pub fn additional_images(restored: &Plan, known: KnownSet<'_>) -> Vec<String> {
+pub fn additional_images(restored: &Plan, known: KnownObjects<'_>) -> Vec<String> {
     let repositories: BTreeSet<String> =
         known.objects().flat_map(|(_, workload)| images(workload)).map(repository).collect();
     let mut additional = Vec::new();
@@ -177,7 +177,7 @@ mod tests {
     /// Returns what one restored member adds to the configuration and the live set.
     fn additional(restored: Member, configured: &[Member], live: &[Member]) -> Vec<String> {
         let live = live.iter().map(|member| (member.id.clone(), member.manifest.clone())).collect();
-        let known = KnownSet {
+        let known = KnownObjects {
             configured,
             live: &live,
             replaced: &Members::new(),
