@@ -286,8 +286,8 @@ impl Subject<'_> {
         match (fault, used_for) {
             (None, _) => Check::passed(category, label, format!("secret/{name} in namespace {namespace}")),
             (Some(fault), SecretUse::Keys(_)) => {
-                let hint =
-                    format!("kubectl create secret generic {name} -n {namespace} --from-literal=KEY=VALUE");
+                // A fault of keys is that some are missing.
+                let hint = secret_ref.completing_command(secret.as_ref()).unwrap_or_default();
                 Check::failed(category, label, secret_error(fault, hint))
             }
             (Some(fault), SecretUse::Pull) => {
