@@ -134,7 +134,9 @@ async fn client(cluster: &LocalCluster) -> kube::Client {
 async fn client_of(kubeconfig: &Path, context: &str) -> kube::Client {
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
     let config = Kubeconfig::read_from(kubeconfig).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(config, &options).await.unwrap();
+    let mut config = kube::Config::from_custom_kubeconfig(config, &options).await.unwrap();
+    // kube would use a proxy of the environment for loopback, too.
+    config.proxy_url = None;
     kube::Client::try_from(config).unwrap()
 }
 
