@@ -183,10 +183,12 @@ fn config_edit_checks_the_copy_before_it_is_written() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("config.toml");
     std::fs::write(&file, SETTINGS).unwrap();
-    let edit = |editor: &str| in_home(home.path(), &["config", "edit"]).env("EDITOR", editor).run();
+    // A rejected copy stays in the folder for temporary files.
+    let edit_in_home = || in_home(home.path(), &["config", "edit"]).env("TMPDIR", home.path());
+    let edit = |editor: &str| edit_in_home().env("EDITOR", editor).run();
     edit("true").exits(0).says("config.toml  unchanged");
     // Without a terminal vi would wait for ever.
-    let without = in_home(home.path(), &["config", "edit"]).run().exits(14);
+    let without = edit_in_home().run().exits(14);
     without.says("no editor is named").says("export EDITOR=").says("handsctl config set KEY=VALUE");
     // Ctrl-C in the editor is for the editor.
     edit("kill -INT $PPID; sed -i s/Ours/Mine/").exits(0).says("config.toml  changed");
@@ -212,7 +214,7 @@ fn config_edit_checks_the_copy_before_it_is_written() {
     }
     edit("no-such-editor-of-test").exits(14).says("export EDITOR=");
     // VISUAL wins. Another program changes the file meanwhile.
-    let both = in_home(home.path(), &["config", "edit"]).env("EDITOR", "false");
+    let both = edit_in_home().env("EDITOR", "false");
     let change = format!("echo '# theirs' >> {}; sed -i s/Mine/Yours/", file.display());
     let changed = both.env("VISUAL", change).run().exits(3).says("another program changed it meanwhile");
     let (_, copy) = changed.stderr.split_once("your edited copy is ").unwrap();
