@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::event::Events;
 use crate::object::kind::{KindInfo, SECRET};
 use crate::plan::SecretKey;
-use crate::plan::checks::secret_refs::{SecretRef, SecretUse};
+use crate::plan::checks::secret_refs::{IncompleteSecret, POD_WAITS, SecretRef, SecretUse};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::history::History;
 use crate::plan::inventory::revision;
@@ -41,7 +41,7 @@ pub struct ClusterState {
     /// The names of the Secrets that the pod reads keys from and that this account has no right to get.
     pub unreadable_secrets: BTreeSet<String>,
     /// The Secrets that the pod reads keys from and that lack them, each with its fault.
-    pub incomplete_secrets: Vec<(SecretRef, String)>,
+    pub incomplete_secrets: Vec<IncompleteSecret>,
     /// The discovered kinds of the user's own objects, beyond the built-in kinds.
     pub kinds: Vec<KindInfo>,
 }
@@ -153,8 +153,8 @@ async fn list_own_secrets(api: &Api, set: &ApplySet, rights: SecretRights) -> Re
 impl ClusterState {
     /// Warns of each Secret that lacks keys which the pod reads.
     pub async fn warn_of_incomplete_secrets(&self, events: &Events) {
-        for (_, fault) in &self.incomplete_secrets {
-            events.warn(Id::MissingReference, format!("{fault}; the pod will wait for it")).await;
+        for IncompleteSecret { fault, .. } in &self.incomplete_secrets {
+            events.warn(Id::MissingReference, format!("{fault}; {POD_WAITS}")).await;
         }
     }
 
@@ -217,7 +217,7 @@ struct ReferencedSecrets {
     /// The names of those that this account has no right to get.
     unreadable: BTreeSet<String>,
     /// Those without the keys that the application reads, each with its fault.
-    incomplete: Vec<(SecretRef, String)>,
+    incomplete: Vec<IncompleteSecret>,
 }
 
 /// A referenced Secret as far as the plan depends on it.
@@ -227,7 +227,7 @@ enum SecretState {
     /// The application reads it, and this account has no right to get it.
     Unreadable,
     /// It lacks keys that the application reads, and has this resourceVersion if it exists.
-    Incomplete { fault: String, version: Option<String> },
+    Incomplete(IncompleteSecret, Option<String>),
     /// The application does not read it.
     Irrelevant,
 }
@@ -241,11 +241,10 @@ async fn referenced_secrets(
     let reads = secret_refs.iter().map(|secret_ref| secret_state(api, secret_ref, events));
     let states = try_join_all(reads).await?;
     let mut referenced = ReferencedSecrets::default();
-    for (secret_ref, state) in secret_refs.iter().zip(states) {
-        let name = &secret_ref.name;
+    for (SecretRef { name, .. }, state) in secret_refs.iter().zip(states) {
         match state {
-            SecretState::Incomplete { fault, version } => {
-                referenced.incomplete.push((secret_ref.clone(), fault));
+            SecretState::Incomplete(incomplete, version) => {
+                referenced.incomplete.push(incomplete);
                 referenced.versions.extend(version.map(|version| (name.clone(), version)));
             }
             SecretState::Version(version) => {
@@ -266,8 +265,8 @@ async fn secret_state(api: &Api, secret_ref: &SecretRef, events: &Events) -> Res
         Ok(secret) => {
             let version = secret.as_ref().and_then(|secret| secret["metadata"]["resourceVersion"].as_str());
             let version = version.map(str::to_owned);
-            if let Some(fault) = secret_ref.missing_keys(secret.as_ref()) {
-                return Ok(SecretState::Incomplete { fault, version });
+            if let Some(incomplete) = secret_ref.incomplete(secret.as_ref()) {
+                return Ok(SecretState::Incomplete(incomplete, version));
             }
             if let Some(fault) = secret_ref.fault(secret.as_ref()) {
                 events.warn(Id::MissingReference, fault).await;

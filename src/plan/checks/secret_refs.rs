@@ -62,6 +62,20 @@ pub fn secret_refs(settings: &Settings) -> Vec<SecretRef> {
     all
 }
 
+/// What a pod does without a key of a Secret.
+pub const POD_WAITS: &str = "the pod will wait for it";
+
+/// A Secret that lacks keys which the pod reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncompleteSecret {
+    /// The Secret's namespace.
+    pub namespace: String,
+    /// What is missing.
+    pub fault: String,
+    /// The command that adds it.
+    pub command: String,
+}
+
 impl SecretRef {
     fn described(&self) -> String {
         format!("secret/{} in namespace {}", self.name, self.namespace)
@@ -90,6 +104,14 @@ impl SecretRef {
         (!missing.is_empty()).then(|| format!("{name} has no entry {}; it has {has}", missing.join(", ")))
     }
 
+    /// Returns what the Secret lacks; `None` if it has every key that the pod reads. `secret` is the live object, if it
+    /// exists.
+    #[must_use]
+    pub fn incomplete(&self, secret: Option<&Value>) -> Option<IncompleteSecret> {
+        let (fault, command) = (self.missing_keys(secret)?, self.completing_command(secret)?);
+        Some(IncompleteSecret { namespace: self.namespace.clone(), fault, command })
+    }
+
     /// Returns the command that creates the Secret, or adds the missing keys to an existing one; `None` if the
     /// application reads no key that is missing. `secret` is the live object, if it exists.
     #[must_use]
@@ -106,7 +128,7 @@ impl SecretRef {
         let name = self.described();
         let secret = match (&self.used_for, secret) {
             (SecretUse::Keys(_), secret) => {
-                return self.missing_keys(secret).map(|fault| format!("{fault}; the pod will wait for it"));
+                return self.missing_keys(secret).map(|fault| format!("{fault}; {POD_WAITS}"));
             }
             (SecretUse::Pull, None) => {
                 return Some(format!("{name} does not exist; images are pulled without it"));
