@@ -181,16 +181,15 @@ pub(crate) async fn probe_application(
         pod: ready.as_ref().and_then(|pod| pod.metadata.name.clone()),
     };
     events.begin(Phase::Probe, "probe", "").await;
-    let answers = match probe_inside(run, &client, version).await {
-        InsideProbe::Answers(answers) => Some(answers),
-        InsideProbe::Forbidden => None,
+    let mut answers = match probe_inside(run, &client, version).await {
+        InsideProbe::Answers(answers) => answers,
+        InsideProbe::Forbidden => return not_probed(None),
         InsideProbe::Unanswered { path, why } => {
             let AppClient { namespace, service, .. } = &client;
             let finding = status::unanswered_probe(ready.as_ref(), namespace, service, path, &why);
             return Err(failed(run, observed, finding).await);
         }
     };
-    let Some(mut answers) = answers else { return not_probed(None) };
     let endpoint = match &exposure {
         _ if simulated => Endpoint::Simulated,
         Exposure::ClusterOnly if deploy.expose == Expose::NodePort => {

@@ -3,6 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
+use super::list_items::items;
+
 /// Returns since when an object is being deleted; None if it is not.
 #[must_use]
 pub fn deleted_since(object: &Value) -> Option<&str> {
@@ -30,26 +32,25 @@ pub fn blocker(object: &Value) -> String {
 /// Returns the manager that set a finalizer of an object.
 #[must_use]
 pub fn finalizer_manager<'a>(object: &'a Value, finalizer: &str) -> Option<&'a str> {
-    let field = format!("v:\"{finalizer}\"");
-    let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
-    let mut owners =
-        entries.filter(|entry| !entry["fieldsV1"]["f:metadata"]["f:finalizers"][&field].is_null());
-    owners.next()?["manager"].as_str()
+    let mut entries = items(&object["metadata"]["managedFields"]);
+    entries.find(|entry| sets(&entry["fieldsV1"], finalizer))?["manager"].as_str()
 }
 
 /// Returns who set each finalizer of a watched object, as far as its managed fields tell.
 #[must_use]
 pub fn finalizer_managers(metadata: &ObjectMeta) -> Vec<String> {
-    let field = |finalizer: &str| format!("v:\"{finalizer}\"");
     let manager = |finalizer: &String| {
         let mut entries = metadata.managed_fields.iter().flatten();
-        let owner = entries.find(|entry| {
-            let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
-            fields.is_some_and(|fields| !fields["f:metadata"]["f:finalizers"][field(finalizer)].is_null())
-        })?;
+        let owner = entries
+            .find(|entry| entry.fields_v1.as_ref().is_some_and(|fields| sets(&fields.0, finalizer)))?;
         Some(describe_manager(finalizer, owner.manager.as_deref()?))
     };
     metadata.finalizers.iter().flatten().filter_map(manager).collect()
+}
+
+/// Whether these fields of a manager have the finalizer.
+fn sets(fields: &Value, finalizer: &str) -> bool {
+    !fields["f:metadata"]["f:finalizers"][format!("v:\"{finalizer}\"")].is_null()
 }
 
 /// Formats who set a finalizer.

@@ -2,21 +2,22 @@
 
 use serde_json::Value;
 
+use super::list_items::items;
+
 /// JSON pointers to the pod's specification in a workload, a Pod and a `CronJob`.
 const POD_SPECS: [&str; 3] = ["/spec/template/spec", "/spec", "/spec/jobTemplate/spec/template/spec"];
 
 /// Returns the specification of an object's pods; None if it has no pods.
 #[must_use]
 pub fn pod_spec(object: &Value) -> Option<&Value> {
-    let specs = POD_SPECS.iter().filter_map(|path| object.pointer(path));
-    specs.into_iter().find(|spec| spec["containers"].is_array())
+    let mut specs = POD_SPECS.iter().filter_map(|path| object.pointer(path));
+    specs.find(|spec| spec["containers"].is_array())
 }
 
 /// Returns the claims that the object's pods mount, as `NAMESPACE/NAME`.
 pub fn mounted_claims(object: &Value) -> impl Iterator<Item = String> {
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
-    let volumes =
-        pod_spec(object).into_iter().flat_map(|spec| spec["volumes"].as_array().into_iter().flatten());
+    let volumes = pod_spec(object).into_iter().flat_map(|spec| items(&spec["volumes"]));
     let names = volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str());
     names.map(move |name| format!("{namespace}/{name}"))
 }

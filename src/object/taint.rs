@@ -20,7 +20,9 @@ pub fn describe(taint: &Value) -> String {
 /// Returns whether a toleration matches a taint
 /// (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>).
 fn tolerates(toleration: &Value, taint: &Value) -> bool {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    fn text(value: &Value) -> &str {
+        value.as_str().unwrap_or_default()
+    }
     let effect = text(&toleration["effect"]);
     if !effect.is_empty() && effect != text(&taint["effect"]) {
         return false;

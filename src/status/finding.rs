@@ -133,6 +133,13 @@ pub enum LogRun {
     Previous,
 }
 
+impl LogRun {
+    /// Returns the runs to read of a container that runs and has restarted this often.
+    pub(super) const fn of_running(restarts: i32) -> Self {
+        if restarts > 0 { Self::LatestAndPrevious } else { Self::Latest }
+    }
+}
+
 /// An object as it was observed, with its Events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exhibit {

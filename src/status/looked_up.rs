@@ -12,7 +12,7 @@ use crate::object::taint;
 use crate::phrase;
 
 /// The kernel's error for a program of another platform (`ENOEXEC`).
-const WRONG_FORMAT: &str = "exec format error";
+pub(super) const WRONG_FORMAT: &str = "exec format error";
 
 /// Returns whether a runtime's message or a line of a log reports a program that the node cannot execute.
 #[must_use]

@@ -31,7 +31,7 @@ pub fn unanswered_probe(
         pod: id.clone(),
         container: container_names::APP.to_owned(),
         node: node.clone(),
-        run: if restarts > 0 { LogRun::LatestAndPrevious } else { LogRun::Latest },
+        run: LogRun::of_running(restarts),
     };
     Finding {
         container: Some(container_names::APP.to_owned()),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use kube::api::{ListParams, LogParams};
 use serde_json::Value;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::cluster::client::api::{Api, ApiError};
@@ -45,20 +46,24 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding, limit: Duration) {
         (subject(lookup), part)
     });
     for (what, part) in join_all(parts).await {
-        match part {
-            Ok(Ok(Evidence { lines, hints, log, claims })) => {
-                finding.claims.extend(claims);
-                finding.evidence.extend(lines);
-                finding.hints.extend(hints);
-                if finding.log.is_empty() {
-                    finding.log = log;
-                }
-            }
-            Ok(Err(error)) => finding.evidence.push(format!("cannot read {what}: {}", short_cause(error))),
-            Err(_) => finding.evidence.push(format!("not read in time: {what}")),
+        let Evidence { lines, hints, log, claims } = read_or_reason(what, part);
+        finding.claims.extend(claims);
+        finding.evidence.extend(lines);
+        finding.hints.extend(hints);
+        if finding.log.is_empty() {
+            finding.log = log;
         }
     }
     looked_up::name_wrong_platform(finding);
+}
+
+/// Returns what was read, or why it was not.
+fn read_or_reason(what: &str, part: Result<Result<Evidence, ApiError>, Elapsed>) -> Evidence {
+    match part {
+        Ok(Ok(evidence)) => evidence,
+        Ok(Err(error)) => Evidence::of_lines([format!("cannot read {what}: {}", short_cause(error))]),
+        Err(_) => Evidence::of_lines([format!("not read in time: {what}")]),
+    }
 }
 
 /// Names what a lookup reads.
@@ -79,11 +84,9 @@ async fn read(api: &Api, lookup: &Lookup, limit: Duration) -> Result<Evidence, A
             let log = read_log(api, pod, container, *run, limit / 2).await?;
             let node = node.as_deref().filter(|_| log.iter().any(|line| looked_up::is_wrong_format(line)));
             let lines = match node {
-                Some(node) => match timeout(limit / 2, node_platform(api, node)).await {
-                    Ok(Ok(platform)) => platform.lines,
-                    Ok(Err(error)) => vec![format!("cannot read the node: {}", short_cause(error))],
-                    Err(_) => vec!["not read in time: the node".to_owned()],
-                },
+                Some(node) => {
+                    read_or_reason("the node", timeout(limit / 2, node_platform(api, node)).await).lines
+                }
                 None => Vec::new(),
             };
             Ok(Evidence { lines, log, ..Evidence::default() })

@@ -112,9 +112,7 @@ pub async fn follow(
                 // During an outage, final faults are no verdict.
                 let mut findings = evaluation.findings;
                 findings.extend(evaluation.pending);
-                collect_within(LAST_EVIDENCE, api, settings, &mut findings).await;
-                add_exhibits(state, &mut findings);
-                let findings = with_next_commands(findings);
+                let findings = explained_within(LAST_EVIDENCE, api, settings, state, findings).await;
                 let error = deadline_error(&evaluation.objects, &findings, outage.outage());
                 return Ok(RolloutResult::Expired(error, findings));
             }
@@ -152,21 +150,27 @@ async fn collect_within(limit: Duration, api: &Api, settings: Option<&Settings>,
     }
 }
 
-fn with_next_commands(findings: Vec<Finding>) -> Vec<Finding> {
-    findings.into_iter().map(with_next_command).collect()
-}
-
 /// Adds to the result of a rollout its evidence, the keys of config.toml that cause it, the objects around it, and the
 /// next command.
 pub async fn explained_findings(
     api: &Api,
     settings: Option<&Settings>,
     state: &ObservedState,
+    findings: Vec<Finding>,
+) -> Vec<Finding> {
+    explained_within(EVIDENCE, api, settings, state, findings).await
+}
+
+async fn explained_within(
+    limit: Duration,
+    api: &Api,
+    settings: Option<&Settings>,
+    state: &ObservedState,
     mut findings: Vec<Finding>,
 ) -> Vec<Finding> {
-    collect_evidence(api, settings, &mut findings).await;
+    collect_within(limit, api, settings, &mut findings).await;
     add_exhibits(state, &mut findings);
-    with_next_commands(findings)
+    findings.into_iter().map(with_next_command).collect()
 }
 
 fn add_exhibits(state: &ObservedState, findings: &mut [Finding]) {

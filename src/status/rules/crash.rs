@@ -35,7 +35,7 @@ const KILLED_REASON: &str = "killed (exit code 137), by the kernel for memory or
 
 /// Errors of a container runtime that a retry does not fix.
 const PERMANENT_START_ERRORS: &[&str] =
-    &["executable file not found", "no such file or directory", "exec format error", "permission denied"];
+    &["executable file not found", "no such file or directory", looked_up::WRONG_FORMAT, "permission denied"];
 
 /// Returns whether the runtime's message means that the process can never be started.
 pub(crate) fn is_permanent_start_error(message: &str) -> bool {

@@ -60,8 +60,7 @@ pub(crate) fn not_ready(
         .evidence([describe(probe_name, probe)])
         .evidence(started.map(|started| format!("running since {}", text::time_of_day(started))))
         .lookups(facts.lost_node());
-    let run = if status.restart_count > 0 { LogRun::LatestAndPrevious } else { LogRun::Latest };
-    ContainerHealth::from(fault.lookup(facts.log(&spec.name, run)))
+    ContainerHealth::from(fault.lookup(facts.log(&spec.name, LogRun::of_running(status.restart_count))))
 }
 
 /// Returns when the readiness window starts: when the container became unready, when it was first observed as started,
