@@ -8,7 +8,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use http::Uri;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::InvalidHeaderValue;
+use http::{HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 
 use crate::object::Mask;
@@ -55,6 +58,17 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
+    /// Returns the value of `Proxy-Authorization`; None without credentials.
+    ///
+    /// # Errors
+    /// No header can have the credentials.
+    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, InvalidHeaderValue> {
+        let basic = |(user, password): &(String, String)| {
+            HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+        };
+        self.credentials.as_ref().map(basic).transpose()
+    }
+
     /// Returns the password, or the user that is a token.
     pub(crate) fn secrets(&self) -> Mask {
         let mut mask = Mask::default();

@@ -6,8 +6,6 @@ use std::iter;
 use std::net::SocketAddr;
 use std::pin::pin;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use http::header::{HOST, PROXY_AUTHORIZATION, USER_AGENT};
@@ -64,7 +62,7 @@ async fn get_head_through(proxy: &Proxy, url: &Uri) -> Result<Parts, BoxError> {
         }
         return send(connect(socks, url).await?, origin_form(url)?).await;
     }
-    let credentials = proxy.credentials.as_ref().map(basic).transpose()?;
+    let credentials = proxy.authorization()?;
     if url.scheme() == Some(&Scheme::HTTPS) {
         let mut tunnel = Tunnel::new(proxy.uri.clone(), with_tls(tcp())?);
         if let Some(credentials) = credentials {
@@ -73,10 +71,6 @@ async fn get_head_through(proxy: &Proxy, url: &Uri) -> Result<Parts, BoxError> {
         return send(connect(tunnel, url).await?, origin_form(url)?).await;
     }
     send(connect(tcp(), &proxy.uri).await?, absolute_form(url, credentials.as_ref())?).await
-}
-
-fn basic((user, password): &(String, String)) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
-    HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
 }
 
 fn tcp() -> HttpConnector<GaiResolver> {

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::{HeaderValue, Uri};
+use http::Uri;
 use http_body_util::BodyExt as _;
 use hyper::rt::{Read, Write};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
@@ -63,10 +61,12 @@ pub(super) fn client(config: &Config, options: Options) -> Result<Client, Source
 }
 
 fn tunnel<C>(proxy: Proxy, connector: C) -> Result<Tunnel<C>, Source> {
+    let credentials = proxy.authorization()?;
     let tunnel = Tunnel::new(proxy.uri, connector);
-    let Some((user, password)) = proxy.credentials else { return Ok(tunnel) };
-    let credentials = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-    Ok(tunnel.with_auth(HeaderValue::try_from(credentials)?))
+    Ok(match credentials {
+        Some(credentials) => tunnel.with_auth(credentials),
+        None => tunnel,
+    })
 }
 
 /// The settings of TLS connections to the server, and to a proxy that uses TLS.
