@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::secret_name::{is_sensitive, words};
-use super::secret_value::{is_reference, is_secret};
+use super::secret_value::{is_count, is_reference, is_secret};
 use super::{api_key, mask, url_secret};
 
 /// Endings of headers whose value has several words: `Authorization: Bearer value`, `Cookie: a=b; c=d`.
@@ -62,9 +62,8 @@ const MODES: &[&str] = &[
 /// `REGISTRY_AUTH=htpasswd`.
 #[must_use]
 pub fn is_count_or_mode(name: &str, value: &str) -> bool {
-    let words = words(name);
-    let is_mode = words.ends_with("_AUTH") && MODES.contains(&value.to_ascii_lowercase().as_str());
-    is_mode || (words.ends_with("TOKENS") && !is_reference(value) && !is_secret(name, value))
+    let is_mode = || words(name).ends_with("_AUTH") && MODES.contains(&value.to_ascii_lowercase().as_str());
+    (is_count(name, value) && !is_reference(value)) || is_mode()
 }
 
 /// Returns the ranges of every secret in a text.

@@ -248,8 +248,10 @@ impl Walk<'_> {
 fn is_whole_secret(field: &Field, text: &str, before: Option<&str>) -> bool {
     let is_secret_of = |name: &str| {
         // A header has no mode: `X-Auth: value`.
-        let is_other = field.part != Part::Headers && assignment::is_count_or_mode(name, text);
-        is_sensitive(name) && !is_reference(text) && !is_other
+        let may_be_mode = field.part != Part::Headers;
+        is_sensitive(name)
+            && !is_reference(text)
+            && !(may_be_mode && assignment::is_count_or_mode(name, text))
     };
     let has_secret_name = field.key == "value" && field.name.as_deref().is_some_and(is_secret_of);
     match field.part {

@@ -74,12 +74,13 @@ const ROOTS: &[&str] = &[
 /// nor the name of a Secret.
 #[must_use]
 pub fn is_secret(name: &str, value: &str) -> bool {
-    let is_other = is_reference(value) || is_naming(name) && resembles_name(value) || is_count(name, value);
-    (is_sensitive(name) && !is_other) || is_docker_login(name, value)
+    let is_other =
+        || is_reference(value) || is_naming(name) && resembles_name(value) || is_count(name, value);
+    (is_sensitive(name) && !is_other()) || is_docker_login(name, value)
 }
 
 /// Whether a value is a number of tokens: `tokens: 512`.
-fn is_count(name: &str, value: &str) -> bool {
+pub(super) fn is_count(name: &str, value: &str) -> bool {
     let is_number =
         value.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b'_' | b'k'));
     is_number && words(name).ends_with("TOKENS")
