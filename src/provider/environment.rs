@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::provider::engine::Engine;
 use crate::proxy::ProxyVariables;
 
 /// The folders and variables that locate clusters, programs and contexts.
@@ -46,10 +47,6 @@ pub struct ExplicitFolder {
     pub folder: PathBuf,
 }
 
-/// The variables by which docker, podman and nerdctl find their server.
-const ENGINE_SERVERS: [&str; 5] =
-    ["DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST", "CONTAINER_CONNECTION", "CONTAINERD_ADDRESS"];
-
 impl Environment {
     /// Reads the process's environment. A pod may run as a user without a home folder: only local clusters need one.
     #[must_use]
@@ -68,13 +65,19 @@ impl Environment {
             kubeconfigs: kubeconfigs.unwrap_or_default(),
             releases: variable("HANDSCTL_TEST_RELEASES"),
             engine: variable("KIND_EXPERIMENTAL_PROVIDER"),
-            engine_servers: ENGINE_SERVERS
+            engine_servers: Engine::ALL
                 .into_iter()
-                .filter_map(|name| Some((name, variable(name)?)))
+                .flat_map(Engine::server_variables)
+                .filter_map(|name| Some((*name, variable(name)?)))
                 .collect(),
             node_image: variable("KIND_NODE_IMAGE"),
             proxies: proxies(variable),
         }
+    }
+
+    /// Returns the value of a variable that locates an engine's server.
+    pub(super) fn engine_server(&self, name: &str) -> Option<&str> {
+        self.engine_servers.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.as_str())
     }
 
     /// Checks that the folders of local clusters are known.

@@ -48,9 +48,7 @@ impl Client {
     async fn connection_address(&self, limit: Duration, environment: &Environment) -> Option<String> {
         let list = ["system", "connection", "list", "--format", "json"];
         let output = self.command(limit, list).run().await.ok()?;
-        let mut variables = environment.engine_servers.iter();
-        let name = variables.find(|(name, _)| *name == "CONTAINER_CONNECTION");
-        server_choice::connection_address(&output.stdout, name.map(|(_, value)| value.as_str()))
+        server_choice::connection_address(&output.stdout, environment.engine_server("CONTAINER_CONNECTION"))
     }
 
     /// Requests the server's `info`, waits at most `limit` for it, and checks the version.
@@ -131,13 +129,7 @@ impl Server {
     /// Returns the address of the server; None if it is the default.
     pub(in crate::provider) async fn address(&self, environment: &Environment) -> Option<String> {
         let client = &self.client;
-        let value = |variable: &str| {
-            environment
-                .engine_servers
-                .iter()
-                .find(|(name, _)| *name == variable)
-                .map(|(_, value)| value.clone())
-        };
+        let value = |variable: &str| environment.engine_server(variable).map(str::to_owned);
         match client.engine {
             // A client without contexts has only the variable.
             Engine::Docker => client.context_address(CONTEXT).await.or_else(|| value("DOCKER_HOST")),

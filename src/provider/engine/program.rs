@@ -37,7 +37,7 @@ impl Engine {
     }
 
     /// Returns the variables by which the client finds its server. The first one that has a value counts.
-    pub(super) const fn server_variables(self) -> &'static [&'static str] {
+    pub(in crate::provider) const fn server_variables(self) -> &'static [&'static str] {
         match self {
             Self::Docker => &["DOCKER_HOST", "DOCKER_CONTEXT"],
             Self::Podman => &["CONTAINER_HOST", "CONTAINER_CONNECTION"],

@@ -75,19 +75,18 @@ pub(in crate::provider) async fn delete_replaced(
     events: &Events,
 ) -> Result<()> {
     let folder = KwokFolder::new(&environment.state, name);
-    let cluster = status::inspect(&folder)?;
-    if cluster.condition == Condition::Absent {
-        return Ok(());
-    }
-    delete_existing(&folder, &cluster, events).await
+    delete_existing(&folder, &status::inspect(&folder)?, events).await
 }
 
-/// Deletes the existing cluster before its replacement is created.
+/// Deletes the existing cluster, if there is one, before its replacement is created.
 pub(super) async fn delete_existing(
     folder: &KwokFolder,
     cluster: &KwokCluster,
     events: &Events,
 ) -> Result<()> {
+    if cluster.condition == Condition::Absent {
+        return Ok(());
+    }
     let adjective = if cluster.condition == Condition::Incomplete { "incomplete" } else { "old" };
     events
         .begin(Part::Cluster, CONTROL_PLANE, format!("deleting the {adjective} cluster {}", folder.name))

@@ -34,13 +34,10 @@ pub(crate) async fn up(
             let outcome = restart::ensure_running(environment, &folder, &record, events).await?;
             (record, outcome)
         }
-        (condition, _) => {
+        _ => {
             let delete_old = async || {
                 delete_other().await?;
-                match condition {
-                    Condition::Absent => Ok(()),
-                    _ => delete::delete_existing(&folder, &cluster, events).await,
-                }
+                delete::delete_existing(&folder, &cluster, events).await
             };
             let record = start::create(environment, &folder, desired, options, delete_old, events).await?;
             (record, StartOutcome::Created)
