@@ -13,13 +13,11 @@ use crate::object::kind::SECRET;
 use crate::plan::checks::app_settings::{Decision, DesiredAppSettings, KEY, Missing};
 use crate::reason;
 use crate::session::runner::Run;
-use crate::settings::Settings;
 use crate::settings::secrets::value::{Redacted, SecretSource};
+use crate::settings::{SESSION_KEY, Settings};
 
 /// The path of the application's settings.
 const SETTINGS: &str = "/api/settings";
-/// The variable with the session key. If it is set, the application requires the key in every request.
-const SESSION_KEY: &str = "SESSION_API_KEY";
 /// Name of the step.
 const STEP: &str = "settings";
 

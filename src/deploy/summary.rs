@@ -114,12 +114,9 @@ pub(crate) fn verified(
     // The pod of profile `dev` starts no sandboxes.
     let starts_sandboxes = endpoint != Endpoint::DevTarget;
     let is_simulated = endpoint == Endpoint::Simulated;
-    let room = match &capacity {
-        _ if !starts_sandboxes => None,
-        // Simulated nodes report room, but no sandbox runs there.
-        Some(_) if is_simulated => None,
-        capacity => Some(sandbox_capacity::describe(capacity.as_ref())),
-    };
+    // Simulated nodes report room, but no sandbox runs there.
+    let shows_room = starts_sandboxes && !(is_simulated && capacity.is_some());
+    let room = shows_room.then(|| sandbox_capacity::describe(capacity.as_ref()));
     let notes = restored.into_iter().chain(room).chain(note);
     let sandboxes = capacity.filter(|_| !is_simulated).map(|capacity| capacity.sandboxes);
     let mut finished = finished(message, steps.undo);

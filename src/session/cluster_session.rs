@@ -256,14 +256,19 @@ impl Session {
         Ok(Self { settings, connection, local, is_simulation, is_own, environment })
     }
 
+    /// Returns whether this is a kind or kwok cluster on this computer.
+    fn is_local(&self) -> bool {
+        let Connection { choice, server, .. } = &self.connection;
+        context::is_local(&choice.context, server)
+    }
+
     /// Checks who would reach the application on a cluster of others: the configuration may be one for a local cluster,
     /// and `--context` chose another. Reports the warnings, except those with a reported id.
     ///
     /// # Errors
     /// Exit 3 if everybody would, and the configuration does not acknowledge it.
     pub(crate) async fn check_exposure(&self, reported: &[Id], events: &Events) -> Result<()> {
-        let Connection { choice, server, .. } = &self.connection;
-        if context::is_local(&choice.context, server) {
+        if self.is_local() {
             return Ok(());
         }
         for warning in crate::settings::check_exposure_elsewhere(&self.settings)? {
@@ -278,15 +283,12 @@ impl Session {
     /// Returns whether it does not matter who reaches the application: a local cluster is its user's own, and the
     /// configuration may accept every exposure.
     pub(crate) fn accepts_exposure(&self) -> bool {
-        let Connection { choice, server, .. } = &self.connection;
-        context::is_local(&choice.context, server) || crate::settings::accepts_exposure(&self.settings)
+        self.is_local() || crate::settings::accepts_exposure(&self.settings)
     }
 
     /// Returns whether nobody else reaches the cluster, or the configuration accepts every exposure, even without a key.
     pub(crate) fn accepts_every_exposure(&self) -> bool {
-        let Connection { choice, server, .. } = &self.connection;
-        context::is_local(&choice.context, server)
-            || self.settings.deploy.exposure == ExposureConsent::Acknowledged
+        self.is_local() || self.settings.deploy.exposure == ExposureConsent::Acknowledged
     }
 
     /// Returns the set that the settings name.
@@ -347,8 +349,7 @@ impl Session {
 
     /// Returns whether the nodes of the cluster are simulated, as far as its context tells without a request.
     pub(crate) fn has_simulated_nodes(&self) -> bool {
-        let Connection { choice, server, .. } = &self.connection;
-        choice.context.starts_with("kwok-") && context::is_local(&choice.context, server)
+        self.connection.choice.context.starts_with("kwok-") && self.is_local()
     }
 
     /// Returns whether `cluster up --recreate` replaces this simulated cluster of the configuration by one that runs
@@ -359,10 +360,9 @@ impl Session {
 
     /// Returns whether `handsctl up` may start the unreachable cluster: it is the local one of the configuration.
     fn may_be_started_by_up(&self, error: &Error) -> bool {
-        let Connection { choice, server, .. } = &self.connection;
         error.id() == Id::Unreachable
             && self.settings.cluster.provider != Provider::Existing
-            && context::is_local(&choice.context, server)
+            && self.is_local()
     }
 
     /// Warns of differences of the local cluster from the configuration: no other command than `up` shows them.

@@ -1,7 +1,5 @@
 //! The name of each object's file, and which files of a former render are left over. Pure.
 
-use serde_json::Value;
-
 use super::rendering::RenderedObject;
 use crate::object::kind::{KindInfo, Wave};
 use crate::object::{ObjectId, labels, manifest_yaml};
@@ -30,19 +28,15 @@ pub(super) fn first_namespace(documents: &[RenderedObject]) -> Option<&str> {
 pub(super) fn is_of_former_render(name: &str, text: &str, set: &str, first_namespace: Option<&str>) -> bool {
     let Ok(documents) = manifest_yaml::read_all(text) else { return false };
     let [manifest] = &documents[..] else { return false };
-    let label = |key: &str| manifest["metadata"]["labels"][key].as_str();
-    if label(labels::MANAGED_BY) != Some(labels::MANAGER) || label(labels::INSTANCE) != Some(set) {
+    let is_managed = manifest["metadata"]["labels"][labels::MANAGED_BY] == labels::MANAGER;
+    if !is_managed || !labels::is_instance(manifest, set) {
         return false;
     }
     let Some(id) = ObjectId::from_object(manifest) else { return false };
+    let namespace = id.namespace.as_deref();
     let wave = KindInfo::for_id(&id).map(|kind| kind.wave);
-    wave.is_some_and(|wave| file_name(&id, wave, first_namespace) == name) && is_in(manifest, first_namespace)
-}
-
-/// Whether an object is in the namespace that the names leave out, or in none.
-fn is_in(manifest: &Value, namespace: Option<&str>) -> bool {
-    let own = manifest["metadata"]["namespace"].as_str();
-    own.is_none() || own == namespace
+    (namespace.is_none() || namespace == first_namespace)
+        && wave.is_some_and(|wave| file_name(&id, wave, first_namespace) == name)
 }
 
 #[cfg(test)]

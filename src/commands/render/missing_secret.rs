@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::object::entry_commands::creating_command;
+use crate::object::list_items::items;
 use crate::plan::Plan;
 use crate::plan::build::placeholder_name;
 
@@ -36,8 +37,7 @@ fn collect_keys(value: &Value, secret: &str, keys: &mut BTreeSet<String>) {
         keys.extend(reference["key"].as_str().map(str::to_owned));
     }
     if value["secretName"] == secret {
-        let items = value["items"].as_array().into_iter().flatten();
-        keys.extend(items.filter_map(|item| item["key"].as_str()).map(str::to_owned));
+        keys.extend(items(&value["items"]).filter_map(|item| item["key"].as_str()).map(str::to_owned));
     }
     match value {
         Value::Object(fields) => fields.values().for_each(|field| collect_keys(field, secret, keys)),

@@ -52,11 +52,10 @@ fn delete_former(
             && !written.contains(&name);
         // A link leads to a file of somebody else, and what cannot be read is not ours.
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        let Some(text) =
-            (is_candidate && is_file).then(|| std::fs::read_to_string(entry.path()).ok()).flatten()
-        else {
+        if !is_candidate || !is_file {
             continue;
-        };
+        }
+        let Ok(text) = std::fs::read_to_string(entry.path()) else { continue };
         if is_of_former_render(&name, &text, set, namespace) {
             let failed = |error| Error::file(format!("cannot delete {}", entry.path().display()), error);
             std::fs::remove_file(entry.path()).map_err(failed)?;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::members::Members;
 use crate::object::ObjectId;
 use crate::object::kind::{ROLE, ROLE_BINDING};
+use crate::object::list_items::items;
 use crate::object::pod_spec::pod_spec;
 use crate::plan::desired::{Member, Plan};
 use crate::settings::format::ImageRef;
@@ -105,7 +106,7 @@ fn pod_account(workload: &Value) -> Option<&str> {
 /// Returns the images of a workload's containers.
 fn images(workload: &Value) -> impl Iterator<Item = &str> {
     let lists = pod_spec(workload).into_iter().flat_map(|spec| CONTAINER_LISTS.map(|list| &spec[list]));
-    let containers = lists.flat_map(|list| list.as_array().into_iter().flatten());
+    let containers = lists.flat_map(items);
     containers.filter_map(|container| container["image"].as_str())
 }
 

@@ -5,11 +5,12 @@ use std::cell::LazyCell;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::conflict::shown;
 use super::policy::Ownership;
 use super::value_pair;
 use crate::object::field_path::{FieldOwner, FieldPath, PathStep};
 use crate::object::kind::SECRET;
-use crate::object::{literal_secret, managed_fields};
+use crate::object::managed_fields;
 use crate::phrase;
 use crate::plan::desired::Member;
 use crate::settings::handsctl::OwnershipRule;
@@ -36,8 +37,8 @@ pub fn foreign_changes(member: &Member, live: &Value, ownership: &Ownership) -> 
         return Vec::new();
     }
     let manifest = &member.manifest;
-    let masked = |object: &Value| literal_secret::masked(&member.id.kind, object);
-    let (shown_live, shown_manifest) = (LazyCell::new(|| masked(live)), LazyCell::new(|| masked(manifest)));
+    let (shown_live, shown_manifest) =
+        (LazyCell::new(|| shown(member, live)), LazyCell::new(|| shown(member, manifest)));
     let mut changes: Vec<ForeignChange> = Vec::new();
     for entry in managed_fields::entries_of_others(live).filter(|entry| entry["subresource"] != "status") {
         for path in FieldPath::leaves(&entry["fieldsV1"]) {

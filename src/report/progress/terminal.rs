@@ -294,8 +294,8 @@ impl TerminalProgress {
             Some((head, reason))
                 if console::measure_text_width(note) + 2 > width && !head.trim().is_empty() =>
             {
-                let indent = NOTE_INDENT;
-                format!("  {head}\n{}{}", " ".repeat(indent), wrapped(reason, indent, indent, width))
+                let indent = " ".repeat(NOTE_INDENT);
+                format!("  {head}\n{indent}{}", wrapped(reason, NOTE_INDENT, NOTE_INDENT, width))
             }
             _ => format!("  {}", wrapped(note, 2, NOTE_INDENT, width)),
         }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::checker::RuleChecker;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::object::list_items::items;
 use crate::settings::extra_manifests::ExtraObject;
 
 /// The account under which OpenHands starts sandboxes.
@@ -28,8 +29,7 @@ fn warning(extra: &ExtraObject, sandboxes: &str) -> Option<Diagnostic> {
     if manifest["kind"] != "RoleBinding" {
         return None;
     }
-    let mut subjects = manifest["subjects"].as_array().into_iter().flatten();
-    let subject = subjects.find_map(|subject| sandbox_subject(subject, sandboxes))?;
+    let subject = items(&manifest["subjects"]).find_map(|subject| sandbox_subject(subject, sandboxes))?;
     let text = |path: &str| manifest.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let (name, role) = (text("/metadata/name"), text("/roleRef/name"));
     let role_kind = text("/roleRef/kind").to_lowercase();
@@ -48,15 +48,14 @@ fn warning(extra: &ExtraObject, sandboxes: &str) -> Option<Diagnostic> {
 
 /// Returns the name of a subject that includes the sandboxes' account.
 fn sandbox_subject(subject: &Value, sandboxes: &str) -> Option<String> {
-    let name = subject["name"].as_str()?;
-    let is_included = match subject["kind"].as_str()? {
+    let (kind, name) = (subject["kind"].as_str()?, subject["name"].as_str()?);
+    let is_included = match kind {
         "ServiceAccount" => name == ACCOUNT && subject["namespace"] == sandboxes,
         "User" => name == format!("system:serviceaccount:{sandboxes}:{ACCOUNT}"),
         "Group" => GROUPS_OF_ALL.contains(&name) || name == format!("system:serviceaccounts:{sandboxes}"),
         _ => false,
     };
-    let kind = subject["kind"].as_str()?.to_lowercase();
-    is_included.then(|| format!("{kind} {name}"))
+    is_included.then(|| format!("{} {name}", kind.to_lowercase()))
 }
 
 #[cfg(test)]
