@@ -55,26 +55,9 @@ fn doctor_checks_every_category_before_the_first_deploy() {
 #[test]
 fn doctor_names_each_fault_with_its_id_and_key() {
     let namespace = Bed::shared().namespace("doctor-faults");
-    namespace.create(&[("pod-security.kubernetes.io/enforce", "restricted"), ("team", "doctor-faults")]);
+    namespace.create(&[("pod-security.kubernetes.io/enforce", "restricted")]);
     let certificate = rcgen::generate_simple_self_signed(vec!["other.example.org".to_owned()]).unwrap();
-    let webhooks = json!([{
-        "name": "check.gone.io",
-        "admissionReviewVersions": ["v1"],
-        "sideEffects": "None",
-        "failurePolicy": "Fail",
-        "clientConfig": { "service": { "namespace": namespace.name, "name": "gone" } },
-        "namespaceSelector": { "matchLabels": { "team": "doctor-faults" } },
-        "rules": [{ "apiGroups": ["apps"], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": ["deployments"] }],
-    }]);
-    let configuration = ClusterObject::create(
-        namespace.bed,
-        &json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingWebhookConfiguration",
-            "metadata": { "name": format!("{}-gone", namespace.name) },
-            "webhooks": webhooks,
-        }),
-    );
+    let configuration = ClusterObject::webhook_without_a_server(&namespace, "check.gone.io", "UPDATE");
     let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
         { "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "small" }, "spec": { "hard": { "pods": "0" } } },
         {
@@ -147,6 +130,28 @@ impl ClusterObject {
     pub(super) fn create(bed: &'static Bed, object: &Value) -> Self {
         bed.kubectl_with(&["create", "-f", "-"], &object.to_string());
         Self { bed, object: object.to_string() }
+    }
+
+    /// Creates a webhook for this operation on Deployments of the namespace; its service does not exist.
+    pub(super) fn webhook_without_a_server(namespace: &Namespace, webhook: &str, operation: &str) -> Self {
+        let webhooks = json!([{
+            "name": webhook,
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "failurePolicy": "Fail",
+            "clientConfig": { "service": { "namespace": namespace.name, "name": "gone" } },
+            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": namespace.name } },
+            "rules": [{ "apiGroups": ["apps"], "apiVersions": ["*"], "operations": [operation], "resources": ["deployments"] }],
+        }]);
+        Self::create(
+            namespace.bed,
+            &json!({
+                "apiVersion": "admissionregistration.k8s.io/v1",
+                "kind": "ValidatingWebhookConfiguration",
+                "metadata": { "name": format!("{}-gone", namespace.name) },
+                "webhooks": webhooks,
+            }),
+        )
     }
 }
 

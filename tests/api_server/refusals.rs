@@ -12,6 +12,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::doctor::ClusterObject;
 use crate::bed::{Bed, Namespace, Run, run_in_home};
 use crate::fault::{ErrorResponse, Fault, Proxy, Request};
 use crate::planted;
@@ -926,26 +927,9 @@ fn app_version_change_and_downgrade_are_reported() {
 #[test]
 fn webhook_without_a_server_rejects_the_deploy_and_is_named() {
     let namespace = Bed::shared().namespace("broken-webhook");
-    namespace.create(&[("team", "broken-webhook")]);
+    namespace.create(&[]);
     namespace.config("");
-    let webhooks = json!([{
-        "name": "policy.gone.io",
-        "admissionReviewVersions": ["v1"],
-        "sideEffects": "None",
-        "failurePolicy": "Fail",
-        "clientConfig": { "service": { "namespace": namespace.name, "name": "gone" } },
-        "namespaceSelector": { "matchLabels": { "team": "broken-webhook" } },
-        "rules": [{ "apiGroups": ["apps"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["deployments"] }],
-    }]);
-    let _configuration = super::doctor::ClusterObject::create(
-        namespace.bed,
-        &json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingWebhookConfiguration",
-            "metadata": { "name": format!("{}-gone", namespace.name) },
-            "webhooks": webhooks,
-        }),
-    );
+    let _webhook = ClusterObject::webhook_without_a_server(&namespace, "policy.gone.io", "CREATE");
     // The API server learns of the webhook a moment after its creation.
     let create = ["create", "deployment", "probe", "--image=a", "-n", &namespace.name, "--dry-run=server"];
     let begin = Instant::now();

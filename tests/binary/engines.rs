@@ -76,6 +76,11 @@ impl Computer {
         Self(folder)
     }
 
+    /// A computer with a docker that responds, and kind.
+    fn with_kind() -> Self {
+        Self::new(&[("docker", DOCKER), ("kind", KIND)])
+    }
+
     fn path(&self) -> &Path {
         self.0.path()
     }
@@ -104,6 +109,11 @@ impl Computer {
             "api_port": api_port, "spec": spec,
         });
         std::fs::write(folder.join("handsctl.json"), record.to_string()).unwrap();
+    }
+
+    /// Makes the stand-ins report nodes of the cluster whose API server has this port.
+    fn write_nodes(&self, api_port: u16) {
+        std::fs::write(self.path().join("made"), format!("{api_port}\n")).unwrap();
     }
 
     /// Writes the record of a simulated cluster, whose processes do not run.
@@ -295,7 +305,7 @@ fn old_kind_without_download_exits_14() {
 
 #[test]
 fn stale_context_is_not_overwritten() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     let kubeconfig = "apiVersion: v1\nkind: Config\nclusters:\n- {name: kind-trial, cluster: {server: 'https://127.0.0.1:1'}}\nusers: []\ncontexts:\n- {name: kind-trial, context: {cluster: kind-trial, user: a}}\n";
     std::fs::create_dir(computer.path().join(".kube")).unwrap();
     std::fs::write(computer.path().join(".kube/config"), kubeconfig).unwrap();
@@ -309,7 +319,7 @@ fn stale_context_is_not_overwritten() {
 
 #[test]
 fn foreign_kind_cluster_is_kept() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     std::fs::write(computer.path().join("made"), "").unwrap();
     computer
         .cluster_up(&[])
@@ -322,10 +332,10 @@ fn foreign_kind_cluster_is_kept() {
 
 #[test]
 fn cluster_of_another_user_of_the_engine_is_kept() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     computer.write_label();
     // The containers are there, the record is not: it is lost, or another user's.
-    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    computer.write_nodes(20_001);
     let other = computer.command(&["--recreate", "--yes"]).env("HANDSCTL_TEST_COMPUTER", "other").run();
     other.exits(14).says("error[HC2022]: a kind cluster trial exists");
     let down = in_home(computer.path(), &["cluster", "down", "--yes"]).env("PATH", computer.path());
@@ -338,10 +348,10 @@ fn cluster_of_another_user_of_the_engine_is_kept() {
 
 #[test]
 fn cluster_made_after_an_interrupted_creation_is_kept() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     computer.write_unfinished_record(20_001);
     // Somebody creates a cluster of this name with kind, which chooses another port.
-    std::fs::write(computer.path().join("made"), "20002\n").unwrap();
+    computer.write_nodes(20_002);
     for more in [&[][..], &["--recreate", "--yes"]] {
         computer.cluster_up(more).exits(14).says("error[HC2022]: a kind cluster trial exists");
     }
@@ -351,9 +361,9 @@ fn cluster_made_after_an_interrupted_creation_is_kept() {
 
 #[test]
 fn interrupted_creation_of_this_computer_is_deleted_and_repeated() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     computer.write_unfinished_record(20_001);
-    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    computer.write_nodes(20_001);
     computer.cluster_up(&[]).exits(14).says("the disk is full");
     assert!(computer.has_deleted());
 }
@@ -385,7 +395,7 @@ fn nodes_that_another_program_created_meanwhile_are_kept() {
 
 #[test]
 fn stale_kubeconfig_lock_is_found_before_a_cluster_is_created() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     computer.write_stale_lock();
     let lock = computer.path().join(".kube/config.lock");
     computer
@@ -399,23 +409,23 @@ fn stale_kubeconfig_lock_is_found_before_a_cluster_is_created() {
 
 #[test]
 fn newer_record_of_a_kind_cluster_is_deleted_by_kind_only() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     let folder = computer.path().join(".local/state/handsctl/clusters/local-hands");
     std::fs::create_dir_all(&folder).unwrap();
     let record = folder.join("handsctl.json");
     std::fs::write(&record, r#"{"schema": 99, "provider": "kind"}"#).unwrap();
-    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    computer.write_nodes(20_001);
     // Nothing proves that the nodes are ours, so the files are kept, too.
     computer.cluster_down(&[]).exits(14).says("error[HC2023]").says("written by a newer version of handsctl");
     std::fs::write(&record, "{").unwrap();
     computer.cluster_down(&[]).exits(14).says("error[HC9003]").says("provider of the cluster");
     assert!(record.exists() && !computer.has_deleted());
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     computer.write_label();
     let folder = computer.path().join(".local/state/handsctl/clusters/trial");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("handsctl.json"), r#"{"schema": 99, "provider": "kind"}"#).unwrap();
-    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    computer.write_nodes(20_001);
     computer.cluster_down(&[]).exits(0).says("cluster trial is deleted");
     assert!(computer.has_deleted() && !folder.exists());
 }
@@ -439,7 +449,7 @@ fn unreadable_state_file_never_leads_to_the_current_context() {
 
 #[test]
 fn failed_creation_keeps_evidence_and_cleans_up() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     let run = computer.cluster_up(&[]).exits(14);
     let file = computer.path().join(".local/state/handsctl/failed/trial.log");
     let run = run.says("error[HC2020]: cannot create the local cluster trial: the disk is full");
@@ -505,7 +515,7 @@ fn cluster_list_reports_each_record_also_without_engine() {
     let states = |trial: &str| [("damaged", "unknown"), ("trial", trial)].map(|(a, b)| (a.into(), b.into()));
     // Its containers do not exist.
     assert_eq!(list(), (states("gone").to_vec(), String::new()));
-    std::fs::write(computer.path().join("made"), "16443\n").unwrap();
+    computer.write_nodes(16_443);
     assert_eq!(list().0, states("incomplete"));
     std::fs::remove_file(computer.path().join("docker")).unwrap();
     let (without_engine, warning) = list();

@@ -2,16 +2,16 @@
 
 use std::net::TcpListener;
 
-use super::{Computer, DOCKER, KIND};
+use super::Computer;
 
 const LOCKED: &str = ".kube/config has been locked for more than 10 s";
 
 #[test]
 fn stale_lock_keeps_the_existing_cluster() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     computer.write_label();
     // The record is lost, and the label shows that the cluster is ours; it differs from the configuration.
-    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    computer.write_nodes(20_001);
     computer.write_stale_lock();
     let recreate = ["--recreate", "--yes", "--set", "cluster.workers=1"];
     computer.cluster_up(&recreate).exits(14).says(LOCKED);
@@ -20,9 +20,9 @@ fn stale_lock_keeps_the_existing_cluster() {
 
 #[test]
 fn stale_lock_keeps_the_incomplete_cluster() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     computer.write_unfinished_record(20_001);
-    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    computer.write_nodes(20_001);
     computer.write_stale_lock();
     computer.cluster_up(&[]).exits(14).says(LOCKED);
     assert!(!computer.has_deleted() && computer.record().is_some());
@@ -30,7 +30,7 @@ fn stale_lock_keeps_the_incomplete_cluster() {
 
 #[test]
 fn stale_lock_keeps_the_simulated_cluster() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     computer.write_simulated_record(0);
     let before = computer.record();
     computer.write_stale_lock();
@@ -45,7 +45,7 @@ fn stale_lock_keeps_the_simulated_cluster() {
 
 #[test]
 fn busy_port_keeps_the_simulated_cluster() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     computer.write_simulated_record(0);
     let before = computer.record();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -56,9 +56,9 @@ fn busy_port_keeps_the_simulated_cluster() {
 
 #[test]
 fn stale_lock_keeps_the_kind_cluster_that_a_simulated_one_replaces() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     computer.write_unfinished_record(20_001);
-    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    computer.write_nodes(20_001);
     computer.write_stale_lock();
     let recreate = ["--recreate", "--yes", "--set", "cluster.provider=\"kwok\""];
     computer.cluster_up(&recreate).exits(14).says(LOCKED).never_says("cleanup");
@@ -67,10 +67,10 @@ fn stale_lock_keeps_the_kind_cluster_that_a_simulated_one_replaces() {
 
 #[test]
 fn foreign_kind_cluster_keeps_the_simulated_cluster_of_its_name() {
-    let computer = Computer::new(&[("docker", DOCKER), ("kind", KIND)]);
+    let computer = Computer::with_kind();
     computer.write_simulated_record(0);
     let before = computer.record();
-    std::fs::write(computer.path().join("made"), "20001\n").unwrap();
+    computer.write_nodes(20_001);
     computer.cluster_up(&["--recreate", "--yes"]).exits(14).says("error[HC2022]");
     assert_eq!(computer.record(), before);
 }
