@@ -46,8 +46,9 @@ pub(crate) async fn run(arguments: &ClusterListArgs, streams: &Streams) -> anyho
     }
     let _written = match output_form(Some(arguments.output)) {
         Output::Human if list.clusters.is_empty() => {
-            streams
-                .err("no local clusters; handsctl cluster up creates one, handsctl up one with OpenHands\n");
+            streams.err(
+                "no local clusters\n  handsctl up creates one with OpenHands, handsctl cluster up an empty one\n",
+            );
             return Ok(0);
         }
         Output::Human => streams.text(&text(&list.clusters, Timestamp::now()))?,
@@ -58,7 +59,7 @@ pub(crate) async fn run(arguments: &ClusterListArgs, streams: &Streams) -> anyho
 
 fn text(clusters: &[ListedCluster], now: Timestamp) -> String {
     let rows: Vec<Vec<String>> = clusters.iter().map(|cluster| row(cluster, now)).collect();
-    let mut text = table(&["name", "provider", "state", "context", "server", "ports", "age"], &rows);
+    let mut text = table(&["name", "provider", "state", "context", "ports", "age"], &rows);
     for cluster in clusters {
         let Some(next) = next(cluster.condition) else { continue };
         let reason = cluster.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
@@ -80,7 +81,6 @@ fn row(cluster: &ListedCluster, now: Timestamp) -> Vec<String> {
         provider.unwrap_or_default().to_owned(),
         cluster.condition.name().to_owned(),
         cluster.context.clone().unwrap_or_default(),
-        cluster.server.clone().unwrap_or_default(),
         ports.join(","),
         cluster.created.map(|created| phrase::age(created, now)).unwrap_or_default(),
     ]
@@ -127,9 +127,9 @@ mod tests {
             text(&[cluster("a", ListedCondition::Running), cluster("b", ListedCondition::Stopped)], now);
         assert_eq!(
             text,
-            "NAME  PROVIDER         STATE    CONTEXT  SERVER                   PORTS  AGE\n\
-             a     kwok, simulated  running  kwok-a   https://127.0.0.1:20001  -      2 h\n\
-             b     kwok, simulated  stopped  kwok-b   https://127.0.0.1:20001  -      2 h\n\
+            "NAME  PROVIDER         STATE    CONTEXT  PORTS  AGE\n\
+             a     kwok, simulated  running  kwok-a   -      2 h\n\
+             b     kwok, simulated  stopped  kwok-b   -      2 h\n\
              b stopped; handsctl cluster up b starts it\n"
         );
         for condition in [

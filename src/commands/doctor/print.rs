@@ -10,15 +10,18 @@ use crate::report::{Mark, Streams};
 
 /// The column of the marks.
 const LABEL_WIDTH: usize = 10;
+/// The column of further lines of a check: after the mark.
+const DETAIL_COLUMN: usize = LABEL_WIDTH + 3;
 
 /// Returns a line for each check, then each problem, then how many there are.
 pub(super) fn text(examination: &Examination, streams: &Streams) -> String {
     let target = examination.target.as_deref().unwrap_or("no cluster was chosen");
-    let mut text = format!("{target}\n");
+    let mut text = streams.wrapped_row(target, 2) + "\n";
     for category in Category::ALL {
         let mut label = category.label();
         for check in examination.checks.iter().filter(|check| check.category == *category) {
-            text += &format!("{label:LABEL_WIDTH$} {}\n", line(check, streams));
+            let row = format!("{label:LABEL_WIDTH$} {}", line(check, streams));
+            text += &(streams.wrapped_row(&row, DETAIL_COLUMN) + "\n");
             label = "";
         }
     }

@@ -178,9 +178,7 @@ fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String
         lines.push(format!("{:<9}  {list}", "measured"));
     }
     if !unmeasured.is_empty() {
-        let reason_text = |metric: &&Metric| format!("{} ({})", metric.name, metric.value());
-        let list = unmeasured.iter().map(reason_text).collect::<Vec<_>>().join(", ");
-        lines.push(format!("{:<9}  {list}", "unmeasured"));
+        lines.push(format!("{:<9}  {}", "unknown", unmeasured_text(&unmeasured)));
     }
     lines.extend(sandboxes_line(session, report.sandboxes.as_ref()));
     if report.simulated {
@@ -208,6 +206,20 @@ fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String
     lines
 }
 
+/// Returns `cpu, memory: the cluster has no metrics API`, once for each reason.
+fn unmeasured_text(metrics: &[&Metric]) -> String {
+    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+    for metric in metrics {
+        let reason = metric.value();
+        match reasons.iter_mut().find(|(other, _)| *other == reason) {
+            Some((_, names)) => names.push(metric.name),
+            None => reasons.push((reason, vec![metric.name])),
+        }
+    }
+    let texts = reasons.iter().map(|(reason, names)| format!("{}: {reason}", names.join(", ")));
+    texts.collect::<Vec<_>>().join("; ")
+}
+
 fn alive_text(report: &StatusReport) -> String {
     match &report.alive {
         Some(ProbeResult::Alive { status, duration: took }) => {
@@ -216,5 +228,23 @@ fn alive_text(report: &StatusReport) -> String {
         Some(ProbeResult::Unreachable(why)) => format!("   /alive does not answer: {why}"),
         Some(ProbeResult::Forbidden(why)) => format!("   /alive not probed: {why}"),
         None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Threshold;
+
+    #[test]
+    fn reason_that_two_metrics_share_is_said_once() {
+        let unknown = |name, reason: &str| Metric {
+            name,
+            reading: Reading::Unknown(reason.to_owned()),
+            threshold: Threshold::AtMost(80),
+        };
+        let (cpu, memory) = (unknown("cpu", "no metrics API"), unknown("memory", "no metrics API"));
+        let disk = unknown("disk", "no right");
+        assert_eq!(unmeasured_text(&[&cpu, &disk, &memory]), "cpu, memory: no metrics API; disk: no right");
     }
 }

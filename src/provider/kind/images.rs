@@ -110,7 +110,7 @@ pub(in crate::provider) async fn replaced<'a>(
     running.iter().zip(differs).filter(|(_, differs)| *differs).map(|(image, _)| image).collect()
 }
 
-/// Returns the name of an image's step. It omits the registry, which the step's message has.
+/// Returns the name of an image's step. It omits the registry, which the message of a running step has.
 fn step(image: &str) -> String {
     format!("image {}", image.rsplit('/').next().unwrap_or(image))
 }
@@ -187,7 +187,7 @@ impl LoadContext<'_> {
         events.begin(Part::Cluster, &name, "").await;
         match self.load_onto(&missing, image, &name, events).await {
             Ok(nodes) => {
-                events.done(Part::Cluster, &name, format!("{} {}", image.name, summary(nodes))).await;
+                events.done(Part::Cluster, &name, summary(nodes)).await;
                 Ok(nodes)
             }
             Err(error) => {

@@ -68,17 +68,21 @@ pub(crate) fn parts(
     };
     let title = level.primary_title(one_line(message)).id(id.code());
     let snippet = span.map(PrintableSpan::new);
+    let label_below = snippet.as_ref().and_then(|snippet| snippet.label_below(style.width));
     let group = match &snippet {
         None => annotate_snippets::Group::with_title(title),
-        Some(snippet) => title.element(
-            Snippet::source(snippet.text.as_ref())
-                .path(snippet.name.as_ref())
-                .annotation(AnnotationKind::Primary.span(snippet.span.clone()).label(snippet.label.as_str())),
-        ),
+        Some(snippet) => {
+            let label = label_below.is_none().then_some(snippet.label.as_str());
+            let annotation = AnnotationKind::Primary.span(snippet.span.clone()).label(label);
+            title.element(
+                Snippet::source(snippet.text.as_ref()).path(snippet.name.as_ref()).annotation(annotation),
+            )
+        }
     };
     let renderer = if style.palette.colored() { Renderer::styled() } else { Renderer::plain() };
     let mut text = renderer.term_width(style.width).render(&[group]);
     text.push('\n');
+    text.extend(label_below);
     match text.split_once('\n') {
         Some((first, rest)) => {
             (format!("{}\n", wrapped(first, 0, TITLE_INDENT, style.width)), rest.to_owned())
@@ -103,6 +107,22 @@ impl<'a> PrintableSpan<'a> {
             if source_span.masked { masked(&source.text, span) } else { sanitized(&source.text, span) };
         let span = first_line(&text, span);
         Self { name: sanitize(&source.name), text, span, label: one_line(source_span.label) }
+    }
+
+    /// Returns the label as a line below the source line, `  = label`, if it does not fit beside its caret.
+    fn label_below(&self, width: usize) -> Option<String> {
+        let before = &self.text[..self.span.start];
+        let line = before.lines().count().max(1).to_string();
+        let indent = line.len() + 1;
+        let begin = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let carets = console::measure_text_width(&self.text[begin..self.span.end]);
+        // The line number, ` | `, the carets, a space, the label.
+        let used = indent + 2 + carets + 1 + console::measure_text_width(&self.label);
+        if used <= width || self.label.is_empty() {
+            return None;
+        }
+        let label = wrapped(&self.label, indent + 2, indent + 2, width);
+        Some(format!("{:indent$}= {label}\n", ""))
     }
 }
 
@@ -228,6 +248,29 @@ mod tests {
             let error = diagnostic(Severity::Error, Id::BadValue, "bad", invalid, "");
             assert!(render(&error, PLAIN).contains("config.toml:1:"));
         }
+    }
+
+    #[test]
+    fn label_that_does_not_fit_beside_its_caret_stands_below() {
+        let text = "\ndeploy.image=\"docker.all-hands.dev/all-hands-ai/openhands:0.58\"";
+        let at = location(text, "\"docker.all-hands.dev/all-hands-ai/openhands:0.58\"");
+        let shown = |label: &str, width| {
+            let style = Style { width, ..PLAIN };
+            render(&diagnostic(Severity::Error, Id::BadValue, "bad", at.clone(), label), style)
+        };
+        assert!(
+            shown("[deploy].image", 82).ends_with("^^ [deploy].image\n"),
+            "{}",
+            shown("[deploy].image", 82)
+        );
+        assert!(
+            shown("[deploy].image", 81).ends_with("^^\n  = [deploy].image\n"),
+            "{}",
+            shown("[deploy].image", 81)
+        );
+        let long =
+            shown("set [deploy].version, as in 0.59, or use a tag such as 0.59-dev, of this repository", 80);
+        assert!(long.ends_with("^^\n  = set [deploy].version, as in 0.59, or use a tag such as 0.59-dev, of this\n    repository\n"), "{long}");
     }
 
     #[test]
