@@ -53,7 +53,7 @@ pub(crate) async fn run(global: &Global, arguments: &ListArgs, streams: &Streams
         }
         Output::Human => {
             let rows: Vec<Vec<String>> = found.iter().map(|installation| row(installation, now)).collect();
-            streams.text(&table(&["namespace", "name", "ready", "age", "image"], &rows))?
+            streams.text(&table(&["namespace", "name", "ready", "age", "image"], &rows, streams.width()))?
         }
         output => streams.value(&found.iter().map(value).collect::<Vec<_>>(), output)?,
     };

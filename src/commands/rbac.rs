@@ -59,7 +59,7 @@ pub(crate) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> a
             streams.out(&documents(&rows, &name, &account, &plan.set.namespace, &guessed_kinds)?)?
         }
         Some(Output::Json) => streams.value(&list(&rows), Output::Json)?,
-        Some(Output::Human) => streams.out(&table(&rows))?,
+        Some(Output::Human) => streams.out(&table(&rows, streams.width()))?,
     };
     Ok(0)
 }
@@ -269,7 +269,7 @@ fn rule(row: &Row) -> String {
     )
 }
 
-fn table(rows: &[Row]) -> String {
+fn table(rows: &[Row], width: usize) -> String {
     let cells = |row: &Row| {
         let namespace = if row.namespace.is_empty() { "(cluster)" } else { &row.namespace };
         let resource = if row.group.is_empty() {
@@ -285,7 +285,7 @@ fn table(rows: &[Row]) -> String {
         ]
     };
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    report::table(&["NAMESPACE", "RESOURCE", "VERBS", "WITHOUT IT"], &cells)
+    report::table(&["NAMESPACE", "RESOURCE", "VERBS", "WITHOUT IT"], &cells, width)
 }
 
 /// A row of the result.

@@ -51,15 +51,15 @@ pub(crate) async fn run(arguments: &ClusterListArgs, streams: &Streams) -> anyho
             );
             return Ok(0);
         }
-        Output::Human => streams.text(&text(&list.clusters, Timestamp::now()))?,
+        Output::Human => streams.text(&text(&list.clusters, Timestamp::now(), streams.width()))?,
         output => streams.value(&list.clusters, output)?,
     };
     Ok(0)
 }
 
-fn text(clusters: &[ListedCluster], now: Timestamp) -> String {
+fn text(clusters: &[ListedCluster], now: Timestamp, width: usize) -> String {
     let rows: Vec<Vec<String>> = clusters.iter().map(|cluster| row(cluster, now)).collect();
-    let mut text = table(&["name", "provider", "state", "context", "ports", "age"], &rows);
+    let mut text = table(&["name", "provider", "state", "context", "ports", "age"], &rows, width);
     for cluster in clusters {
         let Some(next) = next(cluster.condition) else { continue };
         let reason = cluster.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
@@ -124,7 +124,7 @@ mod tests {
     fn every_cluster_that_does_not_run_has_a_next_command() {
         let now = Timestamp::from_second(7200).unwrap();
         let text =
-            text(&[cluster("a", ListedCondition::Running), cluster("b", ListedCondition::Stopped)], now);
+            text(&[cluster("a", ListedCondition::Running), cluster("b", ListedCondition::Stopped)], now, 140);
         assert_eq!(
             text,
             "NAME  PROVIDER         STATE    CONTEXT  PORTS  AGE\n\

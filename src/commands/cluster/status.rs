@@ -57,7 +57,9 @@ pub(crate) async fn run(
         Err(_elapsed) => return Err(timed_out(name, deadline).into()),
     };
     let _written = match output_form(Some(arguments.output)) {
-        Output::Human => streams.text(&RepeatedFlags::new(global).insert_into(&text(&status)))?,
+        Output::Human => {
+            streams.text(&RepeatedFlags::new(global).insert_into(&text(&status, streams.width())))?
+        }
         output => streams.value(&status, output)?,
     };
     Ok(exit_code(status.condition))
@@ -92,15 +94,15 @@ fn exit_code(condition: Condition) -> u8 {
     }
 }
 
-fn text(status: &ClusterStatus) -> String {
+fn text(status: &ClusterStatus, width: usize) -> String {
     let (word, next) = condition_text(status.condition);
     let mut text = format!("{}  {word}", status.name);
     text += &status.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     text += &next.map_or_else(String::new, |next| format!("; {next}"));
     text += "\n";
     text += &match &status.details {
-        Details::Kwok(details) => kwok_text(status, details),
-        Details::Kind(details) => kind_text(status, details),
+        Details::Kwok(details) => kwok_text(status, details, width),
+        Details::Kind(details) => kind_text(status, details, width),
     };
     text
 }
@@ -122,7 +124,7 @@ fn condition_text(condition: Condition) -> (&'static str, Option<&'static str>) 
     }
 }
 
-fn kwok_text(status: &ClusterStatus, details: &KwokDetails) -> String {
+fn kwok_text(status: &ClusterStatus, details: &KwokDetails, width: usize) -> String {
     let mut text = String::new();
     if let Some(spec) = &details.spec {
         text +=
@@ -138,12 +140,12 @@ fn kwok_text(status: &ClusterStatus, details: &KwokDetails) -> String {
         })
         .collect();
     if !rows.is_empty() {
-        text += &crate::report::table(&["PROCESS", "PID", "ADDRESS"], &rows);
+        text += &crate::report::table(&["PROCESS", "PID", "ADDRESS"], &rows, width);
     }
     text
 }
 
-fn kind_text(status: &ClusterStatus, details: &KindDetails) -> String {
+fn kind_text(status: &ClusterStatus, details: &KindDetails, width: usize) -> String {
     let mut text = String::new();
     if let Some(spec) = &details.spec {
         let engine = details.engine.as_deref().unwrap_or("no engine answers");
@@ -160,7 +162,7 @@ fn kind_text(status: &ClusterStatus, details: &KindDetails) -> String {
         })
         .collect();
     if !rows.is_empty() {
-        text += &crate::report::table(&["NODE", "ROLE", "CONTAINER"], &rows);
+        text += &crate::report::table(&["NODE", "ROLE", "CONTAINER"], &rows, width);
     }
     text
 }

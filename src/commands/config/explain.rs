@@ -46,7 +46,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigExplainArgs, streams: &Stre
     };
     let unset = settings::unset_values(&doc.key)?;
     let _written = if output == Output::Human {
-        streams.out(&text(&doc, &unset))?
+        streams.out(&text(&doc, &unset, streams.width()))?
     } else {
         streams.value(&value(&doc, &unset), output)?
     };
@@ -62,9 +62,10 @@ fn matching(reference: &KeyReference, path: &[&str]) -> Vec<KeyDoc> {
 }
 
 fn list(global: &Global, docs: &[KeyDoc], output: Output, streams: &Streams) -> anyhow::Result<u8> {
+    let width = streams.width();
     let _written = if output == Output::Human {
         let rows: Vec<Vec<String>> = docs.iter().map(|doc| vec![doc.key.clone(), doc.summary()]).collect();
-        let keys = report::table(&["KEY", "DESCRIPTION"], &rows);
+        let keys = report::table(&["KEY", "DESCRIPTION"], &rows, width);
         let hint =
             RepeatedFlags::new(global).insert_into("handsctl config explain KEY describes one of them");
         streams.out(&format!("{keys}\n{hint}\n"))?
@@ -85,7 +86,7 @@ pub(super) fn unknown_key(reference: &KeyReference, key: &str, command: &str) ->
     }
 }
 
-fn text(doc: &KeyDoc, unset: &[UnsetValue]) -> String {
+fn text(doc: &KeyDoc, unset: &[UnsetValue], width: usize) -> String {
     let mut out = String::new();
     if !doc.key.is_empty() {
         out.push_str(&format!("{}\n", doc.key));
@@ -95,12 +96,12 @@ fn text(doc: &KeyDoc, unset: &[UnsetValue]) -> String {
         ValueForm::Table(keys) => {
             let rows: Vec<Vec<String>> =
                 keys.iter().map(|(name, about)| vec![name.clone(), about.clone()]).collect();
-            out.push_str(&report::table(&["KEY", "DESCRIPTION"], &rows));
+            out.push_str(&report::table(&["KEY", "DESCRIPTION"], &rows, width));
         }
         ValueForm::OneOf(texts) => {
             let rows: Vec<Vec<String>> =
                 texts.iter().map(|(text, about)| vec![format!("{text:?}"), about.clone()]).collect();
-            out.push_str(&report::table(&["VALUE", "DESCRIPTION"], &rows));
+            out.push_str(&report::table(&["VALUE", "DESCRIPTION"], &rows, width));
             out.push('\n');
         }
         ValueForm::Plain(_) => {}

@@ -34,7 +34,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigShowArgs, streams: &Streams
     let settings = cluster_session::for_chosen_cluster(global, loaded.settings)?.origins();
     let output = output_form(Some(arguments.output));
     let _written = if output == Output::Human {
-        streams.out(&table(&settings, arguments.origin))?
+        streams.out(&table(&settings, arguments.origin, streams.width()))?
     } else {
         let list: Vec<ShownKey<'_>> =
             settings.iter().map(|setting| value(setting, arguments.origin)).collect();
@@ -43,17 +43,17 @@ pub(crate) fn run(global: &Global, arguments: &ConfigShowArgs, streams: &Streams
     Ok(0)
 }
 
-fn table(settings: &[KeyValue], with_origin: bool) -> String {
+fn table(settings: &[KeyValue], with_origin: bool, width: usize) -> String {
     if with_origin {
         let rows: Vec<Vec<String>> = settings
             .iter()
             .map(|setting| vec![setting.key.clone(), setting.value.clone(), setting.origin.to_string()])
             .collect();
-        return report::table(&["KEY", "VALUE", "ORIGIN"], &rows);
+        return report::table(&["KEY", "VALUE", "ORIGIN"], &rows, width);
     }
     let rows: Vec<Vec<String>> =
         settings.iter().map(|setting| vec![setting.key.clone(), setting.value.clone()]).collect();
-    report::table(&["KEY", "VALUE"], &rows)
+    report::table(&["KEY", "VALUE"], &rows, width)
 }
 
 /// A key of the result.

@@ -131,7 +131,7 @@ fn history_table(session: &Session, recorded: &RecordedHistory, width: usize) ->
     let mut headers: Vec<&str> =
         headers.into_iter().filter(|header| has_commits || *header != "commit").collect();
     if width >= WIDTH_WITH_IMAGE {
-        return table(&headers, &rows);
+        return table(&headers, &rows, width);
     }
     headers.pop();
     let images: Vec<(u64, String)> = revisions
@@ -140,7 +140,7 @@ fn history_table(session: &Session, recorded: &RecordedHistory, width: usize) ->
         .zip(rows.iter_mut().filter_map(Vec::pop))
         .map(|(revision, image)| (revision.number, image))
         .collect();
-    table(&headers, &rows) + &image_lines(&images)
+    table(&headers, &rows, width) + &image_lines(&images)
 }
 
 /// Returns a line for each image, with its revisions: `image  openhands:0.59  revision 4, 3`.
