@@ -21,7 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase};
 use crate::flags::{Format, Global, number, parse_duration};
 use crate::object::ObjectId;
-use crate::object::kind::{DEPLOYMENT, POD};
+use crate::object::kind::{DEPLOYMENT, INGRESS, POD};
 use crate::object::labels;
 use crate::report::{Output, ReadingProgress, Streams};
 use crate::session::cluster_session::{self, Secrets, Session};
@@ -205,7 +205,10 @@ async fn answering_url(session: &Session, events: &Events, streams: &Streams) ->
         return url.map(|url| Start::Url { url, via: "nodeport" });
     }
     let proxies = &session.environment.proxies;
-    let exposure = exposure::for_settings(&session.settings, session.local, proxies);
+    // Without the right to read it, the configuration counts.
+    let ingresses = INGRESS.in_namespace(deploy.namespace.as_str());
+    let ingress = session.connection.api.get_opt(&ingresses, deploy.name.as_str()).await.ok().flatten();
+    let exposure = exposure::for_live(ingress.as_ref(), &session.settings, session.local, proxies);
     let Exposure::Url { target, .. } = exposure else {
         return None;
     };

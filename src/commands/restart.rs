@@ -12,7 +12,7 @@ use crate::cluster::apply::restart;
 use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::summary::{self, UndoHint};
-use crate::deploy::verify;
+use crate::deploy::verify::{self, Endpoint};
 use crate::deploy::{claim_guard, conversation_guard, conversations, missing_application, refusals, rollout};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
@@ -82,7 +82,7 @@ async fn restart_now(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished>
         .await?;
         if arguments.no_wait {
             let message = "restarted, without waiting for the rollout".to_owned();
-            return Ok(summary::finished(message, UndoHint::Nothing));
+            return Ok(summary::finished(message, UndoHint::Nothing, !run.session.is_simulation));
         }
         follow(run, arguments, &mut observed, &restarted, started).await
     })
@@ -103,7 +103,11 @@ async fn follow(
     };
     rollout::follow(run, observed, &rollout).await?;
     let endpoint = verify::probe_application(run, arguments.probe, observed).await?.endpoint;
-    let finished = summary::finished(endpoint.result_of("restarted"), UndoHint::Nothing);
+    let finished = summary::finished(
+        endpoint.result_of("restarted"),
+        UndoHint::Nothing,
+        endpoint != Endpoint::Simulated,
+    );
     Ok(Finished { url: endpoint.into_url(), ..finished })
 }
 

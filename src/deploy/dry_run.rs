@@ -52,7 +52,7 @@ pub(crate) async fn dry_run(
     let mask = |text: &str| settings::masked_set(text).unwrap_or_default();
     let command = command_line::without_dry_run(run.words(), mask);
     let next = vec![("apply it".to_owned(), run.settings().redacted(&command))];
-    Ok(Finished { next, ..finished(message, UndoHint::Nothing) })
+    Ok(Finished { next, ..finished(message, UndoHint::Nothing, true) })
 }
 
 /// Makes the checks of a run before its first write.

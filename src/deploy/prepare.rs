@@ -270,9 +270,14 @@ fn chosen_revision<'a>(
             }
         };
         let kept: Vec<String> = history.all().iter().map(|revision| revision.number.to_string()).collect();
-        Error::new(Id::NoSuchRevision, Kind::Usage, message)
-            .fact("kept", kept.join(", "))
-            .hint("handsctl history lists them; handsctl rollback --to N chooses one")
+        let error = Error::new(Id::NoSuchRevision, Kind::Usage, message).fact("kept", kept.join(", "));
+        match number.and_then(|number| history.restored_as(number)) {
+            Some(equal) => error.hint(format!(
+                "revision {} has its content, by a rollback: handsctl rollback --to {}",
+                equal.number, equal.number
+            )),
+            None => error.hint("handsctl history lists them; handsctl rollback --to N chooses one"),
+        }
     })
 }
 

@@ -69,18 +69,18 @@ const CONFIG_UNCHANGED: &str = "config.toml was not changed: the next deploy app
 /// The label of the command that shows the logs.
 const LOGS: &str = "logs";
 
-/// Builds a result with the commands to type next.
-pub(crate) fn finished(message: String, undo: UndoHint) -> Finished {
-    let mut next = vec![(LOGS.to_owned(), "handsctl logs -f".to_owned())];
+/// Builds a result with the commands to type next. Simulated nodes run no container, which would have a log.
+pub(crate) fn finished(message: String, undo: UndoHint, has_logs: bool) -> Finished {
+    let logs = has_logs.then(|| (LOGS.to_owned(), "handsctl logs -f".to_owned()));
+    let mut next: Vec<(String, String)> = logs.into_iter().collect();
     next.extend(undo.command().map(|command| ("undo".to_owned(), command)));
     Finished { message, next, ..Finished::default() }
 }
 
-/// Builds the result of `--no-wait`. Simulated nodes run no container, which would have a log.
+/// Builds the result of `--no-wait`.
 pub(crate) fn applied_only(revision: u64, undo: UndoHint, has_logs: bool) -> Finished {
-    let mut finished = finished("applied, without waiting for the rollout".to_owned(), undo);
-    finished.next.retain(|(label, _)| has_logs || label != LOGS);
-    Finished { revision: Some(revision), ..finished }
+    let message = "applied, without waiting for the rollout".to_owned();
+    Finished { revision: Some(revision), ..finished(message, undo, has_logs) }
 }
 
 /// The commands after a verified rollout.
@@ -93,7 +93,7 @@ pub(crate) struct NextSteps {
 }
 
 /// The way from a simulated cluster to one that runs containers.
-const REAL_CLUSTER: &str = "once Docker or Podman runs: handsctl cluster up --recreate";
+const REAL_CLUSTER: &str = "once Docker or Podman runs: handsctl cluster up --recreate, then handsctl up";
 
 /// Builds the result of a verified rollout.
 pub(crate) fn verified(
@@ -119,8 +119,7 @@ pub(crate) fn verified(
     let room = shows_room.then(|| sandbox_capacity::describe(capacity.as_ref()));
     let notes = restored.into_iter().chain(room).chain(note);
     let sandboxes = capacity.filter(|_| !is_simulated).map(|capacity| capacity.sandboxes);
-    let mut finished = finished(message, steps.undo);
-    finished.next.retain(|(label, _)| !is_simulated || label != LOGS);
+    let mut finished = finished(message, steps.undo, !is_simulated);
     if is_simulated && steps.can_become_real {
         finished.next.push(("next".to_owned(), REAL_CLUSTER.to_owned()));
     }

@@ -44,7 +44,7 @@ pub async fn choose(
                         LocalProvider::Kwok,
                         Some(format!(
                             "{} runs, but cluster {name} is simulated, and no container will run; \
-                         handsctl cluster up --recreate replaces it, with everything in it, by a real one",
+                         handsctl cluster up --recreate replaces it, with everything in it, by a real one; then handsctl up",
                             server.client.engine.name()
                         )),
                     ),
@@ -62,7 +62,7 @@ pub async fn choose(
                     LocalProvider::Kwok,
                     Some(format!(
                         "no usable container engine ({}): simulated cluster, no container will run; \
-                         once an engine runs, handsctl cluster up --recreate creates a real one",
+                         once an engine runs, handsctl cluster up --recreate creates a real one, and handsctl up deploys to it",
                         none.summary()
                     )),
                 ),

@@ -1,6 +1,8 @@
-//! The URL of the application, computed from the configuration. Pure.
+//! The URL of the application, computed from the configuration or from the live Ingress. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde_json::Value;
 
 use crate::cluster::app::url_probe::ProbeTarget;
 use crate::provider::Ports;
@@ -33,16 +35,44 @@ pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>, proxies: &
     if deploy.expose != Expose::Ingress {
         return Exposure::ClusterOnly;
     }
-    let (scheme, default_port) = if deploy.tls_secret.is_some() { ("https", 443) } else { ("http", 80) };
+    through_ingress(deploy.host.as_str(), deploy.tls_secret.is_some(), settings, local, proxies)
+}
+
+/// Returns the address that the live Ingress serves. The configuration may have another one, which the next deploy applies.
+/// Without a live host it is the configured address.
+pub(crate) fn for_live(
+    ingress: Option<&Value>,
+    settings: &Settings,
+    local: Option<Ports>,
+    proxies: &ProxyVariables,
+) -> Exposure {
+    let spec = ingress.map(|ingress| &ingress["spec"]);
+    match spec.and_then(|spec| Some((spec, spec["rules"].as_array()?.first()?["host"].as_str()?))) {
+        Some((spec, host)) if settings.deploy.expose == Expose::Ingress => {
+            let has_tls = spec["tls"].as_array().is_some_and(|entries| !entries.is_empty());
+            through_ingress(host, has_tls, settings, local, proxies)
+        }
+        _ => for_settings(settings, local, proxies),
+    }
+}
+
+fn through_ingress(
+    host: &str,
+    has_tls: bool,
+    settings: &Settings,
+    local: Option<Ports>,
+    proxies: &ProxyVariables,
+) -> Exposure {
+    let target = |url: String, local| ProbeTarget { url, local, proxies: proxies.clone() };
+    let (scheme, default_port) = if has_tls { ("https", 443) } else { ("http", 80) };
     let Some(ports) = local else {
-        let url = format!("{scheme}://{}/", deploy.host);
-        return Exposure::Url { target: target(url, None), managed: false };
+        return Exposure::Url { target: target(format!("{scheme}://{host}/"), None), managed: false };
     };
     let Some(port) = (if scheme == "https" { ports.https } else { ports.http }) else {
         return Exposure::ClusterOnly;
     };
     let port_suffix = if port == default_port { String::new() } else { format!(":{port}") };
-    let url = format!("{scheme}://{}{port_suffix}/", deploy.host);
+    let url = format!("{scheme}://{host}{port_suffix}/");
     let local = Some(SocketAddr::new(connectable(ports.address), port));
     Exposure::Url { target: target(url, local), managed: settings.cluster.ingress != Some(Ingress::None) }
 }
@@ -63,6 +93,8 @@ pub(crate) fn is_localhost(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::settings::{Request, read};
 
@@ -101,5 +133,26 @@ mod tests {
             local("https://localhost:8443/", "127.0.0.1:8443", false)
         );
         assert_eq!(url(&settings(&["deploy.expose=\"none\""]), None), None);
+    }
+
+    #[test]
+    fn live_ingress_counts_until_the_configured_one_is_deployed() {
+        let live = |ingress: &Value, set: &[&str]| match for_live(
+            Some(ingress),
+            &settings(set),
+            None,
+            &ProxyVariables::default(),
+        ) {
+            Exposure::Url { target, .. } => Some(target.url),
+            Exposure::ClusterOnly => None,
+        };
+        let edited = &["deploy.host=\"b.localhost\"", "deploy.tls_secret=\"t\""][..];
+        let served = json!({ "spec": { "rules": [{ "host": "a.localhost" }] } });
+        assert_eq!(live(&served, edited).as_deref(), Some("http://a.localhost/"));
+        let encrypted =
+            json!({ "spec": { "rules": [{ "host": "a.localhost" }], "tls": [{ "secretName": "t" }] } });
+        assert_eq!(live(&encrypted, &[]).as_deref(), Some("https://a.localhost/"));
+        assert_eq!(live(&json!({ "spec": {} }), edited).as_deref(), Some("https://b.localhost/"));
+        assert_eq!(live(&served, &["deploy.expose=\"none\""]), None);
     }
 }

@@ -78,7 +78,7 @@ const fn is_stopped(condition: Condition) -> bool {
 }
 
 /// Returns whether handsctl created the cluster of the context.
-fn is_own(context: &str, cluster: &Cluster, environment: &Environment) -> bool {
+pub(crate) fn is_own(context: &str, cluster: &Cluster, environment: &Environment) -> bool {
     let recorded = provider::recorded_context(environment, cluster.name.as_str()).ok().flatten();
     recorded.as_deref() == Some(context)
 }

@@ -23,7 +23,7 @@ pub(crate) mod desired_cluster;
 pub(crate) mod editor;
 pub(crate) mod exposure;
 mod local_defaults;
-mod local_state;
+pub(crate) mod local_state;
 pub(crate) mod long_calls;
 pub(crate) mod output;
 pub(crate) mod output_files;

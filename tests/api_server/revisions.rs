@@ -150,7 +150,15 @@ fn oldest_revision_is_deleted_and_rollback_restores_kept_one() {
     // The content of revision 2 is kept as revision 5, although its first number is not.
     namespace.handsctl(&["rollback"]).exits(0).says("rolled back to revision 4").says("revision 6");
     assert_eq!(current_members(&namespace), sets[4]);
-    namespace.handsctl(&["rollback", "2"]).exits(2).says("revision 2 is not kept").says("3, 5, 6");
+    let hint =
+        format!("revision 5 has its content, by a rollback: {}", namespace.suggested("rollback", "--to 5"));
+    namespace
+        .handsctl(&["rollback", "2"])
+        .exits(2)
+        .says("revision 2 is not kept")
+        .says("3, 5, 6")
+        .says(&hint);
+    namespace.handsctl(&["history", "2"]).exits(2).says("revision 5 has its content");
 }
 
 #[test]

@@ -423,7 +423,7 @@ async fn auto_provider_explains_simulated_nodes() {
     let environment = Environment { path: std::ffi::OsString::new(), ..fixture.environment.clone() };
     let reason =
         "no usable container engine (no docker, podman or nerdctl on PATH): simulated cluster, no container \
-                  will run; once an engine runs, handsctl cluster up --recreate creates a real one"
+                  will run; once an engine runs, handsctl cluster up --recreate creates a real one, and handsctl up deploys to it"
             .to_owned();
     assert_eq!(
         choose(&environment, Provider::Auto, "x", false, &unread_events()).await.unwrap(),

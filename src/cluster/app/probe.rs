@@ -52,8 +52,8 @@ pub fn simulated_error(consequence: &str) -> Error {
     let message = format!("simulated nodes: no container runs, so {consequence}");
     Error::new(Id::SimulatedNodes, Kind::Prerequisite, message)
         .hint(
-            "containers need a running engine and [cluster] provider = \"kind\"; then handsctl cluster up --recreate \
-             replaces the simulation, with everything in it",
+            "once Docker or Podman runs: handsctl cluster up --recreate replaces the simulation, with everything in it; \
+             then handsctl up",
         )
 }
 

@@ -62,11 +62,17 @@ pub(crate) async fn run(global: &Global, arguments: &ClusterUpArgs, streams: &St
                 format!("Delete cluster {name} with everything in it if it differs, and recreate it?");
             confirm::question(global, streams, &question, &format!("recreating cluster {name}")).await?;
         }
-        let message = match bring_up(global, &loaded.settings, arguments.recreate, context).await? {
-            Some(connection) => format!("cluster {name} is ready: context {}", connection.choice.context),
-            None => "provider = \"existing\": handsctl creates no cluster".to_owned(),
+        let (message, next) = match bring_up(global, &loaded.settings, arguments.recreate, context).await? {
+            Some(connection) => {
+                let message = format!("cluster {name} is ready: context {}", connection.choice.context);
+                (message, "handsctl up, which deploys OpenHands to it")
+            }
+            None => (
+                "provider = \"existing\": handsctl creates no cluster".to_owned(),
+                "handsctl deploy --context NAME",
+            ),
         };
-        Ok(Finished { message, ..Finished::default() })
+        Ok(Finished { message, next: vec![("next".to_owned(), next.to_owned())], ..Finished::default() })
     };
     invocation.run(work).await
 }

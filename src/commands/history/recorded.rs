@@ -77,8 +77,15 @@ impl RecordedHistory {
         let kept: Vec<String> =
             self.history.all().iter().map(|revision| revision.number.to_string()).collect();
         let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
-        Error::new(Id::NoSuchRevision, Kind::Usage, format!("revision {number} is not kept"))
-            .fact("kept", kept)
+        let error = Error::new(Id::NoSuchRevision, Kind::Usage, format!("revision {number} is not kept"))
+            .fact("kept", kept);
+        match self.history.restored_as(number) {
+            Some(equal) => error.hint(format!(
+                "revision {} has its content, by a rollback: handsctl history {}",
+                equal.number, equal.number
+            )),
+            None => error.hint("handsctl history lists the kept ones"),
+        }
     }
 
     /// Returns the kept revision before this one.

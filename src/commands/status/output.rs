@@ -31,6 +31,8 @@ pub(crate) struct StatusObject<'a> {
     gauges: Vec<GaugeObject<'a>>,
     volumes: Vec<VolumeObject<'a>>,
     endpoints: Vec<EndpointObject<'a>>,
+    /// The URL that the live objects serve; null if there is none, or if no container runs.
+    url: Option<&'a str>,
     /// The result of probing the application; null if it was not probed.
     alive: Option<AliveObject<'a>>,
     findings: Vec<StatusFinding<'a>>,
@@ -158,6 +160,7 @@ pub(super) fn value<'a>(session: &'a Session, report: &'a StatusReport) -> Statu
         gauges: report.metrics.iter().map(gauge).collect(),
         volumes: report.health.claims.iter().map(volume).collect(),
         endpoints: report.health.endpoints.iter().map(endpoint).collect(),
+        url: report.url.as_ref().map(|served| served.url.as_str()),
         alive: report.alive.as_ref().map(alive),
         findings: report.findings.iter().map(finding).collect(),
         notes: report.notes.iter().map(finding).collect(),

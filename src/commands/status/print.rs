@@ -35,6 +35,7 @@ pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) 
     let target = format!("{} / {}", session.connection.choice.context, deploy.namespace);
     let now = session.connection.api.clock().now();
     let revision = report.revision.as_ref().map_or_else(String::new, |revision| revision_text(revision, now));
+    let word = if report.simulated { format!("{word} (simulated)") } else { word.to_owned() };
     let verdict = format!("{}  {word}{reasons}   {target}{revision}", deploy.name);
     let mut text = streams.wrapped_row(&verdict, 2) + "\n";
     for line in lines(session, report, now) {
@@ -63,6 +64,8 @@ pub(super) fn next_command(report: &StatusReport) -> Option<String> {
     }
     let command = match report.health.verdict {
         HealthVerdict::Absent if report.running.is_some() => "handsctl status shows it once it is deployed",
+        // `up` has the images of this computer loaded before the pod needs them.
+        HealthVerdict::Absent if report.is_own_cluster => "handsctl up creates it",
         HealthVerdict::Absent => "handsctl deploy creates it",
         // There is no Deployment to restart, and no pod with a log.
         HealthVerdict::Down(_) if report.findings.is_empty() && report.health.components.is_empty() => {
@@ -71,10 +74,20 @@ pub(super) fn next_command(report: &StatusReport) -> Option<String> {
         HealthVerdict::Down(_) if report.findings.is_empty() => {
             "handsctl restart creates new pods; handsctl logs shows what they say"
         }
+        // The application answers; its log says nothing about the way to it.
+        HealthVerdict::Degraded(_) if report.findings.is_empty() && is_only_ingress_exceeded(report) => {
+            "handsctl open tells why the URL does not answer"
+        }
         HealthVerdict::Degraded(_) if report.findings.is_empty() => "handsctl logs shows what it says",
         _ => return None,
     };
     Some(command.to_owned())
+}
+
+fn is_only_ingress_exceeded(report: &StatusReport) -> bool {
+    let exceeded: Vec<&str> =
+        report.metrics.iter().filter(|metric| metric.is_exceeded()).map(|metric| metric.name).collect();
+    exceeded == ["ingress"]
 }
 
 /// Returns the rows of the report for the summary of a GitHub workflow's step.
@@ -169,6 +182,12 @@ fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String
             endpoints.all,
             alive_text(report)
         ));
+    }
+    if let Some(served) = &report.url {
+        let differs = served.configured.as_ref().map(|configured| {
+            format!("   config.toml has {configured}: handsctl diff shows it, handsctl deploy applies it")
+        });
+        lines.push(format!("{:<9}  {}{}", "url", served.url, differs.unwrap_or_default()));
     }
     let (measured, unmeasured): (Vec<&Metric>, Vec<&Metric>) =
         report.metrics.iter().partition(|metric| !matches!(metric.reading, Reading::Unknown(_)));

@@ -18,14 +18,15 @@ use crate::cluster::watch::watcher::Watches;
 use crate::deploy::{replaced_images, rollout};
 use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
-use crate::object::kind::{DEPLOYMENT, SECRET};
+use crate::object::kind::{DEPLOYMENT, INGRESS, SECRET};
 use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::first_deploy::DeployProgress;
 use crate::plan::inventory::revision::{ForeignRevision, Revision};
 use crate::plan::ownership::policy::Ownership;
-use crate::provider;
 use crate::session::cluster_session::Session;
+use crate::session::exposure::{self, Exposure};
+use crate::session::local_state;
 use crate::settings::handsctl::{Profile, Provider};
 use crate::status::{
     self, Expected, Finding, Health, HealthVerdict, Metric, SandboxCleanup, SandboxHealth, evaluate,
@@ -46,6 +47,8 @@ pub(super) struct StatusReport {
     /// Plurals of the kinds that the account may not read.
     pub(super) unknown: BTreeSet<&'static str>,
     pub(super) simulated: bool,
+    /// Whether `up` deploys to this cluster: the local one of the configuration.
+    pub(super) is_own_cluster: bool,
     /// The sandboxes of conversations; None if the account may not list their pods.
     pub(super) sandboxes: Option<SandboxHealth>,
     /// The newest revision; None if there is none, or if the account may not read it.
@@ -56,6 +59,8 @@ pub(super) struct StatusReport {
     pub(super) alive: Option<ProbeResult>,
     /// The metrics of a running application; empty if no container runs.
     pub(super) metrics: Vec<Metric>,
+    /// The URL of a running application.
+    pub(super) url: Option<ServedUrl>,
     /// The running watches of the set's objects: they report the next change.
     pub(super) watches: Watches,
 }
@@ -119,7 +124,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     let unfinished = unfinished.map(DeployProgress::next_commands);
     let findings = view.with_held_claims(findings);
     let (findings, notes) = with_commands(findings, assessment);
-    let AppStatus { simulated, alive, metrics } = app;
+    let AppStatus { simulated, alive, metrics, url } = app;
     let revision = record.revisions.and_then(|mut revisions| revisions.pop());
     let DeployedMembers { installer, unknown, observed, .. } = deployed;
     Ok(StatusReport {
@@ -131,11 +136,13 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
         unwatched,
         unknown,
         simulated,
+        is_own_cluster: is_own_cluster(session),
         sandboxes,
         revision,
         unfinished,
         alive,
         metrics,
+        url,
         watches: observed.watches,
     })
 }
@@ -153,14 +160,14 @@ async fn read_sandboxes(session: &Session) -> Result<Option<SandboxHealth>> {
 
 /// Returns what deletes ended sandboxes: `up` for the local cluster that the configuration names.
 fn sandbox_cleanup(session: &Session) -> SandboxCleanup {
+    if is_own_cluster(session) { SandboxCleanup::Up } else { SandboxCleanup::Kubectl }
+}
+
+/// Returns whether `up` brings the session's cluster up.
+fn is_own_cluster(session: &Session) -> bool {
     let cluster = &session.settings.cluster;
-    let recorded = provider::recorded_context(&session.environment, cluster.name.as_str());
-    let is_own = matches!(recorded, Ok(Some(context)) if context == session.connection.choice.context);
-    if is_own && cluster.provider != Provider::Existing {
-        SandboxCleanup::Up
-    } else {
-        SandboxCleanup::Kubectl
-    }
+    local_state::is_own(&session.connection.choice.context, cluster, &session.environment)
+        && cluster.provider != Provider::Existing
 }
 
 /// Returns the note about a Secret that only looks like a revision.
@@ -229,12 +236,20 @@ fn status_unknown(session: &Session) -> Error {
     Error::new(Id::Forbidden, Kind::Forbidden, message).hint(format!("{command}  checks the right"))
 }
 
+/// The URL that the live objects serve.
+pub(super) struct ServedUrl {
+    pub(super) url: String,
+    /// The URL after the next deploy, if the configuration has another one.
+    pub(super) configured: Option<String>,
+}
+
 /// The answers of the running application.
 #[derive(Default)]
 struct AppStatus {
     simulated: bool,
     alive: Option<ProbeResult>,
     metrics: Vec<Metric>,
+    url: Option<ServedUrl>,
 }
 
 async fn read_app_status(session: &Session, observed: &ObservedSet, health: &Health) -> AppStatus {
@@ -256,6 +271,20 @@ async fn read_app_status(session: &Session, observed: &ObservedSet, health: &Hea
     // A slower answer would exceed the latency threshold anyway.
     let timeout = Duration::from_secs(deploy.thresholds.latency.as_secs());
     let alive = probe::probe_within(api, &application, "/alive", timeout).await;
-    let metrics = thresholds::measure(session, health, &application, &alive).await;
-    AppStatus { simulated: false, alive: Some(alive), metrics }
+    let proxies = &session.environment.proxies;
+    let ingress = observed.members.get(&INGRESS.id(deploy.namespace.as_str(), deploy.name.as_str()));
+    let exposure = exposure::for_live(ingress, &session.settings, session.local, proxies);
+    let configured = exposure::for_settings(&session.settings, session.local, proxies);
+    let metrics = thresholds::measure(session, health, &application, &exposure, &alive).await;
+    AppStatus { simulated: false, alive: Some(alive), metrics, url: served_url(exposure, configured) }
+}
+
+fn served_url(live: Exposure, configured: Exposure) -> Option<ServedUrl> {
+    let url = |exposure| match exposure {
+        Exposure::Url { target, .. } => Some(target.url),
+        Exposure::ClusterOnly => None,
+    };
+    let served = url(live)?;
+    let configured = url(configured).filter(|configured| *configured != served);
+    Some(ServedUrl { url: served, configured })
 }

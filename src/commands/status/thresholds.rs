@@ -9,7 +9,7 @@ use crate::cluster::app::metrics;
 use crate::cluster::app::probe::ProbeResult;
 use crate::cluster::app::url_probe::{self, ProbeResponse, ProbeTarget};
 use crate::session::cluster_session::Session;
-use crate::session::exposure::{self, Exposure};
+use crate::session::exposure::Exposure;
 use crate::settings::format::Quantity;
 use crate::status::{ComponentHealth, Health, Metric, Reading, Threshold};
 
@@ -22,6 +22,7 @@ pub(crate) async fn measure(
     session: &Session,
     health: &Health,
     application: &AppClient,
+    exposure: &Exposure,
     alive: &ProbeResult,
 ) -> Vec<Metric> {
     let api = &session.connection.api;
@@ -36,7 +37,7 @@ pub(crate) async fn measure(
         }),
         within(timeout, async {
             ensure_answers(alive)?;
-            ingress_share(session).await
+            ingress_share(exposure).await
         }),
     );
     let limits = &session.settings.deploy.resources.limits;
@@ -119,14 +120,12 @@ async fn within<T>(
 /// # Errors
 /// The reason why the share is unknown. No answer at a URL that handsctl does not manage is such a reason: the URL may
 /// be unreachable from this computer only.
-async fn ingress_share(session: &Session) -> Result<f64, String> {
-    let proxies = &session.environment.proxies;
-    let exposure = exposure::for_settings(&session.settings, session.local, proxies);
+async fn ingress_share(exposure: &Exposure) -> Result<f64, String> {
     let Exposure::Url { target, managed } = exposure else {
         return Err("there is no URL".to_owned());
     };
-    let answers = count_answers(&target).await;
-    if answers == 0 && !managed {
+    let answers = count_answers(target).await;
+    if answers == 0 && !*managed {
         return Err(format!("{} does not answer from this computer", target.url));
     }
     Ok(percent(answers as i128, URL_PROBES as i128))

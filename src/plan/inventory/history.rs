@@ -178,6 +178,16 @@ impl History {
         self.restorable().find(differs)
     }
 
+    /// Returns the newest revision that restored this one and so has its content. A rollback makes the restored revision
+    /// superfluous, so that it is deleted.
+    #[must_use]
+    pub fn restored_as(&self, number: u64) -> Option<&Revision> {
+        let restores = |revision: &&Revision| {
+            revision.snapshot.as_ref().is_some_and(|snapshot| snapshot.restored_revision() == Some(number))
+        };
+        self.revisions.iter().rev().find(restores)
+    }
+
     /// Returns the last good revision whose content differs from a plan that has failed, the target of an automatic
     /// rollback.
     #[must_use]
@@ -336,6 +346,18 @@ mod tests {
         assert_eq!(target("1 good a, 2 good b", "c"), Some(2));
         assert_eq!(target("1 good a", "a"), None);
         assert_eq!(target("1 not-watched a", "b"), None);
+    }
+
+    #[test]
+    fn deleted_revision_is_found_in_the_newest_one_that_restored_it() {
+        let restored = |number, note: &str| {
+            let snapshot = Snapshot { note: note.to_owned(), ..Snapshot::from_plan(&plan("a")) };
+            Revision { snapshot: Some(snapshot), ..revision(number, RevisionResult::Good, "a") }
+        };
+        let (third, fifth) = (restored(3, &rollback_to(1)), restored(5, &rollback_to(1)));
+        let history = History::new(vec![restored(2, ""), third, restored(4, ""), fifth]);
+        assert_eq!(history.restored_as(1).map(|revision| revision.number), Some(5));
+        assert_eq!(history.restored_as(2).map(|revision| revision.number), None);
     }
 
     #[test]
