@@ -55,7 +55,7 @@ pub(crate) async fn run(global: &Global, arguments: &ListArgs, streams: &Streams
             let rows: Vec<Vec<String>> = found.iter().map(|installation| row(installation, now)).collect();
             streams.text(&table(&["namespace", "name", "ready", "age", "image"], &rows))?
         }
-        output => streams.value(&found.iter().map(value).collect::<Vec<_>>(), output)?,
+        output => streams.results(&found.iter().map(value).collect::<Vec<_>>(), output)?,
     };
     Ok(0)
 }

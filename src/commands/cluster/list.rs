@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: &ClusterListArgs, streams: &Streams) -> anyho
             return Ok(0);
         }
         Output::Human => streams.text(&text(&list.clusters, Timestamp::now()))?,
-        output => streams.value(&list.clusters, output)?,
+        output => streams.results(&list.clusters, output)?,
     };
     Ok(0)
 }

@@ -58,7 +58,7 @@ pub(crate) async fn run(
     };
     let _written = match output_form(Some(arguments.output)) {
         Output::Human => streams.text(&RepeatedFlags::new(global).insert_into(&text(&status)))?,
-        output => streams.value(&status, output)?,
+        output => streams.result(&status, output)?,
     };
     Ok(exit_code(status.condition))
 }

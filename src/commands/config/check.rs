@@ -47,7 +47,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Stream
             if output == Output::Human || error.diagnostics().is_empty() {
                 return Err(error.into());
             }
-            let _written = streams.value(&check_result(error.message(), error.diagnostics()), output)?;
+            let _written = streams.result(&check_result(error.message(), error.diagnostics()), output)?;
             return Ok(error.kind().exit_code());
         }
     };
@@ -61,7 +61,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Stream
         }
         let _written = streams.text(&format!("{}  ok\n", loaded.summary))?;
     } else {
-        let _written = streams.value(&check_result(&loaded.summary, &loaded.warnings), output)?;
+        let _written = streams.result(&check_result(&loaded.summary, &loaded.warnings), output)?;
     }
     Ok(0)
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigShowArgs, streams: &Streams
     } else {
         let list: Vec<ShownKey<'_>> =
             settings.iter().map(|setting| value(setting, arguments.origin)).collect();
-        streams.value(&list, output)?
+        streams.results(&list, output)?
     };
     Ok(0)
 }

@@ -58,7 +58,7 @@ pub(crate) async fn run(global: &Global, arguments: &DoctorArgs, streams: &Strea
     let exit = exit_code(&examination.checks);
     let _written = match output_form(Some(arguments.output)) {
         Output::Human => streams.text(&text(&examination, streams))?,
-        output => streams.value(&value(&examination), output)?,
+        output => streams.result(&value(&examination), output)?,
     };
     Ok(exit)
 }

@@ -91,13 +91,13 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
         (None, Output::Human) => streams.text(&history_table(&session, &recorded, streams.width()))?,
         (None, output) => {
             let revisions = recorded.history.all().iter().rev().map(|revision| value(&recorded, revision));
-            streams.value(&revisions.collect::<Vec<_>>(), output)?
+            streams.results(&revisions.collect::<Vec<_>>(), output)?
         }
         (Some(number), output) => {
             let revision = recorded.revision(number)?;
             match output {
                 Output::Human => streams.text(&details(&session, &recorded, revision, streams)?)?,
-                output => streams.value(&with_manifests(&recorded, revision), output)?,
+                output => streams.result(&with_manifests(&recorded, revision), output)?,
             }
         }
     };

@@ -7,9 +7,7 @@ use serde::Serialize;
 use crate::event::{Action, Event, Phase};
 use crate::report::text::error::ErrorObject;
 use crate::report::text::json_objects::{FindingObject, ObjectRef, Position};
-
-/// The version of the schema.
-const VERSION: u8 = 1;
+use crate::report::versioned::VERSION;
 
 /// Numbers the lines of one stream.
 #[derive(Debug, Default)]

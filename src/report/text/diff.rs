@@ -53,6 +53,7 @@ use crate::plan::diff::{
 };
 use crate::report::reporter::Output;
 use crate::report::streams::{Streams, Written};
+use crate::report::versioned::VERSION;
 
 /// Markdown has no colour, and no width.
 const PLAIN: Style = Style { palette: Palette::NONE, width: usize::MAX };
@@ -628,7 +629,7 @@ pub(super) fn value<'a>(report: &DiffReport<'a>) -> DiffObject<'a> {
         it.difference.outcome != DiffOutcome::Unchanged || !it.difference.additions.is_empty()
     };
     DiffObject {
-        v: 1,
+        v: VERSION,
         context: report.context,
         namespace: report.namespace,
         name: report.name,
