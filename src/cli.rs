@@ -393,7 +393,7 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
             ConfigCommand::Set(arguments) => set::run(global, arguments, streams),
             ConfigCommand::Get(arguments) => get::run(global, arguments, streams),
             ConfigCommand::Edit(_) => edit::run(global, streams).await,
-            ConfigCommand::Check(arguments) => check::run(global, arguments, streams),
+            ConfigCommand::Check(arguments) => check::run(global, arguments, streams).await,
             ConfigCommand::Show(arguments) => show::run(global, arguments, streams),
             ConfigCommand::Explain(arguments) => config_explain::run(global, arguments, streams),
             ConfigCommand::Schema(_) => config_schema::run(streams),
