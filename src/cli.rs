@@ -368,7 +368,7 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
             ClusterCommand::Up(arguments) => cluster_up::run(global, arguments, streams).await,
             ClusterCommand::Down(arguments) => down::run(global, arguments, streams).await,
             ClusterCommand::Status(arguments) => cluster_status::run(global, arguments, streams).await,
-            ClusterCommand::List(arguments) => cluster_list::run(arguments, streams).await,
+            ClusterCommand::List(arguments) => cluster_list::run(global, arguments, streams).await,
         },
         Command::Deploy(arguments) => deploy::run(global, arguments, streams).await,
         Command::Diff(arguments) => diff::run(global, arguments, streams).await,
