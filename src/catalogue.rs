@@ -222,7 +222,7 @@ catalogue! {
     ServiceAccountMissing "HC2050" "the ServiceAccount does not exist" key "deploy.service_account"
         "With [deploy].service_account, the application's pod uses a ServiceAccount that an administrator created, with the rights of the Role that handsctl would create in the sandboxes' namespace. The server rejects a pod whose ServiceAccount does not exist."
     HostShared "HC2051" "another Ingress has the same host" key "deploy.host"
-        "Two Ingresses of one class claim the same host and path. The controller sends the requests to one of them, often the older one, so one of the two applications is unreachable. Choose another [deploy].host, or another class."
+        "Two Ingresses of one class have the same host and path. The controller sends the requests to one of them, often the older one, so one of the two applications is unreachable. Choose another [deploy].host, or another class."
     ConversationAtRisk "HC2042" "a conversation's volume would be deleted" key "deploy.on_stop"
         "With on_stop = \"clean\" the application is notified before it stops, and deletes the pod, the services and the volume of the first conversation that it started. While such a volume exists, handsctl does not stop the application's pod without --delete-data."
     VersionChanges "HC2043" "the application's version changes" key "deploy.image"
@@ -395,17 +395,17 @@ catalogue! {
         "The scheduler found no node with enough free resources, a matching selector, tolerated taints and a reachable volume."
 
     // 44: storage
-    NoStorageClass "HC4401" "the claim has no storage class" key "deploy.storage_class" rollback UnlessSameClaims
-        "The claim names no StorageClass, and the cluster has no default one."
+    NoStorageClass "HC4401" "the volume claim has no storage class" key "deploy.storage_class" rollback UnlessSameClaims
+        "The volume claim names no StorageClass, and the cluster has no default one."
     StorageClassMissing "HC4402" "the storage class does not exist" key "deploy.storage_class" rollback UnlessSameClaims
-        "[deploy].storage_class, or the claim of an extra manifest, names a StorageClass that the cluster does not have."
+        "[deploy].storage_class, or the volume claim of an extra manifest, names a StorageClass that the cluster does not have."
     ProvisioningFailed "HC4403" "the volume cannot be provisioned" key "deploy.storage_class" rollback UnlessSameClaims
-        "The storage class exists, and its provisioner reports an error for this claim."
-    ClaimLost "HC4404" "the claim lost its volume" rollback UnlessSameClaims
-        "Somebody deleted the PersistentVolume of the claim, with or without the data."
+        "The storage class exists, and its provisioner reports an error for this volume claim."
+    ClaimLost "HC4404" "the volume claim lost its volume" rollback UnlessSameClaims
+        "Somebody deleted the PersistentVolume to which the volume claim was bound, with or without the data."
 
     VolumeNotShared "HC4420" "more pods than the volume allows"
-        "The pods mount a claim whose volume only one node, or one pod, can use at a time."
+        "The pods mount a volume claim whose volume only one node, or one pod, can use at a time."
 
     // 45: quota, policy, admission
     QuotaExceeded "HC4501" "a quota rejects the pods" key "deploy.resources"

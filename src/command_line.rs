@@ -114,7 +114,7 @@ const SETTINGS: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Name);
 const FOR_CLUSTER: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Context);
 /// The flags of a command that reads from a cluster.
 const READ: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::InCluster);
-/// The flags of a command that follows until Ctrl-C and reports events.
+/// The flags of a command that reports events and has no other files: it follows until Ctrl-C, or reads.
 const FOLLOW: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Events);
 /// The flags of a command that reads from a cluster and reports a result.
 const OBSERVE: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Junit);
@@ -132,8 +132,14 @@ const LOCAL: &[GlobalFlag] = &[
     GlobalFlag::Yes,
 ];
 /// The flags of a command that checks the configuration.
-const CHECK: &[GlobalFlag] =
-    &[GlobalFlag::Config, GlobalFlag::Set, GlobalFlag::Namespace, GlobalFlag::Name, GlobalFlag::Junit];
+const CHECK: &[GlobalFlag] = &[
+    GlobalFlag::Config,
+    GlobalFlag::Set,
+    GlobalFlag::Namespace,
+    GlobalFlag::Name,
+    GlobalFlag::Events,
+    GlobalFlag::Junit,
+];
 
 /// The global flags that each command uses. The first word, or the first two, are the command.
 const USES: &[(&str, &[GlobalFlag])] = &[
@@ -145,12 +151,12 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("deploy", ROLLOUT),
     ("diff", OBSERVE),
     ("status", OBSERVE),
-    ("doctor", READ),
+    ("doctor", OBSERVE),
     ("logs", FOLLOW),
     ("open", FOLLOW),
     ("rollback", ROLLOUT),
-    ("history", READ),
-    ("history diff", READ),
+    ("history", FOLLOW),
+    ("history diff", FOLLOW),
     (
         "list",
         &[
@@ -160,6 +166,7 @@ const USES: &[(&str, &[GlobalFlag])] = &[
             GlobalFlag::Context,
             GlobalFlag::Kubeconfig,
             GlobalFlag::InCluster,
+            GlobalFlag::Events,
         ],
     ),
     ("restart", ROLLOUT),

@@ -9,7 +9,7 @@
 //! | `v` | version of this schema: 1; a version may get additional fields |
 //! | `seq` | 1, 2, 3 … without gaps |
 //! | `ts` | time of the event, RFC 3339 in UTC |
-//! | `type` | `started target config step planned object pruned rollout finding probe waiting warning wire finished` |
+//! | `type` | `started target config step planned object pruned rollout finding probe check waiting warning wire finished` |
 //!
 //! It also has all fields of its type; a field without a value is `null`.
 //!
@@ -24,6 +24,7 @@
 //! | `rollout` | `phase object ready message fails_in` | a tracked object's state changed |
 //! | `finding` | `phase id object container affected message evidence log keys hints` | a problem of a live object |
 //! | `probe` | `phase ready message` | the application was probed |
+//! | `check` | `category name result detail problem` | `doctor` has checked something |
 //! | `waiting` | `object message left` | no other event for a while; what the command waits for |
 //! | `warning` | `id message location` | a problem that does not stop the command |
 //! | `wire` | `requests bytes_in bytes_out slowest` | the command's API traffic |
@@ -36,6 +37,9 @@
 //! | `action` | `created configured unchanged deleted pruned kept failed skipped`; for steps `begun done skipped failed` |
 //! | `id` | an id of the catalogue |
 //! | `message` | a sentence for people |
+//! | `result` | `passed noted unknown warning failed` |
+//! | `detail` | how it is, or why it could not be checked; null for a problem |
+//! | `problem` | an error as in `error`, of a warning or a failed check |
 //! | `sandboxes` | the number of further sandboxes that fit into the cluster |
 //! | `model` | the model that the application uses |
 //! | `notes` | sentences for people |
@@ -180,6 +184,35 @@ impl Progress {
     }
 }
 
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckVerdict {
+    /// Nothing to fix.
+    Passed,
+    /// It does not exist, and nothing needs it.
+    Noted,
+    /// It could not be checked.
+    Unknown,
+    /// A deploy works, but something will not.
+    Warning,
+    /// A deploy, or the first conversation, would fail.
+    Failed,
+}
+
+impl CheckVerdict {
+    /// Returns the name in the outputs for programs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CheckVerdict::Passed => "passed",
+            CheckVerdict::Noted => "noted",
+            CheckVerdict::Unknown => "unknown",
+            CheckVerdict::Warning => "warning",
+            CheckVerdict::Failed => "failed",
+        }
+    }
+}
+
 /// An event of a command.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -253,6 +286,19 @@ pub enum Event {
         healthy: bool,
         /// The response: `200 in 6 ms`.
         message: String,
+    },
+    /// Something was checked: `doctor`.
+    Check {
+        /// What it is about: `storage`.
+        category: &'static str,
+        /// What was checked: `ingress class`.
+        name: &'static str,
+        /// How the check ended.
+        verdict: CheckVerdict,
+        /// How it is, or why it could not be checked; empty for a problem.
+        detail: String,
+        /// The problem.
+        problem: Option<Arc<Error>>,
     },
     /// What the command waits for. Sent if there was no other event for a while.
     Waiting {
@@ -340,6 +386,10 @@ impl Event {
             Event::Target { target, .. } => *target = change(target),
             Event::Object { message, .. } => *message = message.as_deref().map(change),
             Event::Finding(finding) => **finding = finding.map_texts(change),
+            Event::Check { detail, problem, .. } => {
+                *detail = change(detail);
+                *problem = problem.as_ref().map(|problem| Arc::new(problem.map_texts(&change)));
+            }
             Event::Warning { message, diagnostic, .. } => {
                 *message = change(message);
                 if let Some(diagnostic) = diagnostic {

@@ -39,7 +39,9 @@ pub(crate) fn for_id(id: Id) -> Vec<NextCommand> {
         Some(b"30") => vec![DIFF, STATUS],
         Some(b"40") => vec![STATUS, PODS],
         Some(b"41" | b"42" | b"43" | b"45") => vec![STATUS, DEPLOY],
-        Some(b"44") => vec![("kubectl get storageclass,pvc -A", "lists the classes and the claims"), STATUS],
+        Some(b"44") => {
+            vec![("kubectl get storageclass,pvc -A", "lists the classes and the volume claims"), STATUS]
+        }
         Some(b"46") => vec![STATUS, ("handsctl open --forward", "opens the application without its URL")],
         Some(b"50") => vec![DEPLOY, STATUS],
         Some(b"60") => vec![("handsctl teardown", "continues, and names what holds the object"), STATUS],

@@ -418,12 +418,7 @@ impl DiffRun<'_> {
         if is_missing_right(&status) {
             return Ok(difference.unverified(missing_right(member)).into());
         }
-        let message = self.mask.text(&status.message).into_owned();
         let difference = difference.unverified("the server rejects it");
-        if is_immutable(&status) {
-            let outcome = DiffOutcome::Changed;
-            return Ok(Difference { outcome, ..difference }.with_effect(Effect::Rejected(message)).into());
-        }
         let refused = Some(self.rejection(&dry_run_action(id), status));
         Ok(Compared { difference, deploy_error: refused })
     }
@@ -527,19 +522,6 @@ fn is_moved(conflict: &Effect) -> bool {
     matches!(conflict, Effect::Stops { manager, .. } if adoption::is_migrated(manager, None))
 }
 
-/// Messages of API servers about changes of immutable fields (kubernetes/pkg/apis/*/validation).
-const IMMUTABLE_MESSAGES: &[&str] = &[
-    "immutable",
-    "may not change once set",
-    "cannot change roleRef",
-    "can not be less than",
-    "updates to statefulset spec",
-];
-
-fn is_immutable(status: &Status) -> bool {
-    status.code == 422 && IMMUTABLE_MESSAGES.iter().any(|message| status.message.contains(message))
-}
-
 fn foreign_object_error(id: &ObjectId, live: &Value) -> Error {
     let owner = other_set::other_set(live, &[]).unwrap_or_else(|| {
         let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
@@ -592,32 +574,5 @@ mod tests {
     fn conflict_effect_names_manager_and_field() {
         let stops = Effect::Stops { manager: "kubectl-scale".into(), field: ".spec.replicas".into() };
         assert_eq!(conflicts(&status(409, "")), [stops]);
-    }
-
-    /// Texts of kube-apiserver 1.34.
-    #[test]
-    fn immutable_field_errors_are_recognized_by_message() {
-        let rows = [
-            (
-                422,
-                r#"Deployment.apps "a" is invalid: spec.selector: Invalid value: {}: field is immutable"#,
-                true,
-            ),
-            (
-                422,
-                r#"PersistentVolumeClaim "a" is invalid: spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"#,
-                true,
-            ),
-            (422, r#"RoleBinding "a" is invalid: roleRef: Invalid value: {}: cannot change roleRef"#, true),
-            (
-                422,
-                r#"Ingress "a" is invalid: spec.rules[0].host: Invalid value: "_": a lowercase RFC 1123"#,
-                false,
-            ),
-            (403, r#"admission webhook "immutable.example" denied the request"#, false),
-        ];
-        for (code, message, expected) in rows {
-            assert_eq!(is_immutable(&status(code, message)), expected, "{message}");
-        }
     }
 }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::catalogue::Id;
 use crate::cluster::diff::{self, DiffInput, ListedSet};
 use crate::cluster::inspect::{self, ClusterState, SecretRights};
-use crate::deploy::{prepare, replaced_images};
+use crate::deploy::{prepare, refusals, replaced_images};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished};
 use crate::flags::{Format, Global, parse_duration, parse_revision};
@@ -34,7 +34,7 @@ use crate::settings::secrets::value::SecretSource;
 
 /// Show what deploy would change
 ///
-/// Exit code 0: no differences; 1: differences; above 1: an error.
+/// Exit code 0: no differences; 1: differences; 8: the API server would reject one; another: an error.
 ///
 /// With --revision: what `rollback` to that revision would change, so the cluster against the revision. `history diff`
 /// compares two revisions.
@@ -234,7 +234,14 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
         not_compared: &not_compared,
         ownership: &policy.ownership,
     };
-    diff::compare(api, input, events).await
+    let compared = diff::compare(api, input, events).await?;
+    Ok(compared.into_iter().map(|compared| explained(compared, settings)).collect())
+}
+
+/// Returns the comparison with its rejection as `deploy` reports it: in words, with the keys that cause it.
+fn explained(compared: Compared, settings: &Settings) -> Compared {
+    let deploy_error = compared.deploy_error.map(|error| refusals::explained(error, settings));
+    Compared { deploy_error, ..compared }
 }
 
 /// Returns the kinds of the desired objects that not every installation has.

@@ -110,18 +110,45 @@ fn exit_code(number: u8) -> Result<String, Error> {
     }
 }
 
+/// The ids of a range that cause another exit code or none: those of a warning, of `status`, or of another class.
+const OTHERS: &[(Kind, &str)] = &[
+    (Kind::Config, "HC0171"),
+    (Kind::Config, "HC0172"),
+    (Kind::Config, "HC0173"),
+    (Kind::Rollout, "HC4106"),
+    (Kind::Rollout, "HC4107"),
+    (Kind::Rollout, "HC4420"),
+    (Kind::Rollout, "HC4603"),
+    (Kind::Rollout, "HC4604"),
+    (Kind::Rollout, "HC4605"),
+    (Kind::Prerequisite, "HC2021"),
+    (Kind::Prerequisite, "HC2022"),
+    (Kind::Prerequisite, "HC2025"),
+    (Kind::Prerequisite, "HC2042"),
+    (Kind::Prerequisite, "HC2043"),
+    (Kind::Prerequisite, "HC2044"),
+    (Kind::Prerequisite, "HC2045"),
+    (Kind::Prerequisite, "HC2046"),
+    (Kind::Prerequisite, "HC2047"),
+    (Kind::Prerequisite, "HC2049"),
+    (Kind::Prerequisite, "HC2051"),
+    (Kind::Prerequisite, "HC2090"),
+];
+
 /// Lists the ids that explain an exit code of many causes; empty for the other codes.
 fn causes(kind: Kind) -> String {
     let ranges: &[&str] = match kind {
-        Kind::Config => &["HC01"],
-        Kind::Unreachable | Kind::Unauthenticated => &["HC10"],
+        Kind::Config => &["HC01", "HC2022"],
+        Kind::Unreachable => &["HC1001", "HC1002", "HC1010", "HC1011", "HC1081"],
+        Kind::Unauthenticated => &["HC1020", "HC1021"],
         Kind::Ownership => &["HC0171", "HC0172", "HC3006", "HC3007", "HC3008", "HC3060", "HC3061", "HC3062"],
         Kind::Rollout => &["HC41", "HC42", "HC43", "HC44", "HC45", "HC46"],
-        Kind::Prerequisite => &["HC0331", "HC20", "HC3012", "HC4203"],
+        Kind::Prerequisite => &["HC0331", "HC20", "HC3011", "HC3012", "HC4203"],
         _ => &[],
     };
-    let entries = Id::ALL.iter().map(|id| id.entry());
-    let causes = entries.filter(|entry| ranges.iter().any(|range| entry.code.starts_with(range)));
+    let is_cause =
+        |code: &str| ranges.iter().any(|range| code.starts_with(range)) && !OTHERS.contains(&(kind, code));
+    let causes = Id::ALL.iter().map(|id| id.entry()).filter(|entry| is_cause(entry.code));
     let list = causes.fold(String::new(), |list, entry| list + "  " + entry.code + "  " + entry.title + "\n");
     if list.is_empty() { list } else { format!("The error names the cause by its id:\n{list}\n") }
 }
@@ -164,6 +191,23 @@ mod tests {
             let text = exit_code(number).unwrap();
             for code in codes {
                 assert!(text.contains(&format!("\n  {code}  ")), "{code}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn ids_of_another_exit_code_are_not_listed() {
+        for (number, codes) in [
+            (3, &["HC0171", "HC0172", "HC0173"][..]),
+            (4, &["HC1020", "HC1030"]),
+            (5, &["HC1010", "HC1030"]),
+            (9, &["HC4106", "HC4604"]),
+            (14, &["HC2022", "HC2045", "HC2051"]),
+        ] {
+            let text = exit_code(number).unwrap();
+            assert!(text.contains("by its id"), "{number}");
+            for code in codes {
+                assert!(!text.contains(code), "{code}: {text}");
             }
         }
     }

@@ -5,15 +5,18 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::catalogue::Id;
 use crate::cluster::installations;
 use crate::error::{Kind, Result};
+use crate::event::{Events, Finished};
 use crate::flags::{Format, Global, ReadArgs};
 use crate::phrase;
 use crate::plan::inventory::installation::Installation;
-use crate::report::{Output, Streams, table};
+use crate::report::{Output, ReadingProgress, Streams, table};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
+use crate::session::reading::ReadInvocation;
 use crate::session::step::Deadline;
 
 /// List the installations of OpenHands in the cluster
@@ -39,14 +42,22 @@ pub struct ListArgs {
 /// With `-o json` or `-o yaml`: `[{namespace, name, ready, desired, image, created, tooling}]`.
 pub(crate) async fn run(global: &Global, arguments: &ListArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
-    let session = Session::to_read(global, loaded, streams, deadline).await?;
-    let reading = read(&session, global.namespace.as_deref(), arguments.all_namespaces, streams);
-    let found = read_until(deadline, &session, streams, reading)
-        .await
-        .map_err(|error| session.with_credentials_hint(error))?;
+    let (progress, output) = (ReadingProgress::EventsOnly, output_form(Some(arguments.output)));
+    let reading = ReadInvocation { global, command: "list", progress, deadline, output, streams };
+    let work = async |events: &Events| {
+        let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
+        let session = Session::to_read(global, loaded, streams, deadline).await?;
+        events.target("list", session.target()).await;
+        let reading = read(&session, global.namespace.as_deref(), arguments.all_namespaces, events);
+        let found = read_until(deadline, &session, streams, reading)
+            .await
+            .map_err(|error| session.with_credentials_hint(error))?;
+        let message = phrase::count(found.len(), "installation");
+        Ok(((session, found), Finished { message, ..Finished::default() }))
+    };
+    let (session, found) = reading.run(work).await?;
     let now = session.connection.api.clock().now();
-    let _written = match output_form(Some(arguments.output)) {
+    let _written = match output {
         Output::Human if found.is_empty() => {
             streams.err(&format!("no installations; context {}\n", session.connection.choice.context));
             return Ok(0);
@@ -55,7 +66,7 @@ pub(crate) async fn run(global: &Global, arguments: &ListArgs, streams: &Streams
             let rows: Vec<Vec<String>> = found.iter().map(|installation| row(installation, now)).collect();
             streams.text(&table(&["namespace", "name", "ready", "age", "image"], &rows, streams.width()))?
         }
-        output => streams.value(&found.iter().map(value).collect::<Vec<_>>(), output)?,
+        output => streams.results(&found.iter().map(value).collect::<Vec<_>>(), output)?,
     };
     Ok(0)
 }
@@ -64,15 +75,15 @@ async fn read(
     session: &Session,
     namespace: Option<&str>,
     all: bool,
-    streams: &Streams,
+    events: &Events,
 ) -> Result<Vec<Installation>> {
     let api = &session.connection.api;
     session.server_version().await?;
     let configured = session.settings.deploy.namespace.as_str();
     match installations::list(api, namespace).await {
         Err(error) if error.kind() == Kind::Forbidden && namespace.is_none() && !all => {
-            streams
-                .err(&format!("no right to list all namespaces: only namespace {configured} was listed\n"));
+            let message = format!("no right to list all namespaces: only namespace {configured} was listed");
+            events.warn(Id::Forbidden, message).await;
             installations::list(api, Some(configured)).await
         }
         found => found,

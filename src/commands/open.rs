@@ -286,7 +286,7 @@ pub(crate) struct OpenedUrl<'a> {
 fn show_url(url: &str, via: &str, arguments: &OpenArgs, streams: &Streams) -> Result<()> {
     let _written = match output_form(arguments.output) {
         Output::Human => streams.out(&format!("{url}\n"))?,
-        output => streams.value(&OpenedUrl { url, via }, output)?,
+        output => streams.result(&OpenedUrl { url, via }, output)?,
     };
     if streams.out_is_terminal() && !arguments.no_browser {
         // Without a browser, the printed URL is enough.

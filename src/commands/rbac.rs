@@ -58,7 +58,7 @@ pub(crate) fn run(global: &Global, arguments: &RbacArgs, streams: &Streams) -> a
             guessed_kinds.retain(|kind| kind.api_version != ROUTE.api_version());
             streams.out(&documents(&rows, &name, &account, &plan.set.namespace, &guessed_kinds)?)?
         }
-        Some(Output::Json) => streams.value(&list(&rows), Output::Json)?,
+        Some(Output::Json) => streams.results(&list(&rows), Output::Json)?,
         Some(Output::Human) => streams.out(&table(&rows, streams.width()))?,
     };
     Ok(0)

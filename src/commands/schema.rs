@@ -15,11 +15,12 @@ use super::rbac::RightObject;
 use super::status::StatusObject;
 use super::version::Versions;
 use crate::provider::{ClusterStatus, ListedCluster};
-use crate::report::{self, Output, Streams};
+use crate::report::{self, Output, Streams, Versioned};
 
 /// Print the JSON Schema of an output for programs
 ///
-/// A command that fails before it has a result writes the value of `failure`. A later version may have additional fields.
+/// A command that fails before it has a result writes the value of `failure`. `v` is the version of an output; a
+/// version may get additional fields.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl schema events\n  handsctl schema status > status.schema.json")]
 pub struct SchemaArgs {
@@ -85,18 +86,46 @@ fn schema(name: SchemaName) -> Value {
         SchemaName::Deploy => report::summary_schema(),
         SchemaName::Diff => report::diff_schema(),
         SchemaName::Failure => report::failure_schema(),
-        SchemaName::Status => report::schema_of::<StatusObject<'static>>("handsctl status -o json"),
-        SchemaName::Doctor => report::schema_of::<DoctorObject<'static>>("handsctl doctor -o json"),
-        SchemaName::List => report::schema_of::<Vec<InstallationObject<'static>>>("handsctl list -o json"),
+        SchemaName::Status => report::result_schema_of::<StatusObject<'static>>("handsctl status -o json"),
+        SchemaName::Doctor => report::result_schema_of::<DoctorObject<'static>>("handsctl doctor -o json"),
+        SchemaName::List => report::list_schema_of::<InstallationObject<'static>>("handsctl list -o json"),
         SchemaName::History => {
-            report::schema_of::<OneOrAll<RevisionObject<'static>>>("handsctl history -o json")
+            report::schema_of::<OneOrAll<Versioned<RevisionObject<'static>>>>("handsctl history -o json")
         }
-        SchemaName::Open => report::schema_of::<OpenedUrl<'static>>("handsctl open -o json"),
-        SchemaName::Rbac => report::schema_of::<Vec<RightObject<'static>>>("handsctl rbac -o json"),
-        SchemaName::Show => report::schema_of::<Vec<ShownKey<'static>>>("handsctl config show -o json"),
-        SchemaName::Version => report::schema_of::<Versions>("handsctl version -o json"),
-        SchemaName::ClusterStatus => report::schema_of::<ClusterStatus>("handsctl cluster status -o json"),
-        SchemaName::ClusterList => report::schema_of::<Vec<ListedCluster>>("handsctl cluster list -o json"),
-        SchemaName::Check => report::schema_of::<CheckResult<'static>>("handsctl config check -o json"),
+        SchemaName::Open => report::result_schema_of::<OpenedUrl<'static>>("handsctl open -o json"),
+        SchemaName::Rbac => report::list_schema_of::<RightObject<'static>>("handsctl rbac -o json"),
+        SchemaName::Show => report::list_schema_of::<ShownKey<'static>>("handsctl config show -o json"),
+        SchemaName::Version => report::result_schema_of::<Versions>("handsctl version -o json"),
+        SchemaName::ClusterStatus => {
+            report::result_schema_of::<ClusterStatus>("handsctl cluster status -o json")
+        }
+        SchemaName::ClusterList => report::list_schema_of::<ListedCluster>("handsctl cluster list -o json"),
+        SchemaName::Check => {
+            report::result_schema_of::<CheckResult<'static>>("handsctl config check -o json")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether an object somewhere in the schema must have the field.
+    fn requires(schema: &Value, field: &str) -> bool {
+        let is_required = schema["required"].as_array().is_some_and(|names| names.contains(&field.into()));
+        let children: Vec<&Value> = match schema {
+            Value::Object(object) => object.values().collect(),
+            Value::Array(items) => items.iter().collect(),
+            _ => Vec::new(),
+        };
+        is_required || children.into_iter().any(|child| requires(child, field))
+    }
+
+    #[test]
+    fn every_output_has_its_version() {
+        for name in SchemaName::value_variants() {
+            assert!(requires(&schema(*name), "v"), "{name:?}");
+        }
+        assert!(!requires(&report::schema_of::<Versions>("without a version"), "v"));
     }
 }

@@ -66,7 +66,7 @@ pub(crate) async fn run(global: &Global, arguments: &VersionArgs, streams: &Stre
     };
     let _written = match output_form(Some(arguments.output)) {
         crate::report::Output::Human => streams.text(&text(&versions))?,
-        output => streams.value(&versions, output)?,
+        output => streams.result(&versions, output)?,
     };
     Ok(0)
 }

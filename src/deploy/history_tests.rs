@@ -203,7 +203,9 @@ impl<'a> Cluster<'a> {
                 Kind::Rollout => Outcome::RolloutFails,
                 Kind::Rejected => Outcome::IsRejected,
                 Kind::Interrupted => Outcome::IsStopped,
-                Kind::Usage if error.id() == Id::NoSuchRevision => Outcome::HasNoTarget,
+                Kind::Usage | Kind::Down | Kind::Prerequisite if error.id() == Id::NoSuchRevision => {
+                    Outcome::HasNoTarget
+                }
                 _ => panic!("{error:?}"),
             },
         }

@@ -56,7 +56,7 @@ fn orphans(sandboxes: &[ObjectId]) -> String {
         return String::new();
     }
     format!(
-        "; these belong to no conversation any more, and the claims still have the files of theirs: {}",
+        "; these belong to no conversation any more, and their volumes still have the files: {}",
         all.join(", ")
     )
 }

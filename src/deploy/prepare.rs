@@ -250,7 +250,7 @@ fn chosen_revision<'a>(
             "there is no installation `{}` with a history in namespace {}",
             settings.deploy.name, settings.deploy.namespace
         );
-        return Err(Error::new(Id::NoSuchRevision, Kind::Usage, message).hint("handsctl deploy creates it"));
+        return Err(Error::new(Id::NoSuchRevision, Kind::Down, message).hint("handsctl deploy creates it"));
     };
     let revision = number.map_or_else(|| history.rollback_target(), |number| history.get(number));
     revision.ok_or_else(|| {
@@ -258,19 +258,23 @@ fn chosen_revision<'a>(
             return foreign_revision(foreign, settings);
         }
         let progress = DeployProgress::new(history.all(), None);
-        let message = match (number.or_else(|| latest.unfinished_rollback()), progress.unfinished_text()) {
-            (Some(number), _) => format!("revision {number} is not kept"),
-            (None, Some(text)) => {
-                let message = format!("no good revision of `{}` is kept: {text}", settings.deploy.name);
-                let error = Error::new(Id::NoSuchRevision, Kind::Usage, message);
-                return progress.next_commands().into_iter().fold(error, Error::hint);
-            }
-            (None, None) => {
-                format!("no good revision is kept whose content differs from revision {}", latest.number)
-            }
-        };
+        let (kind, message) =
+            match (number.or_else(|| latest.unfinished_rollback()), progress.unfinished_text()) {
+                (Some(number), _) => (Kind::Usage, format!("revision {number} is not kept")),
+                (None, Some(text)) => {
+                    let message = format!("no good revision of `{}` is kept: {text}", settings.deploy.name);
+                    let error = Error::new(Id::NoSuchRevision, Kind::Prerequisite, message);
+                    return progress.next_commands().into_iter().fold(error, Error::hint);
+                }
+                (None, None) => {
+                    let number = latest.number;
+                    let message =
+                        format!("no good revision is kept whose content differs from revision {number}");
+                    (Kind::Prerequisite, message)
+                }
+            };
         let kept: Vec<String> = history.all().iter().map(|revision| revision.number.to_string()).collect();
-        let error = Error::new(Id::NoSuchRevision, Kind::Usage, message).fact("kept", kept.join(", "));
+        let error = Error::new(Id::NoSuchRevision, kind, message).fact("kept", kept.join(", "));
         match number.and_then(|number| history.restored_as(number)) {
             Some(equal) => error.hint(format!(
                 "revision {} has its content, by a rollback: handsctl rollback --to {}",

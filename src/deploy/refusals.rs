@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::plan::{config_keys, rejection_words};
 use crate::session::runner::Run;
+use crate::settings::Settings;
 
 /// Checks the planned changes as in [`refusals::check`], what the new objects take of the quotas together, and who reaches
 /// the application after them.
@@ -63,12 +64,12 @@ pub(crate) async fn check_restart(run: &Run<'_>, observed: &ObservedSet) -> Resu
 
 /// Adds the keys of config.toml that cause a rejection, to each one of an apply.
 pub(super) fn located(error: Error, run: &Run<'_>) -> Error {
-    error.map_each(|error| located_one(error, run))
+    error.map_each(|error| explained(error, run.settings()))
 }
 
-fn located_one(error: Error, run: &Run<'_>) -> Error {
+/// Returns a rejection with the keys of config.toml that cause it, in words.
+pub(crate) fn explained(error: Error, settings: &Settings) -> Error {
     let Some(rejected) = error.rejected() else { return error };
-    let settings = run.settings();
     let keys = if settings.has_extra_object(&ObjectId::of_rejected(rejected)) {
         config_keys::of_extra_manifest(settings)
     } else {
@@ -80,5 +81,9 @@ fn located_one(error: Error, run: &Run<'_>) -> Error {
     let is_known = keys.iter().any(|known| words.key == Some(known.key.as_str()));
     let key = words.key.filter(|_| !is_known).map(str::to_owned);
     let keys = [keys, settings.config_keys(key.as_slice())].concat();
-    error.with_keys(keys).cause_in_words(words.text)
+    let error = error.with_keys(keys).cause_in_words(words.text);
+    match words.hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
 }

@@ -192,7 +192,7 @@ impl Subject<'_> {
         let class = self.settings.openhands.kubernetes.pvc_storage_class.as_ref();
         let claim = PlannedClaim {
             category: Category::Sandboxes,
-            name: "a sandbox's claim",
+            name: "a sandbox's volume claim",
             class: class.map(DnsName::as_str),
             key: "kubernetes.pvc_storage_class",
         };

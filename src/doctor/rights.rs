@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::check::{Category, Check};
 use crate::catalogue::Id;
 use crate::cluster::access::deployer_role::Impact;
-use crate::cluster::access::rules::Permission;
+use crate::cluster::access::rules::{self, Permission};
 use crate::error::{Error, Kind};
 use crate::phrase;
 
@@ -14,11 +14,13 @@ const HINT: &str = "handsctl rbac prints the roles that an administrator applies
 /// Reports the permissions of `needed` that are `denied`: those without which nothing can be deployed, and the others.
 pub(super) fn checks(needed: &BTreeMap<Permission, Impact>, denied: &[&Permission]) -> Vec<Check> {
     let (category, name) = (Category::Rights, "rules");
-    let mut missing: BTreeMap<Impact, BTreeSet<String>> = BTreeMap::new();
+    let mut missing: BTreeMap<Impact, BTreeSet<&Permission>> = BTreeMap::new();
     for permission in denied {
         let impact = needed.get(*permission).copied().flatten();
-        missing.entry(impact).or_default().insert(described(permission));
+        missing.entry(impact).or_default().insert(permission);
     }
+    let mut missing: BTreeMap<Impact, Vec<String>> =
+        missing.into_iter().map(|(impact, permissions)| (impact, rules::as_rules(permissions))).collect();
     let all = needed.len();
     let granted = all - denied.len();
     let mut checks = Vec::new();
@@ -29,7 +31,7 @@ pub(super) fn checks(needed: &BTreeMap<Permission, Impact>, denied: &[&Permissio
         checks.push(Check::failed(category, name, with_rules(error, "missing", rules).hint(HINT)));
     }
     if !missing.is_empty() {
-        let count = missing.values().map(BTreeSet::len).sum::<usize>();
+        let count = missing.values().map(Vec::len).sum::<usize>();
         let message =
             format!("this account lacks {} that a deploy can do without", phrase::count(count, "rule"));
         let error = Error::new(Id::Forbidden, Kind::Forbidden, message);
@@ -49,15 +51,8 @@ pub(super) fn checks(needed: &BTreeMap<Permission, Impact>, denied: &[&Permissio
     checks
 }
 
-fn with_rules(error: Error, label: &'static str, rules: BTreeSet<String>) -> Error {
+fn with_rules(error: Error, label: &'static str, rules: Vec<String>) -> Error {
     rules.into_iter().fold(error, |error, rule| error.fact(label, rule))
-}
-
-fn described(permission: &Permission) -> String {
-    match permission.namespace.as_str() {
-        "" => format!("{}  in the whole cluster", permission.rule()),
-        namespace => format!("{}  in namespace {namespace}", permission.rule()),
-    }
 }
 
 #[cfg(test)]

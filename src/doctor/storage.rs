@@ -12,7 +12,7 @@ use crate::settings::Settings;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PlannedClaim<'a> {
     pub(super) category: Category,
-    /// `persistentvolumeclaim/openhands-state`, or `a sandbox's claim`.
+    /// `persistentvolumeclaim/openhands-state`, or `a sandbox's volume claim`.
     pub(super) name: &'a str,
     /// The class that it names; None: the default one.
     pub(super) class: Option<&'a str>,
@@ -107,7 +107,7 @@ mod tests {
     fn outcome(class: Option<&str>, classes: &Listed) -> Outcome {
         let claim = PlannedClaim {
             category: Category::Storage,
-            name: "the claim",
+            name: "the volume claim",
             class,
             key: "deploy.storage_class",
         };

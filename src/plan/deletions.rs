@@ -198,7 +198,7 @@ mod tests {
         assert!(held(&[(DEPLOYMENT.id("other", "a"), elsewhere), claim(true)]).is_empty());
         let mut other = deployment("a", 1);
         other.1["spec"]["template"]["spec"]["volumes"] = json!([]);
-        assert!(held(&[other, claim(true)]).is_empty(), "it does not mount the claim");
+        assert!(held(&[other, claim(true)]).is_empty(), "it does not mount the volume claim");
     }
 
     #[test]

@@ -7,6 +7,8 @@ pub struct RejectionWords {
     pub text: String,
     /// The key of config.toml that decides about it, if it is always the same one.
     pub key: Option<&'static str>,
+    /// The way out.
+    pub hint: Option<String>,
 }
 
 /// The field of a volume claim in the server's dump of a change, its name in words, and its key.
@@ -22,16 +24,22 @@ pub fn in_words(kind: &str, message: &str) -> Option<RejectionWords> {
         _ if message.contains("only dynamically provisioned pvc can be resized") => Some(RejectionWords {
             text: "the volume cannot grow: its storage class does not allow it".to_owned(),
             key: Some("deploy.storage_size"),
+            hint: Some(
+                "kubectl get storageclass shows in ALLOWVOLUMEEXPANSION which classes allow it".to_owned(),
+            ),
         }),
         _ if message.contains("field can not be less than") => Some(RejectionWords {
             text: "a volume that exists cannot become smaller".to_owned(),
             key: Some("deploy.storage_size"),
+            hint: Some(
+                "give deploy.storage_size the size of the volume; handsctl status shows it".to_owned(),
+            ),
         }),
         _ if message.contains("spec is immutable after creation") => changed_claim_field(message),
         _ => None,
     };
     let claim = if kind == "PersistentVolumeClaim" { of_claim() } else { None };
-    claim.or_else(|| Some(RejectionWords { text: without_dump(message)?, key: None }))
+    claim.or_else(|| Some(RejectionWords { text: without_dump(message)?, key: None, hint: None }))
 }
 
 /// Returns the changed field of a claim, from the lines `- "StorageClassName": "standard",` of the dump.
@@ -41,9 +49,11 @@ fn changed_claim_field(message: &str) -> Option<RejectionWords> {
         let (field, value) = line.trim().strip_prefix('"')?.split_once("\": ")?;
         let (_, noun, key) = CLAIM_FIELDS.iter().find(|(name, ..)| *name == field)?;
         let value = value.trim_end_matches(',');
-        let is = if value.starts_with('"') { format!(": it is {value}") } else { String::new() };
+        let is_text = value.starts_with('"');
+        let is = if is_text { format!(": it is {value}") } else { String::new() };
         let text = format!("the {noun} of a volume that exists cannot change{is}");
-        Some(RejectionWords { text, key: Some(key) })
+        let hint = is_text.then(|| format!("write {key} = {value}"));
+        Some(RejectionWords { text, key: Some(key), hint })
     })
 }
 
@@ -61,16 +71,27 @@ mod tests {
     fn claims_that_cannot_change_are_told_in_words() {
         let said = |message: &str| {
             let words = in_words("PersistentVolumeClaim", message)?;
-            Some((words.text, words.key))
+            Some((words.text, words.key, words.hint.unwrap_or_default()))
         };
         let grow = "persistentvolumeclaims \"oh\" is forbidden: only dynamically provisioned pvc can be resized and the \
                     storageclass that provisions the pvc must support resize";
-        assert_eq!(said(grow).unwrap().1, Some("deploy.storage_size"));
+        let (_, key, hint) = said(grow).unwrap();
+        assert_eq!(key, Some("deploy.storage_size"));
+        assert!(hint.starts_with("kubectl get storageclass "), "{hint}");
+        let shrink = "PersistentVolumeClaim \"oh\" is invalid: spec.resources.requests.storage: Forbidden: field can not be \
+                      less than status.capacity";
+        let (text, key, hint) = said(shrink).unwrap();
+        assert_eq!(
+            (text.as_str(), key),
+            ("a volume that exists cannot become smaller", Some("deploy.storage_size"))
+        );
+        assert!(hint.contains("handsctl status"), "{hint}");
         let class = "PersistentVolumeClaim \"oh\" is invalid: spec: Forbidden: spec is immutable after creation except \
                      resources.requests\n@@ -10,7 +10,7 @@\n   \"VolumeName\": \"pvc-1\",\n- \"StorageClassName\": \
                      \"standard\",\n+ \"StorageClassName\": \"gold\",\n";
         let text = "the storage class of a volume that exists cannot change: it is \"standard\"";
-        assert_eq!(said(class), Some((text.to_owned(), Some("deploy.storage_class"))));
+        let hint = "write deploy.storage_class = \"standard\"".to_owned();
+        assert_eq!(said(class), Some((text.to_owned(), Some("deploy.storage_class"), hint)));
         assert_eq!(said("exceeded quota: team"), None);
     }
 

@@ -36,6 +36,16 @@ pub struct ListedCluster {
     pub created: Option<Timestamp>,
 }
 
+/// Returns the names of the local clusters that handsctl created for this user, in order.
+///
+/// # Errors
+/// The records cannot be listed.
+pub fn names(environment: &Environment) -> Result<Vec<String>> {
+    let mut names = state_file::names(&environment.state)?;
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// State of a listed cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -21,6 +21,8 @@ pub struct ClusterStatus {
     pub reason: Option<String>,
     /// Path of the cluster's own kubeconfig.
     pub kubeconfig: PathBuf,
+    /// The kubeconfig files that have its context.
+    pub merged: Vec<PathBuf>,
     /// Details that only the cluster's provider has.
     #[serde(flatten)]
     pub details: Details,

@@ -1,5 +1,6 @@
 //! Selects the provider and forwards the calls to it.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -128,7 +129,21 @@ pub async fn down(
     events: &Events,
 ) -> Result<DownResult> {
     environment.ensure_folders()?;
-    delete(environment, provider_for(environment, provider, name)?, name, kubeconfig, events).await
+    let provider = provider_for(environment, provider, name)?;
+    let result = delete(environment, provider, name, kubeconfig, events).await?;
+    remove_failure_log(environment, name)?;
+    Ok(result)
+}
+
+/// Removes the log of an earlier failure: nothing of the cluster is left then.
+fn remove_failure_log(environment: &Environment, name: &str) -> Result<()> {
+    let file = state_file::failure_log(&environment.state, name);
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::file(format!("cannot remove {}", file.display()), error))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn delete(
@@ -171,7 +186,8 @@ async fn read_status(
         }
     };
     let (name, context) = (name.to_owned(), provider.context(name));
-    Ok(ClusterStatus { name, context, condition, reason, kubeconfig, details })
+    let merged = state_file::merged_files(&environment.state, &name);
+    Ok(ClusterStatus { name, context, condition, reason, kubeconfig, merged, details })
 }
 
 /// How long `cluster status` waits for the API server.

@@ -44,7 +44,7 @@ mod transfer;
 
 pub use assets::component::ControlPlaneComponent;
 pub use atomic_file::replace as replace_file;
-pub use cluster_list::{ClusterList, ListedCluster, ListedCondition, list};
+pub use cluster_list::{ClusterList, ListedCluster, ListedCondition, list, names};
 pub use cluster_spec::{ClusterSpec, Ports, ResourceAmount, Workload};
 pub use cluster_status::{ClusterStatus, Details};
 pub use dispatch::{

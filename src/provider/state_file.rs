@@ -245,12 +245,24 @@ pub(super) fn all<S: ProviderState>(state: &Path) -> Result<Vec<StateFile<S>>> {
 
 /// Returns the kubeconfig entries of all clusters of all providers.
 pub(super) fn all_merged(state: &Path) -> Result<Vec<KubeconfigEntry>> {
-    let merged = |own: PathBuf| {
-        let path = own.join(RECORD);
-        let text = text(&path).ok().flatten()?;
-        head(&path, &text).ok().map(|head| head.merged)
-    };
-    Ok(folders(state)?.into_iter().filter_map(merged).flatten().collect())
+    Ok(folders(state)?.iter().flat_map(|own| merged(own)).collect())
+}
+
+/// Returns the kubeconfig files that have the context of the cluster with this name; none if its record cannot be read.
+pub(super) fn merged_files(state: &Path, name: &str) -> Vec<PathBuf> {
+    merged(&clusters(state).join(name)).into_iter().map(|entry| entry.file).collect()
+}
+
+fn merged(own: &Path) -> Vec<KubeconfigEntry> {
+    let path = own.join(RECORD);
+    let head = || head(&path, &text(&path).ok().flatten()?).ok();
+    head().map(|head| head.merged).unwrap_or_default()
+}
+
+/// Returns the path of the log of the last failed creation or start of the cluster with this name. It is outside of the
+/// folders that are deleted after a failure.
+pub(super) fn failure_log(state: &Path, name: &str) -> PathBuf {
+    state.join("failed").join(format!("{name}.log"))
 }
 
 /// Returns the names of all clusters that have a folder.

@@ -14,7 +14,7 @@ use super::text::sanitize::{one_line, sanitize};
 use super::text::style::{DEFAULT_WIDTH, Palette};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
-use crate::event::{Action, Event, Finished, Phase, Progress};
+use crate::event::{Action, CheckVerdict, Event, Finished, Phase, Progress};
 use crate::object::ObjectId;
 use crate::phrase;
 use crate::status::Finding;
@@ -81,6 +81,9 @@ impl Junit {
                 self.put("rollout", object_name(object), None, outcome);
             }
             Event::Finding(finding) => self.finding(finding),
+            Event::Check { category, name, verdict, detail, problem } => {
+                self.put(category, (*name).to_owned(), None, check(*verdict, detail, problem.as_deref()));
+            }
             Event::Finished(finished) => self.finish(finished),
             _ => {}
         }
@@ -210,6 +213,22 @@ pub(crate) fn of_configuration(check: &ConfigCheck<'_>) -> Result<String> {
     junit.xml()
 }
 
+/// Returns the outcome of a check. JUnit has no warnings: they are skipped, as those of a configuration.
+fn check(verdict: CheckVerdict, detail: &str, problem: Option<&Error>) -> Outcome {
+    match (verdict, problem) {
+        (CheckVerdict::Passed | CheckVerdict::Noted, _) => Outcome::Passed,
+        (CheckVerdict::Unknown, _) => Outcome::Skipped(format!("not checked: {detail}")),
+        (CheckVerdict::Warning, problem) => {
+            let message = problem.map_or(detail, Error::message);
+            Outcome::Skipped(format!("warning: {message}"))
+        }
+        (CheckVerdict::Failed, Some(problem)) => {
+            failed(problem.id().code(), problem.message(), &error::render(problem, PLAIN))
+        }
+        (CheckVerdict::Failed, None) => failed("check", detail, ""),
+    }
+}
+
 fn failed(kind: &str, message: &str, text: &str) -> Outcome {
     Outcome::Failed { kind: kind.to_owned(), message: message.to_owned(), text: text.to_owned() }
 }
@@ -279,6 +298,17 @@ mod tests {
             failures,
             ["HC4103 pod/openhands-6d5f9c7b9-x2kqp in hands", "rollout", "handsctl up"],
             "each once: {xml}"
+        );
+    }
+
+    #[test]
+    fn failed_check_is_a_failure_and_a_warning_is_skipped() {
+        let xml = xml(&scenario::checks());
+        assert_eq!(cases_with(&xml, "failure"), ["volume", "handsctl doctor"], "{xml}");
+        assert_eq!(cases_with(&xml, "skipped"), ["quota", "room"], "{xml}");
+        assert!(
+            xml.contains("classname=\"handsctl.doctor.storage\"") && xml.contains("warning: 1Gi is left"),
+            "{xml}"
         );
     }
 

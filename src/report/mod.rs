@@ -6,7 +6,7 @@
 //! - `html`: the page of `--report`.
 //! - `junit`: the result as JUnit XML. `evidence_folder`: the files of `--evidence`.
 //! - `summary`: the result of a command, as one object.
-//! - `schemas`: JSON Schemas of the outputs for programs.
+//! - `schemas`: JSON Schemas of the outputs for programs. `versioned`: their version.
 //! - `text`: errors, diagnostics, diffs and tables as text.
 
 mod evidence_folder;
@@ -20,12 +20,15 @@ mod schemas;
 mod streams;
 mod summary;
 mod text;
+mod versioned;
 
 pub use evidence_folder::EvidenceFolder;
 pub use html::ReportFile;
 pub use junit::ConfigCheck;
 pub use reporter::{EventsTarget, JunitFile, Output, ReadingProgress, Reporter};
-pub use schemas::{diff_schema, events_schema, failure_schema, schema_of, summary_schema};
+pub use schemas::{
+    diff_schema, events_schema, failure_schema, list_schema_of, result_schema_of, schema_of, summary_schema,
+};
 pub use streams::{Streams, Written};
 pub use summary::{ReportedWarning, RunSummary, Summary};
 pub use text::color::ColorChoice;
@@ -36,3 +39,4 @@ pub use text::messages::Answer;
 pub use text::recorded_diff::RecordedDiff;
 pub(crate) use text::sanitize::one_line;
 pub use text::table::table;
+pub use versioned::Versioned;

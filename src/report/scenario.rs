@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
-use crate::event::{Action, Event, Finished, Phase, Progress};
+use crate::error::{Error, Kind};
+use crate::event::{Action, CheckVerdict, Event, Finished, Phase, Progress};
 use crate::object::ObjectId;
 use crate::status::Finding;
 
@@ -131,6 +132,27 @@ fn waiting(message: &str, left: u64) -> Event {
 
 pub(super) fn probe() -> Event {
     Event::Probe { target: "/alive".into(), healthy: true, message: "200 in 6 ms".into() }
+}
+
+fn check(name: &'static str, verdict: CheckVerdict, detail: &str, problem: Option<Error>) -> Event {
+    Event::Check { category: "storage", name, verdict, detail: detail.into(), problem: problem.map(Arc::new) }
+}
+
+/// A check of each verdict.
+pub(super) fn checks() -> Scenario {
+    let problem = |message: &str| {
+        let error = Error::new(Id::NoStorageClass, Kind::Prerequisite, message);
+        Some(error.hint("kubectl get storageclass"))
+    };
+    vec![
+        (0, Event::Started { command: "doctor".into() }),
+        (1, check("class", CheckVerdict::Passed, "standard", None)),
+        (2, check("snapshots", CheckVerdict::Noted, "no class", None)),
+        (3, check("quota", CheckVerdict::Unknown, "no right to list", None)),
+        (4, check("room", CheckVerdict::Warning, "", problem("1Gi is left"))),
+        (5, check("volume", CheckVerdict::Failed, "", problem("no class"))),
+        (6, Event::Finished(Finished { exit: 14, message: "1 error".into(), ..Finished::default() })),
+    ]
 }
 
 pub(super) fn wire() -> Event {

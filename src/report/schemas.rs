@@ -8,6 +8,7 @@ use super::progress::events_json::EventLine;
 use super::summary::Summary;
 use super::text::diff::DiffObject;
 use super::text::error::FailureObject;
+use super::versioned::Versioned;
 
 /// Returns the JSON Schema (2020-12) of what is written of a type. `title` names the output.
 #[must_use]
@@ -16,6 +17,18 @@ pub fn schema_of<T: JsonSchema>(title: &str) -> Value {
     let mut schema = generator.into_root_schema_for::<T>();
     schema.insert("title".to_owned(), title.into());
     schema.to_value()
+}
+
+/// Returns the JSON Schema of a command's result, an object with its version.
+#[must_use]
+pub fn result_schema_of<T: JsonSchema>(title: &str) -> Value {
+    schema_of::<Versioned<T>>(title)
+}
+
+/// Returns the JSON Schema of a result that is a list of objects, each with its version.
+#[must_use]
+pub fn list_schema_of<T: JsonSchema>(title: &str) -> Value {
+    schema_of::<Vec<Versioned<T>>>(title)
 }
 
 /// Returns the schema of a line of `--events`.

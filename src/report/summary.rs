@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::text::error::ErrorObject;
 use super::text::json_objects::{FindingObject, ObjectRef, Position};
+use super::versioned::VERSION;
 use crate::catalogue::Id;
 use crate::diagnostic::Location;
 use crate::event::{Action, Event, Finished, Phase};
@@ -94,6 +95,7 @@ impl RunSummary {
     pub fn summary(&self) -> Option<Summary<'_>> {
         let finished = self.finished.as_ref()?;
         Some(Summary {
+            v: VERSION,
             command: &self.command,
             target: &self.target,
             exit: finished.exit,
@@ -134,6 +136,8 @@ impl ReportedWarning {
 /// The object for `-o json`. Its fields are documented with the event stream's fields of the same names.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Summary<'a> {
+    /// The version of the schema. A version may get additional fields.
+    v: u8,
     pub(super) command: &'a str,
     pub(super) target: &'a str,
     pub(super) exit: u8,

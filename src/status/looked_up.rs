@@ -120,7 +120,7 @@ pub fn reach_of_volume(claim: &str, volume: &Value) -> Option<String> {
     let volume = name(volume);
     (!terms.is_empty()).then(|| {
         format!(
-            "persistentvolume/{volume} of the claim {claim} is only reachable from nodes with {}",
+            "persistentvolume/{volume} of the volume claim {claim} is only reachable from nodes with {}",
             terms.join(" or ")
         )
     })
@@ -157,7 +157,7 @@ pub fn other_users(pod: &str, claims: &[String], pods: &[Value]) -> Vec<String> 
         let claim = mounted(other)?;
         let node =
             other["spec"]["nodeName"].as_str().map_or_else(String::new, |node| format!(" on node {node}"));
-        Some(format!("pod/{}{node} mounts the claim {claim}", name(other)))
+        Some(format!("pod/{}{node} mounts the volume claim {claim}", name(other)))
     };
     others.filter_map(describe).collect()
 }
@@ -250,7 +250,7 @@ mod tests {
         });
         assert_eq!(
             reach_of_volume("oh-state", &volume).unwrap(),
-            "persistentvolume/pv-1 of the claim oh-state is only reachable from nodes with topology.kubernetes.io/zone In a, b"
+            "persistentvolume/pv-1 of the volume claim oh-state is only reachable from nodes with topology.kubernetes.io/zone In a, b"
         );
         assert_eq!(reach_of_volume("oh-state", &json!({ "metadata": { "name": "pv-1" }, "spec": {} })), None);
     }
@@ -271,7 +271,7 @@ mod tests {
         ];
         assert_eq!(
             other_users("oh-1", &["c".to_owned()], &pods),
-            ["pod/theirs on node n1 mounts the claim c"]
+            ["pod/theirs on node n1 mounts the volume claim c"]
         );
     }
 }

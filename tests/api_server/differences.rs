@@ -291,25 +291,21 @@ fn deploy_applies_diff_and_next_diff_is_empty() {
 }
 
 #[test]
-fn diff_of_smaller_claim_shows_rejection_and_exits_1() {
+fn diff_of_smaller_claim_shows_rejection_and_exits_8() {
     let namespace = deployed("diff-claim", "[deploy]\nhost = \"a.example\"\n");
     namespace.config("[deploy]\nexposure = \"acknowledged\"\nhost = \"b.example\"\nstorage_size = \"2Gi\"\n");
-    let run = diff(&namespace, &[]).exits(1);
+    let run = diff(&namespace, &[]).exits(8);
     assert_lines(
         &run,
         &[
             "persistentvolumeclaim/oh-state   volume can only grow (5Gi → 2Gi)   you",
+            "  would fail: a volume that exists cannot become smaller",
             "  spec.resources.requests.storage   5Gi → 2Gi",
             "ingress.networking.k8s.io/oh   clients of a.example have to use b.example   you",
             "2 to change, 0 to create, 0 to delete",
         ],
     );
-    assert!(
-        run.stdout.contains("  the API server rejects it: PersistentVolumeClaim \"oh-state\" is invalid: "),
-        "{}",
-        run.stdout
-    );
-    assert_eq!(run.stderr, "");
+    run.says("[deploy].storage_size").says("hint: give deploy.storage_size the size of the volume");
 }
 
 #[test]
@@ -327,11 +323,9 @@ fn diff_of_claim_rejected_by_admission_exits_8() {
             "2 to change, 0 to create, 0 to delete",
         ],
     );
-    assert!(
-        run.stdout.contains("  would fail: persistentvolumeclaims \"oh-state\" is forbidden: only"),
-        "{}",
-        run.stdout
-    );
+    let words = "the volume cannot grow: its storage class does not allow it";
+    assert!(run.stdout.contains(&format!("  would fail: {words}\n")), "{}", run.stdout);
+    run.says(words).says("[deploy].storage_size").says("kubectl").says("get storageclass shows");
     let report = diff(&namespace, &["-o", "json"]).exits(8).json();
     let claim = object(&report, "PersistentVolumeClaim");
     assert_eq!((&claim["verified"], &claim["refused"]["exit"]), (&json!(false), &json!(8)));

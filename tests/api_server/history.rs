@@ -340,7 +340,7 @@ fn random_sequence(namespace: &Namespace, seed: u64, runs: usize) {
             }
             4 => {
                 let Some(target) = model.rollback_target() else {
-                    run(&["rollback"]).exits(2);
+                    run(&["rollback"]).exits(if model.live.is_some() { 14 } else { 12 });
                     continue;
                 };
                 run(&["rollback"]).exits(0);

@@ -384,8 +384,10 @@ fn missing_right_on_one_kind_exits_6_before_changes() {
         .exits(6)
         .says("error[HC1030]: this account is not allowed to list networkpolicies in namespace")
         .says("and 1 more; nothing was changed")
-        .says(r#"{apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["list"]}"#)
-        .says(r#"{apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["watch"]}"#);
+        .says(
+            r#"{apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["list", "watch"]}"#,
+        )
+        .says("rbac prints the smallest Roles for this configuration");
     assert_eq!(all_objects(&namespace), before);
 
     // The listed rules suffice, although the account sees neither namespaces nor nodes. The right to proxy is not used:

@@ -167,7 +167,7 @@ fn unchanged_deploy_records_nothing_and_failure_is_marked() {
     namespace.handsctl(&["history"]).exits(0);
     namespace
         .handsctl(&["rollback"])
-        .exits(2)
+        .exits(12)
         .says("error[HC3011]")
         .says(&namespace.suggested("deploy", "creates it"));
     let undo = format!("undo: {}", namespace.suggested("teardown", "(keeps the volume)"));
@@ -176,7 +176,7 @@ fn unchanged_deploy_records_nothing_and_failure_is_marked() {
     assert_eq!(outcomes(&namespace), good(&[1]));
     namespace
         .handsctl(&["rollback"])
-        .exits(2)
+        .exits(14)
         .says("no good revision is kept whose content differs from revision 1");
 
     let bad = "[deploy]\nimage = \"example.com/simulate-image-pull-backoff:0.59\"\n";

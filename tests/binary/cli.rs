@@ -73,7 +73,7 @@ fn help_and_descriptions_use_no_banned_words() {
     for arguments in helps.chain([words(&["config", "schema"]), words(&["explain"])]) {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let run = run_in_home(home.path(), &arguments).exits(0);
-        assert_eq!(words::offences(&run.stdout), Vec::<String>::new(), "{arguments:?}");
+        assert_eq!(words::offences_of_message(&run.stdout), Vec::<String>::new(), "{arguments:?}");
     }
 }
 

@@ -454,7 +454,7 @@ fn failed_creation_keeps_evidence_and_cleans_up() {
     let file = computer.path().join(".local/state/handsctl/failed/trial.log");
     let run = run.says("error[HC2020]: cannot create the local cluster trial: the disk is full");
     run.says(&format!("evidence  {}", file.display()));
-    let evidence = std::fs::read_to_string(file).unwrap();
+    let evidence = std::fs::read_to_string(&file).unwrap();
     for text in [
         "==> kind create cluster <==",
         "no space left on device",
@@ -466,6 +466,8 @@ fn failed_creation_keeps_evidence_and_cleans_up() {
     let deleted = std::fs::read_to_string(computer.path().join("deleted")).unwrap();
     assert!(deleted.starts_with("delete cluster --name trial"), "{deleted}");
     assert_eq!(computer.state(), Vec::<String>::new());
+    computer.cluster_down(&[]).exits(0);
+    assert!(!file.exists(), "`cluster down` removes everything of the cluster");
 }
 
 #[test]

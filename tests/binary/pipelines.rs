@@ -88,6 +88,51 @@ fn config_check_writes_junit_with_every_mistake() {
 }
 
 #[test]
+fn config_check_reports_each_warning_and_the_error_as_events() {
+    let events = |home: &TempDir, code: i32| -> Vec<Value> {
+        let file = home.path().join("events");
+        run_in_home(home.path(), &["config", "check", "--events", file.to_str().unwrap()]).exits(code);
+        let text = std::fs::read_to_string(&file).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let types = |lines: &[Value]| -> Vec<String> {
+        lines.iter().map(|line| line["type"].as_str().unwrap().to_owned()).collect()
+    };
+    let lines = events(&with_config("[llm]\napi_key = { env = \"NOT_SET\" }\n"), 0);
+    assert_eq!(types(&lines), ["started", "config", "warning", "finished"]);
+    assert_eq!(lines[2]["id"], "HC0330");
+    let lines = events(&with_config(MISTAKE), 3);
+    assert_eq!(types(&lines), ["started", "finished"]);
+    assert_eq!(lines[1]["error"]["diagnostics"].as_array().map(Vec::len), Some(1), "{}", lines[1]);
+}
+
+#[test]
+fn doctor_reports_its_checks_as_events_and_as_junit() {
+    let home = with_config("[cluster]\nprovider = \"existing\"\n");
+    let (events, report) = (home.path().join("events"), home.path().join("report.xml"));
+    let words = ["doctor", "--events", events.to_str().unwrap(), "--junit", report.to_str().unwrap()];
+    let run = run_in_home(home.path(), &words);
+    assert_eq!(run.code, Some(4), "no cluster: {}", run.stderr);
+    let text = std::fs::read_to_string(&events).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        assert_matches(&schema("events"), line);
+    }
+    let cluster = lines.iter().find(|line| line["type"] == "check" && line["category"] == "api");
+    let cluster = cluster.unwrap_or_else(|| panic!("{text}"));
+    assert_eq!((&cluster["result"], &cluster["problem"]["exit"]), (&Value::from("failed"), &Value::from(4)));
+    assert_eq!(
+        (&lines[lines.len() - 1]["type"], &lines[lines.len() - 1]["exit"]),
+        (&"finished".into(), &4.into())
+    );
+    let failed = failed_cases(&report);
+    assert!(
+        failed.contains(&"cluster".to_owned()) && failed.contains(&"handsctl doctor".to_owned()),
+        "{failed:?}"
+    );
+}
+
+#[test]
 fn deploy_that_fails_early_writes_junit_with_its_error() {
     let home = with_config(MISTAKE);
     let report = home.path().join("report.xml");

@@ -470,7 +470,9 @@ fn banned_words(source: &Source) -> Vec<String> {
     let texts = source.files.iter().flat_map(|file| file.strings.iter().map(move |text| (file, text)));
     texts
         .flat_map(|(file, (line, text))| {
-            words::offences(text).into_iter().map(move |offence| format!("{}: {offence}", file.at(*line)))
+            words::offences_of_message(text)
+                .into_iter()
+                .map(move |offence| format!("{}: {offence}", file.at(*line)))
         })
         .collect()
 }

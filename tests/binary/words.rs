@@ -27,11 +27,28 @@ const BANNED: &[(&str, &str)] = &[
     ("invalid digit found", "a number is expected"),
 ];
 
+/// What a message does not say either. A guide explains the objects of Kubernetes, so it may.
+const UNEXPLAINED: &[(&str, &str)] = &[
+    ("the claim", "the volume claim"),
+    ("a claim", "a volume claim"),
+    ("this claim", "this volume claim"),
+    ("the claims", "the volume claims"),
+];
+
 /// Values of keys in config.toml, which texts quote.
 const VALUES: &[&str] = &["\"yield\"", "\\\"yield\\\""];
 
 /// Returns what is wrong in a text: each banned word with its replacement.
 pub(super) fn offences(text: &str) -> Vec<String> {
+    found(BANNED, text)
+}
+
+/// Returns what is wrong in a message, a page of help or a description of a key.
+pub(super) fn offences_of_message(text: &str) -> Vec<String> {
+    [offences(text), found(UNEXPLAINED, text)].concat()
+}
+
+fn found(words: &[(&str, &str)], text: &str) -> Vec<String> {
     let text = VALUES.iter().fold(text.to_lowercase(), |text, value| text.replace(value, ""));
     let is_word = |at: usize, length: usize| {
         let before = text[..at].chars().next_back();
@@ -39,7 +56,7 @@ pub(super) fn offences(text: &str) -> Vec<String> {
         !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
     };
     let occurs = |word: &str| text.match_indices(word).any(|(at, found)| is_word(at, found.len()));
-    let banned = BANNED.iter().filter(|(word, _)| occurs(word));
+    let banned = words.iter().filter(|(word, _)| occurs(word));
     banned.map(|(word, instead)| format!("`{word}`: say `{instead}`")).collect()
 }
 
@@ -50,4 +67,6 @@ fn words_are_found_whole_and_in_any_case() {
     assert_eq!(offences("(the set's key)").len(), 2);
     assert_eq!(offences("`x = \"yield\"` leaves it").len(), 0);
     assert_eq!(offences("it would yield").len(), 1);
+    assert_eq!(offences_of_message("the claim is lost"), ["`the claim`: say `the volume claim`"]);
+    assert_eq!(offences_of_message("the volume claim is lost"), Vec::<String>::new());
 }

@@ -111,9 +111,10 @@ fn missing_permissions_error(denied: &[&Permission]) -> Error {
             first.verb, first.resource, first.namespace
         ),
     );
-    for permission in denied {
-        error =
-            error.fact("missing", format!("{}  in namespace {}", permission.rule(), permission.namespace));
+    for rule in rules::as_rules(denied.iter().copied()) {
+        error = error.fact("missing", rule);
     }
-    error.hint("an administrator can add these rules to a Role and bind it to the account")
+    error
+        .hint("an administrator can add these rules to a Role and bind it to the account")
+        .hint("handsctl rbac prints the smallest Roles for this configuration")
 }

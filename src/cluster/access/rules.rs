@@ -1,6 +1,6 @@
 //! The permissions that each command needs, and whether a list of rules grants them. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::authorization::v1::ResourceRule;
 use serde_json::Value;
@@ -34,15 +34,24 @@ impl Permission {
             verb: verb.to_owned(),
         }
     }
+}
 
-    /// Formats the permission as a rule of a Role.
-    #[must_use]
-    pub fn rule(&self) -> String {
-        format!(
-            r#"{{apiGroups: ["{}"], resources: ["{}"], verbs: ["{}"]}}"#,
-            self.group, self.resource, self.verb
-        )
+/// Formats permissions as rules of Roles with their namespaces: one rule for all verbs on a resource.
+#[must_use]
+pub fn as_rules<'a>(permissions: impl IntoIterator<Item = &'a Permission>) -> Vec<String> {
+    let mut verbs: BTreeMap<(&str, &str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for Permission { namespace, group, resource, verb } in permissions {
+        verbs.entry((namespace, group, resource)).or_default().insert(verb);
     }
+    let rule = |((namespace, group, resource), verbs): ((&str, &str, &str), BTreeSet<&str>)| {
+        let verbs = verbs.into_iter().collect::<Vec<_>>().join("\", \"");
+        let scope = match namespace {
+            "" => "in the whole cluster".to_owned(),
+            namespace => format!("in namespace {namespace}"),
+        };
+        format!(r#"{{apiGroups: ["{group}"], resources: ["{resource}"], verbs: ["{verbs}"]}}  {scope}"#)
+    };
+    verbs.into_iter().map(rule).collect()
 }
 
 /// Returns the permissions for applying these members and watching their rollout. The flag marks members that do not
@@ -183,6 +192,17 @@ mod tests {
             verbs: list(verbs),
             resource_names: Some(list(names)),
         }
+    }
+
+    #[test]
+    fn verbs_on_one_resource_are_one_rule() {
+        let permissions = [("n", "patch"), ("n", "create"), ("", "list")]
+            .map(|(at, verb)| Permission::new(at, DEPLOYMENT, verb));
+        let rule = |verbs: &str, scope: &str| {
+            format!(r#"{{apiGroups: ["apps"], resources: ["deployments"], verbs: [{verbs}]}}  in {scope}"#)
+        };
+        let expected = [rule(r#""list""#, "the whole cluster"), rule(r#""create", "patch""#, "namespace n")];
+        assert_eq!(as_rules(&permissions), expected);
     }
 
     #[test]

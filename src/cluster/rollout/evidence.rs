@@ -73,7 +73,7 @@ const fn subject(lookup: &Lookup) -> &'static str {
         Lookup::NodeTaints(_) => "the taints",
         Lookup::NodeFaults(_) | Lookup::NodePlatform(_) => "the node",
         Lookup::VolumeReach(_) => "the volume",
-        Lookup::ClaimUsers(_) => "the claim's pods",
+        Lookup::ClaimUsers(_) => "the volume claim's pods",
     }
 }
 

@@ -3,7 +3,8 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::flags::{Format, ReadArgs};
+use crate::command_line::RepeatedFlags;
+use crate::flags::{Format, Global, ReadArgs};
 use crate::phrase;
 use crate::provider::{self, ListedCluster, ListedCondition, LocalProvider};
 use crate::report::{Output, Streams, table};
@@ -31,7 +32,12 @@ pub struct ClusterListArgs {
 /// Runs `cluster list`.
 ///
 /// With `-o json` or `-o yaml`: an array of [`ListedCluster`].
-pub(crate) async fn run(arguments: &ClusterListArgs, streams: &Streams) -> anyhow::Result<u8> {
+pub(crate) async fn run(
+    global: &Global,
+    arguments: &ClusterListArgs,
+    streams: &Streams,
+) -> anyhow::Result<u8> {
+    let flags = RepeatedFlags::new(global);
     let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
     let environment = cluster_session::read_environment();
     let list = match tokio::time::timeout_at(deadline.at, provider::list(&environment)).await {
@@ -46,13 +52,14 @@ pub(crate) async fn run(arguments: &ClusterListArgs, streams: &Streams) -> anyho
     }
     let _written = match output_form(Some(arguments.output)) {
         Output::Human if list.clusters.is_empty() => {
-            streams.err(
-                "no local clusters\n  handsctl up creates one with OpenHands, handsctl cluster up an empty one\n",
-            );
+            let text = "no local clusters\n  handsctl up creates one with OpenHands, handsctl cluster up an empty one\n";
+            streams.err(&flags.insert_into(text));
             return Ok(0);
         }
-        Output::Human => streams.text(&text(&list.clusters, Timestamp::now(), streams.width()))?,
-        output => streams.value(&list.clusters, output)?,
+        Output::Human => {
+            streams.text(&flags.insert_into(&text(&list.clusters, Timestamp::now(), streams.width())))?
+        }
+        output => streams.results(&list.clusters, output)?,
     };
     Ok(0)
 }

@@ -60,7 +60,7 @@ pub(crate) async fn run(
         Output::Human => {
             streams.text(&RepeatedFlags::new(global).insert_into(&text(&status, streams.width())))?
         }
-        output => streams.value(&status, output)?,
+        output => streams.result(&status, output)?,
     };
     Ok(exit_code(status.condition))
 }
@@ -128,7 +128,7 @@ fn kwok_text(status: &ClusterStatus, details: &KwokDetails, width: usize) -> Str
     let mut text = String::new();
     if let Some(spec) = &details.spec {
         text +=
-            &format!("  kwok     kubernetes {}, simulated nodes: {}\n", spec.kubernetes, spec.workers + 1);
+            &row("kwok", &format!("kubernetes {}, simulated nodes: {}", spec.kubernetes, spec.workers + 1));
         text += &kubeconfig_text(status);
     }
     let rows: Vec<Vec<String>> = details
@@ -149,8 +149,8 @@ fn kind_text(status: &ClusterStatus, details: &KindDetails, width: usize) -> Str
     let mut text = String::new();
     if let Some(spec) = &details.spec {
         let engine = details.engine.as_deref().unwrap_or("no engine answers");
-        text += &format!("  kind     {engine}, {}\n", spec.image);
-        text += &format!("  ports    {}\n", ports_text(spec.ports));
+        text += &row("kind", &format!("{engine}, {}", spec.image));
+        text += &row("ports", &ports_text(spec.ports));
         text += &kubeconfig_text(status);
     }
     let rows: Vec<Vec<String>> = details
@@ -168,7 +168,17 @@ fn kind_text(status: &ClusterStatus, details: &KindDetails, width: usize) -> Str
 }
 
 fn kubeconfig_text(status: &ClusterStatus) -> String {
-    format!("  context  {}\n  kubeconfig  {}\n", status.context, status.kubeconfig.display())
+    let files: Vec<String> = status.merged.iter().map(|file| file.display().to_string()).collect();
+    let context = match &files[..] {
+        [] => format!("{}, in no kubeconfig: handsctl cluster up writes it", status.context),
+        files => format!("{} in {}", status.context, files.join(", ")),
+    };
+    row("context", &context) + &row("kubeconfig", &status.kubeconfig.display().to_string())
+}
+
+/// Returns a line under the name of the cluster; the texts stand in one column.
+fn row(label: &str, text: &str) -> String {
+    format!("  {label:<10}  {text}\n")
 }
 
 fn ports_text(ports: Ports) -> String {
@@ -182,6 +192,30 @@ fn ports_text(ports: Ports) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kubeconfigs_of_the_context_stand_in_the_column_of_the_others() {
+        let status = |merged: &[&str]| ClusterStatus {
+            name: "lap".to_owned(),
+            context: "kwok-lap".to_owned(),
+            condition: Condition::Running,
+            reason: None,
+            kubeconfig: "/state/own.yaml".into(),
+            merged: merged.iter().map(Into::into).collect(),
+            details: Details::Kwok(KwokDetails {
+                spec: None,
+                logs: "/logs".into(),
+                pod_log: "/pods.log".into(),
+                processes: Vec::new(),
+            }),
+        };
+        assert_eq!(
+            kubeconfig_text(&status(&["/home/ana/.kube/config"])),
+            "  context     kwok-lap in /home/ana/.kube/config\n  kubeconfig  /state/own.yaml\n"
+        );
+        let text = kubeconfig_text(&status(&[]));
+        assert!(text.contains("handsctl cluster up writes it"), "{text}");
+    }
 
     #[test]
     fn only_a_ready_cluster_exits_0_and_a_starting_one_11() {

@@ -9,6 +9,7 @@ use super::answer::{Candidate, is_plain};
 use crate::cluster::{installations, names};
 use crate::flags::Global;
 use crate::phrase;
+use crate::provider;
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::step::Deadline;
@@ -76,6 +77,11 @@ impl NameLookup {
             names::containers(&session.connection.api, &session.set()).await.ok()
         });
         plain(names.unwrap_or_default())
+    }
+
+    /// Returns the local clusters of this user, from their records on this computer.
+    pub(super) fn local_clusters() -> Vec<Candidate> {
+        plain(provider::names(&cluster_session::read_environment()).unwrap_or_default())
     }
 
     /// Opens the connection of the typed options. None: the configuration is invalid, no cluster can be chosen, or only a

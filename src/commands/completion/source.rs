@@ -15,6 +15,8 @@ pub(super) enum ValueSource {
     Revisions,
     /// The containers of the installation's pods.
     Containers,
+    /// The local clusters that handsctl created.
+    LocalClusters,
     /// `KEY=VALUE` of config.toml.
     Assignments,
     /// The keys and tables of config.toml.
@@ -39,6 +41,7 @@ pub(super) fn source_of(command: &str, argument: &Arg) -> Option<ValueSource> {
             ValueSource::Revisions
         }
         ("logs", "container") => ValueSource::Containers,
+        ("cluster up" | "cluster down" | "cluster status", "cluster") => ValueSource::LocalClusters,
         ("config explain" | "config get", "key") => ValueSource::Keys,
         ("explain", "subject") => ValueSource::Subjects,
         ("explain", "number") => ValueSource::ExitCodes,

@@ -5,12 +5,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::flags::{Format, Global};
+use crate::event::{Events, Finished};
+use crate::flags::{Format, Global, ReadArgs};
 use crate::plan::{self, SecretNaming};
-use crate::report::{ConfigCheck, JunitFile, Output, Streams};
+use crate::report::{ConfigCheck, JunitFile, Output, ReadingProgress, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 use crate::session::output_files;
+use crate::session::reading::ReadInvocation;
+use crate::session::step::Deadline;
 
 /// Report every error of the config file
 ///
@@ -27,16 +30,36 @@ pub struct ConfigCheckArgs {
 }
 
 /// Runs `config check`.
-pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let output = output_form(Some(arguments.output));
+pub(crate) async fn run(
+    global: &Global,
+    arguments: &ConfigCheckArgs,
+    streams: &Streams,
+) -> anyhow::Result<u8> {
+    let (progress, output) = (ReadingProgress::EventsOnly, output_form(Some(arguments.output)));
     output_files::ensure_distinct(global)?;
     let junit = global.junit.clone().map(JunitFile::create).transpose()?;
-    let loaded = cluster_session::load(global, Secrets::Checked, streams).and_then(|loaded| {
-        // What `deploy` rejects before it sends anything.
-        plan::build(&loaded.settings, SecretNaming::Placeholder, &[])?;
-        Ok(loaded)
-    });
-    let loaded = match loaded {
+    // Its JUnit XML has a case for each mistake; the reporter's would have one for the command.
+    let reported = Global { junit: None, ..global.clone() };
+    let deadline = Deadline::after(ReadArgs::DEFAULT);
+    let reading =
+        ReadInvocation { global: &reported, command: "config check", progress, deadline, output, streams };
+    let work = async |events: &Events| {
+        let loaded = cluster_session::load_until(deadline, global, Secrets::Checked, streams).await;
+        let loaded = loaded.and_then(|loaded| {
+            // What `deploy` rejects before it sends anything.
+            plan::build(&loaded.settings, SecretNaming::Placeholder, &[])?;
+            Ok(loaded)
+        });
+        let finished = match &loaded {
+            Ok(loaded) => {
+                cluster_session::report_config(loaded, Secrets::Checked, events).await;
+                Finished { message: format!("{}  ok", loaded.summary), ..Finished::default() }
+            }
+            Err(error) => Finished::of_error(error),
+        };
+        Ok((loaded, finished))
+    };
+    let loaded = match reading.run(work).await? {
         Ok(loaded) => loaded,
         Err(error) => {
             if let Some(file) = junit {
@@ -47,7 +70,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Stream
             if output == Output::Human || error.diagnostics().is_empty() {
                 return Err(error.into());
             }
-            let _written = streams.value(&check_result(error.message(), error.diagnostics()), output)?;
+            let _written = streams.result(&check_result(error.message(), error.diagnostics()), output)?;
             return Ok(error.kind().exit_code());
         }
     };
@@ -56,12 +79,9 @@ pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Stream
         streams.junit_of_configuration(file, &ConfigCheck { summary, diagnostics, is_valid: true })?;
     }
     if output == Output::Human {
-        for warning in &loaded.warnings {
-            streams.diagnostic(warning);
-        }
         let _written = streams.text(&format!("{}  ok\n", loaded.summary))?;
     } else {
-        let _written = streams.value(&check_result(&loaded.summary, &loaded.warnings), output)?;
+        let _written = streams.result(&check_result(&loaded.summary, &loaded.warnings), output)?;
     }
     Ok(0)
 }

@@ -48,7 +48,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigExplainArgs, streams: &Stre
     let _written = if output == Output::Human {
         streams.out(&text(&doc, &unset, streams.width()))?
     } else {
-        streams.value(&value(&doc, &unset), output)?
+        streams.result(&value(&doc, &unset), output)?
     };
     Ok(0)
 }
@@ -72,7 +72,7 @@ fn list(global: &Global, docs: &[KeyDoc], output: Output, streams: &Streams) -> 
     } else {
         let keys: Vec<Value> =
             docs.iter().map(|doc| json!({ "key": doc.key, "description": doc.description })).collect();
-        streams.value(&keys, output)?
+        streams.results(&keys, output)?
     };
     Ok(0)
 }

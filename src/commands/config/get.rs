@@ -60,7 +60,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigGetArgs, streams: &Streams)
         ([], _) => streams.value(&default.as_deref().map_or(Value::Null, json_value), output)?,
         (values, _) => {
             let entry = |value: &&KeyValue| json!({ "key": value.key, "value": json_value(&value.value) });
-            streams.value(&values.iter().map(entry).collect::<Vec<_>>(), output)?
+            streams.results(&values.iter().map(entry).collect::<Vec<_>>(), output)?
         }
     };
     Ok(0)

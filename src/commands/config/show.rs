@@ -1,4 +1,4 @@
-//! `config show`: prints every key with its value.
+//! `config show`: prints the keys that have a value.
 
 use clap::Args;
 use schemars::JsonSchema;
@@ -11,9 +11,11 @@ use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 use crate::settings::KeyValue;
 
-/// Print every key with its value
+/// Print the keys that have a value
 ///
-/// The values are those that deploy would use: of the files, the environment, --set and the flags. Secrets are not shown.
+/// The values are those that deploy would use: of the files, the environment, --set and the flags, and the defaults of
+/// handsctl. A key without one is left out: OpenHands' own default applies, which `config explain KEY` prints. Secrets are
+/// not shown.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  handsctl config show --origin\n  handsctl config show -o json")]
 pub struct ConfigShowArgs {
@@ -38,7 +40,7 @@ pub(crate) fn run(global: &Global, arguments: &ConfigShowArgs, streams: &Streams
     } else {
         let list: Vec<ShownKey<'_>> =
             settings.iter().map(|setting| value(setting, arguments.origin)).collect();
-        streams.value(&list, output)?
+        streams.results(&list, output)?
     };
     Ok(0)
 }

@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::examination::Examination;
-use super::output::value;
-use super::print::text;
+use super::output::{event, value};
+use super::print::{text, totals};
 use crate::command_line::RepeatedFlags;
 use crate::doctor::check::{Category, Check, exit_code};
 use crate::doctor::{configuration, examine};
 use crate::error::Result;
+use crate::event::{Event, Events, Finished};
 use crate::flags::{Format, Global, ReadArgs};
-use crate::report::{Output, Streams};
+use crate::report::{Output, ReadingProgress, Streams};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
+use crate::session::reading::ReadInvocation;
 use crate::session::step::Deadline;
 use crate::settings::Loaded;
 
@@ -44,21 +46,35 @@ pub struct DoctorArgs {
 pub(crate) async fn run(global: &Global, arguments: &DoctorArgs, streams: &Streams) -> anyhow::Result<u8> {
     let began = Instant::now();
     let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::Checked, streams).await?;
-    let mut examination =
-        match tokio::time::timeout_at(deadline.at, examine(global, loaded, streams, deadline)).await {
-            Ok(examination) => examination?,
-            Err(_elapsed) => return Err(deadline.passed(Some("not every check has ended")).into()),
+    let (progress, output) = (ReadingProgress::EventsOnly, output_form(Some(arguments.output)));
+    let reading = ReadInvocation { global, command: "doctor", progress, deadline, output, streams };
+    let work = async |events: &Events| {
+        let loaded = cluster_session::load_until(deadline, global, Secrets::Checked, streams).await?;
+        events.send(Event::Config { message: loaded.summary.clone() }).await;
+        let examining = examine(global, loaded, streams, deadline);
+        let Ok(examination) = tokio::time::timeout_at(deadline.at, examining).await else {
+            return Err(deadline.passed(Some("not every check has ended")));
         };
+        let mut examination = examination?;
+        let flags = RepeatedFlags::new(global);
+        let checks = std::mem::take(&mut examination.checks).into_iter();
+        examination.checks = checks.map(|check| check.map_commands(|text| flags.insert_into(text))).collect();
+        examination.checks.sort_by_key(|check| check.category);
+        if let Some(target) = &examination.target {
+            events.target("doctor", target.as_str()).await;
+        }
+        for check in &examination.checks {
+            events.send(event(check)).await;
+        }
+        let (exit, message) = (exit_code(&examination.checks), totals(&examination.checks));
+        Ok((examination, Finished { exit, message, ..Finished::default() }))
+    };
+    let mut examination = reading.run(work).await?;
     examination.took = began.elapsed();
-    let flags = RepeatedFlags::new(global);
-    let checks = std::mem::take(&mut examination.checks).into_iter();
-    examination.checks = checks.map(|check| check.map_commands(|text| flags.insert_into(text))).collect();
-    examination.checks.sort_by_key(|check| check.category);
     let exit = exit_code(&examination.checks);
-    let _written = match output_form(Some(arguments.output)) {
+    let _written = match output {
         Output::Human => streams.text(&text(&examination, streams))?,
-        output => streams.value(&value(&examination), output)?,
+        output => streams.result(&value(&examination), output)?,
     };
     Ok(exit)
 }

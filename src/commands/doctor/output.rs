@@ -1,10 +1,14 @@
-//! The checks for programs: `doctor -o json`.
+//! The checks for programs: `doctor -o json`, and its events.
+
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::examination::Examination;
 use crate::doctor::check::{Check, Outcome, exit_code};
+use crate::error::Error;
+use crate::event::{CheckVerdict, Event};
 use crate::report::ErrorObject;
 
 /// The result of `doctor`.
@@ -43,12 +47,34 @@ pub(super) fn value(examination: &Examination) -> DoctorObject<'_> {
 }
 
 fn check(check: &Check) -> CheckObject<'_> {
-    let (result, detail, problem) = match &check.outcome {
-        Outcome::Passed(detail) => ("passed", Some(detail.as_str()), None),
-        Outcome::Noted(detail) => ("noted", Some(detail.as_str()), None),
-        Outcome::Unknown(reason) => ("unknown", Some(reason.as_str()), None),
-        Outcome::Warning(error) => ("warning", None, Some(ErrorObject::new(error))),
-        Outcome::Failed(error) => ("failed", None, Some(ErrorObject::new(error))),
-    };
-    CheckObject { category: check.category.label(), name: check.name, result, detail, problem }
+    let (verdict, detail, problem) = parts(&check.outcome);
+    CheckObject {
+        category: check.category.label(),
+        name: check.name,
+        result: verdict.as_str(),
+        detail,
+        problem: problem.map(ErrorObject::new),
+    }
+}
+
+/// Returns the event of a check.
+pub(super) fn event(check: &Check) -> Event {
+    let (verdict, detail, problem) = parts(&check.outcome);
+    Event::Check {
+        category: check.category.label(),
+        name: check.name,
+        verdict,
+        detail: detail.unwrap_or_default().to_owned(),
+        problem: problem.map(|error| Arc::new(error.map_texts(str::to_owned))),
+    }
+}
+
+fn parts(outcome: &Outcome) -> (CheckVerdict, Option<&str>, Option<&Error>) {
+    match outcome {
+        Outcome::Passed(detail) => (CheckVerdict::Passed, Some(detail), None),
+        Outcome::Noted(detail) => (CheckVerdict::Noted, Some(detail), None),
+        Outcome::Unknown(reason) => (CheckVerdict::Unknown, Some(reason), None),
+        Outcome::Warning(error) => (CheckVerdict::Warning, None, Some(error)),
+        Outcome::Failed(error) => (CheckVerdict::Failed, None, Some(error)),
+    }
 }

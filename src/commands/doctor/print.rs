@@ -57,7 +57,7 @@ fn took(duration: Duration) -> String {
 }
 
 /// Returns `2 errors, 1 warning, 12 passed, 1 not checked`.
-fn totals(checks: &[Check]) -> String {
+pub(super) fn totals(checks: &[Check]) -> String {
     let count = |is: fn(&Outcome) -> bool| checks.iter().filter(|check| is(&check.outcome)).count();
     let errors = count(|outcome| matches!(outcome, Outcome::Failed(_)));
     let warnings = count(|outcome| matches!(outcome, Outcome::Warning(_)));

@@ -10,15 +10,17 @@ use super::diff::{self, HistoryDiffArgs};
 use super::recorded::{RecordedHistory, RevisionChanges, without_content};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::event::{Events, Finished};
 use crate::flags::{Format, Global, ReadArgs, parse_revision};
 use crate::object::literal_secret;
 use crate::phrase;
 use crate::plan::inventory::provenance::Provenance;
 use crate::plan::inventory::revision::Revision;
 use crate::plan::inventory::snapshot::Snapshot;
-use crate::report::{Output, Streams, one_line, table};
+use crate::report::{Output, ReadingProgress, Streams, one_line, table};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
+use crate::session::reading::ReadInvocation;
 use crate::session::step::Deadline;
 
 /// List what was deployed when and by whom, newest first
@@ -83,21 +85,31 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
         return diff::run(global, &typed_diff, typed_diff.read.timeout.or(typed), streams).await;
     }
     let deadline = Deadline::of(typed, ReadArgs::DEFAULT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
-    let session = Session::to_read(global, loaded, streams, deadline).await?;
-    let recorded = RecordedHistory::read(&session, streams, deadline).await?;
-    let output = output_form(Some(arguments.output));
+    let (progress, output) = (ReadingProgress::EventsOnly, output_form(Some(arguments.output)));
+    let reading = ReadInvocation { global, command: "history", progress, deadline, output, streams };
+    let work = async |events: &Events| {
+        let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
+        let session = Session::to_read(global, loaded, streams, deadline).await?;
+        events.target("history", session.target()).await;
+        let recorded = RecordedHistory::read(&session, streams, deadline, events).await?;
+        let message = match arguments.revision {
+            Some(number) => format!("revision {number}: {}", recorded.revision(number)?.result.as_str()),
+            None => phrase::count(recorded.history.all().len(), "revision"),
+        };
+        Ok(((session, recorded), Finished { message, ..Finished::default() }))
+    };
+    let (session, recorded) = reading.run(work).await?;
     let _written = match (arguments.revision, output) {
         (None, Output::Human) => streams.text(&history_table(&session, &recorded, streams.width()))?,
         (None, output) => {
             let revisions = recorded.history.all().iter().rev().map(|revision| value(&recorded, revision));
-            streams.value(&revisions.collect::<Vec<_>>(), output)?
+            streams.results(&revisions.collect::<Vec<_>>(), output)?
         }
         (Some(number), output) => {
             let revision = recorded.revision(number)?;
             match output {
                 Output::Human => streams.text(&details(&session, &recorded, revision, streams)?)?,
-                output => streams.value(&with_manifests(&recorded, revision), output)?,
+                output => streams.result(&with_manifests(&recorded, revision), output)?,
             }
         }
     };

@@ -7,11 +7,14 @@ use clap::Args;
 use super::recorded::{RecordedHistory, without_content};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+use crate::event::{Events, Finished};
 use crate::flags::{Format, Global, ReadArgs, parse_revision};
+use crate::phrase;
 use crate::plan::inventory::revision::Revision;
-use crate::report::Streams;
+use crate::report::{ReadingProgress, Streams};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
+use crate::session::reading::ReadInvocation;
 use crate::session::step::Deadline;
 
 /// Show what changed between two revisions
@@ -47,15 +50,23 @@ pub(crate) async fn run(
     streams: &Streams,
 ) -> anyhow::Result<u8> {
     let deadline = Deadline::of(timeout, ReadArgs::DEFAULT);
-    let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
-    let session = Session::to_read(global, loaded, streams, deadline).await?;
-    let recorded = RecordedHistory::read(&session, streams, deadline).await?;
-    let (from, to) = chosen(&recorded, arguments)?;
-    let Some(changes) = recorded.changes(from, to) else {
-        let incomplete = [from, to].into_iter().find(|revision| revision.snapshot.is_none());
-        return Err(incomparable(incomplete.unwrap_or(to)).into());
+    let (progress, output) = (ReadingProgress::EventsOnly, output_form(Some(arguments.output)));
+    let reading = ReadInvocation { global, command: "history diff", progress, deadline, output, streams };
+    let work = async |events: &Events| {
+        let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
+        let session = Session::to_read(global, loaded, streams, deadline).await?;
+        events.target("history diff", session.target()).await;
+        let recorded = RecordedHistory::read(&session, streams, deadline, events).await?;
+        let (from, to) = chosen(&recorded, arguments)?;
+        let Some(changes) = recorded.changes(from, to) else {
+            let incomplete = [from, to].into_iter().find(|revision| revision.snapshot.is_none());
+            return Err(incomparable(incomplete.unwrap_or(to)));
+        };
+        let differences = phrase::count(changes.number(), "difference");
+        let message = format!("{differences} between revisions {} and {}", changes.from, changes.to);
+        Ok(((session, changes), Finished { message, ..Finished::default() }))
     };
-    let output = output_form(Some(arguments.output));
+    let (session, changes) = reading.run(work).await?;
     let _written = streams.recorded_diff(&changes.report(&session), output)?;
     Ok(0)
 }

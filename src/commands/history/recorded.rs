@@ -3,6 +3,7 @@
 use crate::catalogue::Id;
 use crate::cluster::apply::inventory;
 use crate::error::{Error, Kind, Result};
+use crate::event::Events;
 use crate::object::Mask;
 use crate::plan::diff::{Compared, RecordedChanges, recorded_changes};
 use crate::plan::inventory::history::History;
@@ -40,7 +41,12 @@ impl RecordedHistory {
     ///
     /// # Errors
     /// The Secrets cannot be read until the deadline.
-    pub(super) async fn read(session: &Session, streams: &Streams, deadline: Deadline) -> Result<Self> {
+    pub(super) async fn read(
+        session: &Session,
+        streams: &Streams,
+        deadline: Deadline,
+        events: &Events,
+    ) -> Result<Self> {
         let set = session.set();
         let (secrets, parent) = read_until(deadline, session, streams, async {
             session.server_version().await?;
@@ -58,8 +64,7 @@ impl RecordedHistory {
         .map_err(|error| session.with_credentials_hint(error))?;
         let history = History::from_secrets(&set, &secrets, parent.as_ref());
         for foreign in history.foreign() {
-            let warning = Error::new(Id::ForeignRevision, Kind::Ownership, foreign.warning(&set));
-            streams.err(&streams.warning_text(&warning));
+            events.warn(Id::ForeignRevision, foreign.warning(&set)).await;
         }
         let mask = Mask::from_objects(secrets.iter().filter(|secret| secret["type"] == APPLICATION_SECRET));
         Ok(Self { history, mask, keys: FieldKeys::default() })
@@ -104,6 +109,11 @@ impl RecordedHistory {
 }
 
 impl RevisionChanges {
+    /// Returns the number of objects that differ.
+    pub(super) fn number(&self) -> usize {
+        self.compared.len()
+    }
+
     /// Returns the changes, ready to print.
     pub(super) fn report<'a>(&'a self, session: &'a Session) -> RecordedDiff<'a> {
         let deploy = &session.settings.deploy;

@@ -25,7 +25,7 @@ use crate::status::{self, Expected, Finding, SandboxHealth, TrackedKind};
 
 /// The hint about a pod that keeps the data of a deleted claim.
 const SAVE_FIRST: &str =
-    "save the data of the deleted claim first: a change of the pod would end it (HC2045)";
+    "save the data of the deleted volume claim first: a change of the pod would end it (HC2045)";
 
 /// The maximum number of missing members with a finding of their own.
 const MAX_MISSING: usize = 10;

@@ -99,7 +99,7 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
         Output::Human => {
             streams.text(&RepeatedFlags::new(global).insert_into(&text(&session, &report, streams)))?
         }
-        output => streams.value(&value(&session, &report), output)?,
+        output => streams.result(&value(&session, &report), output)?,
     };
     Ok(exit)
 }

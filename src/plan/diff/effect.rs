@@ -56,8 +56,6 @@ pub enum Effect {
         /// The field, as the API server writes it.
         field: String,
     },
-    /// The API server's message with which its dry run rejected the change.
-    Rejected(String),
     /// The object has been terminating since this time.
     Terminating(String),
     /// The claim is being deleted and exists only as long as a pod uses it.
@@ -83,7 +81,6 @@ impl Effect {
             Effect::ClaimShrinks { .. } => "claim-shrinks",
             Effect::Clients(_) => "clients",
             Effect::Stops { .. } => "stops",
-            Effect::Rejected(_) => "refused",
             Effect::Terminating(_) => "dying",
             Effect::Held { .. } => "held",
             Effect::NameNotFinal => "name-not-final",
@@ -115,7 +112,6 @@ impl fmt::Display for Effect {
             Effect::Stops { manager, field } => {
                 write!(f, "deploy would stop here: {manager} manages {field}")
             }
-            Effect::Rejected(message) => write!(f, "the API server rejects it: {message}"),
             Effect::Terminating(since) => write!(f, "it has been terminating since {since}"),
             Effect::Held { is_at_risk: false } => {
                 f.write_str("its data exists only as long as its pod runs: copy it first")

@@ -27,7 +27,7 @@ impl KindFolder {
         Self {
             name: name.to_owned(),
             own: state_file::clusters(state).join(name),
-            evidence: state.join("failed").join(format!("{name}.log")),
+            evidence: state_file::failure_log(state, name),
         }
     }
 

@@ -32,7 +32,7 @@ impl KwokFolder {
             own: state_file::clusters(state).join(name),
             cluster: workdir.join("clusters").join(name),
             workdir,
-            evidence: state.join("failed").join(format!("{name}.log")),
+            evidence: state_file::failure_log(state, name),
         }
     }
 

@@ -101,7 +101,11 @@ impl Timeline {
                 }
                 self.finished = Some(finished.clone());
             }
-            Event::Config { .. } | Event::Planned { .. } | Event::Waiting { .. } | Event::Wire { .. } => {}
+            Event::Config { .. }
+            | Event::Planned { .. }
+            | Event::Check { .. }
+            | Event::Waiting { .. }
+            | Event::Wire { .. } => {}
         }
     }
 

@@ -7,9 +7,7 @@ use serde::Serialize;
 use crate::event::{Action, Event, Phase};
 use crate::report::text::error::ErrorObject;
 use crate::report::text::json_objects::{FindingObject, ObjectRef, Position};
-
-/// The version of the schema.
-const VERSION: u8 = 1;
+use crate::report::versioned::VERSION;
 
 /// Numbers the lines of one stream.
 #[derive(Debug, Default)]
@@ -99,6 +97,13 @@ enum Body<'a> {
         ready: bool,
         message: String,
     },
+    Check {
+        category: &'static str,
+        name: &'static str,
+        result: &'static str,
+        detail: Option<&'a str>,
+        problem: Option<Box<ErrorObject<'a>>>,
+    },
     Waiting {
         object: Option<ObjectRef<'a>>,
         message: &'a str,
@@ -164,6 +169,13 @@ fn bodies(event: &Event) -> Vec<Body<'_>> {
             ready: *healthy,
             message: format!("{target} {message}"),
         },
+        Event::Check { category, name, verdict, detail, problem } => Body::Check {
+            category,
+            name,
+            result: verdict.as_str(),
+            detail: Some(detail.as_str()).filter(|detail| !detail.is_empty()),
+            problem: problem.as_deref().map(ErrorObject::new).map(Box::new),
+        },
         Event::Waiting { object, message, left } => Body::Waiting {
             object: object.as_ref().map(ObjectRef::new),
             message,
@@ -205,7 +217,8 @@ mod tests {
     fn all_lines() -> Vec<Value> {
         let mut json = EventsJson::default();
         let pruned = scenario::object(Action::Pruned, scenario::deployment(), None);
-        let scenarios = [scenario::deploy(), vec![(50_000, pruned)], scenario::up_with_a_bad_image()];
+        let scenarios =
+            [scenario::deploy(), vec![(50_000, pruned)], scenario::up_with_a_bad_image(), scenario::checks()];
         let text: String = scenarios
             .iter()
             .flatten()

@@ -20,7 +20,7 @@
 //!   verified   whether the API server accepted a dry run
 //!   unverified the reason why not; null if it did, or if there is nothing to verify
 //!   effects    consequences of the change: { type, message }; type is adopted | restarts | nothing-serves | scales |
-//!              recreate | claim-grows | claim-shrinks | clients | stops | refused | dying | name-not-final
+//!              recreate | claim-grows | claim-shrinks | clients | stops | dying | held | name-not-final
 //!   hunks      { path, before, after, order, hidden, cause, manager, since }
 //!     before, after  the values; null without a value, or if they are hidden
 //!     order          whether only the order of a list changes; before and after are then the keys of its items
@@ -53,6 +53,7 @@ use crate::plan::diff::{
 };
 use crate::report::reporter::Output;
 use crate::report::streams::{Streams, Written};
+use crate::report::versioned::VERSION;
 
 /// Markdown has no colour, and no width.
 const PLAIN: Style = Style { palette: Palette::NONE, width: usize::MAX };
@@ -287,10 +288,7 @@ fn unified(field: &FieldChange, cause: Option<&str>) -> Result<String> {
 /// Lists the reasons why objects were not verified by the server, each reason once.
 fn unverified(report: &DiffReport<'_>) -> String {
     // An object that the server rejected has the reason in its own line.
-    let is_not_rejected = |compared: &&Compared| {
-        compared.deploy_error.is_none()
-            && !compared.difference.effects.iter().any(|it| matches!(it, Effect::Rejected(_)))
-    };
+    let is_not_rejected = |compared: &&Compared| compared.deploy_error.is_none();
     let differences = report.compared.iter().filter(is_not_rejected).map(|compared| &compared.difference);
     let reasons = differences.filter_map(|it| Some((&it.id, it.unverified.as_deref()?)));
     by_reason("not verified by the server", reasons, report)
@@ -628,7 +626,7 @@ pub(super) fn value<'a>(report: &DiffReport<'a>) -> DiffObject<'a> {
         it.difference.outcome != DiffOutcome::Unchanged || !it.difference.additions.is_empty()
     };
     DiffObject {
-        v: 1,
+        v: VERSION,
         context: report.context,
         namespace: report.namespace,
         name: report.name,
@@ -764,7 +762,13 @@ mod tests {
             created(CONFIG_MAP, "oh-config-1", &config(after), Some(&config(before)))
                 .unverified("no namespace")
                 .into(),
-            changed(CLAIM, &size("2Gi"), &size("5Gi")).with_effect(Effect::Rejected("no\nway".into())).into(),
+            Compared {
+                difference: changed(CLAIM, &size("2Gi"), &size("5Gi")).unverified("rejected"),
+                deploy_error: Some(
+                    Error::new(Id::Rejected, Kind::Rejected, "cannot dry-run the volume")
+                        .caused_by("no\nway"),
+                ),
+            },
             deployment.with_effect(stops).into(),
             changed(INGRESS, &host("localhost"), &ingress).into(),
             Compared {

@@ -12,6 +12,7 @@ use super::sanitize::{one_line, sanitize};
 use super::wrap::{wrapped, wrapped_hint};
 use crate::diagnostic::{ConfigKey, Severity};
 use crate::error::{ConflictingField, ConflictingValues, Error};
+use crate::report::versioned::VERSION;
 use crate::status::Finding;
 
 /// Renders an error for people. Ends with a newline.
@@ -166,15 +167,17 @@ pub(crate) fn raw_causes(error: &Error, style: Style) -> String {
     format::lines(lines)
 }
 
-/// The result of a command that failed before it had one, for programs: `{"error": {…}}`.
+/// The result of a command that failed before it had one, for programs: `{"v": 1, "error": {…}}`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FailureObject<'a> {
+    /// The version of the schema. A version may get additional fields.
+    v: u8,
     error: ErrorObject<'a>,
 }
 
 impl<'a> FailureObject<'a> {
     pub(crate) fn new(error: &'a Error) -> Self {
-        Self { error: ErrorObject::new(error) }
+        Self { v: VERSION, error: ErrorObject::new(error) }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
 use crate::report::reporter::Output;
 use crate::report::streams::{StreamInfo, Streams, Written};
+use crate::report::versioned::Versioned;
 use crate::status::Finding;
 
 /// The answer to a yes-or-no question.
@@ -26,7 +27,7 @@ pub enum Answer {
 }
 
 impl Streams {
-    /// Writes an error to stderr as text, and with `-o json` or `-o yaml` to stdout as `{"error": …}`: the result of a
+    /// Writes an error to stderr as text, and with `-o json` or `-o yaml` to stdout as `{"v": 1, "error": …}`: the result of a
     /// command that has no other. In a GitHub workflow it adds annotations.
     pub fn failure(&self, error: &Error, output: Output) {
         if output != Output::Human
@@ -37,7 +38,7 @@ impl Streams {
         self.error(error);
     }
 
-    /// Writes an error to stdout as the value `{"error": …}`.
+    /// Writes an error to stdout as the value `{"v": 1, "error": …}`.
     ///
     /// # Errors
     /// As for [`Self::value`].
@@ -130,6 +131,22 @@ impl Streams {
             Output::Yaml | Output::Json | Output::Human => safe,
         };
         self.out(&format!("{}\n", text.trim_end_matches('\n')))
+    }
+
+    /// Writes the result of a command, an object, with its version.
+    ///
+    /// # Errors
+    /// As for [`Self::value`].
+    pub fn result(&self, result: &impl Serialize, output: Output) -> Result<Written> {
+        self.value(&Versioned::new(result), output)
+    }
+
+    /// Writes the result of a command that is a list of objects, each with its version.
+    ///
+    /// # Errors
+    /// As for [`Self::value`].
+    pub fn results(&self, results: &[impl Serialize], output: Output) -> Result<Written> {
+        self.value(&results.iter().map(Versioned::new).collect::<Vec<_>>(), output)
     }
 
     /// Returns JSON without secrets, and without what a terminal or GitHub's runner would execute.
@@ -230,7 +247,7 @@ mod tests {
         assert_eq!((error["id"].as_str(), error["exit"].as_u64()), (Some("HC4201"), Some(9)));
         let (streams, out, _) = captured(settings());
         streams.failure(&self::error(), Output::Yaml);
-        assert!(out.text().starts_with("error:\n  id: HC4201\n"), "{}", out.text());
+        assert!(out.text().starts_with("v: 1\nerror:\n  id: HC4201\n"), "{}", out.text());
     }
 
     #[test]

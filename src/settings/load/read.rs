@@ -369,7 +369,7 @@ impl Loader {
             let Some(written) = node.data.as_text() else { continue };
             let at = base(&node.position.layer, &node.position.location.source.name, directory).join(written);
             let named_at = Some(node.position.location.clone());
-            let files = match manifests(&at, written) {
+            let files = match manifests(&at, written, &shown(&at, directory)) {
                 Ok(files) => files.iter().map(|(name, text)| extra_manifests::objects(name, text)).collect(),
                 Err(mistake) => vec![FileObjects { mistakes: vec![mistake], ..FileObjects::default() }],
             };
@@ -462,16 +462,17 @@ impl Loader {
     }
 }
 
-/// Returns the displayed names and texts of the manifest files at a path: one file, or those of a folder.
-fn manifests(at: &Path, written: &str) -> Result<Vec<(String, String)>, String> {
+/// Returns the displayed names and texts of the manifest files at a path: one file, or those of a folder. `shown` is the path
+/// in an error.
+fn manifests(at: &Path, written: &str, shown: &str) -> Result<Vec<(String, String)>, String> {
     let failed = |name: &str, error: std::io::Error| format!("cannot read {name}: {}", reason::of_io(&error));
     if !at.is_dir() {
-        let text = read_text(at, MANIFEST_LIMIT).map_err(|error| failed(written, error))?;
+        let text = read_text(at, MANIFEST_LIMIT).map_err(|error| failed(shown, error))?;
         return Ok(vec![(written.to_owned(), text)]);
     }
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(at).map_err(|error| failed(written, error))? {
-        let path = entry.map_err(|error| failed(written, error))?.path();
+    for entry in std::fs::read_dir(at).map_err(|error| failed(shown, error))? {
+        let path = entry.map_err(|error| failed(shown, error))?.path();
         let is_manifest = path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json");
         if is_manifest && path.is_file() {
             files.push(path);
@@ -479,12 +480,13 @@ fn manifests(at: &Path, written: &str) -> Result<Vec<(String, String)>, String> 
     }
     files.sort();
     if files.is_empty() {
-        return Err(format!("{written} contains no .yaml, .yml or .json file"));
+        return Err(format!("{shown} contains no .yaml, .yml or .json file"));
     }
     let read = |path: PathBuf| {
         let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let name = format!("{}/{file}", written.trim_end_matches('/'));
-        let text = read_text(&path, MANIFEST_LIMIT).map_err(|error| failed(&name, error))?;
+        let shown = format!("{}/{file}", shown.trim_end_matches('/'));
+        let text = read_text(&path, MANIFEST_LIMIT).map_err(|error| failed(&shown, error))?;
         Ok((name, text))
     };
     files.into_iter().map(read).collect()
@@ -541,7 +543,8 @@ impl SecretSources<'_> {
             }
             Reference::File { file } => {
                 let folder = base(&position.layer, &position.location.source.name, self.directory);
-                from_file(&folder.join(file), file)
+                let path = folder.join(file);
+                from_file(&path, &shown(&path, self.directory))
             }
             Reference::Secret { secret, .. } => Err(format!("Secret {secret} is read only by the container")),
         }
@@ -554,6 +557,11 @@ fn base(layer: &SourceLayer, name: &str, directory: &Path) -> PathBuf {
         (SourceLayer::File, Some(folder)) => directory.join(folder),
         _ => directory.to_owned(),
     }
+}
+
+/// Returns a path as seen from the directory in which the command runs: a file may stand beside a config file elsewhere.
+fn shown(path: &Path, directory: &Path) -> String {
+    path.strip_prefix(directory).unwrap_or(path).display().to_string()
 }
 
 fn from_variable(environment: &[(String, String)], name: &str) -> Result<Redacted, String> {

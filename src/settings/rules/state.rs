@@ -156,7 +156,7 @@ impl RuleChecker<'_> {
                 self.contradiction(
                     &["deploy", key],
                     message,
-                    "an existing claim keeps its own class, size and volume",
+                    "an existing volume claim keeps its own class, size and volume",
                 );
             }
         }

@@ -253,6 +253,22 @@ fn check_warns_of_secrets_that_deploy_cannot_read() {
 }
 
 #[test]
+fn file_of_a_secret_is_named_with_its_folder() {
+    let folder = folder("");
+    std::fs::create_dir(folder.path().join("prod")).expect("folder");
+    let text = "[llm]\napi_key = { file = \"key\" }\n[deploy]\nextra_manifests = [\"extra\"]\n";
+    std::fs::write(folder.path().join("prod/config.toml"), text).expect("file");
+    let request = Request { files: vec!["prod/config.toml".into()], ..Request::default() };
+    let error = read(&request, &[], folder.path()).expect_err("there is no such file");
+    let shown: Vec<String> =
+        error.diagnostics().iter().map(|mistake| format!("{} {}", mistake.message, mistake.label)).collect();
+    for file in ["prod/key", "prod/extra"] {
+        let expected = format!("cannot read {file}: ");
+        assert!(shown.iter().any(|text| text.contains(&expected)), "{file}: {shown:?}");
+    }
+}
+
+#[test]
 fn secrets_are_never_printed() {
     let text = "[llm]\napi_key = \"sk-1\"\n[core]\njwt_secret = 'sk-1'\n[deploy.env]\nMY_TOKEN = \"sk-1\"\n\
                 [mcp]\nshttp_servers = [{ url = \"http://u\", api_key = \"sk-1\" }]\n[sandbox]\nruntime_startup_env_vars = { A_TOKEN = \"sk-1\", B = \"c\" }\n";

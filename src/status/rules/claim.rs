@@ -75,7 +75,7 @@ fn pending(
             let event_message =
                 last.filter(|event| event.reason == "FailedBinding").map(|event| event.message.as_str());
             let message = event_message
-                .unwrap_or("the claim names no storage class and the cluster has no default one");
+                .unwrap_or("the volume claim names no storage class and the cluster has no default one");
             let final_at = final_after(created_at(claim), grace.no_storage_class);
             ObjectHealth::faulty(
                 "Pending",

@@ -66,7 +66,7 @@ fn stuck_finding(ended: &[EndedSandbox<'_>], namespace: &str, cleanup: SandboxCl
             ended.iter().fold(finding, |finding, sandbox| finding.hint(delete_command(sandbox, namespace)))
         }
     };
-    Some(finding.hint("the claims with the files are kept: a conversation starts again when it is opened"))
+    Some(finding.hint("the volumes with the files are kept: a conversation starts again when it is opened"))
 }
 
 /// Returns the state of the pod: `openhands-runtime-a: Failed, exit code 255`.
