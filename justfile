@@ -36,4 +36,4 @@ bench:
 # Capture the screens of docs/screens/README.md again (tmux; creates and deletes a simulated cluster)
 screens:
     cargo build --locked
-    docs/screens/capture target/debug/handsctl
+    docs/screens/capture target/debug/handsctl README.md

@@ -34,10 +34,6 @@ const SIMULATED: Outcome = Exits(14);
 
 const README: &[(&str, Outcome)] = &[
     ("handsctl up", LOCAL_CLUSTER),
-    (
-        "handsctl up --set 'llm.model=\"anthropic/claude-sonnet-4\"' --set 'llm.api_key={ env = \"LLM_API_KEY\" }'",
-        LOCAL_CLUSTER,
-    ),
     ("handsctl open", FOLLOWS),
     ("handsctl logs -f --since 10m", FOLLOWS),
     ("handsctl config init", WithoutConfig),
