@@ -251,6 +251,7 @@ situations! {
     not_ready_yet: "NotReadyYet",
     old_deadline_is_not_ours: "OldDeadlineIsNotOurs",
     old_pod_finalizer: "OldPodFinalizer",
+    old_pod_finalizer_after_its_end: "OldPodFinalizerAfterItsEnd",
     old_pod_on_lost_node: "OldPodOnLostNode",
     out_of_memory: "OutOfMemory",
     out_of_memory_once: "OutOfMemoryOnce",
