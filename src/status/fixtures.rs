@@ -259,6 +259,7 @@ situations! {
     policy_rejects: "PolicyDenies",
     priority_class_missing: "PriorityClassMissing",
     progress_deadline: "ProgressDeadline",
+    progress_deadline_of_startup_probe: "ProgressDeadlineOfStartupProbe",
     provisioning_fails: "ProvisioningFails",
     provisioning_fails_yet: "ProvisioningFailsYet",
     quota_rejects_pods: "QuotaRefusesPods",
