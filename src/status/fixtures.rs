@@ -227,6 +227,7 @@ situations! {
     five_pods_one_cause: "FivePodsOneCause",
     generation_not_observed: "GenerationNotObserved",
     healthy: "Healthy",
+    image_for_other_platform: "ImageForOtherPlatform",
     image_forbidden: "ImageForbidden",
     image_invalid_name: "ImageInvalidName",
     image_never_pull: "ImageNeverPull",
