@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::cluster::client::api::{Api, ApiError};
 use crate::object::kind::{CLAIM, NODE, PERSISTENT_VOLUME, POD};
 use crate::object::{ObjectId, assignment};
-use crate::status::{Finding, LogRun, Lookup, PodClaims, fold_similar, looked_up, shorten};
+use crate::status::{Finding, LogRun, Lookup, PodClaims, fold_similar, is_absent_log, looked_up, shorten};
 
 /// The number of lines to read from the end of a container's log.
 const MAX_LINES: i64 = 20;
@@ -115,7 +115,9 @@ async fn read_log(
     let Ok(Ok(mut both)) = timeout(limit_of_previous, read_run(api, pod, container, true)).await else {
         return Ok(log);
     };
-    both.push("(restarted)".to_owned());
+    if !both.is_empty() {
+        both.push("(restarted)".to_owned());
+    }
     both.extend(log);
     Ok(both)
 }
@@ -134,6 +136,9 @@ async fn read_run(
         ..LogParams::default()
     };
     let text = api.get_log(&POD.collection(pod.namespace.as_deref()), &pod.name, &params).await?;
+    if is_absent_log(&text) {
+        return Ok(Vec::new());
+    }
     // Every output of the finding shows the same text. Masked before it is cut: a part of a secret has no form.
     let text = assignment::masked(&text);
     let mut lines = fold_similar(&text.lines().collect::<Vec<_>>());
@@ -309,6 +314,17 @@ mod tests {
             });
             assert_eq!(finding.claims, cause, "{message}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn error_of_the_kubelet_is_not_shown_as_log() {
+        let finding = collect_run(LogRun::LatestAndPrevious, async |server| {
+            server.next().await.watch().text("starting");
+            let absent = "unable to retrieve container logs for containerd://b30126c8e6e2";
+            server.next().await.watch().text(absent);
+        })
+        .await;
+        assert_eq!(finding.log, ["starting"]);
     }
 
     /// A volume that no other pod uses is still attached to its former node: an earlier revision may select that node.
