@@ -158,6 +158,7 @@ fn render_evaluation(evaluation: &Evaluation) -> String {
                 Lookup::VolumeReach(claims) => {
                     writeln!(text, "  lookup    volumes of {}", claims.names.join(", ")).unwrap();
                 }
+                Lookup::IngressClass(ingress) => writeln!(text, "  lookup    class of {ingress}").unwrap(),
                 Lookup::ClaimUsers(claims) => {
                     writeln!(text, "  lookup    users of {}", claims.names.join(", ")).unwrap();
                 }
