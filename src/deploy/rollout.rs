@@ -1,6 +1,7 @@
 //! Follows the rollout and turns its findings into an error.
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 
 use crate::catalogue::Id;
 use crate::cluster::apply::applied::Applied;
@@ -51,7 +52,7 @@ pub(crate) async fn follow(run: &Run<'_>, observed: &mut ObservedSet, rollout: &
         }
         Ok(RolloutResult::Failed(findings)) => {
             follow::report_findings(&findings, run.events()).await;
-            rollout_failed(run, &findings, observed)
+            rollout_failed(run, &findings, observed, rollout.grace.started)
         }
         Ok(RolloutResult::Expired(error, findings)) => {
             follow::report_findings(&findings, run.events()).await;
@@ -72,9 +73,14 @@ fn is_stalled(run: &Run<'_>, observed: &ObservedSet, rollout: &RolloutWatch) -> 
 }
 
 /// Turns findings into an error with the config key, the state of the application and the next command.
-fn rollout_failed(run: &Run<'_>, findings: &[Finding], observed: &ObservedSet) -> Error {
-    let serving = if observed.ready_pods(&run.session.set()).is_empty() {
+fn rollout_failed(run: &Run<'_>, findings: &[Finding], observed: &ObservedSet, started: Timestamp) -> Error {
+    let pods = observed.ready_pods(&run.session.set());
+    let is_new =
+        |pod: &&Pod| pod.metadata.creation_timestamp.as_ref().is_some_and(|created| created.0 >= started);
+    let serving = if pods.is_empty() {
         "the applied objects are kept; no pod is serving"
+    } else if pods.iter().any(is_new) {
+        "the applied objects are kept; the application's new pod is serving"
     } else {
         "the applied objects are kept; the previous pod is still serving"
     };

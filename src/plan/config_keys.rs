@@ -105,6 +105,10 @@ pub fn of_failure(
         Id::NoStorageClass | Id::StorageClassMissing | Id::ProvisioningFailed => {
             owned(&["deploy.storage_class"])
         }
+        Id::UrlUnreachable => {
+            let class = set_keys(&["deploy.ingress_class"], settings);
+            owned(&["deploy.host"]).into_iter().chain(class).collect()
+        }
         // The tolerance is no cause, and its key is of interest only where somebody set it.
         Id::CrashLoop => set_keys(&["deploy.tolerate.crash_restarts"], settings),
         id => id.entry().key.into_iter().map(str::to_owned).collect(),
@@ -318,6 +322,13 @@ mod tests {
             names(Id::Unschedulable, message, ""),
             ["deploy.tolerations", "deploy.resources.requests.cpu"]
         );
+    }
+
+    #[test]
+    fn unreachable_url_names_the_class_that_is_set() {
+        assert_eq!(names(Id::UrlUnreachable, "404", ""), ["deploy.host"]);
+        let class = "[deploy]\ningress_class = \"nginx\"\n";
+        assert_eq!(names(Id::UrlUnreachable, "404", class), ["deploy.host", "deploy.ingress_class"]);
     }
 
     #[test]

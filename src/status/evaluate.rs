@@ -32,7 +32,9 @@ pub fn evaluate(
             health.message = with_reason(&health.message, "must stay up 10 s, it has no probes");
             rechecks.push(stable_at);
         }
-        if !health.ready && health.faults.is_empty() {
+        // A passed deadline explains itself with what the pods still wait for.
+        let is_unexplained = health.faults.iter().all(|fault| fault.finding.id == Id::ProgressDeadline);
+        if !health.ready && is_unexplained {
             pending.extend(progress::waits(observed, object, grace).into_iter().map(|mut fault| {
                 fault.finding.member = Some(object.id.clone());
                 ObjectFault { object: object.id.clone(), desired: health.desired, fault }
@@ -51,6 +53,7 @@ pub fn evaluate(
         let (id, ready, message) = (object.id.clone(), health.ready, health.message);
         objects.push(ObjectState { id, ready, message, fails_at });
     }
+    root_cause::explain_deadlines(&mut faults, &pending);
     let findings = root_cause::root_causes(faults);
     let verdict = if !findings.is_empty() {
         Verdict::Failed

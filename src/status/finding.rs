@@ -120,6 +120,8 @@ pub enum Lookup {
     VolumeReach(PodClaims),
     /// The other pods that mount a pod's claims.
     ClaimUsers(PodClaims),
+    /// The class of an Ingress, which may not exist: the API server accepts any name.
+    IngressClass(ObjectId),
 }
 
 /// The runs of a container whose log is read.

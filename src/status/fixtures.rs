@@ -158,6 +158,7 @@ fn render_evaluation(evaluation: &Evaluation) -> String {
                 Lookup::VolumeReach(claims) => {
                     writeln!(text, "  lookup    volumes of {}", claims.names.join(", ")).unwrap();
                 }
+                Lookup::IngressClass(ingress) => writeln!(text, "  lookup    class of {ingress}").unwrap(),
                 Lookup::ClaimUsers(claims) => {
                     writeln!(text, "  lookup    users of {}", claims.names.join(", ")).unwrap();
                 }
@@ -227,6 +228,7 @@ situations! {
     five_pods_one_cause: "FivePodsOneCause",
     generation_not_observed: "GenerationNotObserved",
     healthy: "Healthy",
+    image_for_other_platform: "ImageForOtherPlatform",
     image_forbidden: "ImageForbidden",
     image_invalid_name: "ImageInvalidName",
     image_never_pull: "ImageNeverPull",
@@ -251,6 +253,7 @@ situations! {
     not_ready_yet: "NotReadyYet",
     old_deadline_is_not_ours: "OldDeadlineIsNotOurs",
     old_pod_finalizer: "OldPodFinalizer",
+    old_pod_finalizer_after_its_end: "OldPodFinalizerAfterItsEnd",
     old_pod_on_lost_node: "OldPodOnLostNode",
     out_of_memory: "OutOfMemory",
     out_of_memory_once: "OutOfMemoryOnce",
@@ -258,6 +261,7 @@ situations! {
     policy_rejects: "PolicyDenies",
     priority_class_missing: "PriorityClassMissing",
     progress_deadline: "ProgressDeadline",
+    progress_deadline_of_startup_probe: "ProgressDeadlineOfStartupProbe",
     provisioning_fails: "ProvisioningFails",
     provisioning_fails_yet: "ProvisioningFailsYet",
     quota_rejects_pods: "QuotaRefusesPods",

@@ -33,6 +33,18 @@ pub fn shorten(line: &mut String) {
     }
 }
 
+/// The kubelet's errors about a log that it has deleted with its container. They arrive as the text of the log
+/// (`pkg/kubelet/kuberuntime/kuberuntime_container.go`, `logs/logs.go`).
+const ABSENT_LOG: &[&str] =
+    &["unable to retrieve container logs for ", "failed to try resolving symlinks in path \"/var/log/pods/"];
+
+/// Returns whether the text of a log is the kubelet's error that there is none.
+#[must_use]
+pub fn is_absent_log(text: &str) -> bool {
+    let text = text.trim_end();
+    !text.contains('\n') && ABSENT_LOG.iter().any(|error| text.starts_with(error))
+}
+
 /// Returns the line with `0` for each number.
 fn without_numbers(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
@@ -49,6 +61,20 @@ fn without_numbers(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn error_of_the_kubelet_is_no_log() {
+        let deleted = "failed to try resolving symlinks in path \"/var/log/pods/n_full_23/main/0.log\": \
+            lstat /var/log/pods/n_full_23: no such file or directory";
+        assert!(is_absent_log(deleted));
+        assert!(is_absent_log("unable to retrieve container logs for containerd://b30126c8e6e2\n"));
+        assert!(!is_absent_log(""));
+        assert!(!is_absent_log("unable to retrieve the model"));
+        assert!(
+            !is_absent_log("unable to retrieve container logs for x\nand goes on"),
+            "a log about another log"
+        );
+    }
 
     #[test]
     fn lines_that_differ_in_numbers_become_three() {

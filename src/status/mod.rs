@@ -48,7 +48,7 @@ pub use health::{
     ClaimHealth, ComponentHealth, ContainerExit, EndpointsHealth, Health, HealthVerdict, health,
 };
 pub use in_use::referenced_names;
-pub use log_lines::{fold_similar, shorten};
+pub use log_lines::{fold_similar, is_absent_log, shorten};
 pub use next_command::with_next_command;
 pub use observed::state::{ObservedState, TrackedKind};
 pub use rejected::rejected_deployments;

@@ -2,6 +2,7 @@
 
 use super::audit::scale_command;
 use super::finding::Finding;
+use super::rules::image::is_of_other_platform;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
 use crate::object::entry_commands::{creating_command, patching_command};
@@ -32,16 +33,30 @@ fn next_command(finding: &Finding) -> String {
         | Id::ContainerCannotStart => {
             change_of_config(finding).unwrap_or_else(|| format!("kubectl describe {object}"))
         }
+        // An evicted pod has no log: the kubelet removes its containers.
+        Id::PodFailed if finding.message.starts_with("Evicted") => format!("kubectl describe {object}"),
         Id::CrashLoop | Id::NotReady | Id::PodFailed => {
             let previous = if finding.id == Id::CrashLoop { " --previous" } else { "" };
             format!("kubectl logs {object}{}{previous}", container(finding))
         }
         Id::JobFailed => format!("kubectl logs {object}"),
         Id::StorageClassMissing | Id::NoStorageClass => "kubectl get storageclass".to_owned(),
-        Id::Unschedulable => "kubectl describe nodes".to_owned(),
+        Id::Unschedulable => match quoted(&finding.message, "persistentvolumeclaim \"") {
+            Some(claim) => {
+                let namespace = finding.object.namespace.as_deref().unwrap_or_default();
+                format!("kubectl describe persistentvolumeclaim/{claim} -n {namespace}")
+            }
+            None => "kubectl describe nodes".to_owned(),
+        },
         Id::QuotaExceeded => {
             let namespace = finding.object.namespace.as_deref().unwrap_or_default();
             format!("kubectl describe resourcequota -n {namespace}")
+        }
+        Id::PodsRejected if let Some(webhook) = quoted(&finding.message, "failed calling webhook \"") => {
+            format!(
+                "the webhook {webhook} must respond first: kubectl get validatingwebhookconfigurations,\
+                 mutatingwebhookconfigurations shows who installed it; then: handsctl restart"
+            )
         }
         Id::PodsRejected => "after the cause is fixed: handsctl restart creates the pods at once".to_owned(),
         Id::ScaledToZero => scale_command(&finding.object, 1),
@@ -52,6 +67,11 @@ fn next_command(finding: &Finding) -> String {
         }
         _ => format!("kubectl describe {object}"),
     }
+}
+
+/// Returns the name between `prefix`, which ends with a quotation mark, and the next one.
+fn quoted<'a>(message: &'a str, prefix: &str) -> Option<&'a str> {
+    message.split_once(prefix)?.1.split_once('"').map(|(name, _)| name)
 }
 
 /// Returns what to change in config.toml for a container that a key of it defines; None if no key does, as for one that
@@ -80,6 +100,9 @@ fn change_of_config(finding: &Finding) -> Option<String> {
         }
         Id::ImageUnavailable if names("deploy.image") => {
             "when the registry responds: handsctl deploy".to_owned()
+        }
+        Id::ImageNotFound if names("deploy.image") && is_of_other_platform(&finding.message) => {
+            "set [deploy].image to an image for the node's platform, then: handsctl deploy".to_owned()
         }
         Id::ImageNotFound | Id::ImageInvalidName if names("deploy.image") => {
             "set [deploy].image to an image that exists, then: handsctl deploy".to_owned()
@@ -127,8 +150,8 @@ struct MissingReference<'a> {
 /// Reads the kubelet's messages `secret "x" not found` and `couldn't find key k in Secret n/x` (`pkg/kubelet/kubelet_pods.go`).
 fn missing_reference(message: &str) -> Option<MissingReference<'_>> {
     for (kind, noun) in [("secret", "Secret"), ("configmap", "ConfigMap")] {
-        let quoted = format!("{kind} \"");
-        let named = message.split_once(&quoted).and_then(|(_, rest)| rest.split_once("\" not found"));
+        let prefix = format!("{kind} \"");
+        let named = message.split_once(&prefix).and_then(|(_, rest)| rest.split_once("\" not found"));
         if let Some((name, _)) = named {
             return Some(MissingReference { kind, name, key: None });
         }
@@ -213,6 +236,28 @@ mod tests {
         assert_eq!(next(Id::OutOfMemory, "exit code 137", &[]), "kubectl describe pod/p -n n");
         let of_manifest = next(Id::ImageNotFound, "manifest unknown", &["deploy.extra_manifests"]);
         assert!(of_manifest.contains("extra_manifests"), "{of_manifest}");
+    }
+
+    #[test]
+    fn command_shows_the_object_that_the_message_names() {
+        let unbound = "0/3 nodes are available: persistentvolumeclaim \"mine\" not found. not found";
+        assert_eq!(
+            next(Id::Unschedulable, unbound, &["deploy.existing_claim"]),
+            "kubectl describe persistentvolumeclaim/mine -n n"
+        );
+        assert_eq!(
+            next(Id::Unschedulable, "0/3 nodes are available: 3 Insufficient cpu.", &[]),
+            "kubectl describe nodes"
+        );
+        let webhook =
+            "Internal error occurred: failed calling webhook \"pods.example\": failed to call webhook";
+        assert!(next(Id::PodsRejected, webhook, &[]).contains("the webhook pods.example must respond first"));
+        assert!(next(Id::PodsRejected, "denied", &[]).contains("handsctl restart"));
+        let platform =
+            "failed to pull and unpack image \"a:1\": no match for platform in manifest: not found";
+        assert!(next(Id::ImageNotFound, platform, &["deploy.image"]).contains("for the node's platform"));
+        let evicted = "Evicted: Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\".";
+        assert_eq!(next(Id::PodFailed, evicted, &[]), "kubectl describe pod/p -n n");
     }
 
     #[test]

@@ -9,9 +9,9 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::cluster::client::api::{Api, ApiError};
-use crate::object::kind::{CLAIM, NODE, PERSISTENT_VOLUME, POD};
+use crate::object::kind::{CLAIM, INGRESS, INGRESS_CLASS, NODE, PERSISTENT_VOLUME, POD};
 use crate::object::{ObjectId, assignment};
-use crate::status::{Finding, LogRun, Lookup, PodClaims, fold_similar, looked_up, shorten};
+use crate::status::{Finding, LogRun, Lookup, PodClaims, fold_similar, is_absent_log, looked_up, shorten};
 
 /// The number of lines to read from the end of a container's log.
 const MAX_LINES: i64 = 20;
@@ -74,6 +74,7 @@ const fn subject(lookup: &Lookup) -> &'static str {
         Lookup::NodeFaults(_) | Lookup::NodePlatform(_) => "the node",
         Lookup::VolumeReach(_) => "the volume",
         Lookup::ClaimUsers(_) => "the volume claim's pods",
+        Lookup::IngressClass(_) => "the class of the Ingress",
     }
 }
 
@@ -96,6 +97,7 @@ async fn read(api: &Api, lookup: &Lookup, limit: Duration) -> Result<Evidence, A
         Lookup::NodePlatform(node) => node_platform(api, node).await,
         Lookup::VolumeReach(claims) => volume_reach(api, claims).await,
         Lookup::ClaimUsers(claims) => claim_users(api, claims).await,
+        Lookup::IngressClass(ingress) => ingress_class(api, ingress).await,
     }
 }
 
@@ -115,7 +117,9 @@ async fn read_log(
     let Ok(Ok(mut both)) = timeout(limit_of_previous, read_run(api, pod, container, true)).await else {
         return Ok(log);
     };
-    both.push("(restarted)".to_owned());
+    if !both.is_empty() {
+        both.push("(restarted)".to_owned());
+    }
     both.extend(log);
     Ok(both)
 }
@@ -134,6 +138,9 @@ async fn read_run(
         ..LogParams::default()
     };
     let text = api.get_log(&POD.collection(pod.namespace.as_deref()), &pod.name, &params).await?;
+    if is_absent_log(&text) {
+        return Ok(Vec::new());
+    }
     // Every output of the finding shows the same text. Masked before it is cut: a part of a secret has no form.
     let text = assignment::masked(&text);
     let mut lines = fold_similar(&text.lines().collect::<Vec<_>>());
@@ -177,6 +184,13 @@ async fn claim_users(api: &Api, claims: &PodClaims) -> Result<Evidence, ApiError
     // Without another user the volume is being detached from its former node, which an earlier revision may select.
     let causes = if lines.is_empty() { Vec::new() } else { claims.paths() };
     Ok(Evidence { lines, claims: causes, ..Evidence::default() })
+}
+
+async fn ingress_class(api: &Api, ingress: &ObjectId) -> Result<Evidence, ApiError> {
+    let live = api.get_opt(&INGRESS.collection(ingress.namespace.as_deref()), &ingress.name).await?;
+    let Some(live) = live else { return Ok(Evidence::default()) };
+    let classes = api.list(&INGRESS_CLASS.collection(None), &ListParams::default()).await?.items;
+    Ok(Evidence::of_lines(looked_up::missing_class(&live, &classes)))
 }
 
 fn short_cause(error: ApiError) -> String {
@@ -309,6 +323,33 @@ mod tests {
             });
             assert_eq!(finding.claims, cause, "{message}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn error_of_the_kubelet_is_not_shown_as_log() {
+        let finding = collect_run(LogRun::LatestAndPrevious, async |server| {
+            server.next().await.watch().text("starting");
+            let absent = "unable to retrieve container logs for containerd://b30126c8e6e2";
+            server.next().await.watch().text(absent);
+        })
+        .await;
+        assert_eq!(finding.log, ["starting"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn class_that_does_not_exist_is_evidence_of_an_unreachable_url() {
+        let (api, mut server) = scripted();
+        let mut finding = Finding::new(Id::UrlUnreachable, INGRESS.id("n", "oh"), "404");
+        finding.lookups = vec![Lookup::IngressClass(INGRESS.id("n", "oh"))];
+        tokio::join!(collect(&api, &mut finding, Duration::from_secs(2)), async {
+            server.next().await.ok(&json!({ "spec": { "ingressClassName": "nginx" } }));
+            server.next().await.ok(&json!({ "items": [{ "metadata": { "name": "traefik" } }] }));
+        });
+        assert!(
+            finding.evidence[0].starts_with("ingressclass/nginx does not exist"),
+            "{:?}",
+            finding.evidence
+        );
     }
 
     /// A volume that no other pod uses is still attached to its former node: an earlier revision may select that node.

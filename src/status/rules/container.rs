@@ -11,6 +11,7 @@ use super::fault::Fault;
 use super::pod_facts::PodFacts;
 use super::{crash, image, readiness, text};
 use crate::catalogue::Id;
+use crate::status::finding::Lookup;
 use crate::status::grace::{FinalAt, final_after};
 
 /// Evaluates one container by its latest status.
@@ -142,7 +143,12 @@ fn pull_fault(facts: &PodFacts, spec: &Container, message: &str) -> Fault {
     let cause = cause.or_else(|| messages.clone().find(|text| !text.starts_with("Back-off")));
     let cause = cause.or_else(|| messages.clone().next()).unwrap_or_default();
     let id = image::classify(cause, image);
+    let is_of_other_platform = image::is_of_other_platform(cause);
+    let platform = facts.node().filter(|_| is_of_other_platform);
     let (reason, final_at) = match id {
+        Id::ImageNotFound if is_of_other_platform => {
+            ("the image does not exist for the node's platform", FinalAt::Now)
+        }
         Id::ImageNotFound => ("the image does not exist", FinalAt::Now),
         Id::ImageForbidden => ("the registry denies access to the image", FinalAt::Now),
         _ => {
@@ -155,6 +161,7 @@ fn pull_fault(facts: &PodFacts, spec: &Container, message: &str) -> Fault {
         .caused_by(image)
         .final_at(final_at)
         .evidence(failed.map(text::occurrences))
+        .lookups(platform.map(|node| Lookup::NodePlatform(node.to_owned())))
 }
 
 /// Returns the fault of a container whose configuration the kubelet cannot create.

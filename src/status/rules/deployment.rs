@@ -151,17 +151,13 @@ impl<'a> DeploymentView<'a> {
         let is_new = |set: &&ReplicaSet| new.is_some_and(|new| new.metadata.uid == set.metadata.uid);
         let old = observed.replica_sets_of(uid).into_iter().filter(|set| !is_new(set));
         let old_pods = old.flat_map(|set| observed.pods_of(set.metadata.uid.as_deref().unwrap_or_default()));
-        let old_pods =
-            old_pods.filter(|pod| !pod_facts::has_failed(pod) && !pod_facts::has_succeeded(pod)).collect();
-        Self {
-            observed,
-            expected,
-            deployment,
-            grace,
-            new,
-            old_pods,
-            counts: ReplicaCounts::from_status(deployment),
-        }
+        let counts = ReplicaCounts::from_status(deployment);
+        let has_ended = |pod: &Pod| pod_facts::has_failed(pod) || pod_facts::has_succeeded(pod);
+        // With the Recreate strategy the controller continues when it observes the deletion of the last old pod
+        // (`pkg/controller/deployment/deployment_controller.go`, `deletePod`). A finalizer delays that beyond the pod's end.
+        let is_awaited = |pod: &Pod| counts.updated == 0 && pod_facts::is_held(pod);
+        let old_pods = old_pods.filter(|pod| !has_ended(pod) || is_awaited(pod)).collect();
+        Self { observed, expected, deployment, grace, new, old_pods, counts }
     }
 
     /// Returns whether the controller has observed the current generation and the one that this run applied.

@@ -215,6 +215,12 @@ pub(crate) fn has_succeeded(pod: &Pod) -> bool {
     phase(pod) == Some("Succeeded")
 }
 
+/// Returns whether the pod is deleted and finalizers keep it.
+pub(crate) fn is_held(pod: &Pod) -> bool {
+    let finalizers = pod.metadata.finalizers.as_deref().unwrap_or_default();
+    pod.metadata.deletion_timestamp.is_some() && !finalizers.is_empty()
+}
+
 fn phase(pod: &Pod) -> Option<&str> {
     pod.status.as_ref()?.phase.as_deref()
 }

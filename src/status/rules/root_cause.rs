@@ -82,6 +82,21 @@ fn follows_from_another(faults: &[ObjectFault], index: usize) -> bool {
     })
 }
 
+/// Adds to the passed deadline of a workload what it still waited for: a fault within its grace, such as a startup probe
+/// that fails.
+pub(crate) fn explain_deadlines(faults: &mut [ObjectFault], pending: &[ObjectFault]) {
+    let deadlines = faults.iter_mut().filter(|fault| fault.fault.finding.id == Id::ProgressDeadline);
+    for deadline in deadlines {
+        let waits = pending.iter().filter(|wait| wait.object == deadline.object);
+        let Some(wait) = waits.min_by_key(|wait| sort_key(wait)) else { continue };
+        let (finding, cause) = (&mut deadline.fault.finding, &wait.fault.finding);
+        finding.evidence.push(format!("{}: {}", cause.object, cause.message));
+        finding.evidence.extend(cause.evidence.iter().cloned());
+        finding.lookups.extend(cause.lookups.iter().cloned());
+        finding.container.clone_from(&cause.container);
+    }
+}
+
 fn same_cause(a: &ObjectFault, b: &ObjectFault) -> bool {
     let key = |fault: &ObjectFault| {
         (fault.fault.finding.id, fault.fault.finding.container.clone(), fault.fault.cause.clone())
