@@ -264,6 +264,15 @@ catalogue! {
     PodUnconnected "HC2081" "a pod has no connection"
         "`doctor` connects from the application's pod to the API server and to the application's own Service. A connection fails if a NetworkPolicy of the namespace holds it back, or if the network of the cluster does not work."
 
+    InstallationUnhealthy "HC2082" "the installation is not healthy"
+        "`doctor` judges the deployed installation as `status` does. A metric exceeds its threshold, or the application does not answer, and no fault of an object explains it."
+    RevisionFailed "HC2083" "the newest revision failed"
+        "The last deploy ended with a failed rollout. What serves now is an earlier revision that was restored, or the failed one, which has become ready since."
+    SandboxLimits "HC2084" "a limit range rejects sandboxes"
+        "A LimitRange bounds what each container, pod or volume claim of a namespace may request. The API server rejects a sandbox outside of the bounds, so every conversation fails. Change what [kubernetes] requests for a sandbox, or let an administrator change the limit range."
+    KubeletSkew "HC2085" "a kubelet's version is not supported with the API server's"
+        "Kubernetes supports kubelets up to three minor versions older than the API server, and none that is newer. Others may not understand a field of a pod, or not report a condition."
+
     // 30: apply and ownership
     NamespaceTerminating "HC3001" "the namespace is being deleted" key "deploy.namespace"
         "Nothing can be created in a namespace that is terminating. `deploy` and `up` wait until it is gone and create it again, for as long as --timeout allows. Its volumes are deleted with it."

@@ -7,14 +7,11 @@ use kube::api::ListParams;
 use serde_json::Value;
 
 use super::prepare::Preparation;
-use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::object::kind::{CONFIG_MAP, RESOURCE_QUOTA, SECRET};
-use crate::phrase;
 use crate::plan::changes::{Change, RevisionChange};
 use crate::plan::checks::quota_sum::{self, NewObject, Shortage};
-use crate::plan::config_keys;
 use crate::plan::inventory::revision;
 use crate::session::runner::Run;
 
@@ -49,24 +46,7 @@ pub(super) fn rejections(
         })
     };
     let new = shortages.iter().filter(|shortage| !is_known(shortage));
-    new.map(|shortage| {
-        let keys = shortage.objects.first().map_or_else(Vec::new, |object| {
-            config_keys::of_rejected_object(&object.kind, &shortage.cause(), run.settings())
-        });
-        error(shortage).with_keys(keys)
-    })
-    .collect()
-}
-
-fn error(shortage: &Shortage) -> Error {
-    let Shortage { quota, namespace, objects, .. } = shortage;
-    let number = phrase::count(objects.len(), "object");
-    let message = format!("quota \"{quota}\" in namespace {namespace} has no room for {number} of this run");
-    let names: Vec<String> = objects.iter().map(ToString::to_string).collect();
-    Error::new(Id::QuotaRejected, Kind::Rejected, message)
-        .fact("objects", names.join(", "))
-        .caused_by(shortage.cause())
-        .hint(format!("kubectl describe resourcequota {quota} -n {namespace} shows what is used"))
+    new.map(|shortage| shortage.error(run.settings())).collect()
 }
 
 /// Returns the objects that the run creates: new members, and the records of the installation.

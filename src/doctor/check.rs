@@ -27,6 +27,8 @@ pub(crate) enum Category {
     Nodes,
     /// What conversations need.
     Sandboxes,
+    /// The application: whether its pod is admitted, and what is deployed of it.
+    App,
 }
 
 impl Category {
@@ -40,6 +42,7 @@ impl Category {
         Self::Network,
         Self::Nodes,
         Self::Sandboxes,
+        Self::App,
     ];
 
     /// Returns the category's name in the report.
@@ -53,6 +56,7 @@ impl Category {
             Self::Network => "network",
             Self::Nodes => "nodes",
             Self::Sandboxes => "sandboxes",
+            Self::App => "app",
         }
     }
 }

@@ -11,8 +11,8 @@ use super::check::{Category, Check, Listed};
 use super::storage::PlannedClaim;
 use super::webhooks::{self, ServiceName};
 use super::{
-    certificate, computer, connections, dns, in_pod, ingress, metrics, nodes, pod_security, policies, quota,
-    reading, rights, server, storage,
+    application, certificate, computer, connections, dns, host, in_pod, ingress, limit_range, metrics, nodes,
+    pod_security, policies, quota, reading, rights, server, storage,
 };
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, deployer_role};
@@ -21,8 +21,8 @@ use crate::cluster::client::discovery;
 use crate::error::{Error, Kind};
 use crate::object::condition;
 use crate::object::kind::{
-    CLAIM, ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, KindInfo, MUTATING_WEBHOOK, NAMESPACE, NETWORK_POLICY,
-    NODE, POD, POD_METRICS, RESOURCE_QUOTA, SECRET, SERVICE, SERVICE_ACCOUNT, STORAGE_CLASS,
+    CLAIM, ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, KindInfo, LIMIT_RANGE, MUTATING_WEBHOOK, NAMESPACE,
+    NETWORK_POLICY, NODE, POD, POD_METRICS, RESOURCE_QUOTA, SECRET, SERVICE, SERVICE_ACCOUNT, STORAGE_CLASS,
     VALIDATING_WEBHOOK,
 };
 use crate::object::labels;
@@ -88,16 +88,20 @@ pub(crate) async fn cluster(session: &Session) -> Vec<Check> {
         limited(LIMIT, reading::list(api, NODE, None, &all)),
         limited(LIMIT, reading::list(api, POD, None, &running))
     );
-    let subject = Subject { session, api, settings, plan: &plan, nodes: &nodes, pods: &pods };
-    let (rights, metrics, storage, network, webhooks, connections, nodes, sandboxes) = tokio::join!(
-        within(Category::Rights, "rules", subject.rights()),
-        within(Category::Api, "metrics API", subject.metrics()),
-        within(Category::Storage, "storage class", subject.storage()),
-        within(Category::Network, "ingress class", subject.network()),
-        within(Category::Network, "webhooks", subject.webhooks()),
-        subject.connections(),
-        within(Category::Nodes, "nodes", subject.nodes()),
-        within(Category::Sandboxes, "sandboxes", subject.sandboxes()),
+    let server_minor = version.minor;
+    let subject = Subject { session, api, settings, plan: &plan, nodes: &nodes, pods: &pods, server_minor };
+    // On the heap: together they are larger than a thread's stack has room for.
+    let (rights, metrics, storage, network, host, webhooks, connections, nodes, sandboxes, app) = tokio::join!(
+        within(Category::Rights, "rules", Box::pin(subject.rights())),
+        within(Category::Api, "metrics API", Box::pin(subject.metrics())),
+        within(Category::Storage, "storage class", Box::pin(subject.storage())),
+        within(Category::Network, "ingress class", Box::pin(subject.network())),
+        within(Category::Network, "host", Box::pin(subject.host())),
+        within(Category::Network, "webhooks", Box::pin(subject.webhooks())),
+        Box::pin(subject.connections()),
+        within(Category::Nodes, "nodes", Box::pin(subject.nodes())),
+        within(Category::Sandboxes, "sandboxes", Box::pin(subject.sandboxes())),
+        within(Category::App, "pod", Box::pin(application::checks(api, settings, &plan))),
     );
     let is_dns_down = network.iter().any(Check::is_dns_down);
     let connections = match connections {
@@ -106,7 +110,7 @@ pub(crate) async fn cluster(session: &Session) -> Vec<Check> {
         (pod, reported) => connections::checks(&reported, &pod, is_dns_down),
     };
     let mut checks = vec![server::version(&version, took), server::clock(api.clock().ahead())];
-    for more in [metrics, rights, storage, network, connections, webhooks, nodes, sandboxes] {
+    for more in [metrics, rights, storage, network, host, connections, webhooks, nodes, sandboxes, app] {
         checks.extend(more);
     }
     checks
@@ -119,7 +123,7 @@ async fn limited<T>(limit: Duration, reading: impl Future<Output = Result<T, Str
 }
 
 /// Ends a category that takes too long.
-async fn within(
+pub(crate) async fn within(
     category: Category,
     name: &'static str,
     checks: impl Future<Output = Vec<Check>>,
@@ -138,6 +142,8 @@ struct Subject<'a> {
     nodes: &'a Listed,
     /// The pods of the whole cluster that have not ended.
     pods: &'a Listed,
+    /// 0: the server does not tell it.
+    server_minor: u32,
 }
 
 impl Subject<'_> {
@@ -243,6 +249,23 @@ impl Subject<'_> {
         checks.extend(secrets);
         checks.extend(self.service_account().await);
         checks
+    }
+
+    /// Checks that no Ingress of others has the host: of the whole cluster, or of the namespace if the account may not list
+    /// more.
+    async fn host(&self) -> Vec<Check> {
+        let planned: Vec<&Value> = self.members(INGRESS).map(|member| &member.manifest).collect();
+        if planned.is_empty() {
+            return Vec::new();
+        }
+        let all = ListParams::default();
+        let (others, unlisted) = match reading::list(self.api, INGRESS, None, &all).await {
+            Ok(others) => (Ok(others), None),
+            Err(reason) => {
+                (reading::list(self.api, INGRESS, Some(self.namespace()), &all).await, Some(reason))
+            }
+        };
+        host::unshared(&planned, &others, unlisted.as_deref(), self.settings)
     }
 
     /// Checks the ServiceAccount that `[deploy].service_account` names.
@@ -396,11 +419,10 @@ impl Subject<'_> {
             Err(reason) => vec![Check::unknown(Category::Nodes, "nodes", reason.as_str())],
             Ok(nodes) => {
                 let having = self.local_nodes_with(self.settings.deploy.image.as_str()).await;
-                vec![
-                    nodes::ready(nodes),
-                    nodes::placement(nodes, self.settings),
-                    nodes::app_image(nodes, &having, self.settings),
-                ]
+                let kubelets = nodes::kubelets(nodes, self.server_minor);
+                let placement =
+                    [nodes::placement(nodes, self.settings), nodes::app_image(nodes, &having, self.settings)];
+                [nodes::ready(nodes)].into_iter().chain(kubelets).chain(placement).collect()
             }
         }
     }
@@ -420,13 +442,17 @@ impl Subject<'_> {
             _ => self.settings.runtime_namespace(),
         };
         let all = ListParams::default();
-        let (namespace, quotas, domain) = tokio::join!(
+        let (namespace, quotas, ranges, domain) = tokio::join!(
             reading::get(self.api, NAMESPACE, None, runtime),
             reading::list(self.api, RESOURCE_QUOTA, Some(runtime), &all),
+            reading::list(self.api, LIMIT_RANGE, Some(runtime), &all),
             self.domain(),
         );
-        let mut checks =
-            vec![pod_security::check(namespace, self.settings), quota::sandbox_room(&quotas, self.settings)];
+        let mut checks = vec![
+            pod_security::check(namespace, self.settings),
+            quota::sandbox_room(&quotas, self.settings),
+            limit_range::sandbox(&ranges.map(|ranges| self.with_planned_ranges(ranges)), self.settings),
+        ];
         match (self.nodes, self.pods) {
             (Err(reason), _) | (_, Err(reason)) => {
                 checks.push(Check::unknown(Category::Sandboxes, "room", reason.as_str()));
@@ -445,6 +471,15 @@ impl Subject<'_> {
         }
         checks.push(domain);
         checks
+    }
+
+    /// Returns the limit ranges as they are after a deploy.
+    fn with_planned_ranges(&self, mut ranges: Vec<Value>) -> Vec<Value> {
+        for member in self.members(LIMIT_RANGE) {
+            ranges.retain(|range| range["metadata"]["name"] != member.id.name.as_str());
+            ranges.push(member.manifest.clone());
+        }
+        ranges
     }
 
     /// Checks that a sandbox's host has an address.

@@ -3,7 +3,7 @@
 //!
 //! - `check`: the result of one check, and the exit code that follows from all of them. Pure.
 //! - `examine`: reads what the checks need, all categories at once, and runs them. `reading`: lists and gets, with the reason
-//!   where one failed. `in_pod`: name resolution and connections from the application's pod.
+//!   where one failed. `application`: asks about the application's pod and objects. `in_pod`: name resolution and connections from the application's pod.
 //!
 //! The checks are pure: objects → results.
 //! - `configuration`: the configuration's warnings. `computer`: the container engine.
@@ -11,9 +11,13 @@
 //! - `storage`: storage classes and claims. `certificate`: whether a certificate covers a host.
 //! - `ingress`: ingress classes and their controllers. `dns`: the cluster's DNS. `connections`: what `in_pod` reports.
 //! - `policies`: whether the network plugin enforces policies. `webhooks`: webhooks that nobody serves.
-//! - `nodes`: nodes, the images on them, and the room for sandboxes. `quota`, `pod_security`: whether the namespace of
-//!   sandboxes has room for one and admits it.
+//! - `host`: whether another Ingress has the host.
+//! - `nodes`: nodes, the images on them, and the room for sandboxes. `quota`, `limit_range`, `pod_security`: whether the
+//!   namespace of sandboxes has room for one and admits it.
+//! - `namespace`: whether objects can be created in a namespace. `admission`: whether the application's pod is admitted.
 
+mod admission;
+mod application;
 mod certificate;
 pub(crate) mod check;
 mod computer;
@@ -23,9 +27,12 @@ mod dns;
 pub(crate) mod examine;
 #[cfg(test)]
 mod fixtures;
+mod host;
 mod in_pod;
 mod ingress;
+mod limit_range;
 mod metrics;
+mod namespace;
 mod nodes;
 mod pod_security;
 mod policies;

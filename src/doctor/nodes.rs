@@ -43,6 +43,45 @@ fn with_nodes(error: Error, not_ready: &[&str]) -> Error {
     }
 }
 
+/// How many minor versions a kubelet may be older than the API server
+/// (<https://kubernetes.io/releases/version-skew-policy/#kubelet>). It may never be newer.
+const KUBELET_SKEW: u32 = 3;
+
+/// Checks that the version of each kubelet is supported together with the API server's minor version. Simulated nodes have
+/// no kubelet. None: no node reports a version, or the server does not.
+pub(super) fn kubelets(nodes: &[Value], server_minor: u32) -> Option<Check> {
+    let (category, name) = (Category::Nodes, "kubelets");
+    let version = |node: &Value| {
+        let text = node["status"]["nodeInfo"]["kubeletVersion"].as_str()?;
+        let minor = text.strip_prefix("v1.")?.split('.').next()?.parse::<u32>().ok()?;
+        Some((node["metadata"]["name"].as_str().unwrap_or_default().to_owned(), text.to_owned(), minor))
+    };
+    let versions: Vec<(String, String, u32)> =
+        nodes.iter().filter(|node| !is_simulated(node)).filter_map(version).collect();
+    if versions.is_empty() || server_minor == 0 {
+        return None;
+    }
+    let is_unsupported = |minor: u32| minor > server_minor || server_minor - minor > KUBELET_SKEW;
+    let unsupported: Vec<&(String, String, u32)> =
+        versions.iter().filter(|(_, _, minor)| is_unsupported(*minor)).collect();
+    if unsupported.is_empty() {
+        let text = format!("every version is supported with an API server of 1.{server_minor}");
+        return Some(Check::passed(category, name, text));
+    }
+    let message = format!(
+        "{} of {} kubelets have a version that an API server of 1.{server_minor} does not support",
+        unsupported.len(),
+        versions.len()
+    );
+    let error = unsupported
+        .into_iter()
+        .fold(Error::new(Id::KubeletSkew, Kind::Prerequisite, message), |error, (node, version, _)| {
+            error.fact("node", format!("{node}: {version}"))
+        })
+        .hint("an administrator upgrades the kubelets, one minor version after the other");
+    Some(Check::warning(category, name, error))
+}
+
 /// Checks that a node accepts the application's pod: by its state, its labels and its taints. Free resources are not
 /// considered.
 pub(super) fn placement(nodes: &[Value], settings: &Settings) -> Check {
@@ -162,6 +201,20 @@ mod tests {
         assert_eq!(error.hints(), ["kubectl describe node b"]);
         assert!(matches!(ready(&[down]).outcome, Outcome::Failed(_)));
         assert!(matches!(ready(&[]).outcome, Outcome::Failed(_)));
+    }
+
+    #[test]
+    fn kubelet_may_be_three_versions_older_and_none_newer() {
+        let with = |version: &str| {
+            let mut node = node("a", "True", &[]);
+            node["status"]["nodeInfo"] = json!({ "kubeletVersion": version });
+            kubelets(&[node], 34).map(|check| check.outcome)
+        };
+        assert!(matches!(with("v1.31.9"), Some(Outcome::Passed(_))));
+        let Some(Outcome::Warning(error)) = with("v1.30.1") else { panic!("four versions older") };
+        assert_eq!((error.id(), error.facts()[0].text.as_str()), (Id::KubeletSkew, "a: v1.30.1"));
+        assert!(matches!(with("v1.35.0"), Some(Outcome::Warning(_))), "newer than the server");
+        assert!(with("kwok-v0.7.0").is_none(), "a simulated kubelet has no such version");
     }
 
     #[test]

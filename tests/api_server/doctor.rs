@@ -1,7 +1,9 @@
-//! `doctor` on a real API server: without an installation, with faults of every category, and with half of the rights.
+//! `doctor` on a real API server: without an installation, with a broken one, with faults of every category, and with half
+//! of the rights.
 
 use serde_json::{Value, json};
 
+use super::refusals::FinalizedObject;
 use super::roles::account;
 use crate::bed::{Bed, Namespace, run_in_home};
 
@@ -11,6 +13,18 @@ fn checks(namespace: &Namespace, code: i32) -> Vec<Value> {
     let value = run.json();
     assert_eq!(value["exit"], code, "{value}");
     value["checks"].as_array().unwrap().clone()
+}
+
+/// Runs `doctor -o json` and returns its checks, whatever its exit code: other tests change nodes and webhooks meanwhile.
+fn checks_of_any_code(namespace: &Namespace) -> Vec<Value> {
+    namespace.handsctl(&["doctor", "-o", "json"]).json()["checks"].as_array().unwrap().clone()
+}
+
+/// The problem with this id.
+#[track_caller]
+fn problem<'a>(checks: &'a [Value], id: &str) -> &'a Value {
+    let problem = checks.iter().map(|check| &check["problem"]).find(|problem| problem["id"] == id);
+    problem.unwrap_or_else(|| panic!("{id}: {checks:#?}"))
 }
 
 /// The result of each check of this name in a category, with the id of its problem.
@@ -93,6 +107,110 @@ fn doctor_names_each_fault_with_its_id_and_key() {
 }
 
 #[test]
+fn doctor_of_a_broken_installation_says_what_status_says() {
+    let namespace = Bed::shared().namespace("doctor-broken");
+    namespace.config("");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let checks = checks_of_any_code(&namespace);
+    assert_result(&checks, "app", "installation", "passed", "");
+    assert_result(&checks, "app", "pod", "passed", "");
+    let delete = |object: &str| namespace.bed.kubectl(&["delete", object, "-n", &namespace.name]);
+
+    delete("service/oh");
+    let checks = checks_of_any_code(&namespace);
+    assert_result(&checks, "app", "installation", "warning", "HC4020");
+    let missing = problem(&checks, "HC4020").to_string();
+    assert!(missing.contains("service/oh") && missing.contains("handsctl deploy"), "{missing}");
+    namespace.handsctl(&["deploy"]).exits(0);
+
+    namespace.bed.kubectl(&["rollout", "pause", "deployment/oh", "-n", &namespace.name]);
+    namespace.handsctl(&["deploy", "--no-rollback", "--set", "deploy.env={A=\"1\"}"]).exits(9);
+    assert_result(&checks_of_any_code(&namespace), "app", "revision", "warning", "HC2083");
+    namespace.bed.kubectl(&["rollout", "resume", "deployment/oh", "-n", &namespace.name]);
+    namespace.handsctl(&["deploy"]).exits(0);
+    assert!(results(&checks_of_any_code(&namespace), "app", "revision").is_empty(), "a later one is good");
+
+    // Without the key nobody can tell whether a revision is ours.
+    delete("secret/handsctl-oh");
+    assert_result(&checks_of_any_code(&namespace), "app", "installation", "warning", "HC3060");
+
+    delete("deployment/oh");
+    let checks = checks_of_any_code(&namespace);
+    let found = results(&checks, "app", "installation");
+    assert!(found.iter().any(|(result, _)| result == "failed"), "{found:?}");
+}
+
+#[test]
+fn doctor_asks_whether_the_api_server_admits_the_application() {
+    let namespace = Bed::shared().namespace("doctor-admission");
+    super::roles::create_with_defaults(&namespace);
+    let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
+        { "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "few" }, "spec": { "hard": { "count/services": "0" } } },
+        {
+            "apiVersion": "v1", "kind": "LimitRange", "metadata": { "name": "small" },
+            "spec": { "limits": [{ "type": "Container", "max": { "memory": "128Mi" } }] },
+        },
+    ] });
+    namespace.bed.kubectl_with(&["apply", "-n", &namespace.name, "-f", "-"], &objects.to_string());
+    let quota =
+        ["get", "quota", "few", "-n", &namespace.name, "-o", "jsonpath={.status.hard.count/services}"];
+    super::refusals::wait_for_output(namespace.bed, &quota, |text| text == "0");
+    namespace.config("[deploy.resources]\nlimits = { memory = \"2Gi\" }\n");
+    let checks = checks_of_any_code(&namespace);
+    assert_result(&checks, "app", "pod", "failed", "HC4503");
+    assert_result(&checks, "app", "quota", "failed", "HC4502");
+    assert_result(&checks, "sandboxes", "limit range", "failed", "HC2084");
+    let pod = problem(&checks, "HC4503");
+    assert!(pod.to_string().contains("maximum memory usage per Container is 128Mi"), "{pod:#}");
+    assert_eq!(pod["keys"][0]["key"], "deploy.resources.limits.memory", "{pod:#}");
+    let pods = namespace.bed.kubectl(&["get", "pods", "-n", &namespace.name, "-o", "name"]);
+    assert_eq!(pods, "", "the server stores nothing of a dry run");
+    // What the doctor foresees is what a deploy is told.
+    namespace.handsctl(&["deploy"]).exits(8);
+}
+
+#[test]
+fn doctor_names_an_ingress_of_another_namespace_with_the_same_host() {
+    let (namespace, other) =
+        (Bed::shared().namespace("doctor-host"), Bed::shared().namespace("doctor-rival"));
+    super::roles::create_with_defaults(&namespace);
+    other.create(&[]);
+    let host = format!("{}.example.org", namespace.name);
+    let backend = json!({ "service": { "name": "web", "port": { "number": 80 } } });
+    let paths = json!([{ "path": "/", "pathType": "Prefix", "backend": backend }]);
+    let rival = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": { "name": "web" },
+        "spec": { "rules": [{ "host": host, "http": { "paths": paths } }] },
+    });
+    namespace.config(&format!("[deploy]\nhost = \"{host}\"\nexposure = \"acknowledged\"\n"));
+    assert_result(&checks_of_any_code(&namespace), "network", "host", "passed", "");
+    other.bed.kubectl_with(&["apply", "-n", &other.name, "-f", "-"], &rival.to_string());
+    let checks = checks_of_any_code(&namespace);
+    assert_result(&checks, "network", "host", "warning", "HC2051");
+    let shared = problem(&checks, "HC2051").to_string();
+    assert!(shared.contains(&format!("ingress/web in namespace {}", other.name)), "{shared}");
+
+    let view = account(&namespace, "view");
+    let run = namespace.command(&["doctor"]).env("KUBECONFIG", &view).run();
+    assert!(run.stdout.contains("no right to list ingresses in the cluster"), "{}", run.stdout);
+}
+
+#[test]
+fn doctor_reports_a_terminating_namespace_with_what_holds_it() {
+    let namespace = Bed::shared().namespace("doctor-leaving");
+    namespace.create(&[]);
+    namespace.config("");
+    let _object = FinalizedObject::new(&namespace);
+    namespace.bed.kubectl(&["delete", "namespace", &namespace.name, "--wait=false"]);
+    let conditions = ["get", "namespace", &namespace.name, "-o", "jsonpath={.status.conditions[*].message}"];
+    super::refusals::wait_for_output(namespace.bed, &conditions, |text| text.contains("example.io/hold"));
+    let checks = checks_of_any_code(&namespace);
+    assert_result(&checks, "app", "namespace", "failed", "HC3001");
+    assert!(problem(&checks, "HC3001").to_string().contains("example.io/hold"), "{checks:#?}");
+    assert!(results(&checks, "app", "pod").is_empty(), "nothing can be created there");
+}
+
+#[test]
 fn doctor_with_half_of_the_rights_says_what_it_could_not_check() {
     let namespace = Bed::shared().namespace("doctor-rights");
     super::roles::create_with_defaults(&namespace);
@@ -105,6 +223,11 @@ fn doctor_with_half_of_the_rights_says_what_it_could_not_check() {
         assert!(run.stdout.contains(line), "{line}: {}", run.stdout);
     }
     assert!(run.stdout.contains("\"patch\"]"), "{}", run.stdout);
+    for line in
+        ["? pod: not checked: this account may not create pods", "· installation: nothing is deployed"]
+    {
+        assert!(run.stdout.contains(line), "{line}: {}", run.stdout);
+    }
 }
 
 #[test]

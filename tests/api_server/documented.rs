@@ -115,6 +115,8 @@ impl Reader {
         let path = [self.home.path().join("bin"), "/usr/bin".into(), "/bin".into()];
         bash.env("PATH", std::env::join_paths(path).unwrap());
         bash.env("HANDSCTL_DEPLOY__NAMESPACE", &self.namespace.name);
+        // Every namespace of the shared cluster would have the default host, and `doctor` warns of that.
+        bash.env("HANDSCTL_DEPLOY__HOST", format!("{}.localhost", self.namespace.name));
         // Examples of `history` and `rollback` name the revisions 3 and 5.
         bash.env("HANDSCTL_DEPLOY__REVISION_HISTORY", "20");
         bash.env("HANDSCTL_CLUSTER__CONTEXT", "prod");

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::examination::Examination;
+use super::installation;
 use super::output::{event, value};
 use super::print::{text, totals};
 use crate::command_line::RepeatedFlags;
+use crate::commands::status;
 use crate::doctor::check::{Category, Check, exit_code};
 use crate::doctor::{configuration, examine};
 use crate::error::Result;
@@ -22,11 +24,11 @@ use crate::settings::Loaded;
 
 /// Check everything that a deploy of this configuration needs
 ///
-/// Exit code 0: nothing to fix; 11: warnings; 14, or the code of the error: a check failed. What could not be checked
+/// Exit code 0: nothing to fix; 11: warnings; 12: the application is down; 14, or the code of the error: a check failed. What could not be checked
 /// changes no exit code.
 ///
 /// In order: read the configuration and its secrets, connect to the cluster, then check at the same time this computer,
-/// the API server, the account's rights, storage, network, nodes and what sandboxes need, print each check, print each
+/// the API server, the account's rights, storage, network, nodes, what sandboxes need and what is deployed, print each check, print each
 /// problem with the command that fixes it. Nothing is changed; where a pod of the application runs, the command connects
 /// from it to the API server and to the application's Service.
 #[derive(Debug, Clone, Args)]
@@ -101,13 +103,20 @@ async fn examine(
     };
     let cluster = async {
         match session {
-            Some(session) => examine::cluster(session).await,
+            Some(session) => Box::pin(examine::cluster(session)).await,
             None => Vec::new(),
         }
     };
-    let (computer, cluster) = tokio::join!(computer, cluster);
+    let installed = async {
+        match session {
+            Some(session) => installation_checks(session).await,
+            None => Vec::new(),
+        }
+    };
+    let (computer, cluster, installed) = tokio::join!(computer, cluster, installed);
     checks.extend(computer);
     checks.extend(cluster);
+    checks.extend(installed);
     let (target, context, settings) = match opened {
         Ok(session) => {
             (Some(session.target()), Some(session.connection.choice.context.clone()), session.settings)
@@ -118,4 +127,14 @@ async fn examine(
         }
     };
     Ok(Examination { target, context, settings, checks, took: Duration::ZERO })
+}
+
+async fn installation_checks(session: &Session) -> Vec<Check> {
+    examine::within(Category::App, "installation", async {
+        match Box::pin(status::read_judged(session)).await {
+            Ok(report) => installation::checks(&report),
+            Err(error) => installation::unjudged(error).into_iter().collect(),
+        }
+    })
+    .await
 }

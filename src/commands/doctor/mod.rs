@@ -2,6 +2,7 @@
 
 mod command;
 mod examination;
+mod installation;
 mod output;
 mod print;
 

@@ -24,7 +24,7 @@ pub(crate) struct DoctorObject<'a> {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct CheckObject<'a> {
-    /// `config`, `computer`, `api`, `rights`, `storage`, `network`, `nodes` or `sandboxes`.
+    /// `config`, `computer`, `api`, `rights`, `storage`, `network`, `nodes`, `sandboxes` or `app`.
     category: &'static str,
     name: &'static str,
     /// `passed`, `noted` (it is not there, and nothing needs it), `unknown`, `warning` or `failed`.

@@ -11,7 +11,7 @@ use super::read::{StatusReport, read_status};
 use super::wait;
 use crate::cluster::app::probe::ProbeResult;
 use crate::command_line::RepeatedFlags;
-use crate::error::Kind;
+use crate::error::{Kind, Result};
 use crate::event::{Event, Events, Finished};
 use crate::flags::{Format, Global, ReadArgs};
 use crate::report::{Output, ReadingProgress, Streams};
@@ -68,7 +68,7 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
         let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
         let session = Session::to_read(global, loaded, streams, deadline).await?;
         events.target("status", session.target()).await;
-        let read = async || read_status(&session).await.map(judged);
+        let read = async || read_judged(&session).await;
         let reading = async {
             match arguments.wait_for {
                 Some(AwaitedState::Healthy) => {
@@ -102,6 +102,14 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
         output => streams.result(&value(&session, &report), output)?,
     };
     Ok(exit)
+}
+
+/// Reads the state of the set, with its verdict.
+///
+/// # Errors
+/// As [`read_status`].
+pub(in crate::commands) async fn read_judged(session: &Session) -> Result<StatusReport> {
+    read_status(session).await.map(judged)
 }
 
 /// Adds what the probe and the metrics of a healthy application say to its verdict.

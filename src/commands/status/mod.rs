@@ -17,5 +17,7 @@ mod thresholds;
 mod wait;
 
 pub use command::StatusArgs;
+pub(in crate::commands) use command::read_judged;
 pub(crate) use command::run;
 pub(crate) use output::StatusObject;
+pub(in crate::commands) use read::StatusReport;

@@ -33,11 +33,11 @@ use crate::status::{
 };
 
 /// The state of the set, as `status` prints it.
-pub(super) struct StatusReport {
-    pub(super) health: Health,
-    pub(super) findings: Vec<Finding>,
+pub(in crate::commands) struct StatusReport {
+    pub(in crate::commands) health: Health,
+    pub(in crate::commands) findings: Vec<Finding>,
     /// Facts that do not change the verdict.
-    pub(super) notes: Vec<Finding>,
+    pub(in crate::commands) notes: Vec<Finding>,
     /// The manager that applied the set, if it is not handsctl.
     pub(super) installer: Option<String>,
     /// The holder of the set's lock, with the time since when: `ana@laptop, process 12, for 3 s`.
@@ -52,7 +52,7 @@ pub(super) struct StatusReport {
     /// The sandboxes of conversations; None if the account may not list their pods.
     pub(super) sandboxes: Option<SandboxHealth>,
     /// The newest revision; None if there is none, or if the account may not read it.
-    pub(super) revision: Option<Revision>,
+    pub(in crate::commands) revision: Option<Revision>,
     /// What to run next if no deploy has succeeded yet.
     pub(super) unfinished: Option<Vec<String>>,
     /// The result of probing `/alive`; None if it was not probed.

@@ -3,8 +3,13 @@
 
 use serde_json::Value;
 
+use crate::catalogue::Id;
+use crate::error::{Error, Kind};
 use crate::object::ObjectId;
 use crate::object::kind::{CLAIM, KindInfo, SERVICE};
+use crate::phrase;
+use crate::plan::config_keys;
+use crate::settings::Settings;
 use crate::settings::format::Quantity;
 
 /// The kinds whose number a quota limits under their plural, beside `count/PLURAL`
@@ -55,6 +60,24 @@ impl Shortage {
             "exceeded quota: {quota}, requested: {resource}={requested}, used: {resource}={used}, limited: \
              {resource}={limited}"
         )
+    }
+
+    /// Returns the error, with the keys of config.toml that cause it.
+    #[must_use]
+    pub fn error(&self, settings: &Settings) -> Error {
+        let Self { quota, namespace, objects, .. } = self;
+        let number = phrase::count(objects.len(), "object");
+        let message =
+            format!("quota \"{quota}\" in namespace {namespace} has no room for {number} of the deploy");
+        let names: Vec<String> = objects.iter().map(ToString::to_string).collect();
+        let keys = objects.first().map_or_else(Vec::new, |object| {
+            config_keys::of_rejected_object(&object.kind, &self.cause(), settings)
+        });
+        Error::new(Id::QuotaRejected, Kind::Rejected, message)
+            .fact("objects", names.join(", "))
+            .caused_by(self.cause())
+            .hint(format!("kubectl describe resourcequota {quota} -n {namespace} shows what is used"))
+            .with_keys(keys)
     }
 }
 

@@ -1,0 +1,99 @@
+//! What the API server's answer about a pod of the application means. Pure.
+
+use serde_json::Value;
+
+use super::check::{Category, Check, Listed};
+use crate::catalogue::Id;
+use crate::cluster::apply::pod_admission::PodAdmission;
+use crate::error::Error;
+use crate::plan::checks::quota;
+use crate::plan::config_keys;
+use crate::settings::Settings;
+
+/// Checks that the server would create the application's pod. `old_pods` are those that a deploy replaces: they free
+/// their part of a quota first.
+pub(super) fn pod(admission: PodAdmission, old_pods: &Listed, settings: &Settings) -> Check {
+    let (category, name) = (Category::App, "pod");
+    let error = match admission {
+        PodAdmission::Admitted => {
+            return Check::passed(category, name, "the API server admits the application's pod");
+        }
+        PodAdmission::Unknown => {
+            let reason = "this account may not create pods, or a webhook answers no dry run";
+            return Check::unknown(category, name, reason);
+        }
+        PodAdmission::Rejected(error) => error,
+    };
+    if error.id() == Id::QuotaRejected {
+        match old_pods {
+            Err(reason) => return Check::unknown(category, name, reason.as_str()),
+            Ok(pods) if !pods.is_empty() && !quota::rejects_without(pods, &error.evidence_text()) => {
+                let text = "the quota has room for it as soon as the present pod has stopped";
+                return Check::passed(category, name, text);
+            }
+            Ok(_) => {}
+        }
+    }
+    Check::failed(category, name, located(error, settings))
+}
+
+/// Adds the keys of config.toml that cause a rejection.
+pub(super) fn located(error: Error, settings: &Settings) -> Error {
+    let Some(kind) = error.rejected().map(|rejected| rejected.kind.clone()) else { return error };
+    let keys = config_keys::of_rejected_object(&kind, &error.causes().join("; "), settings);
+    error.with_keys(keys)
+}
+
+/// Returns the first pods of a list, as they are needed to free a quota.
+pub(super) fn unfinished(pods: Listed) -> Listed {
+    let is_ended = |pod: &Value| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    pods.map(|pods| pods.into_iter().filter(|pod| !is_ended(pod)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::check::Outcome;
+    use crate::doctor::fixtures::settings;
+    use crate::error::Kind;
+    use crate::object::kind::{DEPLOYMENT, POD};
+    use serde_json::json;
+
+    fn rejected(id: Id, cause: &str) -> PodAdmission {
+        let error = Error::new(id, Kind::Rejected, "the server would reject the new pods")
+            .caused_by(cause.to_owned());
+        PodAdmission::Rejected(error.of_rejected(DEPLOYMENT.id("n", "oh").rejected_as(POD.kind)))
+    }
+
+    #[test]
+    fn limit_range_that_rejects_the_pod_names_the_key() {
+        let settings = settings("[deploy.resources]\nlimits = { memory = \"8Gi\" }\n");
+        let range = rejected(Id::PodsRejected, "maximum memory usage per Container is 1Gi, but limit is 8Gi");
+        let Outcome::Failed(error) = pod(range, &Ok(Vec::new()), &settings).outcome else {
+            panic!("8Gi > 1Gi")
+        };
+        assert_eq!(error.keys()[0].key, "deploy.resources.limits.memory");
+        assert_eq!(error.location().map(|at| at.line_column().0), Some(2));
+    }
+
+    #[test]
+    fn quota_counts_without_the_pods_that_a_deploy_replaces() {
+        let settings = settings("");
+        let outcome = |used: &str, old: Listed| {
+            let cause = format!("exceeded quota: q, requested: pods=1, used: pods={used}, limited: pods=1");
+            pod(rejected(Id::QuotaRejected, &cause), &old, &settings).outcome
+        };
+        let old = || Ok(vec![json!({ "metadata": { "name": "oh-1" } })]);
+        assert!(matches!(outcome("1", old()), Outcome::Passed(_)));
+        assert!(matches!(outcome("2", old()), Outcome::Failed(_)));
+        assert!(matches!(outcome("1", Ok(Vec::new())), Outcome::Failed(_)));
+        assert!(matches!(outcome("1", Err("no right".to_owned())), Outcome::Unknown(_)));
+    }
+
+    #[test]
+    fn pod_without_an_answer_is_not_checked() {
+        let outcome = |admission| pod(admission, &Ok(Vec::new()), &settings("")).outcome;
+        assert!(matches!(outcome(PodAdmission::Unknown), Outcome::Unknown(_)));
+        assert!(matches!(outcome(PodAdmission::Admitted), Outcome::Passed(_)));
+    }
+}
