@@ -484,7 +484,8 @@ fn foreign_command_error(error: &clap::Error, words: &[OsString], streams: &Stre
     let counterpart = foreign_commands::counterpart(group, word)?;
     let command = group.map_or_else(|| word.clone(), |group| format!("{group} {word}"));
     let error = Error::new(Id::Usage, Kind::Usage, format!("handsctl has no command `{command}`"));
-    Some(error.hint(with_installation(counterpart, at, words, streams)))
+    let answer = with_installation(counterpart, at, words, streams);
+    Some(answer.lines().fold(error, |error, line| error.hint(line)))
 }
 
 /// Replaces the placeholders of a suggested command of kubectl by the installation of the configuration and of the typed
@@ -504,8 +505,13 @@ fn with_installation(text: &str, at: usize, words: &[OsString], streams: &Stream
         return text.to_owned();
     };
     let settings = &loaded.settings;
-    let (name, namespace) = (settings.deploy.name.as_str(), settings.deploy.namespace.as_str());
-    let text = foreign_commands::with_names(text, name, namespace, settings.runtime_namespace());
+    let names = foreign_commands::Names {
+        name: settings.deploy.name.as_str(),
+        namespace: settings.deploy.namespace.as_str(),
+        sandboxes: settings.runtime_namespace(),
+        cluster: settings.cluster.name.as_str(),
+    };
+    let text = foreign_commands::with_names(text, names);
     RepeatedFlags::new(&cli.global).insert_into(&text)
 }
 
