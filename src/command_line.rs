@@ -375,7 +375,7 @@ pub(crate) fn is_plain_word(word: &str) -> bool {
 }
 
 /// Quotes a word for a POSIX shell if it needs quotes.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     if is_plain_word(word) {
         return word.to_owned();
     }

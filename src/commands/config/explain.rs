@@ -77,13 +77,19 @@ fn list(global: &Global, docs: &[KeyDoc], output: Output, streams: &Streams) -> 
     Ok(0)
 }
 
-/// Returns the error about a key that does not exist, with the command that describes or prints a similar one.
+/// The most keys that an error proposes instead of an unknown one.
+const MOST_PROPOSED: usize = 3;
+
+/// Returns the error about a key that does not exist, with the commands that describe or print similar ones.
 pub(super) fn unknown_key(reference: &KeyReference, key: &str, command: &str) -> Error {
     let error = Error::new(Id::Usage, Kind::Usage, format!("config.toml has no key `{key}`"));
-    match reference.closest_key(key) {
-        Some(near) => error.hint(format!("did you mean handsctl {command} {near}?")),
-        None => error.hint(format!("tables: {}", reference.tables().join(", "))),
-    }
+    let near = reference.closest_keys(key);
+    let Some((first, others)) = near.split_first() else {
+        return error.hint(format!("tables: {}", reference.tables().join(", ")));
+    };
+    let error = error.hint(format!("did you mean handsctl {command} {first}?"));
+    let others = others.iter().take(MOST_PROPOSED - 1);
+    others.fold(error, |error, other| error.hint(format!("or handsctl {command} {other}")))
 }
 
 fn text(doc: &KeyDoc, unset: &[UnsetValue], width: usize) -> String {

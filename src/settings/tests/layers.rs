@@ -341,6 +341,10 @@ fn setting_that_cannot_be_parsed_shows_no_value() {
         "deploy.env={X=\"sk-CANARY\"",
         "mcp.sse_servers=[{url=\"https://a\", x=\"sk-CANARY\"}",
         "deploy..env.X=sk-CANARY",
+        "api_key=sk-CANARY",
+        "deploy.api_kye=sk-CANARY",
+        "foo=sk-CANARY",
+        "llm.foo=sk-CANARY",
         "llm.base_url=https://me:sk-CANARY@host",
         "llm.base_url=\"https://host?api_key=sk-CANARY\"",
     ] {
@@ -349,6 +353,9 @@ fn setting_that_cannot_be_parsed_shows_no_value() {
         assert!(!printed.contains("sk-CANARY"), "{set}: {printed}");
         let masked = crate::settings::masked_set(set).expect("the schema");
         assert!(!masked.contains("sk-CANARY"), "{set}: {masked}");
+    }
+    for set in ["storage_size=10Gi", "deploy.storage_sise=10Gi"] {
+        assert_eq!(crate::settings::masked_set(set).expect("the schema"), set, "no secret has this name");
     }
     for (name, value) in [
         ("HANDSCTL_DEPLOY__ENV", "{X=\"sk-CANARY\""),
