@@ -10,6 +10,7 @@ use crate::plan::changes::{Changes, RevisionChange};
 use crate::plan::desired::PlanOrigin;
 use crate::plan::inventory::history::History;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
+use crate::settings::KeySources;
 
 /// The command that restores the state before a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,13 @@ pub(crate) fn counts(applied: &[Applied]) -> String {
 
 /// The note of a rollback: the configuration is still the newer one.
 const CONFIG_UNCHANGED: &str = "config.toml was not changed: the next deploy applies it again";
+
+/// Returns the note of a deploy whose `--set` no file repeats: the next one would undo it.
+pub(crate) fn note_of_set(sources: KeySources) -> Option<&'static str> {
+    (sources.set > 0 && !sources.has_file).then_some(
+        "--set counts for this run only; to keep it: handsctl config init, then handsctl config set KEY=VALUE",
+    )
+}
 
 /// The label of the command that shows the logs.
 const LOGS: &str = "logs";
@@ -153,6 +161,13 @@ mod tests {
         assert_eq!((finished.notes.len(), finished.sandboxes), (0, None));
         let foreign = result(Endpoint::Simulated, false);
         assert!(foreign.next.is_empty(), "{:?}", foreign.next);
+    }
+
+    #[test]
+    fn set_without_a_file_is_noted() {
+        let note = |has_file, set| note_of_set(KeySources { has_file, set, variables: 0 });
+        assert!(note(false, 1).is_some_and(|note| note.starts_with("--set counts for this run only")));
+        assert_eq!((note(true, 1), note(false, 0)), (None, None));
     }
 
     #[test]
