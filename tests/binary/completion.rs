@@ -227,7 +227,7 @@ fn plugin_of_kubectl_names_itself_in_help_and_hints() {
     run(&["status", "--context", "nowhere"]).exits(3).never_says("handsctl deploy");
     run(&["explain", "HC2030"]).exits(0).prints("kubectl hands cluster up --recreate");
     run(&["cluster", "down", "--name", "x"]).exits(2).says("hint: kubectl hands cluster down NAME");
-    run(&["config", "init"]).exits(0).says("then kubectl hands config check");
+    run(&["config", "init"]).exits(0).says("next: kubectl hands up");
 }
 
 /// What bash offers for a line. The words are those into which bash breaks it, at `=` and `:` too; the last one is `$2`.

@@ -12,7 +12,7 @@ fn config_init_writes_the_keys_that_people_need() {
     run_in_home(home.path(), &["config", "init"])
         .exits(0)
         .says("config.toml  written")
-        .says("export LLM_API_KEY=…, then handsctl config check");
+        .says("next: export LLM_API_KEY=…\nnext: handsctl up\n");
     let text = std::fs::read_to_string(home.path().join("config.toml")).unwrap();
     let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).collect();
     let expected = [

@@ -4,6 +4,8 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::catalogue::Id;
+use crate::command_line::RepeatedFlags;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::flags::{Format, Global};
 use crate::plan::{self, SecretNaming};
@@ -11,6 +13,8 @@ use crate::report::{ConfigCheck, JunitFile, Output, Streams};
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::output::output_form;
 use crate::session::output_files;
+use crate::settings::Loaded;
+use crate::settings::handsctl::Provider;
 
 /// Report every error of the config file
 ///
@@ -60,10 +64,25 @@ pub(crate) fn run(global: &Global, arguments: &ConfigCheckArgs, streams: &Stream
             streams.diagnostic(warning);
         }
         let _written = streams.text(&format!("{}  ok\n", loaded.summary))?;
+        if streams.out_is_terminal()
+            && let Some(next) = next_command(global, &loaded)
+        {
+            streams.err(&format!("next: {}\n", RepeatedFlags::new(global).insert_into(next)));
+        }
     } else {
         let _written = streams.value(&check_result(&loaded.summary, &loaded.warnings), output)?;
     }
     Ok(0)
+}
+
+/// Returns the command that applies the configuration. None: it would fail, because it cannot read a secret.
+fn next_command(global: &Global, loaded: &Loaded) -> Option<&'static str> {
+    if loaded.warnings.iter().any(|warning| warning.id == Id::SecretNotReadable) {
+        return None;
+    }
+    let cluster = &loaded.settings.cluster;
+    let has_cluster = cluster.provider == Provider::Existing || global.context.is_some() || global.in_cluster;
+    Some(if has_cluster || cluster.context.is_some() { "handsctl deploy" } else { "handsctl up" })
 }
 
 /// The result of `config check`.
