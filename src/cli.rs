@@ -485,7 +485,7 @@ fn foreign_command_error(error: &clap::Error, words: &[OsString], streams: &Stre
     let command = group.map_or_else(|| word.clone(), |group| format!("{group} {word}"));
     let error = Error::new(Id::Usage, Kind::Usage, format!("handsctl has no command `{command}`"));
     let answer = with_installation(counterpart, at, words, streams);
-    Some(answer.lines().fold(error, |error, line| error.hint(line)))
+    Some(answer.lines().fold(error, Error::hint))
 }
 
 /// Replaces the placeholders of a suggested command of kubectl by the installation of the configuration and of the typed

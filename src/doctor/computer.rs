@@ -18,7 +18,7 @@ pub(super) fn checks(report: HostReport, provider: Provider) -> Vec<Check> {
         .into_iter()
         .map(|finding| {
             let error = Error::new(finding.id, Kind::Prerequisite, finding.message);
-            let error = finding.hint.lines().fold(error, |error, line| error.hint(line));
+            let error = finding.hint.lines().fold(error, Error::hint);
             if finding.blocks {
                 Check::failed(category, name, error)
             } else {

@@ -301,7 +301,7 @@ pub(super) fn error(findings: &[HostFinding], name: &str) -> Option<Error> {
     let (first, others) = blocking.split_first()?;
     let error = Error::new(first.id, Kind::Prerequisite, first.message.clone())
         .fact("cluster", format!("kind-{name} was not created; nothing was changed"));
-    let error = first.hint.lines().fold(error, |error, line| error.hint(line));
+    let error = first.hint.lines().fold(error, Error::hint);
     Some(others.iter().fold(error, |error, other| {
         error.fact("also", format!("{} {}\n{}", other.id, other.message, other.hint))
     }))
