@@ -397,7 +397,7 @@ mod tests {
     fn all_findings_are_reported_with_blocking_ones_first() {
         let mut facts = facts();
         facts.disk = Some(5 << 30);
-        facts.ports[0].1 = Port::Busy { by: Some("nginx (pid 7)".into()) };
+        facts.ports[0].1 = Port::Busy { by: Some("nginx (pid 7)".into()), cluster: None };
         facts.stale_context = Some(("kind-x".into(), "config".into()));
         let findings = check(&facts, &spec());
         assert_eq!(findings.len(), 3);
