@@ -27,6 +27,8 @@ pub struct ConfigExplainArgs {
     pub output: Format,
 }
 
+/// The column of the facts about a key.
+const FACT_COLUMN: usize = 15;
 /// Maximum characters of a line of text.
 const WIDTH: usize = 100;
 
@@ -97,7 +99,7 @@ fn text(doc: &KeyDoc, unset: &[UnsetValue], width: usize) -> String {
     if !doc.key.is_empty() {
         out.push_str(&format!("{}\n", doc.key));
     }
-    out.push_str(&format!("{}\n\n", textwrap::fill(&doc.description, WIDTH)));
+    out.push_str(&format!("{}\n\n", textwrap::fill(&doc.description, WIDTH.min(width))));
     match &doc.value {
         ValueForm::Table(keys) => {
             let rows: Vec<Vec<String>> =
@@ -114,7 +116,10 @@ fn text(doc: &KeyDoc, unset: &[UnsetValue], width: usize) -> String {
     }
     if !doc.key.is_empty() {
         for (name, about) in facts(doc, unset) {
-            out.push_str(&format!("{name:<14} {about}\n"));
+            out.push_str(&format!(
+                "{name:<14} {}\n",
+                report::wrapped(&about, FACT_COLUMN, FACT_COLUMN, width)
+            ));
         }
     }
     out
