@@ -63,7 +63,9 @@ pub(crate) async fn run(global: &Global, arguments: &ClusterUpArgs, streams: &St
             confirm::question(global, streams, &question, &format!("recreating cluster {name}")).await?;
         }
         let message = match bring_up(global, &loaded.settings, arguments.recreate, context).await? {
-            Some(connection) => format!("cluster {name} is ready: context {}", connection.choice.context),
+            Some((connection, _)) => {
+                format!("cluster {name} is ready: context {}", connection.choice.context)
+            }
             None => "provider = \"existing\": handsctl creates no cluster".to_owned(),
         };
         Ok(Finished { message, ..Finished::default() })
@@ -78,7 +80,7 @@ pub(in crate::commands) async fn bring_up(
     settings: &Settings,
     recreate: bool,
     context: &Context,
-) -> Result<Option<Connection>> {
+) -> Result<Option<(Connection, StartOutcome)>> {
     let events = &context.events;
     let environment = &context.environment;
     let cluster = &settings.cluster;
@@ -117,7 +119,7 @@ pub(in crate::commands) async fn bring_up(
     }
     delete_ended_sandboxes(&ready).await?;
     await_ingress::ensure(&ready, provider).await?;
-    Ok(Some(ready.connection))
+    Ok(Some((ready.connection, ready.cluster.outcome)))
 }
 
 /// Deletes the sandboxes that ended when a node stopped, also if someone else started the node again.
