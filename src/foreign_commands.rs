@@ -130,7 +130,8 @@ const IN_GROUPS: &[(&str, Sentences)] = &[
             (&["new", "create", "generate"], "handsctl config init writes a config.toml"),
             (
                 &["unset", "delete", "remove", "rm"],
-                "handsctl config edit opens the file; a line with # before it is not set",
+                "handsctl config set KEY= means that the key is not set: its default counts\n\
+                 handsctl config edit opens the file",
             ),
             (&["describe", "doc", "docs"], "handsctl config explain KEY describes a key"),
         ],
@@ -146,6 +147,41 @@ const IN_GROUPS: &[(&str, Sentences)] = &[
         ],
     ),
 ];
+
+/// Flags of other tools, by the commands of handsctl at which people type them.
+const FLAGS: &[(&[&str], &[&str], &str)] = &[
+    (
+        &["up", "deploy", "diff", "render", "config check", "config show", "config set"],
+        &["-f", "--file", "--filename", "--values"],
+        "--config FILE names the config file",
+    ),
+    (
+        &["status"],
+        &["-w", "--watch"],
+        "handsctl status --wait-for=healthy waits until it works\nwatch handsctl status repeats it",
+    ),
+    (&["cluster status"], &["-w", "--watch"], "watch handsctl cluster status repeats it"),
+];
+
+/// Commands of an installation, at which people type the name of an object: `logs deployment/openhands`.
+const WITHOUT_NAMES: &[&str] = &["deploy", "diff", "status", "restart", "open", "teardown"];
+
+/// Returns what an argument means that a command does not have.
+pub(crate) fn meant_argument(command: &str, argument: &str) -> Option<&'static str> {
+    let is_flag = argument.starts_with('-');
+    let of_flag =
+        FLAGS.iter().find(|(commands, flags, _)| commands.contains(&command) && flags.contains(&argument));
+    match of_flag {
+        Some((_, _, sentence)) => Some(sentence),
+        None if is_flag => None,
+        None if command == "logs" => Some(
+            "handsctl logs prints the logs of all pods of the installation\n\
+             -c CONTAINER names a container, --name NAME another installation",
+        ),
+        None if WITHOUT_NAMES.contains(&command) => Some("--name NAME names the installation"),
+        None => None,
+    }
+}
 
 /// Whether a word is a group of commands.
 pub(crate) fn is_group(word: &str) -> bool {
@@ -228,6 +264,21 @@ mod tests {
             for word in words {
                 assert!(own.find_subcommand(word).is_none() && once.insert(word), "{group} {word}");
             }
+        }
+    }
+
+    #[test]
+    fn argument_of_another_tool_has_an_answer() {
+        let answer = |command, argument| meant_argument(command, argument).unwrap_or_default();
+        assert_eq!(answer("deploy", "-f"), "--config FILE names the config file");
+        assert!(answer("status", "--watch").contains("\nwatch handsctl status "));
+        assert!(answer("logs", "deployment/openhands").contains("-c CONTAINER"));
+        assert!(answer("restart", "openhands").contains("--name NAME"));
+        assert_eq!((answer("restart", "--hard"), answer("config get", "x")), ("", ""));
+        let own = definition();
+        for command in FLAGS.iter().flat_map(|(commands, ..)| *commands).chain(WITHOUT_NAMES) {
+            let found = command.split(' ').try_fold(&own, |parent, word| parent.find_subcommand(word));
+            assert!(found.is_some(), "{command}");
         }
     }
 

@@ -17,7 +17,8 @@ use crate::settings::{self, KeyReference};
 /// Set keys in config.toml and keep its comments
 ///
 /// In order: reads the config file, checks each KEY=VALUE as `config check` does, sets the keys, and replaces the file
-/// atomically. A key that is commented out is set in its place. With a new error nothing is written.
+/// atomically. A key that is commented out is set in its place. KEY= without a value means that the key is not set. With a
+/// new error nothing is written.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl config set llm.model=openai/gpt-5\n  handsctl config set deploy.host=hands.example.org deploy.exposure=acknowledged\n  handsctl config set 'llm.api_key={ env = \"OPENAI_API_KEY\" }'\n  handsctl config set --config prod.toml deploy.storage_size=20Gi"
