@@ -103,6 +103,7 @@ async fn apply_and_follow(
 /// Adds the note about keys that only this run has.
 fn with_notes(run: &Run<'_>, prepared: &Preparation, mut finished: Finished) -> Finished {
     if prepared.changes.plan.origin == PlanOrigin::Configuration {
+        finished.notes.extend(summary::note_of_removed_key(&prepared.state.history, &prepared.changes.plan));
         finished.notes.extend(summary::note_of_set(run.settings().key_sources).map(str::to_owned));
     }
     finished
