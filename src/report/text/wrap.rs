@@ -75,7 +75,8 @@ fn command_length(words: &[&str]) -> usize {
     let Some((first, others)) = words.split_first() else { return 0 };
     let program = first.trim_start_matches(['`', '(', '"']);
     let Some((_, mut names)) = PROGRAMS.iter().find(|(name, _)| *name == program) else { return 0 };
-    names += usize::from(others.first().is_some_and(|word| program == "handsctl" && GROUPS.contains(word)));
+    let is_group = program == "handsctl" && others.first().is_some_and(|word| GROUPS.contains(word));
+    names += usize::from(is_group);
     let (mut length, mut is_value, mut is_quoted) = (1, false, false);
     for word in others {
         let bare = word.trim_end_matches(CLOSING);
@@ -86,13 +87,18 @@ fn command_length(words: &[&str]) -> usize {
         }
         length += 1;
         is_quoted ^= word.matches('\'').count() % 2 == 1;
-        is_value = bare.starts_with('-') && !bare.contains('=');
+        let is_flag = bare.starts_with('-');
+        if !is_word && !is_flag {
+            // Behind `deployment/openhands` only flags follow.
+            names = 0;
+        }
+        is_value = is_flag && !bare.contains('=');
         if bare.len() < word.len() && !is_quoted {
             return length;
         }
     }
     // A name at the end: `handsctl cluster down trial`.
-    if length + 1 == words.len() { words.len() } else { length }
+    if is_group && length + 1 == words.len() { words.len() } else { length }
 }
 
 fn is_variable_name(name: &str) -> bool {
@@ -167,11 +173,11 @@ mod tests {
     fn command_ends_before_prose() {
         let length = |line: &str| command_length(&line.split(' ').collect::<Vec<_>>());
         for (line, words) in [
-            ("handsctl logs -f follows the logs", 3),
+            ("handsctl logs -f follows the logs", 4),
             ("handsctl status -n openhands shows the state", 4),
             ("handsctl config get deploy.host prints it again", 4),
             ("handsctl up, then something else", 2),
-            ("kubectl scale deployment/oh -n two --replicas=0 stops the app", 7),
+            ("kubectl scale deployment/oh -n two --replicas=0 stops the app", 6),
             ("docker network prune deletes networks that", 3),
             ("log in again", 0),
         ] {
