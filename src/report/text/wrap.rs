@@ -88,7 +88,7 @@ fn command_length(words: &[&str]) -> usize {
         length += 1;
         is_quoted ^= word.matches('\'').count() % 2 == 1;
         let is_flag = bare.starts_with('-');
-        if !is_word && !is_flag {
+        if !is_word && !is_flag && !is_value {
             // Behind `deployment/openhands` only flags follow.
             names = 0;
         }
@@ -178,6 +178,7 @@ mod tests {
             ("handsctl config get deploy.host prints it again", 4),
             ("handsctl up, then something else", 2),
             ("kubectl scale deployment/oh -n two --replicas=0 stops the app", 6),
+            ("kubectl --kubeconfig k.yaml delete lease oh -n two", 8),
             ("docker network prune deletes networks that", 3),
             ("log in again", 0),
         ] {
