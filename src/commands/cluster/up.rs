@@ -13,7 +13,7 @@ use crate::cluster::nodes::ended_sandboxes;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Global, parse_duration};
-use crate::provider::{self, ClusterSpec, LocalProvider, ProviderChoice, UpOptions};
+use crate::provider::{self, ClusterSpec, LocalProvider, ProviderChoice, StartOutcome, UpOptions};
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::confirm;

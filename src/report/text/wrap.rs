@@ -74,7 +74,7 @@ fn command_length(words: &[&str]) -> usize {
     const CLOSING: &[char] = &[',', ';', ':', '.', '`', ')', '?'];
     let Some((first, others)) = words.split_first() else { return 0 };
     let program = first.trim_start_matches(['`', '(', '"']);
-    let Some((_, mut names)) = PROGRAMS.iter().find(|(name, _)| *name == program) else { return 0 };
+    let Some(&(_, mut names)) = PROGRAMS.iter().find(|(name, _)| *name == program) else { return 0 };
     let is_group = program == "handsctl" && others.first().is_some_and(|word| GROUPS.contains(word));
     names += usize::from(is_group);
     let (mut length, mut is_value, mut is_quoted) = (1, false, false);
