@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::builder::styling::Styles;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -420,7 +420,8 @@ pub fn print_clap_error(error: &clap::Error, words: impl IntoIterator<Item = OsS
     };
     let output = typed_output(words.clone());
     let text = named(&error.render().to_string());
-    if let Some(error) = foreign_command_error(error, &words, &streams) {
+    let rejected = foreign_command_error(error, &words, &streams);
+    if let Some(error) = rejected.or_else(|| rejected_argument_error(error, &words)) {
         let error = error.map_hints(named);
         streams.failure(&error, output);
         return ExitCode::from(error.kind().exit_code());
@@ -475,16 +476,57 @@ fn usage_error(text: &str) -> Error {
     })
 }
 
-/// Returns the error for a command of another tool, with the one of handsctl that does the same.
+/// Returns the error for an argument of another tool, with the one of handsctl that does the same.
+fn rejected_argument_error(error: &clap::Error, words: &[OsString]) -> Option<Error> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
+    let root = definition();
+    let (mut command, mut path) = (&root, Vec::new());
+    for word in words.iter().skip(1).filter_map(|word| word.to_str()) {
+        let Some(child) = command.find_subcommand(word) else { continue };
+        path.push(child.get_name());
+        command = child;
+    }
+    let path = path.join(" ");
+    let meant = foreign_commands::meant_argument(&path, argument)?;
+    let message = format!("handsctl {path} has no argument `{argument}`");
+    let error = Error::new(Id::Usage, Kind::Usage, message);
+    let error = meant.lines().fold(error, Error::hint);
+    Some(error.hint(format!("handsctl {path} --help lists its arguments")))
+}
+
+/// Returns the error for a command of another tool, with the one of handsctl that does the same, or for a mistyped
+/// command, with those that resemble it.
 fn foreign_command_error(error: &clap::Error, words: &[OsString], streams: &Streams) -> Option<Error> {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
     let at = words.iter().position(|typed| typed.to_str() == Some(word))?;
     let group = words[..at].last().and_then(|group| group.to_str());
     let group = group.filter(|group| foreign_commands::is_group(group));
-    let counterpart = foreign_commands::counterpart(group, word)?;
     let command = group.map_or_else(|| word.clone(), |group| format!("{group} {word}"));
-    let error = Error::new(Id::Usage, Kind::Usage, format!("handsctl has no command `{command}`"));
-    Some(error.hint(with_installation(counterpart, at, words, streams)))
+    let error_of_word = Error::new(Id::Usage, Kind::Usage, format!("handsctl has no command `{command}`"));
+    let Some(counterpart) = foreign_commands::counterpart(group, word) else {
+        return Some(mistyped_command(error, group, error_of_word));
+    };
+    let error = error_of_word;
+    let answer = with_installation(counterpart, at, words, streams);
+    Some(answer.lines().fold(error, Error::hint))
+}
+
+/// Adds the commands that resemble a mistyped one, the most similar first.
+fn mistyped_command(clap: &clap::Error, group: Option<&str>, error: Error) -> Error {
+    let similar = match clap.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(similar)) => similar.clone(),
+        Some(ContextValue::String(similar)) => vec![similar.clone()],
+        _ => Vec::new(),
+    };
+    let prefix = group.map_or_else(String::new, |group| format!("{group} "));
+    // clap lists the most similar last, and its own `help`.
+    let similar = similar.iter().rev().filter(|word| *word != "help");
+    let error =
+        similar.fold(error, |error, word| error.hint(format!("did you mean handsctl {prefix}{word}?")));
+    error.hint(format!("handsctl {prefix}--help lists the commands"))
 }
 
 /// Replaces the placeholders of a suggested command of kubectl by the installation of the configuration and of the typed
@@ -504,8 +546,13 @@ fn with_installation(text: &str, at: usize, words: &[OsString], streams: &Stream
         return text.to_owned();
     };
     let settings = &loaded.settings;
-    let (name, namespace) = (settings.deploy.name.as_str(), settings.deploy.namespace.as_str());
-    let text = foreign_commands::with_names(text, name, namespace, settings.runtime_namespace());
+    let names = foreign_commands::Names {
+        name: settings.deploy.name.as_str(),
+        namespace: settings.deploy.namespace.as_str(),
+        sandboxes: settings.runtime_namespace(),
+        cluster: settings.cluster.name.as_str(),
+    };
+    let text = foreign_commands::with_names(text, names);
     RepeatedFlags::new(&cli.global).insert_into(&text)
 }
 

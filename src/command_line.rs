@@ -295,11 +295,11 @@ impl RepeatedFlags {
         // The flags of another command, behind a semicolon or on another line, are not those of this one.
         let own = following.split(['\n', ';']).next().unwrap_or_default();
         let has = |flag: GlobalFlag| own.split_whitespace().any(|word| flag.is_typed_as(word));
-        let cluster = self
-            .cluster
-            .iter()
-            .filter(|_| command.starts_with("cluster ") && command != "cluster list")
-            .map(String::as_str);
+        // `handsctl cluster down trial` names another cluster.
+        let name = own.strip_prefix(' ').unwrap_or_default();
+        let names_cluster = name.starts_with(char::is_alphanumeric) && !name.contains(' ');
+        let takes_name = command.starts_with("cluster ") && command != "cluster list" && !names_cluster;
+        let cluster = self.cluster.iter().filter(|_| takes_name).map(String::as_str);
         let flags = self.flags.iter().filter(|(flag, _)| uses.contains(flag) && !has(*flag));
         cluster.chain(flags.map(|(_, text)| text.as_str())).fold(String::new(), |all, text| all + " " + text)
     }
@@ -382,7 +382,7 @@ pub(crate) fn is_plain_word(word: &str) -> bool {
 }
 
 /// Quotes a word for a POSIX shell if it needs quotes.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     if is_plain_word(word) {
         return word.to_owned();
     }
@@ -511,6 +511,8 @@ mod tests {
         let flags = repeated(&["--config", "a.toml"], Some("trial"));
         assert_eq!(flags.insert_into("handsctl cluster up"), "handsctl cluster up trial --config a.toml");
         assert_eq!(flags.insert_into("handsctl up"), "handsctl up --config a.toml");
+        let other = "it is of other: handsctl cluster down other";
+        assert_eq!(flags.insert_into(other), other.replace("down", "down --config a.toml"));
     }
 
     #[test]

@@ -123,7 +123,7 @@ pub struct RolloutArgs {
     /// Wait for the rollout, as without the flag; other tools have it
     #[arg(long, hide = true, conflicts_with = "no_wait")]
     pub wait: bool,
-    /// Time limit of the whole command [default: 15m, up 30m]
+    /// Time limit of the whole command [default: 15m; of `handsctl up`: 30m]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
     #[command(flatten)]

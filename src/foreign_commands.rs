@@ -1,6 +1,6 @@
 //! Commands of other tools, and the command of handsctl that does the same. Pure.
 
-/// Words with the sentence that answers them.
+/// Words with the sentences that answer them, each on a line of its own.
 type Sentences = &'static [(&'static [&'static str], &'static str)];
 
 /// The commands of kubectl, Helm, docker and systemctl that people type first, each with the command of handsctl and
@@ -13,7 +13,7 @@ const FOREIGN: Sentences = &[
         "handsctl status shows the state with its evidence; handsctl logs -f follows the logs",
     ),
     (
-        &["apply", "install", "upgrade", "update", "sync", "run", "start", "create"],
+        &["apply", "install", "upgrade", "update", "sync", "run", "create"],
         "handsctl deploy applies config.toml; handsctl up also creates a local cluster",
     ),
     (
@@ -21,8 +21,20 @@ const FOREIGN: Sentences = &[
         "handsctl teardown deletes the application and keeps its volume; handsctl cluster down deletes the local cluster",
     ),
     (
-        &["down", "stop"],
-        "handsctl cluster down deletes the local cluster with all data; handsctl teardown deletes the application and keeps its volume",
+        &["start", "resume", "unpause"],
+        "handsctl up starts the local cluster, if it is stopped, and applies config.toml\n\
+         handsctl cluster up starts the local cluster only",
+    ),
+    (
+        &["stop"],
+        "docker stop CLUSTER_NAME-control-plane stops a local cluster of kind and keeps its data\n\
+         handsctl cluster up starts it again\n\
+         handsctl teardown deletes the application and keeps its volume; handsctl cluster down deletes the cluster with all data",
+    ),
+    (
+        &["down"],
+        "handsctl teardown deletes the application and keeps its volume\n\
+         handsctl cluster down deletes the local cluster with all data",
     ),
     (
         &["undo", "revert"],
@@ -43,7 +55,9 @@ const FOREIGN: Sentences = &[
     ),
     (
         &["pause", "suspend", "hibernate"],
-        "kubectl scale deployment/NAME -n NAMESPACE --replicas=0 stops the application; handsctl deploy --force-conflicts starts it",
+        "docker stop CLUSTER_NAME-control-plane stops a local cluster of kind and keeps its data\n\
+         handsctl cluster up starts it again\n\
+         kubectl scale deployment/NAME -n NAMESPACE --replicas=0 stops the application only; handsctl deploy --force-conflicts starts it",
     ),
     (
         &["backup", "export", "save", "cp", "copy"],
@@ -89,11 +103,16 @@ const IN_GROUPS: &[(&str, Sentences)] = &[
         &[
             (&["ls", "get", "ps"], "handsctl cluster list lists the local clusters"),
             (
-                &["create", "start", "new", "add", "init"],
+                &["create", "start", "resume", "unpause", "new", "add", "init"],
                 "handsctl cluster up creates or starts the local cluster",
             ),
             (
-                &["delete", "destroy", "remove", "rm", "stop"],
+                &["stop", "pause", "suspend"],
+                "docker stop CLUSTER_NAME-control-plane stops a local cluster of kind and keeps its data\n\
+                 handsctl cluster up starts it again",
+            ),
+            (
+                &["delete", "destroy", "remove", "rm"],
                 "handsctl cluster down deletes the local cluster with everything in it",
             ),
             (&["info", "describe", "show"], "handsctl cluster status shows the local cluster and its parts"),
@@ -111,7 +130,8 @@ const IN_GROUPS: &[(&str, Sentences)] = &[
             (&["new", "create", "generate"], "handsctl config init writes a config.toml"),
             (
                 &["unset", "delete", "remove", "rm"],
-                "handsctl config edit opens the file; a line with # before it is not set",
+                "handsctl config set KEY= means that the key is not set: its default counts\n\
+                 handsctl config edit opens the file",
             ),
             (&["describe", "doc", "docs"], "handsctl config explain KEY describes a key"),
         ],
@@ -128,12 +148,47 @@ const IN_GROUPS: &[(&str, Sentences)] = &[
     ),
 ];
 
+/// Flags of other tools, by the commands of handsctl at which people type them.
+const FLAGS: &[(&[&str], &[&str], &str)] = &[
+    (
+        &["up", "deploy", "diff", "render", "config check", "config show", "config set"],
+        &["-f", "--file", "--filename", "--values"],
+        "--config FILE names the config file",
+    ),
+    (
+        &["status"],
+        &["-w", "--watch"],
+        "handsctl status --wait-for=healthy waits until it works\nwatch handsctl status repeats it",
+    ),
+    (&["cluster status"], &["-w", "--watch"], "watch handsctl cluster status repeats it"),
+];
+
+/// Commands of an installation, at which people type the name of an object: `logs deployment/openhands`.
+const WITHOUT_NAMES: &[&str] = &["deploy", "diff", "status", "restart", "open", "teardown"];
+
+/// Returns what an argument means that a command does not have.
+pub(crate) fn meant_argument(command: &str, argument: &str) -> Option<&'static str> {
+    let is_flag = argument.starts_with('-');
+    let of_flag =
+        FLAGS.iter().find(|(commands, flags, _)| commands.contains(&command) && flags.contains(&argument));
+    match of_flag {
+        Some((_, _, sentence)) => Some(sentence),
+        None if is_flag => None,
+        None if command == "logs" => Some(
+            "handsctl logs prints the logs of all pods of the installation\n\
+             -c CONTAINER names a container, --name NAME another installation",
+        ),
+        None if WITHOUT_NAMES.contains(&command) => Some("--name NAME names the installation"),
+        None => None,
+    }
+}
+
 /// Whether a word is a group of commands.
 pub(crate) fn is_group(word: &str) -> bool {
     IN_GROUPS.iter().any(|(group, _)| *group == word)
 }
 
-/// Returns what does in handsctl what a command of another tool does, at the top or in a group.
+/// Returns what does in handsctl what a command of another tool does, at the top or in a group: one or more lines.
 pub(crate) fn counterpart(group: Option<&str>, word: &str) -> Option<&'static str> {
     let sentences = match group {
         None => FOREIGN,
@@ -142,11 +197,26 @@ pub(crate) fn counterpart(group: Option<&str>, word: &str) -> Option<&'static st
     sentences.iter().find(|(words, _)| words.contains(&word)).map(|(_, sentence)| *sentence)
 }
 
-/// Replaces the placeholders of a suggested command of kubectl: the installation's name, its namespace, and that of its
-/// sandboxes.
-pub(crate) fn with_names(text: &str, name: &str, namespace: &str, sandboxes: &str) -> String {
+/// The names that stand for the placeholders of a suggested command.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names<'a> {
+    /// The installation's name.
+    pub(crate) name: &'a str,
+    /// Its namespace.
+    pub(crate) namespace: &'a str,
+    /// The namespace of its sandboxes.
+    pub(crate) sandboxes: &'a str,
+    /// The local cluster.
+    pub(crate) cluster: &'a str,
+}
+
+/// Replaces the placeholders of a suggested command of kubectl or of the engine.
+pub(crate) fn with_names(text: &str, names: Names<'_>) -> String {
     // The longest first: the others are parts of it.
-    text.replace("SANDBOX_NAMESPACE", sandboxes).replace("NAMESPACE", namespace).replace("NAME", name)
+    text.replace("SANDBOX_NAMESPACE", names.sandboxes)
+        .replace("CLUSTER_NAME", names.cluster)
+        .replace("NAMESPACE", names.namespace)
+        .replace("NAME", names.name)
 }
 
 #[cfg(test)]
@@ -156,9 +226,25 @@ mod tests {
     use super::*;
     use crate::cli::definition;
 
+    const NAMES: Names<'_> = Names { name: "mine", namespace: "two", sandboxes: "boxes", cluster: "hands" };
+
+    #[test]
+    fn stop_stops_before_it_deletes() {
+        for (group, word) in [(None, "stop"), (None, "pause"), (Some("cluster"), "stop")] {
+            let answer = with_names(counterpart(group, word).unwrap(), NAMES);
+            let lines: Vec<&str> = answer.lines().collect();
+            assert!(lines[0].starts_with("docker stop hands-control-plane "), "{answer}");
+            assert_eq!(lines[1], "handsctl cluster up starts it again");
+            assert!(lines.iter().take(2).all(|line| !line.contains("delete")), "{answer}");
+        }
+        let down = counterpart(None, "down").unwrap();
+        assert!(down.find("teardown") < down.find("cluster down"), "{down}");
+        assert!(counterpart(None, "start").unwrap().starts_with("handsctl up starts"));
+    }
+
     #[test]
     fn sandboxes_have_a_namespace_of_their_own() {
-        let answer = |word: &str| with_names(counterpart(None, word).unwrap(), "mine", "two", "boxes");
+        let answer = |word: &str| with_names(counterpart(None, word).unwrap(), NAMES);
         assert!(answer("sandboxes").contains("kubectl get pods -n boxes lists"));
         assert!(answer("exec").contains("kubectl exec -it deployment/mine -n two "));
     }
@@ -178,6 +264,21 @@ mod tests {
             for word in words {
                 assert!(own.find_subcommand(word).is_none() && once.insert(word), "{group} {word}");
             }
+        }
+    }
+
+    #[test]
+    fn argument_of_another_tool_has_an_answer() {
+        let answer = |command, argument| meant_argument(command, argument).unwrap_or_default();
+        assert_eq!(answer("deploy", "-f"), "--config FILE names the config file");
+        assert!(answer("status", "--watch").contains("\nwatch handsctl status "));
+        assert!(answer("logs", "deployment/openhands").contains("-c CONTAINER"));
+        assert!(answer("restart", "openhands").contains("--name NAME"));
+        assert_eq!((answer("restart", "--hard"), answer("config get", "x")), ("", ""));
+        let own = definition();
+        for command in FLAGS.iter().flat_map(|(commands, ..)| *commands).chain(WITHOUT_NAMES) {
+            let found = command.split(' ').try_fold(&own, |parent, word| parent.find_subcommand(word));
+            assert!(found.is_some(), "{command}");
         }
     }
 

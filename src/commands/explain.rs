@@ -10,6 +10,7 @@ use crate::error::{Error, Kind};
 use crate::flags::{Global, number};
 use crate::next_commands;
 use crate::report::Streams;
+use crate::settings::KeyReference;
 
 /// Columns of the texts, as in the guides.
 const COLUMNS: usize = 80;
@@ -57,7 +58,9 @@ pub(crate) fn run(global: &Global, arguments: &ExplainArgs, streams: &Streams) -
 
 /// Lists all ids with their titles, then the exit codes.
 fn everything() -> String {
-    let ids = Id::ALL.iter().map(|id| id.entry()).fold(String::new(), |mut text, entry| {
+    let mut entries: Vec<_> = Id::ALL.iter().map(|id| id.entry()).collect();
+    entries.sort_by_key(|entry| entry.code);
+    let ids = entries.iter().fold(String::new(), |mut text, entry| {
         let _infallible = writeln!(text, "{}  {}", entry.code, entry.title);
         text
     });
@@ -68,8 +71,10 @@ fn id(typed: &str) -> Result<String, Error> {
     let letters = typed.trim_matches(['[', ']']).to_ascii_uppercase();
     let code = if letters.starts_with("HC") { letters } else { format!("HC{letters}") };
     let Some(id) = Id::from_code(&code) else {
-        return Err(Error::new(Id::Usage, Kind::Usage, format!("there is no id `{typed}`"))
-            .hint("ids are printed in brackets: error[HC4103]; handsctl explain lists all"));
+        let error = Error::new(Id::Usage, Kind::Usage, format!("there is no id `{typed}`"));
+        let error =
+            if is_key(typed) { error.hint(format!("handsctl config explain {typed}")) } else { error };
+        return Err(error.hint("ids are printed in brackets: error[HC4103]; handsctl explain lists all"));
     };
     let entry = id.entry();
     let key = entry.key.map_or_else(String::new, |key| format!("config key: {key}\n\n"));
@@ -77,6 +82,13 @@ fn id(typed: &str) -> Result<String, Error> {
     let explanation = wrapped(entry.explanation);
     let guide = id.guide().map_or_else(String::new, |guide| format!("{}\n", without_marks(guide)));
     Ok(format!("{}: {}\n\n{explanation}\n\n{key}{guide}{next}", entry.code, entry.title))
+}
+
+/// Whether a word is a key or a table of config.toml, or the last name of one.
+fn is_key(word: &str) -> bool {
+    let reference = KeyReference::default();
+    let keys = reference.keys_named(word.rsplit('.').next().unwrap_or_default());
+    keys.iter().any(|key| key == word || !word.contains('.'))
 }
 
 /// Wraps a paragraph as wide as the guides are. A command between backquotes stays on one line, so that it can be copied.
@@ -169,6 +181,14 @@ mod tests {
     fn id_is_explained_with_its_guide() {
         let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/explain/HC4103.txt");
         golden::assert_matches(&expected, &id("HC4103").unwrap());
+    }
+
+    #[test]
+    fn key_is_explained_by_another_command() {
+        let hints = |word: &str| id(word).unwrap_err().hints().to_vec();
+        assert_eq!(hints("deploy.host")[0], "handsctl config explain deploy.host");
+        assert_eq!(hints("storage_size")[0], "handsctl config explain storage_size");
+        assert!(hints("deploy.hots")[0].starts_with("ids are printed"));
     }
 
     #[test]

@@ -152,7 +152,7 @@ async fn print(
     let follow = query.follow;
     let (starts_without_pods, first_query) = (pods.is_empty(), query.clone());
     let writer = LogWriter {
-        is_prefixed: follow || logs::log_count(&pods, &query) > 1,
+        is_prefixed: logs::log_count(&pods, &query) > 1,
         are_simulated,
         events: events.clone(),
         streams: streams.clone(),
@@ -269,6 +269,7 @@ async fn has_lines(session: &Session, query: &LogQuery, pods: &[Value]) -> Resul
 
 /// Writes the logs to stdout, and reports which of them are read.
 struct LogWriter {
+    /// Whether there are several logs at the start.
     is_prefixed: bool,
     are_simulated: bool,
     events: Events,
@@ -278,21 +279,26 @@ struct LogWriter {
 impl LogWriter {
     /// Writes until all logs have ended or stdout is closed. Blocks.
     fn write(&self, mut receiver: mpsc::Receiver<LogPart>, runtime: &Handle) -> Result<()> {
+        let (mut is_prefixed, mut only) = (self.is_prefixed, None);
         while let Some(part) = receiver.blocking_recv() {
             runtime.block_on(self.report(&part));
-            if self.print(part)? == Written::Closed {
+            if let LogPart::Lines { source, .. } = &part {
+                // A pod that starts later has a log of its own.
+                is_prefixed |= only.get_or_insert_with(|| source.clone()) != source;
+            }
+            if self.print(part, is_prefixed)? == Written::Closed {
                 break;
             }
         }
         Ok(())
     }
 
-    fn print(&self, part: LogPart) -> Result<Written> {
+    fn print(&self, part: LogPart, is_prefixed: bool) -> Result<Written> {
         let streams = &self.streams;
         match part {
             LogPart::Lines { source, lines } => {
                 let text = String::from_utf8_lossy(&lines);
-                let text = if self.is_prefixed { with_prefix(&source, &text) } else { text.into_owned() };
+                let text = if is_prefixed { with_prefix(&source, &text) } else { text.into_owned() };
                 return streams.text(&streams.sanitized(&text));
             }
             LogPart::Unreadable { .. } if self.are_simulated => {}

@@ -194,8 +194,9 @@ fn documents(
     guessed_kinds: &BTreeSet<ManifestKind>,
 ) -> Result<String, Error> {
     let mut out = String::from(
-        "# Roles for an account that deploys this configuration with handsctl. Rules with a comment can be left out;\n\
-         # the comment names the consequence. An administrator applies them: handsctl rbac | kubectl apply -f -\n",
+        "# Roles for an account that deploys this configuration with handsctl.\n\
+         # Rules with a comment can be left out; the comment names the consequence.\n\
+         # An administrator applies them: handsctl rbac | kubectl apply -f -\n",
     );
     for kind in guessed_kinds {
         let (name, version) = (&kind.kind, &kind.api_version);

@@ -10,8 +10,10 @@ use crate::catalogue::Id;
 use crate::deploy::recipe::deploy;
 use crate::deploy::request::DeployRequest;
 use crate::error::{Error, Kind, Result};
+use crate::event::Finished;
 use crate::flags::{ApplyArgs, Global};
 use crate::plan::goal::Goal;
+use crate::provider::StartOutcome;
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::runner::{Invocation, Run};
@@ -47,29 +49,15 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
         timeout: rollout.timeout.unwrap_or(TIMEOUT),
         streams,
     };
-    let work = async |run: &Run<'_>| {
-        let request = DeployRequest {
-            command: "deploy",
-            goal: Goal::Configuration,
-            policy: change_policy(run.settings(), &arguments.apply),
-            dry_run: None,
-            note: arguments.apply.note.clone(),
-            probe: rollout.probe,
-            restarts_replaced: !rollout.no_wait,
-            accepts_additions: false,
-            auto_rollback: !arguments.no_rollback,
-        };
-        let limit = rollout.lock.lock_wait;
-        let deployed = run.waiting_for_lock(limit, async || deploy(run, &request).await).await?;
-        image::replaced::restart_outdated(run, rollout, deployed).await
-    };
     invocation
         .run(async |context| {
             let loaded =
                 cluster_session::load_until(context.deadline, global, Secrets::Needed, streams).await?;
             cluster_session::report_config(&loaded, Secrets::Needed, &context.events).await;
+            let mut is_new = false;
             let local = cluster::up::bring_up(global, &loaded.settings, false, context).await?;
-            let mut session = if let Some(connection) = local {
+            let mut session = if let Some((connection, outcome)) = local {
+                is_new = outcome == StartOutcome::Created;
                 cluster_session::name_context(global, &connection);
                 let session = Session::new(context.environment.clone(), loaded.settings, connection)?;
                 image::load::load_missing(&session, &context.events).await;
@@ -80,9 +68,35 @@ pub(crate) async fn run(global: &Global, arguments: &UpArgs, streams: &Streams) 
                     .await?
             };
             context.limit(&mut session.connection);
+            let work = async |run: &Run<'_>| {
+                let request = DeployRequest {
+                    command: "deploy",
+                    goal: Goal::Configuration,
+                    policy: change_policy(run.settings(), &arguments.apply),
+                    dry_run: None,
+                    note: arguments.apply.note.clone(),
+                    probe: rollout.probe,
+                    restarts_replaced: !rollout.no_wait,
+                    accepts_additions: false,
+                    auto_rollback: !arguments.no_rollback,
+                };
+                let limit = rollout.lock.lock_wait;
+                let deployed = run.waiting_for_lock(limit, async || deploy(run, &request).await).await?;
+                let finished = image::replaced::restart_outdated(run, rollout, deployed).await?;
+                Ok(if is_new { with_undo_of_cluster(finished) } else { finished })
+            };
             Box::pin(Run::new(&session, context).conclude(work)).await
         })
         .await
+}
+
+/// Adds the command that deletes the cluster, which this run created, below the one that deletes only the installation.
+fn with_undo_of_cluster(mut finished: Finished) -> Finished {
+    if finished.next.iter().any(|(_, command)| command.starts_with("handsctl teardown")) {
+        let command = "handsctl cluster down        (deletes everything)";
+        finished.next.push(("undo".to_owned(), command.to_owned()));
+    }
+    finished
 }
 
 /// Checks that a context names the cluster, which provider = "existing" requires.

@@ -35,7 +35,12 @@ pub(crate) struct AppSettingsResult {
 pub(crate) async fn seed(run: &Run<'_>, client: &AppClient) -> AppSettingsResult {
     let events = run.events();
     let desired = DesiredAppSettings::from_settings(run.settings());
-    let client = SettingsClient { api: run.api(), app: client, session_key: session_key(run.settings()) };
+    let client = SettingsClient {
+        api: run.api(),
+        app: client,
+        session_key: session_key(run.settings()),
+        has_file: run.settings().key_sources.has_file,
+    };
     events.begin(Phase::Settings, STEP, "").await;
     match client.seed(&desired).await {
         Ok((message, result)) => {
@@ -66,6 +71,8 @@ struct SettingsClient<'a> {
     api: &'a Api,
     app: &'a AppClient,
     session_key: Option<Redacted>,
+    /// Whether there is a config.toml, which can get the model and the key.
+    has_file: bool,
 }
 
 impl SettingsClient<'_> {
@@ -73,7 +80,7 @@ impl SettingsClient<'_> {
         let current = self.current().await?;
         Ok(match desired.decide(current.as_ref()) {
             Decision::Keep { model } => kept(desired, model),
-            Decision::Missing(reason) => missing(reason),
+            Decision::Missing(reason) => missing(reason, self.has_file),
             Decision::Post { mut settings, model } => {
                 let key = self.key(desired).await?;
                 settings["llm_api_key"] = json!(key.expose());
@@ -148,16 +155,24 @@ fn kept(desired: &DesiredAppSettings, model: Option<String>) -> (String, AppSett
     (format!("model {current}, its own setting"), AppSettingsResult { model, note })
 }
 
-fn missing(reason: Missing) -> (String, AppSettingsResult) {
-    let (message, remedy) = match reason {
+fn missing(reason: Missing, has_file: bool) -> (String, AppSettingsResult) {
+    let (message, note) = match reason {
+        Missing::NoKey if has_file => (
+            "none: [llm] api_key is not set",
+            "conversations need a model and its key: handsctl config set llm.model=MODEL 'llm.api_key={ env = \"VARIABLE\" }', \
+             then handsctl deploy; or the application's settings page",
+        ),
         Missing::NoKey => (
             "none: [llm] api_key is not set",
-            "set [llm] model and api_key, or use the application's settings page",
+            "conversations need a model and its key: handsctl config init, then handsctl up; or the application's \
+             settings page",
         ),
-        Missing::Never => ("none: seed_settings is \"never\"", "use the application's settings page"),
+        Missing::Never => (
+            "none: seed_settings is \"never\"",
+            "conversations need settings first: use the application's settings page",
+        ),
     };
-    let note = format!("conversations need settings first: {remedy}");
-    (message.to_owned(), AppSettingsResult { model: None, note: Some(note) })
+    (message.to_owned(), AppSettingsResult { model: None, note: Some(note.to_owned()) })
 }
 
 /// Reads a value of a Secret that handsctl does not manage.
@@ -170,4 +185,17 @@ async fn read_secret(api: &Api, namespace: &str, secret: &str, key: &str) -> Res
     let bytes = object["data"][key].as_str().and_then(|text| STANDARD.decode(text).ok());
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     text.map(Redacted::new).ok_or_else(|| format!("secret/{secret} has no text under key {key}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_key_leads_to_commands() {
+        let note = |reason, has_file| missing(reason, has_file).1.note.expect("a note");
+        assert!(note(Missing::NoKey, false).contains(": handsctl config init, then handsctl up; or "));
+        assert!(note(Missing::NoKey, true).contains(": handsctl config set llm.model=MODEL "));
+        assert!(!note(Missing::Never, true).contains("handsctl"));
+    }
 }

@@ -21,6 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::object::ObjectId;
 use crate::plan::changes::{Changes, RevisionChange};
+use crate::plan::desired::PlanOrigin;
 use crate::plan::inventory::apply_set::InventoryScope;
 use crate::plan::inventory::history::LatestDecision;
 use crate::plan::inventory::prune::PruneCandidate;
@@ -81,7 +82,11 @@ async fn apply_and_follow(
             record_result(run, recorded, RevisionResult::NotWatched).await?;
         }
         clean_up_or_warn(run, request, prepared, prepared.changes.revision.result()).await?;
-        return Ok(summary::applied_only(number, undo, !run.session.has_simulated_nodes()));
+        return Ok(with_notes(
+            run,
+            prepared,
+            summary::applied_only(number, undo, !run.session.has_simulated_nodes()),
+        ));
     }
     rollout::warn_of_unwatched(run, &applied).await;
     let mut rollout = rollout_of(run, &applied, started);
@@ -91,7 +96,17 @@ async fn apply_and_follow(
     prepared.update_cleanup(&request.policy);
     clean_up_or_warn(run, request, prepared, RevisionResult::Good).await?;
     let steps = NextSteps { undo, can_become_real: run.session.can_become_real() };
-    Ok(summary::verified(number, steps, verification, prepared.changes.plan.origin))
+    let finished = summary::verified(number, steps, verification, prepared.changes.plan.origin);
+    Ok(with_notes(run, prepared, finished))
+}
+
+/// Adds the note about keys that only this run has.
+fn with_notes(run: &Run<'_>, prepared: &Preparation, mut finished: Finished) -> Finished {
+    if prepared.changes.plan.origin == PlanOrigin::Configuration {
+        finished.notes.extend(summary::note_of_removed_key(&prepared.state.history, &prepared.changes.plan));
+        finished.notes.extend(summary::note_of_set(run.settings().key_sources).map(str::to_owned));
+    }
+    finished
 }
 
 /// Leaves the history as it was, because the server has rejected every change: an existing revision keeps its result,

@@ -1,5 +1,7 @@
 //! The last line of a command that changes the set, and the commands to type next.
 
+use serde_json::Value;
+
 use super::app_settings::AppSettingsResult;
 use super::sandbox_capacity;
 use super::verify::{Endpoint, Verification};
@@ -7,9 +9,11 @@ use crate::cluster::apply::applied::Applied;
 use crate::event::{Action, Finished};
 use crate::object::kind::KindInfo;
 use crate::plan::changes::{Changes, RevisionChange};
-use crate::plan::desired::PlanOrigin;
+use crate::plan::checks::app_settings::KEY;
+use crate::plan::desired::{Plan, PlanOrigin};
 use crate::plan::inventory::history::History;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
+use crate::settings::KeySources;
 
 /// The command that restores the state before a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +69,29 @@ pub(crate) fn counts(applied: &[Applied]) -> String {
 
 /// The note of a rollback: the configuration is still the newer one.
 const CONFIG_UNCHANGED: &str = "config.toml was not changed: the next deploy applies it again";
+
+/// Returns the note of a deploy whose `--set` no file repeats: the next one would undo it.
+pub(crate) fn note_of_set(sources: KeySources) -> Option<&'static str> {
+    (sources.set > 0 && !sources.has_file).then_some(
+        "--set counts for this run only; to keep it: handsctl config init, then handsctl config set KEY=VALUE",
+    )
+}
+
+/// Returns the note of a deploy that takes the model's key away, which the last revision had: mostly a `--set` of an
+/// earlier run that was not repeated.
+pub(crate) fn note_of_removed_key(history: &History, plan: &Plan) -> Option<String> {
+    let before = history.latest()?.snapshot.as_ref()?;
+    let is_removed =
+        before.members.iter().any(has_key) && !plan.members.iter().any(|member| has_key(&member.manifest));
+    is_removed.then(|| format!("[llm] api_key is no longer set: the pods no longer have {KEY}"))
+}
+
+/// Returns whether the pods of a Deployment get the model's key.
+fn has_key(object: &Value) -> bool {
+    let containers = object["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
+    let mut variables = containers.filter_map(|container| container["env"].as_array()).flatten();
+    object["kind"] == "Deployment" && variables.any(|variable| variable["name"] == KEY)
+}
 
 /// The label of the command that shows the logs.
 const LOGS: &str = "logs";
@@ -135,6 +162,8 @@ pub(crate) fn verified(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::plan::checks::sandbox_capacity::SandboxCapacity;
 
@@ -152,6 +181,23 @@ mod tests {
         assert_eq!((finished.notes.len(), finished.sandboxes), (0, None));
         let foreign = result(Endpoint::Simulated, false);
         assert!(foreign.next.is_empty(), "{:?}", foreign.next);
+    }
+
+    #[test]
+    fn key_of_the_model_is_a_variable_of_a_pod() {
+        let deployment = |name: &str| {
+            let containers = json!([{ "name": "app" }, { "name": "b", "env": [{ "name": name }] }]);
+            json!({ "kind": "Deployment", "spec": { "template": { "spec": { "containers": containers } } } })
+        };
+        assert!(has_key(&deployment(KEY)));
+        assert!(!has_key(&deployment("LLM_MODEL")) && !has_key(&json!({ "kind": "Secret" })));
+    }
+
+    #[test]
+    fn set_without_a_file_is_noted() {
+        let note = |has_file, set| note_of_set(KeySources { has_file, set, variables: 0 });
+        assert!(note(false, 1).is_some_and(|note| note.starts_with("--set counts for this run only")));
+        assert_eq!((note(true, 1), note(false, 0)), (None, None));
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub(super) fn checks(report: HostReport, provider: Provider) -> Vec<Check> {
         .findings
         .into_iter()
         .map(|finding| {
-            let error = Error::new(finding.id, Kind::Prerequisite, finding.message).hint(finding.hint);
+            let error = Error::new(finding.id, Kind::Prerequisite, finding.message);
+            let error = finding.hint.lines().fold(error, Error::hint);
             if finding.blocks {
                 Check::failed(category, name, error)
             } else {

@@ -39,4 +39,5 @@ pub use text::messages::Answer;
 pub use text::recorded_diff::RecordedDiff;
 pub(crate) use text::sanitize::one_line;
 pub use text::table::table;
+pub(crate) use text::wrap::wrapped;
 pub use versioned::Versioned;

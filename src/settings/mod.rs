@@ -51,7 +51,7 @@ pub use load::read::{
 pub use load::schema::json_schema;
 pub(crate) use load::toml_key::dotted as dotted_key;
 pub use overridden::overridden_keys;
-pub use resolved::{KeyOrigin, KeyValue, Settings};
+pub use resolved::{KeyOrigin, KeySources, KeyValue, Settings};
 pub use rules::exposing_field::{ExposedBy, ExposingField, PRIVATE_ANNOTATIONS};
 pub use rules::exposing_fields::{exposing_fields, fields_beyond, is_judged, services_of_app};
 pub use rules::exposure::{SESSION_KEY, accepts_exposure};

@@ -57,6 +57,19 @@ pub struct Settings {
     tree: Table,
     schema: Arc<TableShape>,
     version: AppVersion,
+    /// Where the keys come from.
+    pub key_sources: KeySources,
+}
+
+/// Where the keys of a configuration come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeySources {
+    /// Whether there is a config file.
+    pub has_file: bool,
+    /// Keys in `HANDSCTL_` variables.
+    pub variables: usize,
+    /// Keys in `--set`.
+    pub set: usize,
 }
 
 /// From this length on, a secret is hidden even if the configuration contains it elsewhere.
@@ -172,6 +185,7 @@ impl Settings {
             tree,
             schema: Arc::clone(schema),
             version,
+            key_sources: KeySources::default(),
         };
         fill_resources(&mut settings.deploy.resources);
         leave_replicas_to_the_autoscaler(&mut settings.deploy);

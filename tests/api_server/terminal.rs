@@ -452,12 +452,16 @@ fn config_init_asks_for_model_and_key_name() {
     };
     let mut asked = init(&[]);
     asked.wait_for_text("Model [anthropic/claude-sonnet-4-20250514]: ");
+    asked.type_keys("?\r");
+    asked.wait_for_text("a model is a name of litellm");
     asked.type_keys("openai/gpt-5\r");
     asked.wait_for_text("Environment variable with its API key [LLM_API_KEY]: ");
     asked.type_keys("sk-planted\r");
     asked.wait_for_text("the key itself does not belong into the file");
     asked.type_keys("OPENAI_API_KEY\r");
-    asked.wait_for_end().exits(0).says("next: export OPENAI_API_KEY=…, then handsctl config check");
+    let ended = asked.wait_for_end().exits(0);
+    ended.says("next: export OPENAI_API_KEY=…");
+    ended.says("next: handsctl up");
     let file = home.path().join("config.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     let expected = "model = \"openai/gpt-5\"\n";

@@ -397,6 +397,20 @@ fn commands_of_other_tools_lead_to_ours() {
         assert!(run.stderr.contains(&format!("handsctl has no command `{word}`")), "{}", run.stderr);
         assert!(run.stderr.contains(&format!("hint: {ours}")), "{word}: {}", run.stderr);
     }
+    for (word, hint) in [
+        ("stop", "docker stop local-hands-control-plane "),
+        ("delploy", "did you mean handsctl deploy?"),
+        ("config chek", "did you mean handsctl config check?"),
+        ("xyzzy", "handsctl --help lists the commands"),
+        ("deploy -f config.toml", "--config FILE names the config file"),
+        ("status --watch", "watch handsctl status repeats it"),
+        ("logs openhands", "handsctl logs prints the logs of all pods"),
+    ] {
+        let words: Vec<&str> = word.split(' ').collect();
+        let run = run_in_home(home.path(), &words).exits(2);
+        assert!(run.stderr.starts_with("error[HC9001]: "), "{word}: {}", run.stderr);
+        assert!(run.stderr.contains(&format!("hint: {hint}")), "{word}: {}", run.stderr);
+    }
     run_in_home(home.path(), &["deploy", "--wait", "--no-wait"]).exits(2);
     run_in_home(home.path(), &["deploy", "--wait", "--config", "nowhere.toml"]).exits(3);
 }

@@ -256,8 +256,8 @@ fn plugin_of_kubectl_names_itself_in_help_and_hints() {
     run(&["status", "--context", "nowhere"]).exits(3).never_says("handsctl deploy");
     run(&["explain", "HC2030"]).exits(0).prints("kubectl hands cluster up --recreate");
     run(&["cluster", "down", "--name", "x"]).exits(2).says("hint: kubectl hands cluster down NAME");
-    run(&["config", "init"]).exits(0).says("then kubectl hands config check");
-    run(&["cluster", "list"]).exits(0).says("kubectl hands cluster up creates one, kubectl hands up one");
+    run(&["config", "init"]).exits(0).says("next: kubectl hands up");
+    run(&["cluster", "list"]).exits(0).says("kubectl hands up creates one with OpenHands");
     let record = home.path().join(".local/state/handsctl/clusters/old");
     std::fs::create_dir_all(&record).unwrap();
     std::fs::write(record.join("handsctl.json"), "{").unwrap();

@@ -12,7 +12,7 @@ fn config_init_writes_the_keys_that_people_need() {
     run_in_home(home.path(), &["config", "init"])
         .exits(0)
         .says("config.toml  written")
-        .says("export LLM_API_KEY=…, then handsctl config check");
+        .says("next: export LLM_API_KEY=…\nnext: handsctl up\n");
     let text = std::fs::read_to_string(home.path().join("config.toml")).unwrap();
     let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).collect();
     let expected = [
@@ -130,6 +130,20 @@ fn config_set_writes_nothing_after_a_mistake() {
     set(&["deploy.host=a.localhost", "deploy.storage_size=10GB"]).exits(3).says("is not a quantity");
     set(&["llm.api_kye=sk-planted"]).exits(3).hides("sk-planted");
     set(&["deploy.host"]).exits(3).says("config set takes KEY=VALUE").says("--> argument:1:1");
+    set(&["deploy.storage_size", "10Gi"])
+        .exits(3)
+        .says("1 | deploy.storage_size")
+        .says("config.toml was not changed: 1 error")
+        .says("hint: handsctl config set deploy.storage_size=10Gi");
+    set(&["storage_size=10Gi"])
+        .exits(3)
+        .says("1 | storage_size=10Gi")
+        .says("hint: handsctl config set deploy.storage_size=10Gi");
+    set(&["llm.api_key", "sk-planted"])
+        .exits(3)
+        .says("hint: handsctl config set llm.api_key=VALUE")
+        .hides("sk-planted");
+    set(&["api_key=sk-planted"]).exits(3).says("llm.api_key=VALUE").hides("sk-planted");
     set(&["sk-planted"]).exits(3).says("config set takes KEY=VALUE").hides("sk-planted");
     set(&[]).exits(2);
     set(&["--config", "a.toml", "--config", "b.toml", "deploy.host=x"]).exits(2).says("2 config files");

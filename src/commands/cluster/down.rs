@@ -70,7 +70,8 @@ async fn down(global: &Global, streams: &Streams, context: &Context) -> Result<F
     if status.as_ref().is_some_and(|status| status.condition == Condition::Absent) {
         // Removes a kubeconfig context that the cluster left behind.
         provider::down(environment, cluster.provider, name, kubeconfig, events).await?;
-        return Ok(Finished { message: format!("there is no cluster {name}"), ..Finished::default() });
+        let next = vec![("list".to_owned(), "handsctl cluster list".to_owned())];
+        return Ok(Finished { message: format!("there is no cluster {name}"), next, ..Finished::default() });
     }
     let question = format!("Delete cluster {name} with everything in it?");
     confirm::question(global, streams, &question, &format!("deleting cluster {name}")).await?;

@@ -13,7 +13,7 @@ use crate::cluster::nodes::ended_sandboxes;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Global, parse_duration};
-use crate::provider::{self, ClusterSpec, LocalProvider, ProviderChoice, UpOptions};
+use crate::provider::{self, ClusterSpec, LocalProvider, ProviderChoice, StartOutcome, UpOptions};
 use crate::report::Streams;
 use crate::session::cluster_session::{self, Secrets};
 use crate::session::confirm;
@@ -63,7 +63,7 @@ pub(crate) async fn run(global: &Global, arguments: &ClusterUpArgs, streams: &St
             confirm::question(global, streams, &question, &format!("recreating cluster {name}")).await?;
         }
         let (message, next) = match bring_up(global, &loaded.settings, arguments.recreate, context).await? {
-            Some(connection) => {
+            Some((connection, _)) => {
                 let message = format!("cluster {name} is ready: context {}", connection.choice.context);
                 (message, "handsctl up, which deploys OpenHands to it")
             }
@@ -84,7 +84,7 @@ pub(in crate::commands) async fn bring_up(
     settings: &Settings,
     recreate: bool,
     context: &Context,
-) -> Result<Option<Connection>> {
+) -> Result<Option<(Connection, StartOutcome)>> {
     let events = &context.events;
     let environment = &context.environment;
     let cluster = &settings.cluster;
@@ -123,7 +123,7 @@ pub(in crate::commands) async fn bring_up(
     }
     delete_ended_sandboxes(&ready).await?;
     await_ingress::ensure(&ready, provider).await?;
-    Ok(Some(ready.connection))
+    Ok(Some((ready.connection, ready.cluster.outcome)))
 }
 
 /// Deletes the sandboxes that ended when a node stopped, also if someone else started the node again.

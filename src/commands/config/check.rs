@@ -4,6 +4,8 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::catalogue::Id;
+use crate::command_line::RepeatedFlags;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::{Events, Finished};
 use crate::flags::{Format, Global, ReadArgs};
@@ -14,6 +16,8 @@ use crate::session::output::output_form;
 use crate::session::output_files;
 use crate::session::reading::ReadInvocation;
 use crate::session::step::Deadline;
+use crate::settings::Loaded;
+use crate::settings::handsctl::Provider;
 
 /// Report every error of the config file
 ///
@@ -80,10 +84,25 @@ pub(crate) async fn run(
     }
     if output == Output::Human {
         let _written = streams.text(&format!("{}  ok\n", loaded.summary))?;
+        if streams.out_is_terminal()
+            && let Some(next) = next_command(global, &loaded)
+        {
+            streams.err(&format!("next: {}\n", RepeatedFlags::new(global).insert_into(next)));
+        }
     } else {
         let _written = streams.result(&check_result(&loaded.summary, &loaded.warnings), output)?;
     }
     Ok(0)
+}
+
+/// Returns the command that applies the configuration. None: it would fail, because it cannot read a secret.
+fn next_command(global: &Global, loaded: &Loaded) -> Option<&'static str> {
+    if loaded.warnings.iter().any(|warning| warning.id == Id::SecretNotReadable) {
+        return None;
+    }
+    let cluster = &loaded.settings.cluster;
+    let has_cluster = cluster.provider == Provider::Existing || global.context.is_some() || global.in_cluster;
+    Some(if has_cluster || cluster.context.is_some() { "handsctl deploy" } else { "handsctl up" })
 }
 
 /// The result of `config check`.

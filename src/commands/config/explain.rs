@@ -27,6 +27,8 @@ pub struct ConfigExplainArgs {
     pub output: Format,
 }
 
+/// The column of the facts about a key.
+const FACT_COLUMN: usize = 15;
 /// Maximum characters of a line of text.
 const WIDTH: usize = 100;
 
@@ -77,13 +79,19 @@ fn list(global: &Global, docs: &[KeyDoc], output: Output, streams: &Streams) -> 
     Ok(0)
 }
 
-/// Returns the error about a key that does not exist, with the command that describes or prints a similar one.
+/// The most keys that an error proposes instead of an unknown one.
+const MOST_PROPOSED: usize = 3;
+
+/// Returns the error about a key that does not exist, with the commands that describe or print similar ones.
 pub(super) fn unknown_key(reference: &KeyReference, key: &str, command: &str) -> Error {
     let error = Error::new(Id::Usage, Kind::Usage, format!("config.toml has no key `{key}`"));
-    match reference.closest_key(key) {
-        Some(near) => error.hint(format!("did you mean handsctl {command} {near}?")),
-        None => error.hint(format!("tables: {}", reference.tables().join(", "))),
-    }
+    let near = reference.closest_keys(key);
+    let Some((first, others)) = near.split_first() else {
+        return error.hint(format!("tables: {}", reference.tables().join(", ")));
+    };
+    let error = error.hint(format!("did you mean handsctl {command} {first}?"));
+    let others = others.iter().take(MOST_PROPOSED - 1);
+    others.fold(error, |error, other| error.hint(format!("or handsctl {command} {other}")))
 }
 
 fn text(doc: &KeyDoc, unset: &[UnsetValue], width: usize) -> String {
@@ -91,7 +99,7 @@ fn text(doc: &KeyDoc, unset: &[UnsetValue], width: usize) -> String {
     if !doc.key.is_empty() {
         out.push_str(&format!("{}\n", doc.key));
     }
-    out.push_str(&format!("{}\n\n", textwrap::fill(&doc.description, WIDTH)));
+    out.push_str(&format!("{}\n\n", textwrap::fill(&doc.description, WIDTH.min(width))));
     match &doc.value {
         ValueForm::Table(keys) => {
             let rows: Vec<Vec<String>> =
@@ -108,7 +116,10 @@ fn text(doc: &KeyDoc, unset: &[UnsetValue], width: usize) -> String {
     }
     if !doc.key.is_empty() {
         for (name, about) in facts(doc, unset) {
-            out.push_str(&format!("{name:<14} {about}\n"));
+            out.push_str(&format!(
+                "{name:<14} {}\n",
+                report::wrapped(&about, FACT_COLUMN, FACT_COLUMN, width)
+            ));
         }
     }
     out

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::catalogue::Id;
-use crate::command_line::RepeatedFlags;
+use crate::command_line::{RepeatedFlags, quoted};
 use crate::error::{Error, Kind};
 use crate::flags::Global;
 use crate::report::Streams;
@@ -62,13 +62,12 @@ pub(crate) async fn run(
         return Err(already_exists(&arguments.file).into());
     }
     let defaults = reference.first_values();
-    let (text, next) = if arguments.all {
-        (reference.file(profile), String::new())
+    let (text, key_variable) = if arguments.all {
+        (reference.file(profile), None)
     } else {
         let is_asked = !is_printed && !global.yes;
         let values = if is_asked { ask(defaults, streams).await? } else { defaults };
-        let export = format!("export {}=…, then ", values.key_variable);
-        (reference.short_file(&values, profile), export)
+        (reference.short_file(&values, profile), Some(values.key_variable))
     };
     if is_printed {
         let _written = streams.out(&text)?;
@@ -76,19 +75,35 @@ pub(crate) async fn run(
     }
     write(&arguments.file, &text, arguments.force)?;
     let file = arguments.file.display();
-    let check = if arguments.file == Path::new("config.toml") {
-        "handsctl config check".to_owned()
+    let flag = if arguments.file == Path::new("config.toml") {
+        String::new()
     } else {
-        format!("handsctl config check --config {file}")
+        format!(" --config {}", quoted(&file.to_string()))
     };
-    let check = RepeatedFlags::new(global).insert_into(&check);
-    streams.err(&format!("{file}  written\nnext: {next}{check}\n"));
+    let command = match (&key_variable, profile) {
+        // Every key is commented out.
+        (None, _) => "handsctl config check",
+        // These are profiles of clusters that others created.
+        (_, Some(Profile::OpenShift | Profile::Gke)) => "handsctl deploy",
+        _ => "handsctl up",
+    };
+    let unset = key_variable
+        .filter(|name| !name.is_empty() && std::env::var_os(name).is_none_or(|value| value.is_empty()));
+    let export = unset.map_or_else(String::new, |name| format!("next: export {name}=…\n"));
+    let command = RepeatedFlags::new(global).insert_into(&format!("{command}{flag}"));
+    streams.err(&format!("{file}  written\n{export}next: {command}\n"));
     Ok(0)
 }
 
 /// Asks for the values that differ from user to user. Without a terminal they are the defaults.
 async fn ask(defaults: FirstValues, streams: &Streams) -> Result<FirstValues, Error> {
-    let Some(model) = streams.ask("Model", &defaults.model).await? else { return Ok(defaults) };
+    let model = loop {
+        let Some(model) = streams.ask("Model", &defaults.model).await? else { return Ok(defaults) };
+        match FirstValues::check_model(&model) {
+            Ok(()) => break model,
+            Err(reason) => streams.err(&format!("{reason}\n")),
+        }
+    };
     loop {
         let question = "Environment variable with its API key";
         let Some(key_variable) = streams.ask(question, &defaults.key_variable).await? else {

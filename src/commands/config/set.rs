@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::meant_assignment::{self, WithoutEquals};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flags::Global;
 use crate::phrase;
 use crate::report::Streams;
 use crate::session::config_file::ConfigFile;
-use crate::settings;
+use crate::settings::{self, KeyReference};
 
 /// Set keys in config.toml and keep its comments
 ///
 /// In order: reads the config file, checks each KEY=VALUE as `config check` does, sets the keys, and replaces the file
-/// atomically. A key that is commented out is set in its place. With a new error nothing is written.
+/// atomically. A key that is commented out is set in its place. KEY= without a value means that the key is not set. With a
+/// new error nothing is written.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl config set llm.model=openai/gpt-5\n  handsctl config set deploy.host=hands.example.org deploy.exposure=acknowledged\n  handsctl config set 'llm.api_key={ env = \"OPENAI_API_KEY\" }'\n  handsctl config set --config prod.toml deploy.storage_size=20Gi"
@@ -30,15 +32,20 @@ pub struct ConfigSetArgs {
 /// Runs `config set`.
 pub(crate) fn run(global: &Global, arguments: &ConfigSetArgs, streams: &Streams) -> anyhow::Result<u8> {
     let file = ConfigFile::read(global)?;
-    let without_key = arguments.assignments.iter().filter_map(|argument| without_key(argument));
-    let without_key = without_key.collect::<Result<Vec<_>>>()?;
-    if !without_key.is_empty() {
-        return Err(file.rejected(without_key).into());
+    let reference = KeyReference::default();
+    let wrong = meant_assignment::without_equals(&reference, &arguments.assignments);
+    if !wrong.is_empty() {
+        return Err(without_equals(&file, &reference, &wrong)?.into());
     }
     // This check shows mistakes in the arguments, the next one those in the file.
     let of_arguments = file.check(global, file.text(), &arguments.assignments, streams).errors;
     if !of_arguments.is_empty() {
-        return Err(file.rejected(of_arguments.into_iter().map(in_argument).collect()).into());
+        let mut error = file.rejected(of_arguments.into_iter().map(in_argument).collect());
+        for assignment in &arguments.assignments {
+            let commands = meant_assignment::with_table(&reference, assignment)?;
+            error = commands.into_iter().fold(error, Error::hint);
+        }
+        return Err(error.into());
     }
     let text = settings::with_keys_set(file.text(), &arguments.assignments)?;
     let name = file.name();
@@ -74,22 +81,33 @@ pub(super) fn remaining(errors: usize) -> String {
     format!("it still has {}: handsctl config check\n", phrase::count(errors, "error"))
 }
 
-/// Returns the error for an argument without a key. Its text may be a secret.
-fn without_key(argument: &str) -> Option<Result<Diagnostic>> {
-    if settings::assigned_key(argument).is_some() {
-        return None;
+/// Returns the error for arguments without `=`, with the commands that were meant. A word that is not a key may be a
+/// secret.
+fn without_equals(file: &ConfigFile, reference: &KeyReference, wrong: &[WithoutEquals<'_>]) -> Result<Error> {
+    let (mut diagnostics, mut hints) = (Vec::new(), Vec::new());
+    for argument in wrong {
+        let (text, label) = match argument {
+            WithoutEquals::Key { key, value } => {
+                hints.extend(meant_assignment::commands(reference, key, *value)?);
+                ((*key).to_owned(), "`=` and the value are expected behind the key, without blanks")
+            }
+            WithoutEquals::Other(word) => {
+                (settings::masked_set(word)?, "a dotted key is expected before `=`, as in deploy.replicas=1")
+            }
+        };
+        diagnostics.push(Diagnostic {
+            id: Id::BadValue,
+            severity: Severity::Error,
+            message: "config set takes KEY=VALUE".to_owned(),
+            location: Some(Location {
+                span: 0..text.len(),
+                source: Arc::new(SourceText { name: ARGUMENT.to_owned(), text }),
+            }),
+            label: label.to_owned(),
+            masked: false,
+        });
     }
-    Some(settings::masked_set(argument).map(|text| Diagnostic {
-        id: Id::BadValue,
-        severity: Severity::Error,
-        message: "config set takes KEY=VALUE".to_owned(),
-        location: Some(Location {
-            span: 0..text.len(),
-            source: Arc::new(SourceText { name: ARGUMENT.to_owned(), text }),
-        }),
-        label: "a dotted key is expected before `=`, as in deploy.replicas=1".to_owned(),
-        masked: false,
-    }))
+    Ok(hints.into_iter().fold(file.rejected(diagnostics), Error::hint))
 }
 
 /// Names the argument as the source of a diagnostic; it was checked like a `--set`.

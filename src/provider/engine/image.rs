@@ -13,6 +13,9 @@ const INSPECT: Duration = Duration::from_secs(20);
 /// Timeout of writing an image to a file.
 const SAVE: Duration = Duration::from_secs(900);
 
+/// The repository of kind's node images.
+const NODE_IMAGE: &str = "kindest/node";
+
 /// Error messages of the clients about an image that the engine does not have.
 const ABSENT: [&str; 3] = ["no such image", "image not known", "not found"];
 
@@ -39,6 +42,14 @@ impl Client {
             Err(failure) if is_absent(&failure) => Ok(None),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Lists the engine's node images of kind, by name and tag. Empty if it does not respond: they only add a hint.
+    pub(in crate::provider) async fn node_images(&self) -> Vec<String> {
+        let list = self.command(INSPECT, ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NODE_IMAGE]);
+        let Ok(output) = list.run().await else { return Vec::new() };
+        let is_tagged = |line: &&str| line.contains(NODE_IMAGE) && !line.ends_with("<none>");
+        output.stdout.lines().map(str::trim).filter(is_tagged).map(str::to_owned).collect()
     }
 
     /// Whether a node has an image with this name and this digest.

@@ -8,6 +8,8 @@ use crate::provider::engine::Engine;
 pub(super) struct FailureReason {
     pub(super) text: String,
     hint: String,
+    /// Whether the engine lacks the node image and cannot pull it.
+    pub(super) lacks_image: bool,
     /// The end of what the engine wrote to kind; empty if kind does not quote it. The end of kind's own output may be a
     /// stack trace.
     engine: Vec<String>,
@@ -19,7 +21,42 @@ impl FailureReason {
         let error = if self.engine.is_empty() { error } else { error.fact("engine", self.engine.join("\n")) };
         error.hint(self.hint)
     }
+
+    /// Proposes the newest of these node images, which the engine has. `is_configured`: a key names the image, which has
+    /// priority over the variable.
+    pub(super) fn proposing(mut self, engine: Engine, images: &[String], is_configured: bool) -> Self {
+        let Some(image) = images.iter().max_by_key(|image| version(image)) else { return self };
+        self.hint = if is_configured {
+            format!("handsctl up --set cluster.node_image={image} uses an image that {engine} has")
+        } else {
+            format!("KIND_NODE_IMAGE={image} handsctl up uses an image that {engine} has")
+        };
+        self
+    }
+
+    /// Returns the output of kind without what the error repeats, and without lines that explain no failure. The evidence
+    /// has all lines.
+    pub(super) fn without_repetition(&self, output: &str) -> String {
+        let end = if self.engine.is_empty() { STACK } else { QUOTE };
+        let own = output.split_once(end).map_or(output, |(own, _)| own);
+        let is_noise = |line: &str| line.contains(PROVIDER_VARIABLE) || line.contains("deprecated");
+        own.lines().filter(|line| !is_noise(line)).collect::<Vec<_>>().join("\n")
+    }
 }
+
+/// Returns the numbers in the tag of an image: 1, 34, 4 for `kindest/node:v1.34.4`.
+fn version(image: &str) -> Vec<u64> {
+    let tag = image.rsplit(':').next().unwrap_or_default();
+    tag.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+}
+
+/// kind reports that it read this variable, which handsctl sets.
+const PROVIDER_VARIABLE: &str = "KIND_EXPERIMENTAL_PROVIDER";
+
+/// The node image does not exist in the registry.
+const NO_IMAGE: &str = "the node image does not exist";
+/// The registry does not respond, or not to this user.
+const NOT_PULLED: &str = "the node image cannot be pulled";
 
 /// Stands for the name of the engine in a hint.
 const ENGINE: &str = "ENGINE";
@@ -50,7 +87,7 @@ const KNOWN_FAILURES: &[KnownFailure] = &[
             "bind: permission denied",
         ],
         text: "a port that the cluster maps is in use, or this user may not listen on it",
-        hint: "[cluster] http_port = 8080, or another free port",
+        hint: "handsctl up --set cluster.http_port=8080 uses another port",
     },
     KnownFailure {
         patterns: &["address pools have been fully subnetted", "non-overlapping ipv4 address pool"],
@@ -69,12 +106,12 @@ const KNOWN_FAILURES: &[KnownFailure] = &[
     },
     KnownFailure {
         patterns: &["manifest unknown", "manifest for", "pull access denied", "repository does not exist"],
-        text: "the node image does not exist",
+        text: NO_IMAGE,
         hint: "[cluster] node_image sets another image: https://github.com/kubernetes-sigs/kind/releases lists the images of kind",
     },
     KnownFailure {
         patterns: &["failed to pull image", "no such host", "i/o timeout", "tls handshake timeout"],
-        text: "the node image cannot be pulled",
+        text: NOT_PULLED,
         hint: "[cluster] node_image, or KIND_NODE_IMAGE, can name an image that the engine has; provider = \"kwok\" needs no image",
     },
     KnownFailure {
@@ -127,11 +164,13 @@ pub(super) fn from_output(program: Engine, output: &str) -> FailureReason {
         Some(failure) => FailureReason {
             text: failure.text.to_owned(),
             hint: failure.hint.replace(ENGINE, program.name()),
+            lacks_image: [NO_IMAGE, NOT_PULLED].contains(&failure.text),
             engine,
         },
         None => FailureReason {
             text: engine_error(&engine).unwrap_or_else(|| error_line(output)),
             hint: RETRY.to_owned(),
+            lacks_image: false,
             engine,
         },
     }
@@ -237,6 +276,30 @@ mod tests {
             let reason = from_output(engine, "write /x: no space left on device");
             assert_eq!(reason.hint, format!("{engine} system prune deletes data that no container uses"));
         }
+    }
+
+    #[test]
+    fn failed_pull_proposes_the_newest_image_of_the_engine() {
+        let words = "Error response from daemon: dial tcp: lookup registry-1.docker.io: no such host";
+        let output = format!(
+            "using docker due to {PROVIDER_VARIABLE}\ncgroup v1 is deprecated\n{}",
+            kind_output(words)
+        );
+        let reason = from_output(Engine::Docker, &output);
+        assert!(reason.lacks_image);
+        let shown = reason.without_repetition(&output);
+        assert!(shown.starts_with("ERROR: failed to create cluster: "), "{shown}");
+        assert!(!shown.contains(words) && !shown.contains("WithStack"), "{shown}");
+        let images =
+            ["kindest/node:v1.9.9", "kindest/node:v1.34.4", "kindest/node:v1.34.0"].map(str::to_owned);
+        let hint = |is_configured| reason.clone().proposing(Engine::Docker, &images, is_configured).hint;
+        assert_eq!(
+            hint(false),
+            "KIND_NODE_IMAGE=kindest/node:v1.34.4 handsctl up uses an image that docker has"
+        );
+        assert!(hint(true).starts_with("handsctl up --set cluster.node_image=kindest/node:v1.34.4 "));
+        assert_eq!(reason.clone().proposing(Engine::Docker, &[], false), reason, "the engine has none");
+        assert!(!from_output(Engine::Docker, "no space left on device").lacks_image);
     }
 
     #[test]

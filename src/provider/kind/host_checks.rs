@@ -33,6 +33,8 @@ pub(super) enum Port {
     Busy {
         /// The process, if known: `nginx (pid 812)`, `container other-control-plane`.
         by: Option<String>,
+        /// The cluster of handsctl whose node the container is.
+        cluster: Option<String>,
     },
     /// This computer does not have the address.
     NoSuchAddress,
@@ -55,7 +57,7 @@ pub struct HostFinding {
     pub blocks: bool,
     /// The problem.
     pub message: String,
-    /// How to fix it.
+    /// How to fix it: one hint per line.
     pub hint: String,
 }
 
@@ -182,13 +184,19 @@ fn port_finding(port: u16, state: &Port, ports: Ports) -> Option<HostFinding> {
     let key = if ports.http == Some(port) { "http_port" } else { "https_port" };
     match state {
         Port::Free => None,
-        Port::Busy { by } => {
+        Port::Busy { by, cluster } => {
             let holder = by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
             let message = format!("port {port} of {} is in use{holder}", ports.address);
-            let hint = format!(
-                "stop the process that uses it, or choose another port: [cluster] {key} = {}",
-                alternative(port)
+            let key = format!("cluster.{key}={}", alternative(port));
+            let other = format!(
+                "handsctl up --set {key} uses another port\nhandsctl config set {key} keeps it in config.toml"
             );
+            let hint = match cluster {
+                Some(cluster) => format!(
+                    "{other}\nit is a node of the cluster {cluster} of handsctl: handsctl cluster down {cluster}"
+                ),
+                None => format!("{other}\nor stop the process that uses it"),
+            };
             Some(blocker(Id::PortBusy, message, hint))
         }
         Port::NoSuchAddress => {
@@ -292,8 +300,8 @@ pub(super) fn error(findings: &[HostFinding], name: &str) -> Option<Error> {
     let blocking: Vec<&HostFinding> = findings.iter().filter(|finding| finding.blocks).collect();
     let (first, others) = blocking.split_first()?;
     let error = Error::new(first.id, Kind::Prerequisite, first.message.clone())
-        .fact("cluster", format!("kind-{name} was not created; nothing was changed"))
-        .hint(first.hint.clone());
+        .fact("cluster", format!("kind-{name} was not created; nothing was changed"));
+    let error = first.hint.lines().fold(error, Error::hint);
     Some(others.iter().fold(error, |error, other| {
         error.fact("also", format!("{} {}\n{}", other.id, other.message, other.hint))
     }))
@@ -349,7 +357,22 @@ mod tests {
         };
         assert_eq!(with(|facts, _| facts.disk = Some(1 << 30)), [(Id::DiskFull, true)]);
         assert_eq!(with(|facts, _| facts.disk = Some(5 << 30)), [(Id::DiskFull, false)]);
-        assert_eq!(with(|facts, _| facts.ports[0].1 = Port::Busy { by: None }), [(Id::PortBusy, true)]);
+        assert_eq!(
+            with(|facts, _| facts.ports[0].1 = Port::Busy { by: None, cluster: None }),
+            [(Id::PortBusy, true)]
+        );
+        let hints = |cluster: Option<&str>| {
+            let state = Port::Busy { by: None, cluster: cluster.map(str::to_owned) };
+            let finding = port_finding(80, &state, spec().ports).expect("a finding");
+            error(&[finding], "x").expect("an error").hints().to_vec()
+        };
+        let [up, keep] = [
+            "handsctl up --set cluster.http_port=8080 uses another port",
+            "handsctl config set cluster.http_port=8080 keeps it in config.toml",
+        ];
+        assert_eq!(hints(None), [up, keep, "or stop the process that uses it"]);
+        let own = "it is a node of the cluster trial of handsctl: handsctl cluster down trial";
+        assert_eq!(hints(Some("trial")), [up, keep, own]);
         assert_eq!(with(|facts, _| facts.ports[0].1 = Port::NoSuchAddress), [(Id::PortBusy, true)]);
         let remote =
             |facts: &mut HostFacts, _: &mut ClusterSpec| facts.other_computer = Some("ssh://a".into());
@@ -374,7 +397,7 @@ mod tests {
     fn all_findings_are_reported_with_blocking_ones_first() {
         let mut facts = facts();
         facts.disk = Some(5 << 30);
-        facts.ports[0].1 = Port::Busy { by: Some("nginx (pid 7)".into()) };
+        facts.ports[0].1 = Port::Busy { by: Some("nginx (pid 7)".into()), cluster: None };
         facts.stale_context = Some(("kind-x".into(), "config".into()));
         let findings = check(&facts, &spec());
         assert_eq!(findings.len(), 3);

@@ -13,10 +13,10 @@ const CONNECT: Duration = Duration::from_millis(100);
 pub(super) fn check(address: IpAddr, port: u16) -> Port {
     let Err(error) = TcpListener::bind((address, port)) else { return Port::Free };
     match error.kind() {
-        io::ErrorKind::AddrInUse => Port::Busy { by: holder(port) },
+        io::ErrorKind::AddrInUse => Port::Busy { by: holder(port), cluster: None },
         io::ErrorKind::AddrNotAvailable => Port::NoSuchAddress,
         // This user may not listen on the port, but the engine may: a connection shows whether a process listens.
-        _ if accepts_connections(address, port) => Port::Busy { by: holder(port) },
+        _ if accepts_connections(address, port) => Port::Busy { by: holder(port), cluster: None },
         _ => Port::Free,
     }
 }
@@ -80,7 +80,7 @@ mod tests {
         let busy = check(loopback, port);
         #[cfg(target_os = "linux")]
         assert!(
-            matches!(&busy, Port::Busy { by: Some(by) } if by.ends_with(&format!("(pid {})", std::process::id()))),
+            matches!(&busy, Port::Busy { by: Some(by), .. } if by.ends_with(&format!("(pid {})", std::process::id()))),
             "{busy:?}"
         );
         assert!(matches!(check(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port), Port::Busy { .. }), "{busy:?}");

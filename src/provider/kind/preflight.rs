@@ -5,16 +5,19 @@ use std::path::Path;
 
 use super::folder::KindFolder;
 use super::host_checks::{self, HostFacts, HostReport, Inotify, Port};
-use super::inspect::inspect;
+use super::inspect::{ClusterOwner, inspect};
 use super::ports;
 use crate::error::Result;
 use crate::event::Events;
 use crate::provider::assets;
 use crate::provider::cluster_spec::ClusterSpec;
-use crate::provider::engine::{self, Container, EngineLocation, NoEngine, Patience, Server};
+use crate::provider::engine::{self, Client, Container, EngineLocation, NoEngine, Patience, Server};
 use crate::provider::environment::Environment;
 use crate::provider::kubeconfig::{self, ContextOwner};
 use crate::provider::local_cluster::{LocalProvider, UpOptions};
+
+/// Ends the name of a cluster's first node, which publishes its ports.
+const FIRST_NODE: &str = "-control-plane";
 
 /// Reads the facts and checks them. Emits findings that do not block the cluster as warnings; returns a summary of the
 /// facts. `own`: nodes of the old cluster, which are deleted afterwards: their ports count as free.
@@ -84,7 +87,7 @@ async fn read_facts(
     // The ports are those of the engine's computer.
     let ports = match other_computer {
         Some(_) => Vec::new(),
-        None => check_ports(server, own, desired).await,
+        None => check_ports(environment, server, own, desired).await,
     };
     let is_local = location == Some(EngineLocation::ThisComputer);
     let root = server.and_then(|server| server.info.root.as_deref()).filter(|_| is_local);
@@ -114,26 +117,47 @@ async fn locate(environment: &Environment, server: Option<&Server>) -> Option<En
     Some(engine::locate(address.as_deref(), &server.info, &kernel.release().to_string_lossy()))
 }
 
-async fn check_ports(server: Option<&Server>, own: &[Container], desired: &ClusterSpec) -> Vec<(u16, Port)> {
+async fn check_ports(
+    environment: &Environment,
+    server: Option<&Server>,
+    own: &[Container],
+    desired: &ClusterSpec,
+) -> Vec<(u16, Port)> {
     let mut states = Vec::new();
     for port in [desired.ports.http, desired.ports.https].into_iter().flatten() {
-        states.push((port, check_port(server, own, desired.ports.address, port).await));
+        states.push((port, check_port(environment, server, own, desired.ports.address, port).await));
     }
     states
 }
 
 /// Checks a port. Names the container that publishes it, because the process that listens is only the engine's proxy.
-async fn check_port(server: Option<&Server>, own: &[Container], address: IpAddr, port: u16) -> Port {
+async fn check_port(
+    environment: &Environment,
+    server: Option<&Server>,
+    own: &[Container],
+    address: IpAddr,
+    port: u16,
+) -> Port {
     match (ports::check(address, port), server) {
-        (Port::Busy { by }, Some(server)) => {
+        (Port::Busy { by, .. }, Some(server)) => {
             let containers = server.client.publishers(port).await;
             if containers.iter().any(|name| own.iter().any(|node| node.name == *name)) {
                 return Port::Free;
             }
-            Port::Busy { by: containers.first().map(|name| format!("container {name}")).or(by) }
+            let Some(name) = containers.first() else { return Port::Busy { by, cluster: None } };
+            let cluster = own_cluster(environment, &server.client, name).await;
+            Port::Busy { by: Some(format!("container {name}")), cluster }
         }
         (port, _) => port,
     }
+}
+
+/// Returns the cluster of handsctl whose first node is the container.
+async fn own_cluster(environment: &Environment, client: &Client, container: &str) -> Option<String> {
+    let name = container.strip_suffix(FIRST_NODE)?;
+    // A record that cannot be read only costs the hint.
+    let cluster = inspect(&KindFolder::new(&environment.state, name), client).await.ok()?;
+    (cluster.owner == ClusterOwner::Ours).then(|| name.to_owned())
 }
 
 /// Returns the context of this cluster's name that handsctl did not write, and its file. No such cluster exists, so the

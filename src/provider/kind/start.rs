@@ -60,7 +60,8 @@ pub(super) async fn create(
     state_file::write(&folder.own, &record)?;
     let result = run_kind(folder, lock, client, &kind, &record.state, events).await;
     if let Err(failed) = result {
-        let failure = FailedCreation { client, kind: &kind, state: &record.state, failed };
+        let names_image = desired.node_image.is_some();
+        let failure = FailedCreation { client, kind: &kind, state: &record.state, names_image, failed };
         return Err(clean_up(environment, folder, failure, events).await);
     }
     record.state.nodes = client.nodes(&folder.name).await?.into_iter().map(|node| node.id).collect();
@@ -141,6 +142,8 @@ struct FailedCreation<'a> {
     client: &'a Client,
     kind: &'a std::path::Path,
     state: &'a KindState,
+    /// Whether the configuration names the node image.
+    names_image: bool,
     failed: Failed,
 }
 
@@ -152,16 +155,24 @@ async fn clean_up(
     creation: FailedCreation<'_>,
     events: &Events,
 ) -> Error {
-    let FailedCreation { client, kind, state, failed } = creation;
+    let FailedCreation { client, kind, state, names_image, failed } = creation;
     events.begin(Part::Cluster, NODES, "saving the evidence").await;
     let nodes = client.nodes(&folder.name).await.unwrap_or_default();
     let is_ours = !nodes.is_empty() && state.prove(&nodes) == RecordProof::Same;
     let error = match failed {
         Failed::Early(error) => error,
-        Failed::Kind(failure) => {
+        Failed::Kind(mut failure) => {
             let names = nodes.iter().filter(|_| is_ours).map(|node| node.name.clone()).collect::<Vec<_>>();
             let saved = evidence::save(folder, client, kind, &names, &failure).await;
-            let reason = failure_reason::from_output(client.engine, &failure.stderr);
+            let mut reason = failure_reason::from_output(client.engine, &failure.stderr);
+            if reason.lacks_image {
+                let mut images = client.node_images().await;
+                images.retain(|image| *image != state.spec.image);
+                reason = reason.proposing(client.engine, &images, names_image);
+            }
+            if saved.is_ok() {
+                failure.stderr = reason.without_repetition(&failure.stderr);
+            }
             let message = format!("cannot create the local cluster {}: {}", folder.name, reason.text);
             let error =
                 reason.add_to(failure.into_error(Id::ClusterCreateFailed, Kind::Prerequisite, message));

@@ -12,7 +12,7 @@ use crate::phrase;
 use crate::report::text::diagnostic::{self, Style};
 use crate::report::text::format;
 use crate::report::text::sanitize::one_line;
-use crate::report::text::wrap::wrapped;
+use crate::report::text::wrap::{wrapped, wrapped_hint};
 use crate::status::Finding;
 
 /// The width of a row in columns. On a wider terminal, a time at the right edge would be too far from its text.
@@ -344,9 +344,14 @@ impl TerminalProgress {
         let message = message.map(|message| wrapped(&message, 0, 2, self.style.width));
         let message = message.map(|message| message + &self.style.palette.dim(&revision.unwrap_or_default()));
         let notes = finished.notes.iter().map(|note| one_line(note));
-        let notes = notes.map(|note| format!("  {}", wrapped(&note, 2, 4, self.style.width)));
+        let notes = notes.map(|note| format!("  {}", wrapped_hint(&note, 2, 4, self.style.width)));
+        // A label that is longer than the usual ones keeps a gap of two columns.
+        let longest = finished.next.iter().map(|(label, _)| label.len() + 1).filter(|length| *length > 8);
+        let column = longest.max().unwrap_or(7);
         let next = finished.next.iter().map(|(label, command)| {
-            format!("  {} {command}", self.style.palette.dim(&format!("{label:<7}")))
+            let label = self.style.palette.dim(&format!("{label:<column$}"));
+            let indent = column + 3;
+            format!("  {label} {}", wrapped_hint(command, indent, indent, self.style.width))
         });
         format::lines(message.into_iter().chain(notes).chain(next))
     }

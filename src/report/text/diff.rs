@@ -44,6 +44,7 @@ use super::json_objects::ObjectRef;
 use super::markdown::{self, Block, Document};
 use super::sanitize::{one_line, sanitize};
 use super::style::Palette;
+use super::wrap::{wrapped, wrapped_row};
 use crate::error::{Error, Result};
 use crate::object::{ObjectId, yaml};
 use crate::phrase;
@@ -59,6 +60,8 @@ use crate::report::versioned::VERSION;
 const PLAIN: Style = Style { palette: Palette::NONE, width: usize::MAX };
 /// Number of lines of context around a changed line.
 const CONTEXT: usize = 2;
+/// The indent of further lines of an object's head.
+const DETAIL_INDENT: usize = 4;
 /// The maximum width in columns of a line with both values.
 const MAX_LINE_WIDTH: usize = 100;
 
@@ -379,15 +382,16 @@ fn object(report: &DiffReport<'_>, compared: &Compared, style: Style) -> Result<
         }
     };
     let name = style.palette.bold(&one_line(&display_name(&difference.id, report.namespace)));
-    let mut text = line(&[name, action, style.palette.dim(&causes_text(&causes, difference, report.now))]);
+    let head = line(&[name, action, style.palette.dim(&causes_text(&causes, difference, report.now))]);
+    let mut text = wrapped_row(head.trim_end(), DETAIL_INDENT, style.width) + "\n";
     for effect in effects {
-        text += &format!("  {}\n", style.palette.warning(&one_line(&effect)));
+        let effect = wrapped(&one_line(&effect), 2, DETAIL_INDENT, style.width);
+        text += &format!("  {}\n", style.palette.warning(&effect));
     }
     if let Some(error) = &compared.deploy_error {
-        text += &format!(
-            "  {}\n",
-            style.palette.failure(&format!("would fail: {}", one_line(&first_cause(error))))
-        );
+        let failure = format!("would fail: {}", one_line(&first_cause(error)));
+        let failure = wrapped(&failure, 2, DETAIL_INDENT, style.width);
+        text += &format!("  {}\n", style.palette.failure(&failure));
     }
     for hunk in &difference.fields {
         let cause = (causes.len() > 1).then(|| cause_text(&hunk.cause, difference, report.now));
@@ -886,6 +890,7 @@ mod tests {
         let compared = all_outcomes();
         let narrow = text(&report(&compared), Style { palette: Palette::NONE, width: 30 }).unwrap();
         assert!(narrow.contains("  spec.rules[0].host\n-   localhsot\n+   localhost\n"), "{narrow}");
+        assert!(narrow.contains("\n  would fail: exceeded quota:\n    "), "{narrow}");
     }
 
     #[test]

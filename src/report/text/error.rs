@@ -149,7 +149,7 @@ fn causes_and_hints(causes: &[String], hints: &[String], style: Style) -> String
     format::lines(causes.chain(hints).map(|(label, text)| {
         let column = label.len() + 1;
         let wrap = |line: &str| match label {
-            "hint:" => wrapped_hint(line, column, style.width),
+            "hint:" => wrapped_hint(line, column, column, style.width),
             _ => wrapped(line, column, column, style.width),
         };
         let lines: Vec<String> = sanitize(text).trim_end().split('\n').map(wrap).collect();

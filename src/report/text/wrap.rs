@@ -31,11 +31,78 @@ pub(crate) fn wrapped_row(row: &str, indent: usize, width: usize) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// Wraps a hint. A command stays on one line, which the terminal breaks: a copied one has no line break then.
+/// Wraps a hint. A command in it stays on one line, which the terminal breaks if it is too long: a copied one has no line
+/// break then.
 #[must_use]
-pub(super) fn wrapped_hint(line: &str, indent: usize, width: usize) -> String {
-    let is_command = line.contains("handsctl ") || line.contains("kubectl ");
-    if is_command { line.to_owned() } else { wrapped(line, indent, indent, width) }
+pub(crate) fn wrapped_hint(line: &str, used: usize, indent: usize, width: usize) -> String {
+    const KEPT_SPACE: char = '\u{a0}';
+    let words: Vec<&str> = line.split(' ').collect();
+    let mut kept = String::with_capacity(line.len());
+    let mut at = 0;
+    while let Some(first) = words.get(at) {
+        let length = command_length(&words[at..]).max(1);
+        let command = words[at..at + length].join(&KEPT_SPACE.to_string());
+        // `NAME=value handsctl up`.
+        let has_program = words.get(at + 1).is_some_and(|next| PROGRAMS.iter().any(|(name, _)| name == next));
+        let is_variable = first.split_once('=').is_some_and(|(name, _)| is_variable_name(name));
+        kept += &command;
+        at += length;
+        if at < words.len() {
+            kept.push(if is_variable && has_program { KEPT_SPACE } else { ' ' });
+        }
+    }
+    wrapped(&kept, used, indent, width).replace(KEPT_SPACE, " ")
+}
+
+/// Programs in hints, with the number of lowercase words behind them that are no prose: `cluster up`, `get pods NAME`.
+const PROGRAMS: &[(&str, usize)] = &[
+    ("handsctl", 1),
+    ("kubectl", 3),
+    ("docker", 2),
+    ("podman", 2),
+    ("nerdctl", 2),
+    ("kind", 2),
+    ("sudo", 1),
+    ("watch", 2),
+];
+/// Words behind `handsctl` that another word of the command follows.
+const GROUPS: &[&str] = &["cluster", "config", "image"];
+
+/// Returns the number of words of the command that a text begins with; 0: it begins with none. A command ends before the
+/// first word of prose, which is no value of a flag, and behind a punctuation mark.
+fn command_length(words: &[&str]) -> usize {
+    const CLOSING: &[char] = &[',', ';', ':', '.', '`', ')', '?'];
+    let Some((first, others)) = words.split_first() else { return 0 };
+    let program = first.trim_start_matches(['`', '(', '"']);
+    let Some(&(_, mut names)) = PROGRAMS.iter().find(|(name, _)| *name == program) else { return 0 };
+    let is_group = program == "handsctl" && others.first().is_some_and(|word| GROUPS.contains(word));
+    names += usize::from(is_group);
+    let (mut length, mut is_value, mut is_quoted) = (1, false, false);
+    for word in others {
+        let bare = word.trim_end_matches(CLOSING);
+        let is_word = !bare.is_empty() && bare.chars().all(|c| c.is_ascii_lowercase());
+        if is_word && !is_value && !is_quoted {
+            let Some(fewer) = names.checked_sub(1) else { break };
+            names = fewer;
+        }
+        length += 1;
+        is_quoted ^= word.matches('\'').count() % 2 == 1;
+        let is_flag = bare.starts_with('-');
+        if !is_word && !is_flag && !is_value {
+            // Behind `deployment/openhands` only flags follow.
+            names = 0;
+        }
+        is_value = is_flag && !bare.contains('=');
+        if bare.len() < word.len() && !is_quoted {
+            return length;
+        }
+    }
+    // A name at the end: `handsctl cluster down trial`.
+    if is_group && length + 1 == words.len() { words.len() } else { length }
+}
+
+fn is_variable_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
 #[cfg(test)]
@@ -67,10 +134,55 @@ mod tests {
     #[test]
     fn command_in_a_hint_is_one_line() {
         let command = "kubectl --context prod delete deployment.apps/openhands -n openhands";
-        assert_eq!(wrapped_hint(command, 6, 40), command);
+        let hint = |line: &str, width| wrapped_hint(line, 6, 6, width);
+        assert_eq!(hint(command, 40), command);
         assert_eq!(
-            wrapped_hint("log in again, or choose another user", 6, 24),
+            hint("log in again, or choose another user", 24),
             "log in again, or\n      choose another\n      user"
         );
+    }
+
+    #[test]
+    fn prose_around_a_command_is_wrapped() {
+        let hint = |line: &str| wrapped_hint(line, 6, 6, 40);
+        assert_eq!(
+            hint("handsctl cluster up --recreate deletes the cluster with everything in it"),
+            "handsctl cluster up --recreate deletes\n      the cluster with everything in it"
+        );
+        assert_eq!(
+            hint("or stop the program that listens: handsctl cluster down trial"),
+            "or stop the program that listens:\n      handsctl cluster down trial"
+        );
+        assert_eq!(
+            hint(
+                "handsctl config set llm.model=m 'llm.api_key={ env = \"A\" }', then handsctl deploy -n two"
+            ),
+            "handsctl config set llm.model=m 'llm.api_key={ env = \"A\" }',\n      then handsctl deploy -n two"
+        );
+        assert_eq!(
+            hint("KIND_NODE_IMAGE=kindest/node:v1.34.4 handsctl up uses an image that docker has"),
+            "KIND_NODE_IMAGE=kindest/node:v1.34.4 handsctl up\n      uses an image that docker has"
+        );
+        assert_eq!(
+            hint("did you mean `handsctl history`? It lists all of them"),
+            "did you mean `handsctl history`?\n      It lists all of them"
+        );
+    }
+
+    #[test]
+    fn command_ends_before_prose() {
+        let length = |line: &str| command_length(&line.split(' ').collect::<Vec<_>>());
+        for (line, words) in [
+            ("handsctl logs -f follows the logs", 4),
+            ("handsctl status -n openhands shows the state", 4),
+            ("handsctl config get deploy.host prints it again", 4),
+            ("handsctl up, then something else", 2),
+            ("kubectl scale deployment/oh -n two --replicas=0 stops the app", 6),
+            ("kubectl --kubeconfig k.yaml delete lease oh -n two", 8),
+            ("docker network prune deletes networks that", 3),
+            ("log in again", 0),
+        ] {
+            assert_eq!(length(line), words, "{line}");
+        }
     }
 }

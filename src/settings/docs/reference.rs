@@ -92,6 +92,11 @@ struct SchemaKey<'a> {
     fields: Vec<String>,
 }
 
+/// Returns the part of a dotted key after the last dot.
+fn last_name(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or_default()
+}
+
 impl KeyReference {
     /// Returns the reference of a key or table; the empty path is the whole file.
     #[must_use]
@@ -99,18 +104,31 @@ impl KeyReference {
         Some(self.describe(&self.find(path)?))
     }
 
-    /// Returns the existing key that most resembles an unknown one.
+    /// Returns the existing keys that most resemble an unknown one, the shortest path first.
     #[must_use]
-    pub fn closest_key(&self, key: &str) -> Option<String> {
+    pub fn closest_keys(&self, key: &str) -> Vec<String> {
+        let named = self.keys_named(last_name(key));
+        if !named.is_empty() {
+            return named;
+        }
         let all = self.keys();
-        let name_of = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-        let with_name = |name: &str| all.iter().find(|key| name_of(key) == name).cloned();
-        let names: Vec<String> = all.iter().map(|key| name_of(key)).collect();
+        if let Some(near) = closest(key, all.iter().map(String::as_str)) {
+            return vec![near.to_owned()];
+        }
         // A single word is compared with names, not with whole paths.
-        let closest_name = || closest(key, names.iter().map(String::as_str)).filter(|_| !key.contains('.'));
-        with_name(&name_of(key))
-            .or_else(|| closest(key, all.iter().map(String::as_str)).map(str::to_owned))
-            .or_else(|| with_name(closest_name()?))
+        let name = closest(key, all.iter().map(|key| last_name(key))).filter(|_| !key.contains('.'));
+        name.map(|name| self.keys_named(name)).unwrap_or_default()
+    }
+
+    /// Returns the keys and tables of a name, the shortest path first and those that the application does not use last.
+    #[must_use]
+    pub fn keys_named(&self, name: &str) -> Vec<String> {
+        let mut named: Vec<String> = self.keys().into_iter().filter(|key| last_name(key) == name).collect();
+        named.sort_by_cached_key(|key| {
+            let doc = self.doc(&key.split('.').collect::<Vec<_>>());
+            (doc.is_some_and(|doc| doc.ignored.is_some()), key.matches('.').count(), key.clone())
+        });
+        named
     }
 
     /// Returns the keys and tables that a word names, the shortest path first and those that the application does not use

@@ -60,6 +60,17 @@ pub struct FirstValues {
 }
 
 impl FirstValues {
+    /// Checks a model: a mistyped `?` is none.
+    ///
+    /// # Errors
+    /// Why the text is not a model.
+    pub fn check_model(name: &str) -> Result<(), &'static str> {
+        if name.chars().any(char::is_alphabetic) {
+            return Ok(());
+        }
+        Err("a model is a name of litellm, such as anthropic/claude-sonnet-4-20250514")
+    }
+
     /// Checks the name of a variable: a name that a shell can export, and not the key itself.
     ///
     /// # Errors
@@ -255,6 +266,8 @@ mod tests {
         for name in ["LLM_API_KEY", "my_key", "_A1", "a", "OPENAI_API_KEY_OF_TEAM_2"] {
             assert_eq!(FirstValues::check_variable(name), Ok(()), "{name}");
         }
+        assert_eq!(FirstValues::check_model("gpt-5"), Ok(()));
+        assert!(FirstValues::check_model("?").is_err() && FirstValues::check_model("1").is_err());
         for key in [
             "sk-proj-1",
             "a b$",

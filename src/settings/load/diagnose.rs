@@ -3,6 +3,7 @@
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
 use crate::phrase;
+use crate::settings::resolved::KeySources;
 
 /// Returns the warnings if there is no error; else one error with all diagnostics. `names` are the config files.
 ///
@@ -62,11 +63,16 @@ fn subject(diagnostics: &[Diagnostic]) -> String {
 }
 
 /// Summarizes the sources, for the first line of a command.
-pub(crate) fn summary(names: &[String], keys: usize, warnings: usize) -> String {
+pub(crate) fn summary(names: &[String], keys: usize, sources: KeySources, warnings: usize) -> String {
     let warned =
         if warnings == 0 { String::new() } else { format!(", {}", phrase::count(warnings, "warning")) };
     if names.is_empty() {
-        return format!("no config.toml: every key has its default{warned}");
+        let others = [(sources.variables, "HANDSCTL_ variables"), (sources.set, "--set")];
+        let others = others.into_iter().filter(|(count, _)| *count > 0);
+        let others: Vec<String> =
+            others.map(|(count, source)| format!("{} by {source}", phrase::count(count, "key"))).collect();
+        let keys = if others.is_empty() { "every key has its default".to_owned() } else { others.join(", ") };
+        return format!("no config.toml: {keys}{warned}");
     }
     format!("{}  ({} set{warned})", names.join(", "), phrase::count(keys, "key"))
 }

@@ -185,7 +185,8 @@ pub(crate) fn set(shape: &TableShape, text: &str) -> Parsed {
     let document = DeTable::parse(&padded).ok();
     let parsed = document.as_ref().and_then(only_value);
     let name = path.last().copied().unwrap_or_default();
-    let secrets = secrets_of_value(text, inner, is_listed, name, parsed, value_at..text.len());
+    let masking = inner.or_else(|| meant_shape(shape, &path));
+    let secrets = secrets_of_value(text, masking, is_listed, name, parsed, value_at..text.len());
     let source = source("--set", redaction::masked(text, &secrets));
     let any = Shape::Any;
     let node =
@@ -206,7 +207,25 @@ pub(crate) fn masked_set(shape: &TableShape, text: &str) -> String {
     let document = DeTable::parse(&padded).ok();
     let parsed = document.as_ref().and_then(only_value);
     let name = path.last().copied().unwrap_or_default();
-    redaction::masked(text, &secrets_of_value(text, inner, is_listed, name, parsed, value_at..text.len()))
+    let masking = inner.or_else(|| meant_shape(shape, &path));
+    redaction::masked(text, &secrets_of_value(text, masking, is_listed, name, parsed, value_at..text.len()))
+}
+
+/// Returns the shape of the key that an unknown path means, to decide whether its value is a secret: a key without its
+/// table, or one that is misspelt in its table. None: the value may be anything.
+fn meant_shape<'a>(shape: &'a TableShape, path: &[&str]) -> Option<&'a Shape> {
+    let (name, table) = path.split_last()?;
+    if table.is_empty() {
+        let tables = shape.keys.values().filter_map(|key| key.shape.as_table());
+        let mut same: Vec<&Shape> =
+            tables.filter_map(|table| table.keys.get(*name)).map(|key| &key.shape).collect();
+        // One key of this name that holds a secret is enough.
+        same.sort_by_key(|shape| !matches!(shape, Shape::Reference { secret: true }));
+        return same.first().copied();
+    }
+    let table = shape_at(shape, table).0?.as_table()?;
+    let near = closest(name, table.keys.keys().map(String::as_str))?;
+    table.keys.get(near).map(|key| &key.shape)
 }
 
 /// Returns the value as the document `v = VALUE`, padded so that its positions are those of the whole text.

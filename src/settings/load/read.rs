@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
 use crate::reason;
 use crate::settings::extra_manifests::{self, ExtraObject, FileObjects};
-use crate::settings::resolved::{ResolvedSecrets, Settings};
+use crate::settings::resolved::{KeySources, ResolvedSecrets, Settings};
 use crate::settings::rules::{checker, exposure};
 use crate::settings::secrets::extract::{self, Form, FoundSecret, FoundValue};
 use crate::settings::secrets::value::{Redacted, Reference, SecretSource};
@@ -160,10 +160,8 @@ fn load(
     let schema = schema_shape()?;
     let mut loader = Loader::default();
     loader.files(&schema, request, environment, directory);
-    loader.add(&schema, layer::environment(&schema, environment));
-    for text in &request.set {
-        loader.add(&schema, layer::set(&schema, text));
-    }
+    let variables = loader.add(&schema, layer::environment(&schema, environment));
+    let set = request.set.iter().map(|text| loader.add(&schema, layer::set(&schema, text))).sum();
     loader.add(&schema, flags(&request.flags));
 
     let mut extracted = extract::extract(&schema, &mut loader.tree);
@@ -190,8 +188,9 @@ fn load(
         loader.diagnostics.retain(|diagnostic| !exposure::is_about_exposure(diagnostic.id));
     }
     let warnings = diagnose::into_result(loader.diagnostics, &loader.names)?;
-    let summary = diagnose::summary(&loader.names, loader.keys, warnings.len());
-    Ok(Loaded { settings, warnings, summary, from_file: !loader.names.is_empty() })
+    settings.key_sources = KeySources { has_file: !loader.names.is_empty(), variables, set };
+    let summary = diagnose::summary(&loader.names, loader.keys, settings.key_sources, warnings.len());
+    Ok(Loaded { from_file: settings.key_sources.has_file, settings, warnings, summary })
 }
 
 fn flags(flags: &Flags) -> Parsed {
@@ -313,13 +312,16 @@ struct Loader {
 }
 
 impl Loader {
-    fn add(&mut self, schema: &TableShape, mut parsed: Parsed) {
+    /// Adds a layer, and returns the number of its valid keys.
+    fn add(&mut self, schema: &TableShape, mut parsed: Parsed) -> usize {
         self.diagnostics.append(&mut parsed.diagnostics);
         let mut checked = check::check(schema, &mut parsed.table);
         self.diagnostics.append(&mut checked.diagnostics);
         self.wrong.append(&mut checked.wrong);
         self.broken |= parsed.broken;
+        let keys = tree::count(&parsed.table);
         tree::merge(schema, &mut self.tree, parsed.table);
+        keys
     }
 
     fn files(

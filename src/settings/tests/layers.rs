@@ -4,7 +4,7 @@ use super::{all_rendered, folder, read_set, read_text, variables};
 use crate::settings::load::read::{
     Flags, Loaded, Request, read, read_checking_secrets, read_unapplied, read_without_secrets,
 };
-use crate::settings::resolved::KeyOrigin;
+use crate::settings::resolved::{KeyOrigin, KeySources};
 use crate::settings::secrets::value::SecretSource;
 
 fn origin(loaded: &Loaded, key: &str) -> (String, KeyOrigin) {
@@ -67,6 +67,12 @@ fn no_config_file_means_defaults() {
     let loaded = read(&Request::default(), &[], folder.path()).expect("defaults");
     assert_eq!(loaded.summary, "no config.toml: every key has its default");
     assert!(!loaded.from_file && loaded.warnings.is_empty());
+    let request =
+        Request { set: vec!["llm.model=m".to_owned(), "deploy.host=h".to_owned()], ..Request::default() };
+    let variables = [("HANDSCTL_CORE__DEBUG".to_owned(), "true".to_owned())];
+    let typed = read(&request, &variables, folder.path()).expect("three keys");
+    assert_eq!(typed.summary, "no config.toml: 1 key by HANDSCTL_ variables, 2 keys by --set");
+    assert_eq!(typed.settings.key_sources, KeySources { has_file: false, variables: 1, set: 2 });
     assert_eq!(loaded.settings.locate("deploy.image"), None);
     assert_eq!(loaded.settings.runtime_namespace(), "openhands");
     assert_eq!(loaded.settings.app_version().to_string(), "0.59");
@@ -357,6 +363,10 @@ fn setting_that_cannot_be_parsed_shows_no_value() {
         "deploy.env={X=\"sk-CANARY\"",
         "mcp.sse_servers=[{url=\"https://a\", x=\"sk-CANARY\"}",
         "deploy..env.X=sk-CANARY",
+        "api_key=sk-CANARY",
+        "deploy.api_kye=sk-CANARY",
+        "foo=sk-CANARY",
+        "llm.foo=sk-CANARY",
         "llm.base_url=https://me:sk-CANARY@host",
         "llm.base_url=\"https://host?api_key=sk-CANARY\"",
     ] {
@@ -365,6 +375,9 @@ fn setting_that_cannot_be_parsed_shows_no_value() {
         assert!(!printed.contains("sk-CANARY"), "{set}: {printed}");
         let masked = crate::settings::masked_set(set).expect("the schema");
         assert!(!masked.contains("sk-CANARY"), "{set}: {masked}");
+    }
+    for set in ["storage_size=10Gi", "deploy.storage_sise=10Gi"] {
+        assert_eq!(crate::settings::masked_set(set).expect("the schema"), set, "no secret has this name");
     }
     for (name, value) in [
         ("HANDSCTL_DEPLOY__ENV", "{X=\"sk-CANARY\""),

@@ -19,9 +19,12 @@ fn article_matches_the_types() {
     assert_eq!(named.key, "llm.NAME.model");
     assert_eq!(reference.doc(&["deploy", "nothing"]), None);
     assert_eq!(reference.doc(&["llm", "api_kei"]), None, "a misspelt key, not the name of a model");
-    assert_eq!(reference.closest_key("storage_size").as_deref(), Some("deploy.storage_size"));
-    assert_eq!(reference.closest_key("deploy.replica").as_deref(), Some("deploy.replicas"));
-    assert_eq!(reference.closest_key("pvc_storage_sise").as_deref(), Some("kubernetes.pvc_storage_size"));
+    assert_eq!(reference.closest_keys("storage_size"), ["deploy.storage_size"]);
+    assert_eq!(reference.closest_keys("deploy.replica"), ["deploy.replicas"]);
+    assert_eq!(reference.closest_keys("pvc_storage_sise"), ["kubernetes.pvc_storage_size"]);
+    let hosts = reference.closest_keys("host");
+    assert_eq!(hosts[0], "deploy.host", "the shortest first: {hosts:?}");
+    assert!(hosts.contains(&"deploy.database.host".to_owned()), "{hosts:?}");
 }
 
 #[test]
