@@ -909,7 +909,9 @@ fn volume_of_another_zone_is_named() {
     namespace.bed.kubectl(&["delete", "pv", &volume, "--wait=false"]);
     run.exits(9)
         .says("error[HC4301]: the pod fits on no node")
-        .says(&format!("persistentvolume/{volume} of the volume claim mine is only reachable from nodes with "))
+        .says(&format!(
+            "persistentvolume/{volume} of the volume claim mine is only reachable from nodes with "
+        ))
         .says("topology.kubernetes.io/zone In moon-1a")
         .says("--> config.toml:2:18")
         .says("[deploy].existing_claim");
