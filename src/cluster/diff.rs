@@ -319,7 +319,7 @@ impl DiffRun<'_> {
             }
             Err(status) => {
                 let difference = created(None).unverified("the server rejects it");
-                Ok(Compared { difference, deploy_error: Some(self.rejection(&dry_run_action(id), status)) })
+                Ok(Compared { difference, deploy_error: Some(self.rejection(id, status)) })
             }
         }
     }
@@ -385,7 +385,7 @@ impl DiffRun<'_> {
             }
             Err(status) => {
                 let difference = difference.unverified("the server rejects it");
-                let rejection = self.rejection(&dry_run_action(&member.id), status);
+                let rejection = self.rejection(&member.id, status);
                 Ok(Compared { difference, deploy_error: Some(rejection) })
             }
         }
@@ -419,7 +419,7 @@ impl DiffRun<'_> {
             return Ok(difference.unverified(missing_right(member)).into());
         }
         let difference = difference.unverified("the server rejects it");
-        let refused = Some(self.rejection(&dry_run_action(id), status));
+        let refused = Some(self.rejection(id, status));
         Ok(Compared { difference, deploy_error: refused })
     }
 
@@ -470,9 +470,9 @@ impl DiffRun<'_> {
         }
     }
 
-    fn rejection(&self, action: &str, mut status: Status) -> Error {
+    fn rejection(&self, id: &ObjectId, mut status: Status) -> Error {
         status.message = self.mask.text(&status.message).into_owned();
-        status_error::status_error(action, &status)
+        status_error::status_error(&dry_run_action(id), &status).of_rejected(id.rejected_as(&id.kind))
     }
 }
 

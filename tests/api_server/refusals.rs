@@ -387,7 +387,8 @@ fn missing_right_on_one_kind_exits_6_before_changes() {
         .says(
             r#"{apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["list", "watch"]}"#,
         )
-        .says("rbac prints the smallest Roles for this configuration");
+        .says("hint: handsctl rbac ")
+        .says("prints the smallest Roles for this configuration");
     assert_eq!(all_objects(&namespace), before);
 
     // The listed rules suffice, although the account sees neither namespaces nor nodes. The right to proxy is not used:

@@ -170,7 +170,7 @@ fn edit_role_exits_6_with_missing_rights_before_changes() {
     let before = objects(&namespace);
     for command in [&["deploy"][..], &["rollback", "--to", "1"]] {
         let run = run(&namespace, &edit, command).exits(6);
-        run.says(r#"resources: ["roles"], verbs: ["list", "#);
+        run.says(r#"resources: ["roles"], verbs: ["#).says(r#""list", "#);
     }
     run(&namespace, &edit, &["teardown"])
         .exits(6)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::kept_objects::{KeptObjects, Listing};
 use crate::catalogue::Id;
 use crate::diagnostic::Diagnostic;
 use crate::event::{Action, Event, Finished, Phase, Progress};
@@ -39,6 +40,7 @@ pub(crate) struct LineProgress {
     written: BTreeMap<String, String>,
     /// The objects of the current step, with their actions.
     objects: Vec<(ObjectId, Action, Option<String>)>,
+    kept: KeptObjects,
     /// Whether nothing was written since the step began.
     is_silent: bool,
     has_group: bool,
@@ -52,6 +54,7 @@ impl LineProgress {
             last: None,
             written: BTreeMap::new(),
             objects: Vec::new(),
+            kept: KeptObjects::default(),
             is_silent: true,
             has_group: false,
         }
@@ -94,6 +97,13 @@ impl LineProgress {
                 let reason = message.as_ref().map_or_else(String::new, |message| format!(": {message}"));
                 let word = if *dry_run { action.as_conditional() } else { action.as_str() };
                 let text = line(format::phase(*phase), &format!("{object} {word}{reason}"));
+                if !self.options.verbose {
+                    match self.kept.listing(object, *action, message.as_deref()) {
+                        Listing::Listed => {}
+                        Listing::More(more) => return Some(line(format::phase(*phase), &more)),
+                        Listing::Included => return None,
+                    }
+                }
                 (*action != Action::Unchanged || self.options.verbose).then_some(text)
             }
             Event::Rollout { object, message, fails_in, .. } => {

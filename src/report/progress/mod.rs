@@ -2,11 +2,13 @@
 //!
 //! - `terminal`: which rows a terminal shows, and their text. `bars`: draws them, with spinners.
 //! - `lines`: a line for each change, for streams that are not a terminal.
+//! - `kept_objects`: which of many kept objects these two list.
 //! - `heartbeat`: repeats what the command waits for when no other event arrives.
 //! - `events_json`: the machine-readable stream.
 
 pub(super) mod bars;
 pub(super) mod events_json;
 pub(super) mod heartbeat;
+mod kept_objects;
 pub(super) mod lines;
 pub(super) mod terminal;

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::heartbeat::{Heartbeat, WaitText};
+use super::kept_objects::{KeptObjects, Listing};
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::{Action, Event, Finished, Phase, Progress};
@@ -51,6 +52,7 @@ struct Section {
     since: Timestamp,
     rows: Vec<ProgressRow>,
     objects: Vec<(ObjectId, Action, Option<String>)>,
+    kept: KeptObjects,
 }
 
 #[derive(Debug)]
@@ -150,7 +152,11 @@ impl TerminalProgress {
             Event::Object { object, action, message, dry_run, .. } => {
                 section.objects.push((object.clone(), *action, message.clone()));
                 let is_listed = matches!(action, Action::Failed | Action::Kept);
-                if is_listed || verbose {
+                let listing = section.kept.listing(object, *action, message.as_deref());
+                if let (Listing::More(more), false) = (&listing, verbose) {
+                    section.rows.push(ProgressRow::Note(more.clone()));
+                }
+                if (is_listed && listing == Listing::Listed) || verbose {
                     let reason = message.as_ref().map_or_else(String::new, |message| format!("  {message}"));
                     let word = if *dry_run { action.as_conditional() } else { action.as_str() };
                     let note = one_line(&format!("{word:<10} {object}{reason}"));
@@ -359,7 +365,14 @@ impl TerminalProgress {
 
 impl Section {
     fn new(title: Option<String>, since: Timestamp) -> Self {
-        Self { title, below: None, since, rows: Vec::new(), objects: Vec::new() }
+        Self {
+            title,
+            below: None,
+            since,
+            rows: Vec::new(),
+            objects: Vec::new(),
+            kept: KeptObjects::default(),
+        }
     }
 
     fn step(&mut self, phase: Phase, name: &str, progress: Progress, message: &str, now: Timestamp) {
