@@ -168,19 +168,21 @@ const WITHOUT_NAMES: &[&str] = &["deploy", "diff", "status", "restart", "open", 
 
 /// Returns what an argument means that a command does not have.
 pub(crate) fn meant_argument(command: &str, argument: &str) -> Option<&'static str> {
-    let is_flag = argument.starts_with('-');
     let of_flag =
         FLAGS.iter().find(|(commands, flags, _)| commands.contains(&command) && flags.contains(&argument));
-    match of_flag {
-        Some((_, _, sentence)) => Some(sentence),
-        None if is_flag => None,
-        None if command == "logs" => Some(
+    if let Some((_, _, sentence)) = of_flag {
+        return Some(*sentence);
+    }
+    if argument.starts_with('-') {
+        return None;
+    }
+    if command == "logs" {
+        return Some(
             "handsctl logs prints the logs of all pods of the installation\n\
              -c CONTAINER names a container, --name NAME another installation",
-        ),
-        None if WITHOUT_NAMES.contains(&command) => Some("--name NAME names the installation"),
-        None => None,
+        );
     }
+    WITHOUT_NAMES.contains(&command).then_some("--name NAME names the installation")
 }
 
 /// Whether a word is a group of commands.

@@ -128,7 +128,7 @@ pub(crate) fn read_environment() -> Environment {
     Environment::read()
 }
 
-pub(super) fn variables() -> Vec<(String, String)> {
+pub(crate) fn variables() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()

@@ -10,6 +10,7 @@ use crate::command_line::{RepeatedFlags, quoted};
 use crate::error::{Error, Kind};
 use crate::flags::Global;
 use crate::report::Streams;
+use crate::session::cluster_session;
 use crate::settings::handsctl::Profile;
 use crate::settings::{FirstValues, KeyReference};
 
@@ -87,8 +88,10 @@ pub(crate) async fn run(
         (_, Some(Profile::OpenShift | Profile::Gke)) => "handsctl deploy",
         _ => "handsctl up",
     };
-    let unset = key_variable
-        .filter(|name| !name.is_empty() && std::env::var_os(name).is_none_or(|value| value.is_empty()));
+    let is_exported = |wanted: &str| {
+        cluster_session::variables().iter().any(|(name, value)| name == wanted && !value.is_empty())
+    };
+    let unset = key_variable.filter(|name| !name.is_empty() && !is_exported(name));
     let export = unset.map_or_else(String::new, |name| format!("next: export {name}=…\n"));
     let command = RepeatedFlags::new(global).insert_into(&format!("{command}{flag}"));
     streams.err(&format!("{file}  written\n{export}next: {command}\n"));
