@@ -20,7 +20,6 @@ use crate::bed::Run;
 const STAND_IN: &str = r#"#!/bin/sh
 www=/tmp/www
 mkdir -p $www/api/options && echo ok >$www/alive && echo '{}' >$www/api/options/config
-respond() { printf 'HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n' "$1"; }
 case "$FAULT" in
     crash) echo "RuntimeError: the database is down" >&2; exit 3 ;;
     crash-later) httpd -p 3000 -h $www; sleep 4; echo "RuntimeError: lost the database" >&2; exit 3 ;;
@@ -29,7 +28,11 @@ case "$FAULT" in
     read-only) touch /app/state || exit 1 ;;
     other-port) exec httpd -f -p 3001 -h $www ;;
     partial) rm -r $www/api ;;
-    error) while :; do respond "500 Internal Server Error" | nc -l -p 3000 >/dev/null; done ;;
+    error) FAULT=500 exec nc -ll -p 3000 -e "$0" ;;
+    500)
+        while read -r line && [ ${#line} -gt 1 ]; do :; done
+        printf 'HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'
+        exit ;;
 esac
 exec httpd -f -p 3000 -h $www
 "#;
