@@ -75,6 +75,7 @@ mod api_server {
 mod containers {
     mod application;
     mod doctor;
+    mod failures;
     mod image;
     mod kind;
     mod volumes;

@@ -22,7 +22,7 @@ use crate::bed::{CommandLine, OwnCluster, Run};
 const KEY: &str = "sk-planted-in-kind-0123456789";
 const NEWEST: &str = "docker.openhands.dev/openhands/openhands:1.6";
 /// An image without the application.
-const BUSYBOX: &str = "busybox:1.35.0";
+pub(super) const BUSYBOX: &str = "busybox:1.35.0";
 /// Time limit until a pod of the application or a sandbox is ready.
 pub(super) const READY: Duration = Duration::from_secs(120);
 /// Time limit from the kubelet's event to handsctl's report: far below the default `--timeout`.
@@ -81,6 +81,15 @@ impl Site {
         self.own.config(&format!("http_port = {port}\nworkers = {workers}\n{llm}{thresholds}{more}"));
     }
 
+    /// The `[cluster]` table of a further configuration for the cluster.
+    pub(super) fn cluster_table(&self) -> String {
+        let Self { own, port, workers } = self;
+        let name = &own.cluster;
+        format!(
+            "[cluster]\nname = \"{name}\"\nprovider = \"kind\"\nhttp_port = {port}\nworkers = {workers}\n"
+        )
+    }
+
     pub(super) fn command(&self, arguments: &[&str]) -> CommandLine {
         self.own.command(arguments).env("LLM_API_KEY", KEY)
     }
@@ -105,6 +114,13 @@ impl Site {
         let kubectl =
             ["exec", &node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "-n", "openhands"];
         docker(&[&kubectl, arguments].concat())
+    }
+
+    /// Creates the objects of a manifest in a namespace.
+    pub(super) fn create(&self, namespace: &str, manifest: &Value) {
+        let kubectl = "kubectl --kubeconfig=/etc/kubernetes/admin.conf create -f -";
+        let script = format!("echo '{manifest}' | {kubectl} -n {namespace}");
+        docker(&["exec", &self.node(), "sh", "-c", &script]);
     }
 
     pub(super) fn get(&self, arguments: &[&str]) -> Value {
@@ -283,15 +299,16 @@ impl LivenessProbe {
     }
 }
 
-/// A registry without images. It ends with the process.
-struct Registry {
+/// A registry without images, which answers `denied` and `busy` repositories with 403 and 503, and has an image for
+/// another platform in `platform`. It ends with the process.
+pub(super) struct Registry {
     /// The address for the nodes, as `172.18.0.1:41234`.
-    address: String,
+    pub(super) address: String,
     manifest_requests: Arc<AtomicUsize>,
 }
 
 impl Registry {
-    fn for_site(site: &Site) -> Self {
+    pub(super) fn for_site(site: &Site) -> Self {
         let format = "{{range .IPAM.Config}}{{.Gateway}} {{end}}";
         let gateways = docker(&["network", "inspect", "kind", "--format", format]);
         let gateway = gateways.split_whitespace().find(|address| address.contains('.')).unwrap();
@@ -301,7 +318,7 @@ impl Registry {
         let counter = Arc::clone(&manifest_requests);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                answer_404(stream, &counter);
+                answer_without_image(stream, &counter);
             }
         });
         // containerd needs a configuration for a registry without TLS.
@@ -310,12 +327,19 @@ impl Registry {
             "server = \"http://{address}\"\n[host.\"http://{address}\"]\n  capabilities = [\"pull\", \"resolve\"]\n"
         );
         let script = format!("mkdir -p '{folder}' && printf '%s' '{text}' > '{folder}/hosts.toml'");
-        docker(&["exec", &site.node(), "sh", "-c", &script]);
+        let label = format!("label=io.x-k8s.kind.cluster={}", site.own.cluster);
+        for node in docker(&["ps", "--filter", &label, "--format", "{{.Names}}"]).lines() {
+            docker(&["exec", node, "sh", "-c", &script]);
+        }
         Self { address, manifest_requests }
     }
 }
 
-fn answer_404(mut stream: TcpStream, manifest_requests: &AtomicUsize) {
+/// An image for another platform than that of the nodes.
+const INDEX: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","size":2,"platform":{"os":"linux","architecture":"s390x"}}]}"#;
+const INDEX_DIGEST: &str = "sha256:dd3d828799b7e1a8de56428745832746c5e6c1f0085bb9c4f8643bfb7edbf67d";
+
+fn answer_without_image(mut stream: TcpStream, manifest_requests: &AtomicUsize) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut first = String::new();
     let mut line = String::new();
@@ -325,12 +349,22 @@ fn answer_404(mut stream: TcpStream, manifest_requests: &AtomicUsize) {
     }
     let is_manifest = first.contains("/manifests/");
     manifest_requests.fetch_add(usize::from(is_manifest), Ordering::Relaxed);
-    let body = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
+    let (status, kind, body) = match first.as_str() {
+        _ if !is_manifest => ("200 OK", "application/json", "{}"),
+        path if path.contains("/denied/") => ("403 Forbidden", "application/json", "{}"),
+        path if path.contains("/busy/") => ("503 Service Unavailable", "application/json", "{}"),
+        path if path.contains("/platform/") => ("200 OK", "application/vnd.oci.image.index.v1+json", INDEX),
+        _ => {
+            let body = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
+            ("404 Not Found", "application/json", body)
+        }
+    };
+    let length = body.len();
+    let digest =
+        if body == INDEX { format!("docker-content-digest: {INDEX_DIGEST}\r\n") } else { String::new() };
     let body = if first.starts_with("HEAD") { "" } else { body };
-    let status = if is_manifest { "404 Not Found" } else { "200 OK" };
     let answer = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
+        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n{digest}connection: close\r\n\r\n{body}"
     );
     let _closed = stream.write_all(answer.as_bytes());
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::kind::{Conversation, READY, Site, docker, is_ready, one_at_a_time, shared, wait_until};
 
 /// The cluster of two nodes that the tests share: the API server outlives the application's node.
-fn two_nodes() -> (&'static Site, MutexGuard<'static, ()>) {
+pub(super) fn two_nodes() -> (&'static Site, MutexGuard<'static, ()>) {
     static SITE: OnceLock<Site> = OnceLock::new();
     let guard = one_at_a_time();
     let site = SITE.get_or_init(|| {
