@@ -31,6 +31,15 @@ pub fn name_wrong_platform(finding: &mut Finding) {
     }
 }
 
+/// Makes what was read of an Ingress the cause of its URL that does not respond. The id stays: no rollback of the pods
+/// helps.
+pub fn name_route_fault(finding: &mut Finding, fault: String) {
+    if finding.id == Id::UrlUnreachable && !finding.message.contains(&fault) {
+        let symptom = std::mem::replace(&mut finding.message, fault);
+        finding.evidence.insert(0, symptom);
+    }
+}
+
 /// The number of nodes with the same taint that are named.
 const NAMED_NODES: usize = 3;
 
