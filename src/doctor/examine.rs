@@ -71,9 +71,10 @@ pub(crate) fn concerns_computer(session: Option<&Session>, settings: &Settings) 
 /// Checks the cluster of a session. A server that does not respond is the only result.
 pub(crate) async fn cluster(session: &Session) -> Vec<Check> {
     let began = Instant::now();
-    let version = match session.server_version().await {
-        Ok(version) => version,
-        Err(error) => return vec![Check::failed(Category::Api, "server", error)],
+    let version = match tokio::time::timeout(LIMIT, Box::pin(session.server_version())).await {
+        Ok(Ok(version)) => version,
+        Ok(Err(error)) => return vec![Check::failed(Category::Api, "server", error)],
+        Err(_elapsed) => return vec![Check::failed(Category::Api, "server", silent(session))],
     };
     let took = began.elapsed();
     let api = &session.connection.api;
@@ -114,6 +115,14 @@ pub(crate) async fn cluster(session: &Session) -> Vec<Check> {
         checks.extend(more);
     }
     checks
+}
+
+/// Returns the error of an API server that accepts the connection and does not respond.
+fn silent(session: &Session) -> Error {
+    let message = format!("the API server did not respond within {}", phrase::span(LIMIT));
+    Error::new(Id::Unreachable, Kind::Unreachable, message)
+        .fact("server", session.connection.server.clone())
+        .hint("the API server is overloaded or starting; try again")
 }
 
 /// Ends a reading that takes too long.
