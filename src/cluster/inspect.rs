@@ -281,13 +281,13 @@ async fn secret_state(api: &Api, secret_ref: &SecretRef, events: &Events) -> Res
                 SecretUse::Keys(_) => {
                     "a change of it does not restart the pod automatically; handsctl restart does"
                 }
-                SecretUse::Pull | SecretUse::Certificate => "its content is not checked",
+                SecretUse::Pull | SecretUse::Certificate { .. } => "its content is not checked",
             };
             let message = format!("secret/{name} cannot be read ({}): {consequence}", status.message);
             events.warn(Id::Forbidden, message).await;
             Ok(match used_for {
                 SecretUse::Keys(_) => SecretState::Unreadable,
-                SecretUse::Pull | SecretUse::Certificate => SecretState::Irrelevant,
+                SecretUse::Pull | SecretUse::Certificate { .. } => SecretState::Irrelevant,
             })
         }
         Err(error) => Err(error.into_error(&format!("cannot read secret/{name} in namespace {namespace}"))),

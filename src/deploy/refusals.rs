@@ -1,17 +1,27 @@
 //! Adds the line of config.toml to what the API server rejects before the first write.
 
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::timeout;
+
 use super::prepare::Preparation;
 use super::request::DeployRequest;
 use super::{live_exposure, quota_room};
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::refusals::CheckScope;
 use crate::cluster::apply::{inventory, refusals};
+use crate::cluster::rollout::webhook;
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Result};
 use crate::object::ObjectId;
+use crate::object::webhook::failed_webhook;
 use crate::plan::{config_keys, rejection_words};
 use crate::session::runner::Run;
 use crate::settings::Settings;
+
+/// Time limit for what explains a rejection.
+const EXPLANATION: Duration = Duration::from_secs(2);
 
 /// Checks the planned changes as in [`refusals::check`], what the new objects take of the quotas together, and who reaches
 /// the application after them.
@@ -31,7 +41,8 @@ pub(super) async fn check(
         quota_room::quotas(run.api(), prepared),
     );
     let checked = checked?;
-    let mut rejections: Vec<Error> = new_key.err().into_iter().chain(checked.rejections).collect();
+    let rejections = new_key.err().into_iter().chain(checked.rejections);
+    let mut rejections = join_all(rejections.map(|error| with_webhook(error, run))).await;
     let together = quota_room::rejections(run, prepared, &quotas, &rejections);
     rejections.extend(together);
     let mut rejections = rejections.into_iter().map(|error| located(error, run));
@@ -40,6 +51,14 @@ pub(super) async fn check(
         return Ok(checked.results);
     };
     Err(refusals::with_pods_kept(first.with_others(rejections), observed))
+}
+
+/// Adds who installed a webhook that does not respond, and the state of its server.
+async fn with_webhook(error: Error, run: &Run<'_>) -> Error {
+    let causes = error.causes().join("; ");
+    let Some(name) = failed_webhook(&causes) else { return error };
+    let lines = timeout(EXPLANATION, webhook::lines(run.api(), name)).await.unwrap_or_default();
+    lines.into_iter().fold(error, |error, line| error.fact("webhook", line))
 }
 
 /// Checks that the installation's key can be stored, if it is not yet.

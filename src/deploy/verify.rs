@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use tokio::time::timeout;
 
 use super::app_settings::{self, AppSettingsResult};
 use super::sandbox_capacity;
@@ -13,10 +14,12 @@ use crate::cluster::app::probe::{self, ProbeResult};
 use crate::cluster::app::url_probe::{self, ProbeResponse, ProbeTarget};
 use crate::cluster::rollout::finding_error::finding_error;
 use crate::cluster::rollout::follow;
+use crate::cluster::rollout::route::{self, Controllers};
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events, Phase, Progress};
 use crate::flags::Probe;
+use crate::object::kind::INGRESS;
 use crate::plan::checks::sandbox_capacity::SandboxCapacity;
 use crate::plan::desired::PlanOrigin;
 use crate::session::exposure::{self, Exposure};
@@ -28,6 +31,8 @@ use crate::status::{self, Finding};
 
 /// Time limit for the first answer at a managed URL: the controller must first process the Ingress and its endpoints.
 const INGRESS_STARTUP: Duration = Duration::from_secs(20);
+/// Time limit for what explains a URL that does not respond.
+const EXPLANATION: Duration = Duration::from_secs(2);
 /// Time limit for the first answer at a node port: every node must first process the changed Service.
 const NODE_PORT_STARTUP: Duration = Duration::from_secs(3);
 
@@ -262,8 +267,8 @@ async fn probe_outside(
     answers: &mut Vec<String>,
 ) -> std::result::Result<Endpoint, Box<Finding>> {
     let events = run.events();
-    let timeout = if managed { INGRESS_STARTUP } else { Duration::ZERO };
-    match url_probe::probe_url(target, timeout).await {
+    let limit = if managed { INGRESS_STARTUP } else { Duration::ZERO };
+    match url_probe::probe_url(target, limit).await {
         ProbeResponse::Answers { status, duration: took } => {
             let message = format!("{status} in {} ms", took.as_millis());
             answers.push(format!("{} {message}", target.url));
@@ -290,14 +295,32 @@ async fn probe_outside(
         ProbeResponse::LoginPage(why)
         | ProbeResponse::NotTheApplication(why)
         | ProbeResponse::Unreachable(why) => {
+            let reasons = [vec![why], route_faults(run).await].concat().join("; ");
             let message = format!(
-                "{} does not answer from this computer: {why}; handsctl doctor checks its Ingress, DNS and certificate",
+                "{} does not answer from this computer: {reasons}; handsctl doctor checks its Ingress, DNS and certificate",
                 target.url
             );
             events.warn(Id::UrlUnreachable, message).await;
             Ok(Endpoint::Unreachable(target.url.clone()))
         }
     }
+}
+
+/// Returns what the Ingress lacks: its class, a controller, a certificate for the host. Without an answer nothing: the
+/// warning does not depend on it.
+async fn route_faults(run: &Run<'_>) -> Vec<String> {
+    let deploy = &run.settings().deploy;
+    if deploy.expose != Expose::Ingress {
+        return Vec::new();
+    }
+    let reading = async {
+        let live =
+            run.api().get_opt(&INGRESS.in_namespace(deploy.namespace.as_str()), deploy.name.as_str()).await;
+        let live = live.ok().flatten()?;
+        Some(route::read(run.api(), &live, Controllers::Listed).await)
+    };
+    let report = timeout(EXPLANATION, reading).await.ok().flatten().unwrap_or_default();
+    report.faults.into_iter().map(|fault| fault.text).collect()
 }
 
 /// Warns if the host does not resolve to the local cluster: the probe connects by address, but a browser needs the

@@ -44,7 +44,7 @@ pub(super) fn located(error: Error, settings: &Settings) -> Error {
     error.with_keys(keys)
 }
 
-/// Returns the first pods of a list, as they are needed to free a quota.
+/// Returns the pods that have not ended: a quota counts no others.
 pub(super) fn unfinished(pods: Listed) -> Listed {
     let is_ended = |pod: &Value| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
     pods.map(|pods| pods.into_iter().filter(|pod| !is_ended(pod)).collect())

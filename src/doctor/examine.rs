@@ -11,7 +11,7 @@ use super::check::{Category, Check, Listed};
 use super::storage::PlannedClaim;
 use super::webhooks::{self, ServiceName};
 use super::{
-    application, certificate, computer, connections, dns, host, in_pod, ingress, limit_range, metrics, nodes,
+    application, computer, connections, dns, host, in_pod, ingress, limit_range, metrics, nodes,
     pod_security, policies, quota, reading, rights, server, storage,
 };
 use crate::catalogue::Id;
@@ -71,9 +71,10 @@ pub(crate) fn concerns_computer(session: Option<&Session>, settings: &Settings) 
 /// Checks the cluster of a session. A server that does not respond is the only result.
 pub(crate) async fn cluster(session: &Session) -> Vec<Check> {
     let began = Instant::now();
-    let version = match session.server_version().await {
-        Ok(version) => version,
-        Err(error) => return vec![Check::failed(Category::Api, "server", error)],
+    let version = match tokio::time::timeout(LIMIT, Box::pin(session.server_version())).await {
+        Ok(Ok(version)) => version,
+        Ok(Err(error)) => return vec![Check::failed(Category::Api, "server", error)],
+        Err(_elapsed) => return vec![Check::failed(Category::Api, "server", silent(session))],
     };
     let took = began.elapsed();
     let api = &session.connection.api;
@@ -114,6 +115,14 @@ pub(crate) async fn cluster(session: &Session) -> Vec<Check> {
         checks.extend(more);
     }
     checks
+}
+
+/// Returns the error of an API server that accepts the connection and does not respond.
+fn silent(session: &Session) -> Error {
+    let message = format!("the API server did not respond within {}", phrase::span(LIMIT));
+    Error::new(Id::Unreachable, Kind::Unreachable, message)
+        .fact("server", session.connection.server.clone())
+        .hint("the API server is overloaded or starting; try again")
 }
 
 /// Ends a reading that takes too long.
@@ -300,12 +309,7 @@ impl Subject<'_> {
             Ok(secret) => secret,
             Err(reason) => return Check::unknown(category, label, format!("secret/{name}: {reason}")),
         };
-        let uncovered = |secret: &Value| match used_for {
-            SecretUse::Certificate => certificate::fault(secret, &self.certified_host(name))
-                .map(|fault| format!("secret/{name} in namespace {namespace}: {fault}")),
-            SecretUse::Keys(_) | SecretUse::Pull => None,
-        };
-        let fault = secret_ref.fault(secret.as_ref()).or_else(|| secret.as_ref().and_then(uncovered));
+        let fault = secret_ref.fault(secret.as_ref());
         match (fault, used_for) {
             (None, _) => Check::passed(category, label, format!("secret/{name} in namespace {namespace}")),
             (Some(fault), SecretUse::Keys(_)) => {
@@ -319,20 +323,11 @@ impl Subject<'_> {
                 );
                 Check::warning(category, label, secret_error(fault, hint))
             }
-            (Some(fault), SecretUse::Certificate) => {
+            (Some(fault), SecretUse::Certificate { .. }) => {
                 let hint = format!("kubectl create secret tls {name} -n {namespace} --cert=FILE --key=FILE");
                 Check::warning(category, label, secret_error(fault, hint))
             }
         }
-    }
-
-    /// Returns the host that a certificate must cover: the application's, or one of a sandbox.
-    fn certified_host(&self, secret: &str) -> String {
-        let own = self.settings.deploy.tls_secret.as_ref();
-        if own.is_some_and(|own| own.as_str() == secret) {
-            return self.settings.deploy.host.to_string();
-        }
-        sandbox_host(self.settings)
     }
 
     async fn webhooks(&self) -> Vec<Check> {
@@ -485,7 +480,7 @@ impl Subject<'_> {
     /// Checks that a sandbox's host has an address.
     async fn domain(&self) -> Check {
         let (category, name) = (Category::Sandboxes, "domain");
-        let host = sandbox_host(self.settings);
+        let host = self.settings.sandbox_host();
         let domain = &self.settings.openhands.kubernetes.ingress_domain;
         // https://www.rfc-editor.org/rfc/rfc6761#section-6.3: browsers resolve it themselves.
         if host.ends_with(".localhost") {
@@ -515,9 +510,4 @@ impl Subject<'_> {
 
 fn secret_error(fault: String, hint: String) -> Error {
     Error::new(Id::MissingReference, Kind::Prerequisite, fault).hint(hint)
-}
-
-/// Returns a host that a sandbox could have. Each conversation has a host of its own.
-fn sandbox_host(settings: &Settings) -> String {
-    format!("conversation.{}", settings.openhands.kubernetes.ingress_domain)
 }

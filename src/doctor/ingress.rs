@@ -5,24 +5,11 @@ use serde_json::Value;
 use super::check::{Category, Check, Listed};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
-use crate::object::condition;
+use crate::plan::checks::ingress_controller::{images_of, runs};
 use crate::settings::Settings;
 
 /// The annotation of the default class (<https://kubernetes.io/docs/concepts/services-networking/ingress/#default-ingress-class>).
 const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
-
-/// Controllers by the name in their `IngressClass`, with the ends of their images' names. Of each project's own manifests.
-const CONTROLLERS: &[(&str, &[&str])] = &[
-    ("traefik.io/ingress-controller", &["traefik", "mirrored-library-traefik"]),
-    ("k8s.io/ingress-nginx", &["ingress-nginx/controller", "nginx-ingress-controller"]),
-    ("nginx.org/ingress-controller", &["nginx-ingress", "nginx-plus-ingress"]),
-    ("haproxy.org/ingress-controller", &["haproxytech/kubernetes-ingress"]),
-    ("haproxy-ingress.github.io/controller", &["haproxy-ingress"]),
-    ("projectcontour.io/ingress-controller", &["contour"]),
-    ("ingress-controllers.konghq.com/kong", &["kubernetes-ingress-controller"]),
-    ("ingress.k8s.aws/alb", &["aws-load-balancer-controller"]),
-    ("caddy.community/ingress-controller", &["caddy/ingress"]),
-];
 
 /// Checks the class of the planned Ingress, and that a pod of its controller is ready.
 pub(super) fn class(wanted: Option<&str>, classes: &Listed, pods: &Listed, settings: &Settings) -> Check {
@@ -53,31 +40,6 @@ pub(super) fn class(wanted: Option<&str>, classes: &Listed, pods: &Listed, setti
             Check::failed(category, name, without_controller(class_name, controller, classes, pods, settings))
         }
     }
-}
-
-fn images_of(controller: &str) -> Option<&'static [&'static str]> {
-    // A controller may add an instance's name: `traefik.io/ingress-controller/internal`.
-    let has_name = |(name, _): &&(&str, &[&str])| {
-        controller.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    CONTROLLERS.iter().find(has_name).map(|(_, images)| *images)
-}
-
-/// Whether a ready pod has a container of one of these images.
-fn runs(pods: &[Value], images: &[&str]) -> bool {
-    pods.iter().any(|pod| {
-        let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
-        let mut names = containers.filter_map(|container| container["image"].as_str());
-        names.any(|name| images.iter().any(|image| is_named(name, image))) && condition::is_ready(pod)
-    })
-}
-
-/// Whether an image's name without tag and digest ends with these path segments.
-fn is_named(image: &str, end: &str) -> bool {
-    let name = image.split('@').next().unwrap_or_default();
-    let tag = name.rfind(':').filter(|colon| !name[*colon..].contains('/'));
-    let name = tag.map_or(name, |colon| &name[..colon]);
-    name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
 }
 
 fn missing(wanted: Option<&str>, classes: &[Value], pods: &Listed, settings: &Settings) -> Error {
@@ -143,15 +105,6 @@ mod tests {
             "spec": { "containers": [{ "image": image }] },
             "status": { "conditions": [{ "type": "Ready", "status": ready }] },
         })
-    }
-
-    #[test]
-    fn image_is_named_by_its_last_segments() {
-        assert!(
-            is_named("traefik:v3", "traefik") && is_named("docker.io/library/traefik@sha256:0", "traefik")
-        );
-        assert!(is_named("localhost:5000/ingress-nginx/controller:v1", "ingress-nginx/controller"));
-        assert!(!is_named("traefik/whoami:v1", "traefik") && !is_named("acme/my-traefik", "traefik"));
     }
 
     #[test]

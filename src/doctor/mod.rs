@@ -8,7 +8,7 @@
 //! The checks are pure: objects → results.
 //! - `configuration`: the configuration's warnings. `computer`: the container engine.
 //! - `server`: the API server's version and clock. `metrics`: the metrics API. `rights`: what the account lacks.
-//! - `storage`: storage classes and claims. `certificate`: whether a certificate covers a host.
+//! - `storage`: storage classes and claims.
 //! - `ingress`: ingress classes and their controllers. `dns`: the cluster's DNS. `connections`: what `in_pod` reports.
 //! - `policies`: whether the network plugin enforces policies. `webhooks`: webhooks that nobody serves.
 //! - `host`: whether another Ingress has the host.
@@ -18,7 +18,6 @@
 
 mod admission;
 mod application;
-mod certificate;
 pub(crate) mod check;
 mod computer;
 pub(crate) mod configuration;

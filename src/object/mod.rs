@@ -8,6 +8,7 @@
 //! Content:
 //! - `deletion`: since when an object is being deleted, and what holds it.
 //! - `condition`: whether a pod or a node is ready. `taint`: which pods a node repels.
+//! - `webhook`: the failed webhook in a message of the API server, and where it is configured.
 //! - `list_items`: the items of a list. `item_selector`: selectors of one list item, by its keys or by its value.
 //! - `field_path`: paths of fields, as server-side apply writes them.
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
@@ -50,6 +51,7 @@ pub mod secret_value;
 pub mod shared_mask;
 pub mod taint;
 pub mod url_secret;
+pub mod webhook;
 pub mod yaml;
 
 pub use id::ObjectId;

@@ -37,6 +37,8 @@ const QUOTA_RESOURCES: &[(&str, &str)] = &[
     ("pods", "deploy.replicas"),
     ("count/pods", "deploy.replicas"),
     ("requests.storage", "deploy.storage_size"),
+    ("persistentvolumeclaims", "deploy.existing_claim"),
+    ("count/persistentvolumeclaims", "deploy.existing_claim"),
     ("services.loadbalancers", "deploy.expose"),
     ("services.nodeports", "deploy.expose"),
     ("count/ingresses.networking.k8s.io", "deploy.expose"),
@@ -101,6 +103,7 @@ pub fn of_failure(
         Id::ContainerCannotStart if text.contains("exec format error") => owned(&["deploy.image"]),
         Id::OutOfMemory => owned(&["deploy.resources.limits.memory"]),
         Id::MissingReference => of_reference(text, settings),
+        Id::UrlUnreachable => of_route(text),
         Id::ClaimLost | Id::MountFailed => set_keys(&["deploy.existing_claim", "deploy.volume"], settings),
         Id::NoStorageClass | Id::StorageClassMissing | Id::ProvisioningFailed => {
             owned(&["deploy.storage_class"])
@@ -114,6 +117,22 @@ pub fn of_failure(
         id => id.entry().key.into_iter().map(str::to_owned).collect(),
     };
     settings.config_keys(&keys)
+}
+
+/// Returns the keys that cause what an Ingress lacks.
+#[must_use]
+pub fn of_route_fault(text: &str, settings: &Settings) -> Vec<ConfigKey> {
+    settings.config_keys(&of_route(text))
+}
+
+/// Returns the keys of a URL that does not respond, by the cause that was read of its Ingress.
+fn of_route(text: &str) -> Vec<String> {
+    let key = match text {
+        text if text.contains("ingress class") => "deploy.ingress_class",
+        text if text.starts_with("secret/") => "deploy.tls_secret",
+        _ => "deploy.host",
+    };
+    owned(&[key])
 }
 
 /// Returns whether a message about a pull names the sandboxes' image.
@@ -315,6 +334,20 @@ mod tests {
     }
 
     #[test]
+    fn unreachable_url_names_the_key_of_what_its_ingress_lacks() {
+        let config = "[deploy]\nhost = \"x.org\"\nexposure = \"acknowledged\"\ningress_class = \"nobody\"\ntls_secret = \"tls\"\n";
+        let key = |message: &str| keys(Id::UrlUnreachable, message, config);
+        assert_eq!(
+            key("ingress class nobody does not exist: nobody serves the Ingress"),
+            [("deploy.ingress_class".to_owned(), Some(4))]
+        );
+        let certificate = "secret/tls in namespace n: its certificate is not valid for x.org";
+        assert_eq!(key(certificate), [("deploy.tls_secret".to_owned(), Some(5))]);
+        let other = "the application answers inside the cluster, but not at http://x.org/: 404";
+        assert_eq!(key(other), [("deploy.host".to_owned(), Some(2))]);
+    }
+
+    #[test]
     fn reason_of_most_nodes_names_the_first_key() {
         let message = "0/5 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable, 3 node(s) had untolerated \
                        taint {gpu: true}. preemption: 0/5 nodes are available";
@@ -457,6 +490,28 @@ mod tests {
         };
         assert_eq!(first("acme/runtime:1: not found"), "sandbox.runtime_container_image");
         assert_eq!(first("acme/openhands:1: not found"), "deploy.image");
+    }
+
+    /// The table that `config explain` prints, read backwards.
+    #[test]
+    fn every_field_of_a_key_leads_back_to_it() {
+        let settings = settings("");
+        let known = FieldKeys::default();
+        let fields: Vec<(&str, String, &str)> = known.fields().collect();
+        let mut count = 0;
+        for (kind, path, key) in &fields {
+            let is_same =
+                |(other_kind, other, _): &&(&str, String, &str)| other_kind == kind && other == path;
+            if fields.iter().filter(is_same).count() > 1 || !path.starts_with("spec.") {
+                continue;
+            }
+            let message = format!("{kind} \"oh\" is invalid: {path}: Invalid value: \"x\": no");
+            let keys = of_rejected_object(kind, &message, &settings);
+            let names: Vec<&str> = keys.iter().map(|key| key.key.as_str()).collect();
+            assert_eq!(names, [*key], "{message}");
+            count += 1;
+        }
+        assert!(count > 15, "{count}");
     }
 
     #[test]

@@ -199,6 +199,12 @@ impl Settings {
         namespace.map_or(self.deploy.namespace.as_str(), |namespace| namespace.as_str())
     }
 
+    /// Returns a host that a sandbox could have. Each conversation has a host of its own.
+    #[must_use]
+    pub fn sandbox_host(&self) -> String {
+        format!("conversation.{}", self.openhands.kubernetes.ingress_domain)
+    }
+
     /// Replaces known secrets in a text, because a container's output may contain them.
     #[must_use]
     pub fn redacted(&self, text: &str) -> String {

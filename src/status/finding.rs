@@ -120,8 +120,10 @@ pub enum Lookup {
     VolumeReach(PodClaims),
     /// The other pods that mount a pod's claims.
     ClaimUsers(PodClaims),
-    /// The class of an Ingress, which may not exist: the API server accepts any name.
-    IngressClass(ObjectId),
+    /// The server of the webhook of this name, which the API server cannot call.
+    Webhook(String),
+    /// The class, the controller and the certificate of an Ingress whose URL does not respond.
+    Route(ObjectId),
 }
 
 /// The runs of a container whose log is read.

@@ -158,7 +158,8 @@ fn render_evaluation(evaluation: &Evaluation) -> String {
                 Lookup::VolumeReach(claims) => {
                     writeln!(text, "  lookup    volumes of {}", claims.names.join(", ")).unwrap();
                 }
-                Lookup::IngressClass(ingress) => writeln!(text, "  lookup    class of {ingress}").unwrap(),
+                Lookup::Webhook(name) => writeln!(text, "  lookup    server of webhook {name}").unwrap(),
+                Lookup::Route(ingress) => writeln!(text, "  lookup    route of {ingress}").unwrap(),
                 Lookup::ClaimUsers(claims) => {
                     writeln!(text, "  lookup    users of {}", claims.names.join(", ")).unwrap();
                 }

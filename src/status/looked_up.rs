@@ -31,6 +31,15 @@ pub fn name_wrong_platform(finding: &mut Finding) {
     }
 }
 
+/// Makes what was read of an Ingress the cause of its URL that does not respond. The id stays: no rollback of the pods
+/// helps.
+pub fn name_route_fault(finding: &mut Finding, fault: String) {
+    if finding.id == Id::UrlUnreachable && !finding.message.contains(&fault) {
+        let symptom = std::mem::replace(&mut finding.message, fault);
+        finding.evidence.insert(0, symptom);
+    }
+}
+
 /// The number of nodes with the same taint that are named.
 const NAMED_NODES: usize = 3;
 
@@ -126,21 +135,6 @@ pub fn reach_of_volume(claim: &str, volume: &Value) -> Option<String> {
     })
 }
 
-/// Returns that the class of an Ingress does not exist, and which classes do. None without a class: some controllers serve
-/// such an Ingress.
-#[must_use]
-pub fn missing_class(ingress: &Value, classes: &[Value]) -> Option<String> {
-    let class = ingress["spec"]["ingressClassName"].as_str()?;
-    let names: Vec<&str> = classes.iter().map(name).collect();
-    if names.contains(&class) {
-        return None;
-    }
-    let others = if names.is_empty() { "no class".to_owned() } else { names.join(", ") };
-    Some(format!(
-        "ingressclass/{class} does not exist, so no controller serves the Ingress; the cluster has {others}"
-    ))
-}
-
 /// Returns the claims whose volumes no node reaches that this message of the scheduler is about, as `NAMESPACE/NAME`.
 #[must_use]
 pub fn unreachable_claims(lookups: &[Lookup], message: &str) -> Vec<String> {
@@ -223,21 +217,6 @@ mod tests {
         let selector = "0/3 nodes are available: 1 node(s) had volume node affinity conflict, 2 node(s) didn't match \
                         Pod's node affinity/selector.";
         assert!(!is_only_out_of_reach(selector), "an earlier revision may select the node of the volume");
-    }
-
-    #[test]
-    fn missing_class_is_named_beside_the_existing_ones() {
-        let ingress = |class: &Value| json!({ "spec": { "ingressClassName": class } });
-        let classes = [json!({ "metadata": { "name": "traefik" } })];
-        assert_eq!(
-            missing_class(&ingress(&json!("nginx")), &classes).as_deref(),
-            Some(
-                "ingressclass/nginx does not exist, so no controller serves the Ingress; the cluster has traefik"
-            )
-        );
-        assert!(missing_class(&ingress(&json!("nginx")), &[]).unwrap().ends_with("the cluster has no class"));
-        assert_eq!(missing_class(&ingress(&json!("traefik")), &classes), None);
-        assert_eq!(missing_class(&ingress(&Value::Null), &classes), None);
     }
 
     #[test]

@@ -48,10 +48,13 @@ pub fn unanswered_probe(
 pub fn unreachable_url(namespace: &str, application: &str, url: &str, why: &str) -> Finding {
     let ingress: ObjectId = INGRESS.id(namespace, application);
     let message = format!("the application answers inside the cluster, but not at {url}: {why}");
-    let lookups = vec![Lookup::IngressClass(ingress.clone())];
-    Finding { member: Some(ingress.clone()), lookups, ..Finding::new(Id::UrlUnreachable, ingress, message) }
-        .hint("handsctl cluster up repairs the ingress controller")
-        .hint("handsctl open forwards a port to the application without it")
+    Finding {
+        member: Some(ingress.clone()),
+        lookups: vec![Lookup::Route(ingress.clone())],
+        ..Finding::new(Id::UrlUnreachable, ingress, message)
+    }
+    .hint("handsctl cluster up repairs the ingress controller")
+    .hint("handsctl open forwards a port to the application without it")
 }
 
 #[cfg(test)]

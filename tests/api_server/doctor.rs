@@ -1,11 +1,14 @@
 //! `doctor` on a real API server: without an installation, with a broken one, with faults of every category, and with half
 //! of the rights.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::refusals::FinalizedObject;
 use super::roles::account;
 use crate::bed::{Bed, Namespace, run_in_home};
+use crate::fault::Proxy;
 
 /// Runs `doctor -o json` and returns its checks.
 fn checks(namespace: &Namespace, code: i32) -> Vec<Value> {
@@ -228,6 +231,18 @@ fn doctor_with_half_of_the_rights_says_what_it_could_not_check() {
     {
         assert!(run.stdout.contains(line), "{line}: {}", run.stdout);
     }
+}
+
+#[test]
+fn doctor_of_a_silent_api_server_still_reports_the_configuration() {
+    let namespace = Bed::shared().namespace("doctor-silent");
+    namespace.config("");
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let _held = proxy.on(|_| true).hold();
+    let run = proxy.command(&namespace, &["doctor", "--timeout", "50s"]).run().exits(4);
+    assert!(run.stdout.contains("config     ✓ file: "), "{}", run.stdout);
+    assert!(run.stdout.contains("the API server did not respond within 10 s"), "{}", run.stdout);
+    run.within(Duration::from_secs(45));
 }
 
 #[test]

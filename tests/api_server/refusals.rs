@@ -941,8 +941,16 @@ fn webhook_without_a_server_rejects_the_deploy_and_is_named() {
         std::thread::sleep(Duration::from_millis(100));
     }
     let run = namespace.handsctl(&["deploy"]).exits(8).says("error[HC3080]");
-    run.says("the webhook policy.gone.io must respond first").never_says("overloaded");
+    run.says("the webhook policy.gone.io must respond first").never_says("overloaded").says(&format!(
+        "webhook policy.gone.io is of validatingwebhookconfiguration.admissionregistration.k8s.io/{0}-gone, whose \
+         service/gone in namespace {0} does not exist",
+        namespace.name
+    ));
     assert!(!namespace.has("deployment/oh"));
+    // A namespace's administrator may not list webhooks: the rejection is the same, and the line says why it lacks more.
+    let admin = super::roles::account(&namespace, "admin");
+    let run = namespace.command(&["deploy"]).env("KUBECONFIG", &admin).run().exits(8);
+    run.says("error[HC3080]").says("who installed the webhook was not read: no right");
 }
 
 #[test]

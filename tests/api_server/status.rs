@@ -232,6 +232,39 @@ fn paused_rollout_is_named_with_resume_command() {
     namespace.handsctl(&change).exits(0);
 }
 
+/// The API server accepts such an Ingress, and no object of the installation reports that nobody serves it.
+#[test]
+fn ingress_that_nobody_serves_is_a_warning_with_its_key() {
+    let namespace = Bed::shared().namespace("status-route");
+    namespace.create(&[]);
+    let certificate = rcgen::generate_simple_self_signed(vec!["other.example.org".to_owned()]).unwrap();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "tls" }, "type": "kubernetes.io/tls",
+        "stringData": { "tls.crt": certificate.cert.pem(), "tls.key": certificate.signing_key.serialize_pem() },
+    });
+    namespace.bed.kubectl_with(&["apply", "-n", &namespace.name, "-f", "-"], &secret.to_string());
+    namespace.config(&format!(
+        "[deploy]\nhost = \"{}.example.org\"\nexposure = \"acknowledged\"\ningress_class = \"nobody\"\ntls_secret = \"tls\"\n",
+        namespace.name
+    ));
+    let not_valid = format!("its certificate is not valid for {}.example.org", namespace.name);
+    namespace.handsctl(&["deploy"]).exits(0).says(&not_valid);
+    namespace
+        .handsctl(&["status"])
+        .exits(0)
+        .prints("warning[HC2072]")
+        .prints("ingress class nobody does not exist: nobody serves the Ingress")
+        .prints("config.toml:4:17")
+        .prints("warning[HC4203]")
+        .prints(&not_valid)
+        .prints("config.toml:5:14");
+
+    // Without the right to read classes the verdict is the same, and nothing is claimed.
+    let admin = super::roles::account(&namespace, "admin");
+    let status = run_with_kubeconfig(&namespace, &admin, &["status"]).exits(0);
+    assert!(!status.stdout.contains("HC2072") && status.stdout.contains("HC4203"), "{}", status.stdout);
+}
+
 #[test]
 fn two_replicas_on_one_volume_are_degraded() {
     let namespace = deployed("status-replicas");

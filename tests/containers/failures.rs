@@ -577,7 +577,7 @@ fn scheduling_and_admission(site: &Site) -> Vec<Failure> {
             .says("/api/options/config does not answer: 404")
             .says("log       "),
         Failure::new("ingress-class", "HC4602", "host = \"class.localhost\"\ningress_class = \"absent\"\n")
-            .says("ingressclass/absent does not exist, so no controller serves the Ingress; the cluster has traefik")
+            .says("ingress class absent does not exist: nobody serves the Ingress")
             .says("setting   [deploy].ingress_class = \"absent\""),
         Failure::new("host", "HC4603", "host = \"hands.test\"\n").exits(0).says("to /etc/hosts"),
         Failure::new("certificate", "HC4203", "host = \"tls.localhost\"\ntls_secret = \"absent\"\n")

@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::rules::{self, Permission};
 use crate::object::kind::{
-    CONFIG_MAP, ENDPOINT_SLICE, EVENT, KindInfo, NAMESPACE, NODE, POD, SECRET, SERVICE,
+    CONFIG_MAP, ENDPOINT_SLICE, EVENT, INGRESS, INGRESS_CLASS, KindInfo, NAMESPACE, NODE, PERSISTENT_VOLUME,
+    POD, SECRET, SERVICE,
 };
+use crate::object::list_items::items;
 use crate::plan::Plan;
 use crate::plan::checks::secret_refs::SecretRef;
 
@@ -26,7 +30,14 @@ const NO_PREPULL: Impact = Some(
 );
 const NO_CAPACITY: Impact =
     Some("the number of sandboxes that fit is not reported, and taints are not explained");
+const NO_ROUTE_CHECK: Impact = Some("an Ingress whose class does not exist is not noticed");
 const NO_NAMESPACE_CREATION: Impact = Some("namespaces must exist before the deploy");
+
+/// Whether pods of this workload mount a volume claim.
+fn mounts_a_claim(workload: &Value) -> bool {
+    let volumes = items(&workload["spec"]["template"]["spec"]["volumes"]);
+    volumes.into_iter().any(|volume| volume["persistentVolumeClaim"].is_object())
+}
 
 /// Returns every permission that deploying, rolling back and tearing down this plan uses. `secret_refs` are the Secrets
 /// that it references.
@@ -77,6 +88,12 @@ pub fn deployer_permissions(plan: &Plan, secret_refs: &[SecretRef]) -> BTreeMap<
         Permission::new("", POD, "list"),
     ] {
         add_optional(permission, NO_CAPACITY);
+    }
+    if plan.members.iter().any(|member| member.kind == INGRESS) {
+        add_optional(Permission::new("", INGRESS_CLASS, "get"), NO_ROUTE_CHECK);
+    }
+    if plan.members.iter().any(|member| mounts_a_claim(&member.manifest)) {
+        add_optional(Permission::new("", PERSISTENT_VOLUME, "get"), LESS_EVIDENCE);
     }
     for verb in ["get", "create"] {
         add_optional(Permission::new("", NAMESPACE, verb), NO_NAMESPACE_CREATION);
@@ -205,6 +222,17 @@ mod tests {
         }
         let sandbox_pod = permission("boxes", "", "pods", "create");
         assert_eq!(permissions(named).get(&sandbox_pod), None, "the account grants nothing");
+    }
+
+    #[test]
+    fn explanations_need_rights_only_on_what_the_plan_has() {
+        let needs = |text: &str, group: &str, resource: &str| {
+            permissions(text).contains_key(&permission("", group, resource, "get"))
+        };
+        assert!(needs("", "networking.k8s.io", "ingressclasses") && needs("", "", "persistentvolumes"));
+        assert!(!needs("[deploy]\nexpose = \"none\"\n", "networking.k8s.io", "ingressclasses"));
+        let dev = "[deploy]\nprofile = \"dev\"\n";
+        assert!(!needs(dev, "", "persistentvolumes"), "no pod mounts a claim");
     }
 
     #[test]

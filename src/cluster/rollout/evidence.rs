@@ -8,8 +8,10 @@ use serde_json::Value;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
+use super::route::{self, Controllers, RouteReport};
+use super::webhook;
 use crate::cluster::client::api::{Api, ApiError};
-use crate::object::kind::{CLAIM, INGRESS, INGRESS_CLASS, NODE, PERSISTENT_VOLUME, POD};
+use crate::object::kind::{CLAIM, INGRESS, NODE, PERSISTENT_VOLUME, POD};
 use crate::object::{ObjectId, assignment};
 use crate::status::{Finding, LogRun, Lookup, PodClaims, fold_similar, is_absent_log, looked_up, shorten};
 
@@ -28,6 +30,8 @@ struct Evidence {
     log: Vec<String>,
     /// The claims that cause the finding, as `NAMESPACE/NAME`.
     claims: Vec<String>,
+    /// The cause of a URL that does not respond.
+    route_fault: Option<String>,
 }
 
 impl Evidence {
@@ -46,10 +50,13 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding, limit: Duration) {
         (subject(lookup), part)
     });
     for (what, part) in join_all(parts).await {
-        let Evidence { lines, hints, log, claims } = read_or_reason(what, part);
+        let Evidence { lines, hints, log, claims, route_fault } = read_or_reason(what, part);
         finding.claims.extend(claims);
         finding.evidence.extend(lines);
         finding.hints.extend(hints);
+        if let Some(fault) = route_fault {
+            looked_up::name_route_fault(finding, fault);
+        }
         if finding.log.is_empty() {
             finding.log = log;
         }
@@ -74,7 +81,8 @@ const fn subject(lookup: &Lookup) -> &'static str {
         Lookup::NodeFaults(_) | Lookup::NodePlatform(_) => "the node",
         Lookup::VolumeReach(_) => "the volume",
         Lookup::ClaimUsers(_) => "the volume claim's pods",
-        Lookup::IngressClass(_) => "the class of the Ingress",
+        Lookup::Route(_) => "the Ingress",
+        Lookup::Webhook(_) => "the webhook",
     }
 }
 
@@ -97,7 +105,8 @@ async fn read(api: &Api, lookup: &Lookup, limit: Duration) -> Result<Evidence, A
         Lookup::NodePlatform(node) => node_platform(api, node).await,
         Lookup::VolumeReach(claims) => volume_reach(api, claims).await,
         Lookup::ClaimUsers(claims) => claim_users(api, claims).await,
-        Lookup::IngressClass(ingress) => ingress_class(api, ingress).await,
+        Lookup::Route(ingress) => route_evidence(api, ingress).await,
+        Lookup::Webhook(name) => Ok(Evidence::of_lines(webhook::lines(api, name).await)),
     }
 }
 
@@ -186,11 +195,15 @@ async fn claim_users(api: &Api, claims: &PodClaims) -> Result<Evidence, ApiError
     Ok(Evidence { lines, claims: causes, ..Evidence::default() })
 }
 
-async fn ingress_class(api: &Api, ingress: &ObjectId) -> Result<Evidence, ApiError> {
-    let live = api.get_opt(&INGRESS.collection(ingress.namespace.as_deref()), &ingress.name).await?;
-    let Some(live) = live else { return Ok(Evidence::default()) };
-    let classes = api.list(&INGRESS_CLASS.collection(None), &ListParams::default()).await?.items;
-    Ok(Evidence::of_lines(looked_up::missing_class(&live, &classes)))
+async fn route_evidence(api: &Api, ingress: &ObjectId) -> Result<Evidence, ApiError> {
+    let collection = INGRESS.collection(ingress.namespace.as_deref());
+    let Some(live) = api.get_opt(&collection, &ingress.name).await? else {
+        return Ok(Evidence::of_lines([format!("{ingress} does not exist")]));
+    };
+    let RouteReport { faults, unread } = route::read(api, &live, Controllers::Listed).await;
+    let mut faults = faults.into_iter().map(|fault| fault.text);
+    let route_fault = faults.next();
+    Ok(Evidence { route_fault, lines: faults.chain(unread).collect(), ..Evidence::default() })
 }
 
 fn short_cause(error: ApiError) -> String {
@@ -337,19 +350,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn class_that_does_not_exist_is_evidence_of_an_unreachable_url() {
+    async fn missing_class_is_the_cause_of_a_url_that_does_not_respond() {
         let (api, mut server) = scripted();
-        let mut finding = Finding::new(Id::UrlUnreachable, INGRESS.id("n", "oh"), "404");
-        finding.lookups = vec![Lookup::IngressClass(INGRESS.id("n", "oh"))];
+        let mut finding = crate::status::unreachable_url("n", "oh", "http://x.org/", "404");
         tokio::join!(collect(&api, &mut finding, Duration::from_secs(2)), async {
-            server.next().await.ok(&json!({ "spec": { "ingressClassName": "nginx" } }));
-            server.next().await.ok(&json!({ "items": [{ "metadata": { "name": "traefik" } }] }));
+            let live = json!({ "metadata": { "name": "oh", "namespace": "n" }, "spec": { "ingressClassName": "nobody" } });
+            server.expect("GET /apis/networking.k8s.io/v1/namespaces/n/ingresses/oh").await.ok(&live);
+            let class = server.expect("GET /apis/networking.k8s.io/v1/ingressclasses/nobody").await;
+            class.status(404, "NotFound", "not found");
         });
-        assert!(
-            finding.evidence[0].starts_with("ingressclass/nginx does not exist"),
-            "{:?}",
-            finding.evidence
-        );
+        assert_eq!(finding.id, Id::UrlUnreachable);
+        assert_eq!(finding.message, "ingress class nobody does not exist: nobody serves the Ingress");
+        assert!(finding.evidence[0].ends_with("not at http://x.org/: 404"), "{:?}", finding.evidence);
+    }
+
+    /// A right that is missing for an explanation changes neither the finding nor its cause.
+    #[tokio::test(start_paused = true)]
+    async fn route_that_may_not_be_read_is_one_line_of_evidence() {
+        let (api, mut server) = scripted();
+        let mut finding = crate::status::unreachable_url("n", "oh", "http://x.org/", "404");
+        let message = finding.message.clone();
+        tokio::join!(collect(&api, &mut finding, Duration::from_secs(2)), async {
+            server.next().await.status(403, "Forbidden", "ingresses is forbidden");
+        });
+        assert_eq!((finding.id, finding.message), (Id::UrlUnreachable, message));
+        assert_eq!(finding.evidence.len(), 1, "{:?}", finding.evidence);
     }
 
     /// A volume that no other pod uses is still attached to its former node: an earlier revision may select that node.

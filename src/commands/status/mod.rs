@@ -3,6 +3,7 @@
 //! - `command`: its arguments and its steps.
 //! - `read`: reads the cluster and probes the application. `assess`: compares the set with its record.
 //!   `pods`: the pods that it compares with, and what others added to them.
+//!   `routes`: what keeps an Ingress from being served.
 //! - `wait`: reads again after each change, until the application is healthy.
 //! - `thresholds`: measures the running application and compares it with `[deploy.thresholds]`.
 //! - `print`: the report as text. `output`: the report for programs.
@@ -13,6 +14,7 @@ mod output;
 mod pods;
 mod print;
 mod read;
+mod routes;
 mod thresholds;
 mod wait;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::assess::{self, Assessment, SetView};
-use super::thresholds;
+use super::{routes, thresholds};
 use crate::catalogue::Id;
 use crate::cluster::app::client::AppClient;
 use crate::cluster::app::probe::{self, ProbeResult};
@@ -107,6 +107,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
         replaced_images::observed(session, &deployed.observed.state)
     );
     let mut assessment = view.assess(&expected);
+    assessment.notes.extend(routes::notes(session, &deployed.observed.members, app.simulated).await);
     let images = replaced.iter().map(|image| status::replaced_image_finding(image, &set.namespace));
     assessment.notes.extend(images);
     assessment.notes.extend(record.foreign_revisions.iter().map(|foreign| foreign_revision(foreign, &set)));

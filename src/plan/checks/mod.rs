@@ -2,6 +2,8 @@
 //!
 //! - `pod_security`: decides whether a namespace's Pod Security level admits sandbox pods.
 //! - `secret_refs`: the user's Secrets that the configuration refers to, and their faults.
+//! - `certificate`: decides whether a TLS Secret's certificate covers a host.
+//! - `ingress_controller`: recognizes the controller of an ingress class by its pods.
 //! - `shared_host`: the Ingresses of others that claim the host of an Ingress.
 //! - `service_account`: the ServiceAccount that the configuration names, and the commands that create it.
 //! - `version_change`: a change of the app version, with the images and paths that change with it.
@@ -14,7 +16,9 @@
 //! - `app_settings`: decides whether to post model and key to the application.
 
 pub mod app_settings;
+pub mod certificate;
 pub mod dry_run_sample;
+pub mod ingress_controller;
 pub mod node_fit;
 mod pod_resources;
 pub mod pod_security;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::certificate;
 use crate::object::entry_commands::{creating_command, patching_command};
 use crate::settings::Settings;
 use crate::settings::secrets::value::SecretSource;
@@ -26,8 +27,11 @@ pub enum SecretUse {
     Keys(BTreeSet<String>),
     /// It is an image pull secret.
     Pull,
-    /// It is the TLS certificate of an Ingress.
-    Certificate,
+    /// It is the TLS certificate of an Ingress, and must cover this host.
+    Certificate {
+        /// The host.
+        host: String,
+    },
 }
 
 /// Returns all of the user's Secrets that the configuration refers to.
@@ -49,7 +53,13 @@ pub fn secret_refs(settings: &Settings) -> Vec<SecretRef> {
     let mut all: Vec<SecretRef> =
         keys.into_iter().map(|(name, keys)| secret_ref(own, name, SecretUse::Keys(keys))).collect();
     all.extend(deploy.image_pull_secrets.iter().map(|name| secret_ref(own, name.as_str(), SecretUse::Pull)));
-    all.extend(deploy.tls_secret.iter().map(|name| secret_ref(own, name.as_str(), SecretUse::Certificate)));
+    let certificate = |host: String| SecretUse::Certificate { host };
+    all.extend(
+        deploy
+            .tls_secret
+            .iter()
+            .map(|name| secret_ref(own, name.as_str(), certificate(deploy.host.to_string()))),
+    );
     all.extend(
         sandbox.image_pull_secret.iter().map(|name| secret_ref(runtime, name.as_str(), SecretUse::Pull)),
     );
@@ -57,7 +67,7 @@ pub fn secret_refs(settings: &Settings) -> Vec<SecretRef> {
         sandbox
             .ingress_tls_secret
             .iter()
-            .map(|name| secret_ref(runtime, name.as_str(), SecretUse::Certificate)),
+            .map(|name| secret_ref(runtime, name.as_str(), certificate(settings.sandbox_host()))),
     );
     all
 }
@@ -133,7 +143,7 @@ impl SecretRef {
             (SecretUse::Pull, None) => {
                 return Some(format!("{name} does not exist; images are pulled without it"));
             }
-            (SecretUse::Certificate, None) => {
+            (SecretUse::Certificate { .. }, None) => {
                 return Some(format!(
                     "{name} does not exist; https is served with another certificate, or not at all"
                 ));
@@ -156,13 +166,14 @@ impl SecretRef {
                     )
                 })
             }
-            SecretUse::Certificate => {
+            SecretUse::Certificate { host } => {
                 let usable = kind == "kubernetes.io/tls" && !lacks("tls.crt") && !lacks("tls.key");
-                (!usable).then(|| {
-                    format!(
-                        "{name} is of type {kind}, and an Ingress needs kubernetes.io/tls with tls.crt and tls.key"
-                    )
-                })
+                if usable {
+                    return certificate::fault(secret, host).map(|fault| format!("{name}: {fault}"));
+                }
+                Some(format!(
+                    "{name} is of type {kind}, and an Ingress needs kubernetes.io/tls with tls.crt and tls.key"
+                ))
             }
         }
     }
@@ -171,6 +182,8 @@ impl SecretRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use serde_json::json;
 
     fn secret_ref(used_for: SecretUse) -> SecretRef {
@@ -201,9 +214,17 @@ mod tests {
         assert_eq!(pull.fault(Some(&config)), None);
         assert!(pull.fault(Some(&json!({ "type": "Opaque" }))).unwrap().contains("the kubelet ignores it"));
 
-        let certificate = secret_ref(SecretUse::Certificate);
-        let tls = json!({ "type": "kubernetes.io/tls", "data": { "tls.crt": "", "tls.key": "" } });
-        assert_eq!(certificate.fault(Some(&tls)), None);
+        let certificate = secret_ref(SecretUse::Certificate { host: "x.org".to_owned() });
+        let tls = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let pem = rcgen::generate_simple_self_signed(names).unwrap().cert.pem();
+            json!({ "type": "kubernetes.io/tls", "data": { "tls.crt": STANDARD.encode(pem), "tls.key": "" } })
+        };
+        assert_eq!(certificate.fault(Some(&tls(&["x.org"]))), None);
+        assert_eq!(
+            certificate.fault(Some(&tls(&["y.org"]))).unwrap(),
+            "secret/s in namespace n: its certificate is not valid for x.org"
+        );
         assert!(certificate.fault(Some(&config)).unwrap().contains("tls.key"));
     }
 }

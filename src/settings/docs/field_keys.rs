@@ -87,6 +87,12 @@ impl FieldKey {
 }
 
 impl FieldKeys {
+    /// Returns each field of an object, without its list items, with its key: kind, path, key.
+    #[cfg(test)]
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, String, &str)> {
+        self.fields.iter().map(|field| (field.kind.as_str(), field.path.join("."), field.key.as_str()))
+    }
+
     /// Returns the key that sets a field of a built-in object; the path has no list items. None if no key does, or
     /// several do.
     #[must_use]

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use super::fault::Fault;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
+use crate::object::webhook::failed_webhook;
+use crate::status::finding::Lookup;
 use crate::status::grace::{FinalAt, GracePeriods, final_after};
 
 /// The reason for a rejection, recognized in the server's message.
@@ -81,7 +83,10 @@ pub(crate) fn rejection_fault(
         _ => Id::PodsRejected,
     };
     let final_at = rejection.grace(grace).map_or(FinalAt::Now, |period| final_after(since, period));
-    Fault::new(id, workload, message, rejection.reason()).final_at(final_at).created(created)
+    Fault::new(id, workload, message, rejection.reason())
+        .final_at(final_at)
+        .created(created)
+        .lookups(failed_webhook(message).map(|name| Lookup::Webhook(name.to_owned())))
 }
 
 /// Removes the generated name of the rejected pod: returns the text after
@@ -122,6 +127,18 @@ mod tests {
             rejection("violates PodSecurity \"restricted:latest\": runAsNonRoot != true"),
             Rejection::Final
         );
+    }
+
+    #[test]
+    fn server_of_a_webhook_that_fails_is_looked_up() {
+        let lookups = |message: &str| {
+            let grace = GracePeriods::starting_at(Timestamp::UNIX_EPOCH);
+            let workload = ObjectId::namespaced("apps", "Deployment", "n", "oh");
+            rejection_fault(workload, message, None, None, &grace).finding.lookups
+        };
+        let failed = "Internal error occurred: failed calling webhook \"check.gone.io\": EOF";
+        assert_eq!(lookups(failed), [Lookup::Webhook("check.gone.io".to_owned())]);
+        assert_eq!(lookups("admission webhook \"x\" denied the request: no"), []);
     }
 
     #[test]

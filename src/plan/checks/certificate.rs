@@ -10,7 +10,8 @@ use serde_json::Value;
 
 /// Returns why the certificate of a TLS Secret does not serve a host; None if it does. `secret` has the keys of the type
 /// `kubernetes.io/tls`.
-pub(super) fn fault(secret: &Value, host: &str) -> Option<String> {
+#[must_use]
+pub fn fault(secret: &Value, host: &str) -> Option<String> {
     let Some(pem) = secret["data"]["tls.crt"].as_str().and_then(|text| STANDARD.decode(text).ok()) else {
         return Some("tls.crt is not base64".to_owned());
     };
