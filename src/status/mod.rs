@@ -49,7 +49,7 @@ pub use health::{
 };
 pub use in_use::referenced_names;
 pub use log_lines::{fold_similar, shorten};
-pub use next_command::with_next_command;
+pub use next_command::{is_about_a_pod, with_next_command};
 pub use observed::state::{ObservedState, TrackedKind};
 pub use rejected::rejected_deployments;
 pub use replaced_images::{replaced_image_finding, running_images};
