@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::finding::Lookup;
 use super::grace::{GracePeriods, later};
 use super::observed::state::{ObservedState, TrackedKind};
 use super::rules::fault::Fault;
@@ -111,7 +112,10 @@ pub(super) fn object_health(
 /// Returns a faulty health if the object is deleted or being deleted. A deletion cannot be undone, so it is final as
 /// soon as it is requested.
 fn deletion_health(observed: &ObservedState, expected: &Expected) -> Option<ObjectHealth> {
-    let new_fault = |message: &str, reason| Fault::new(Id::Deleted, expected.id.clone(), message, reason);
+    let new_fault = |message: &str, reason| {
+        let namespace = expected.id.namespace.clone().map(Lookup::Namespace);
+        Fault::new(Id::Deleted, expected.id.clone(), message, reason).lookups(namespace)
+    };
     let Some(metadata) = observed.metadata(&expected.uid) else {
         let is_deleted = observed.is_deleted(&expected.uid);
         return is_deleted

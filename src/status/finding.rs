@@ -120,6 +120,8 @@ pub enum Lookup {
     VolumeReach(PodClaims),
     /// The other pods that mount a pod's claims.
     ClaimUsers(PodClaims),
+    /// What keeps a namespace that is being deleted: it deletes the objects in it.
+    Namespace(String),
 }
 
 /// The runs of a container whose log is read.

@@ -158,6 +158,9 @@ fn render_evaluation(evaluation: &Evaluation) -> String {
                 Lookup::VolumeReach(claims) => {
                     writeln!(text, "  lookup    volumes of {}", claims.names.join(", ")).unwrap();
                 }
+                Lookup::Namespace(namespace) => {
+                    writeln!(text, "  lookup    deletion of namespace {namespace}").unwrap();
+                }
                 Lookup::ClaimUsers(claims) => {
                     writeln!(text, "  lookup    users of {}", claims.names.join(", ")).unwrap();
                 }

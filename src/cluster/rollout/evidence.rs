@@ -9,7 +9,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::cluster::client::api::{Api, ApiError};
-use crate::object::kind::{CLAIM, NODE, PERSISTENT_VOLUME, POD};
+use crate::object::kind::{CLAIM, NAMESPACE, NODE, PERSISTENT_VOLUME, POD};
 use crate::object::{ObjectId, assignment};
 use crate::status::{Finding, LogRun, Lookup, PodClaims, fold_similar, looked_up, shorten};
 
@@ -74,6 +74,7 @@ const fn subject(lookup: &Lookup) -> &'static str {
         Lookup::NodeFaults(_) | Lookup::NodePlatform(_) => "the node",
         Lookup::VolumeReach(_) => "the volume",
         Lookup::ClaimUsers(_) => "the claim's pods",
+        Lookup::Namespace(_) => "the namespace",
     }
 }
 
@@ -96,6 +97,11 @@ async fn read(api: &Api, lookup: &Lookup, limit: Duration) -> Result<Evidence, A
         Lookup::NodePlatform(node) => node_platform(api, node).await,
         Lookup::VolumeReach(claims) => volume_reach(api, claims).await,
         Lookup::ClaimUsers(claims) => claim_users(api, claims).await,
+        Lookup::Namespace(name) => {
+            let namespace = api.get_opt(&NAMESPACE.collection(None), name).await?;
+            let lines = namespace.map(|namespace| looked_up::namespace_deletion(name, &namespace));
+            Ok(Evidence::of_lines(lines.unwrap_or_default()))
+        }
     }
 }
 
