@@ -8,7 +8,7 @@ use super::observed::state::{ObservedState, TrackedKind};
 use super::rules::fault::Fault;
 use super::rules::object_status::{ObjectHealth, with_reason};
 use super::rules::root_cause::{self, ObjectFault};
-use super::rules::{claim, daemon_set, deployment, progress, text, workload};
+use super::rules::{claim, custom, daemon_set, deployment, progress, text, workload};
 use super::verdict::{Evaluation, Expected, ObjectState, Verdict};
 use crate::catalogue::Id;
 use crate::object::deletion;
@@ -28,10 +28,10 @@ pub fn evaluate(
     let mut rechecks: Vec<Timestamp> = Vec::new();
     for object in expected {
         let mut health = object_health(observed, object, grace);
-        if let Some(stable_at) = health.stable_at.filter(|stable_at| health.ready && *stable_at > now) {
+        if let Some(stability) = health.stable_at.filter(|stability| health.ready && stability.at > now) {
             health.ready = false;
-            health.message = with_reason(&health.message, "must stay up 10 s, it has no probes");
-            rechecks.push(stable_at);
+            health.message = with_reason(&health.message, stability.reason);
+            rechecks.push(stability.at);
         }
         if !health.ready && health.faults.is_empty() {
             pending.extend(progress::waits(observed, object, grace).into_iter().map(|mut fault| {
@@ -104,7 +104,14 @@ pub(super) fn object_health(
         TrackedKind::PersistentVolumeClaim => {
             observed.claims.get(uid).map(|it| claim::evaluate(observed, &expected.id, it, grace))
         }
-        TrackedKind::EndpointSlice | TrackedKind::Event => Some(ObjectHealth::ready("exists")),
+        TrackedKind::Custom => {
+            observed.untyped.get(uid).map(|it| custom::evaluate(observed, expected, it, grace))
+        }
+        TrackedKind::EndpointSlice
+        | TrackedKind::Event
+        | TrackedKind::Autoscaler
+        | TrackedKind::CronJob
+        | TrackedKind::DisruptionBudget => Some(ObjectHealth::ready("exists")),
     };
     health.unwrap_or_else(|| ObjectHealth::waiting("not seen yet"))
 }

@@ -56,7 +56,9 @@ impl Situation {
     /// The set: all recorded objects without an owner.
     fn expected(&self) -> Vec<Expected> {
         let roots = self.objects.iter().filter(|(kind, object)| {
-            *kind != TrackedKind::Event && object["metadata"].get("ownerReferences").is_none()
+            *kind != TrackedKind::Event
+                && kind.has_rollout()
+                && object["metadata"].get("ownerReferences").is_none()
         });
         let generation = |object: &Value| object["metadata"]["generation"].as_i64().unwrap_or_default();
         roots
@@ -212,6 +214,9 @@ macro_rules! situations {
 }
 
 situations! {
+    certificate_issuing: "CertificateIssuing",
+    certificate_not_ready: "CertificateNotReady",
+    certificate_not_ready_yet: "CertificateNotReadyYet",
     claim_class_missing: "ClaimClassMissing",
     claim_lost: "ClaimLost",
     claim_provisioning: "ClaimProvisioning",
@@ -225,11 +230,13 @@ situations! {
     crashed_once: "CrashedOnce",
     deadline_with_its_cause: "DeadlineWithItsCause",
     deployment_deleted: "DeploymentDeleted",
+    ephemeral_container_crashed: "EphemeralContainerCrashed",
     evicted_again: "EvictedAgain",
     evicted_once: "EvictedOnce",
     five_pods_one_cause: "FivePodsOneCause",
     generation_not_observed: "GenerationNotObserved",
     healthy: "Healthy",
+    helm_release_stalled: "HelmReleaseStalled",
     image_forbidden: "ImageForbidden",
     image_invalid_name: "ImageInvalidName",
     image_never_pull: "ImageNeverPull",
