@@ -354,7 +354,7 @@ catalogue! {
     VariablesChangedByOthers "HC4028" "another manager set variables of a container"
         "A container has a variable that the newest revision does not have or has otherwise. A value that is written in the Deployment is readable for everyone who may read Deployments."
     NotWatched "HC4024" "an object is applied, not watched" key "deploy.extra_manifests"
-        "handsctl follows Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, Pods and volume claims until they are ready. An object of another kind is only applied."
+        "handsctl follows workloads and volume claims until they are ready, and objects of other controllers by their conditions Ready or Available. Nothing tells whether this one works."
     StillTerminating "HC4025" "a removed object still terminates"
         "An object that was removed from the installation still exists. The deploy does not fail because of it."
     EvidenceMissing "HC4090" "evidence cannot be read"
@@ -364,6 +364,15 @@ catalogue! {
 
     ConversationStuck "HC4030" "a conversation cannot start again"
         "The pod of its sandbox has failed, or was on a node that was stopped or drained. What is left of it blocks the conversation."
+
+    NotReadyByController "HC4031" "an object's controller reports that it is not ready" key "deploy.extra_manifests"
+        "An object of another controller has the condition Ready=False or Available=False for longer than [deploy.tolerate].image_pull, or the condition Stalled or Failed."
+    AutoscalerInactive "HC4032" "the autoscaler cannot scale" key "deploy.autoscaling"
+        "The HorizontalPodAutoscaler has no use of its target to compare, or cannot reach the target. The number of pods stays as it is."
+    CronJobFailed "HC4033" "the last run of a CronJob did not succeed" key "deploy.extra_manifests"
+        "The CronJob controller has recorded a run that ended, and no success of it."
+    BudgetNotComputed "HC4034" "the disruption budget cannot be computed" key "deploy.extra_manifests"
+        "The controller cannot count the pods of a PodDisruptionBudget, so it allows no eviction: a drain of their node waits."
 
     Deleted "HC4007" "an object was deleted or is being deleted" rollback No
         "A user or another tool deleted an object of the installation."

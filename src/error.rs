@@ -314,6 +314,13 @@ impl Error {
         self
     }
 
+    /// Keeps only the hints that still apply.
+    #[must_use]
+    pub fn retain_hints(mut self, applies: impl Fn(&str) -> bool) -> Self {
+        self.0.hints.retain(|hint| applies(hint));
+        self
+    }
+
     /// Replaces id and exit code, after a later step has found the cause.
     #[must_use]
     pub fn replace_kind(mut self, id: Id, kind: Kind) -> Self {

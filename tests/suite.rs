@@ -68,6 +68,7 @@ mod api_server {
     mod secrets;
     mod state;
     mod status;
+    mod stumbles;
     mod teardown;
     mod terminal;
 }

@@ -16,6 +16,7 @@ use crate::plan::goal::Goal;
 use crate::plan::inventory::revision::Revision;
 use crate::session::runner::Run;
 use crate::settings::handsctl::{RollbackOnFailure, Strategy};
+use crate::status;
 
 /// Rolls back to the last good revision if the request allows it and it can help. Returns the error of the rollout,
 /// extended by the result of the rollback.
@@ -38,7 +39,9 @@ pub(crate) async fn auto_rollback(
         Ok((failed, finished)) => {
             let hint =
                 |failed: u64| format!("handsctl history {failed} shows the evidence of the failed revision");
-            let error = failure.replace_state(finished.message);
+            // The pods of the failed revision are gone; its evidence was kept.
+            let error = failure.retain_hints(|hint| !status::is_about_a_pod(hint));
+            let error = error.replace_state(finished.message);
             failed.map(hint).into_iter().fold(error, Error::hint)
         }
         Err(error) => {

@@ -20,6 +20,7 @@ use crate::cluster::watch::observed_set;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::object::ObjectId;
+use crate::object::kind::is_custom;
 use crate::plan::changes::{Changes, RevisionChange};
 use crate::plan::desired::PlanOrigin;
 use crate::plan::inventory::apply_set::InventoryScope;
@@ -30,7 +31,7 @@ use crate::plan::inventory::set_key;
 use crate::plan::inventory::snapshot::Snapshot;
 use crate::session::runner::Run;
 use crate::session::step::step;
-use crate::status::{self, GracePeriods};
+use crate::status::GracePeriods;
 
 /// Executes the planned changes. The caller holds the lock.
 ///
@@ -88,10 +89,9 @@ async fn apply_and_follow(
             summary::applied_only(number, undo, !run.session.has_simulated_nodes()),
         ));
     }
-    rollout::warn_of_unwatched(run, &applied).await;
     let mut rollout = rollout_of(run, &applied, started);
     rejected_pods::recheck(run, &prepared.observed, &mut rollout).await?;
-    let verification = follow_and_verify(run, request, prepared, &rollout).await?;
+    let verification = follow_and_verify(run, request, prepared, &rollout, &applied).await?;
     record_result(run, recorded, RevisionResult::Good).await?;
     prepared.update_cleanup(&request.policy);
     clean_up_or_warn(run, request, prepared, RevisionResult::Good).await?;
@@ -157,9 +157,8 @@ pub(crate) async fn verify_unchanged(
     if !request.policy.waits {
         return Ok(summary::applied_only(number, UndoHint::Nothing, !run.session.has_simulated_nodes()));
     }
-    rollout::warn_of_unwatched(run, &applied).await;
     let rollout = rollout_of(run, &applied, started);
-    let verification = follow_and_verify(run, request, prepared, &rollout).await?;
+    let verification = follow_and_verify(run, request, prepared, &rollout, &applied).await?;
     let candidates = &prepared.changes.cleanup(RevisionResult::Good).candidates;
     let kept: Vec<PruneCandidate> =
         candidates.iter().filter(|candidate| !candidate.decision().deletes()).cloned().collect();
@@ -239,7 +238,7 @@ const PROVISION: Duration = Duration::from_secs(60);
 fn rollout_of(run: &Run<'_>, applied: &[Applied], started: Timestamp) -> RolloutWatch {
     let members_changed = applied.iter().any(Applied::is_changed);
     let grace = rollout::grace_periods(run.settings(), started);
-    let provides = applied.iter().any(|it| it.is_changed() && status::may_provide_objects(&it.id));
+    let provides = applied.iter().any(|it| it.is_changed() && is_custom(&it.id));
     let provided_later = provides.then_some(PROVISION);
     RolloutWatch {
         expected: observed_set::expected(applied),
@@ -254,8 +253,10 @@ async fn follow_and_verify(
     request: &DeployRequest,
     prepared: &mut Preparation,
     rollout: &RolloutWatch,
+    applied: &[Applied],
 ) -> Result<Verification> {
     rollout::follow(run, &mut prepared.observed, rollout).await?;
+    rollout::warn_beside_rollout(run, applied, &prepared.observed).await;
     verify(run, request.probe, prepared.changes.plan.origin, &prepared.observed).await
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::{Phase, Progress};
 use crate::session::runner::Run;
 use crate::settings::Settings;
-use crate::status::{Finding, GracePeriods, Verdict, evaluate};
+use crate::status::{self, Finding, GracePeriods, Verdict, evaluate};
 
 /// Returns the grace periods of `[deploy.tolerate]` for a rollout that started at `started`.
 pub(crate) fn grace_periods(settings: &Settings, started: Timestamp) -> GracePeriods {
@@ -26,9 +26,16 @@ pub(crate) fn grace_periods(settings: &Settings, started: Timestamp) -> GracePer
     }
 }
 
-/// Warns about applied objects of which nothing tells whether they work.
-pub(crate) async fn warn_of_unwatched(run: &Run<'_>, applied: &[Applied]) {
-    let ids: Vec<String> = observed_set::unwatched(applied).iter().map(ToString::to_string).collect();
+/// Warns about applied objects that cannot do their work although nothing waits for them, and about those of which
+/// nothing tells whether they work.
+pub(crate) async fn warn_beside_rollout(run: &Run<'_>, applied: &[Applied], observed: &ObservedSet) {
+    let now = run.api().clock().now();
+    let members = applied.iter().filter_map(|applied| Some((&applied.id, applied.uid()?)));
+    for finding in status::without_effect(&observed.state, members, now) {
+        run.events().warn(finding.id, format!("{}: {}", finding.object, finding.message)).await;
+    }
+    let unwatched = observed_set::unwatched(applied, &observed.state);
+    let ids: Vec<String> = unwatched.iter().map(ToString::to_string).collect();
     if !ids.is_empty() {
         run.events().warn(Id::NotWatched, format!("applied, not watched: {}", ids.join(", "))).await;
     }

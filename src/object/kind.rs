@@ -209,6 +209,17 @@ const STATELESS: &[(&str, &[&str])] = &[
     ("cilium.io", &["CiliumNetworkPolicy"]),
 ];
 
+/// Groups of Kubernetes itself besides `*.k8s.io`. Most of their objects only hold data, and work as soon as they exist.
+const OWN_GROUPS: &[&str] = &["", "apps", "batch", "autoscaling", "policy"];
+
+/// Returns whether an object is of another controller's kind. Only that controller knows whether the object works.
+#[must_use]
+pub fn is_custom(id: &ObjectId) -> bool {
+    let group = id.group.as_str();
+    // OpenShift's router admits a Route; its URL is probed.
+    !OWN_GROUPS.contains(&group) && !group.ends_with(".k8s.io") && group != ROUTE.group
+}
+
 /// The kinds of every cluster whose objects have no namespace, as group and kind, besides those that handsctl sends.
 const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
     ("", &["PersistentVolume", "ComponentStatus"]),

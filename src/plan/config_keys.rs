@@ -108,10 +108,6 @@ pub fn of_failure(
         Id::NoStorageClass | Id::StorageClassMissing | Id::ProvisioningFailed => {
             owned(&["deploy.storage_class"])
         }
-        Id::UrlUnreachable => {
-            let class = set_keys(&["deploy.ingress_class"], settings);
-            owned(&["deploy.host"]).into_iter().chain(class).collect()
-        }
         // The tolerance is no cause, and its key is of interest only where somebody set it.
         Id::CrashLoop => set_keys(&["deploy.tolerate.crash_restarts"], settings),
         id => id.entry().key.into_iter().map(str::to_owned).collect(),

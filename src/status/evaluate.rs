@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 
+use super::finding::Lookup;
 use super::grace::{GracePeriods, later};
 use super::observed::state::{ObservedState, TrackedKind};
 use super::rules::fault::Fault;
 use super::rules::object_status::{ObjectHealth, with_reason};
 use super::rules::root_cause::{self, ObjectFault};
-use super::rules::{claim, daemon_set, deployment, progress, text, workload};
+use super::rules::{claim, custom, daemon_set, deployment, progress, text, workload};
 use super::verdict::{Evaluation, Expected, ObjectState, Verdict};
 use crate::catalogue::Id;
 use crate::object::deletion;
@@ -27,10 +28,10 @@ pub fn evaluate(
     let mut rechecks: Vec<Timestamp> = Vec::new();
     for object in expected {
         let mut health = object_health(observed, object, grace);
-        if let Some(stable_at) = health.stable_at.filter(|stable_at| health.ready && *stable_at > now) {
+        if let Some(stability) = health.stable_at.filter(|stability| health.ready && stability.at > now) {
             health.ready = false;
-            health.message = with_reason(&health.message, "must stay up 10 s, it has no probes");
-            rechecks.push(stable_at);
+            health.message = with_reason(&health.message, stability.reason);
+            rechecks.push(stability.at);
         }
         // A passed deadline explains itself with what the pods still wait for.
         let is_unexplained = health.faults.iter().all(|fault| fault.finding.id == Id::ProgressDeadline);
@@ -106,7 +107,14 @@ pub(super) fn object_health(
         TrackedKind::PersistentVolumeClaim => {
             observed.claims.get(uid).map(|it| claim::evaluate(observed, &expected.id, it, grace))
         }
-        TrackedKind::EndpointSlice | TrackedKind::Event => Some(ObjectHealth::ready("exists")),
+        TrackedKind::Custom => {
+            observed.untyped.get(uid).map(|it| custom::evaluate(observed, expected, it, grace))
+        }
+        TrackedKind::EndpointSlice
+        | TrackedKind::Event
+        | TrackedKind::Autoscaler
+        | TrackedKind::CronJob
+        | TrackedKind::DisruptionBudget => Some(ObjectHealth::ready("exists")),
     };
     health.unwrap_or_else(|| ObjectHealth::waiting("not seen yet"))
 }
@@ -114,7 +122,10 @@ pub(super) fn object_health(
 /// Returns a faulty health if the object is deleted or being deleted. A deletion cannot be undone, so it is final as
 /// soon as it is requested.
 fn deletion_health(observed: &ObservedState, expected: &Expected) -> Option<ObjectHealth> {
-    let new_fault = |message: &str, reason| Fault::new(Id::Deleted, expected.id.clone(), message, reason);
+    let new_fault = |message: &str, reason| {
+        let namespace = expected.id.namespace.clone().map(Lookup::Namespace);
+        Fault::new(Id::Deleted, expected.id.clone(), message, reason).lookups(namespace)
+    };
     let Some(metadata) = observed.metadata(&expected.uid) else {
         let is_deleted = observed.is_deleted(&expected.uid);
         return is_deleted

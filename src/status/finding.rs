@@ -124,6 +124,8 @@ pub enum Lookup {
     Webhook(String),
     /// The class, the controller and the certificate of an Ingress whose URL does not respond.
     Route(ObjectId),
+    /// What keeps a namespace that is being deleted: it deletes the objects in it.
+    Namespace(String),
 }
 
 /// The runs of a container whose log is read.

@@ -56,7 +56,9 @@ impl Situation {
     /// The set: all recorded objects without an owner.
     fn expected(&self) -> Vec<Expected> {
         let roots = self.objects.iter().filter(|(kind, object)| {
-            *kind != TrackedKind::Event && object["metadata"].get("ownerReferences").is_none()
+            *kind != TrackedKind::Event
+                && kind.has_rollout()
+                && object["metadata"].get("ownerReferences").is_none()
         });
         let generation = |object: &Value| object["metadata"]["generation"].as_i64().unwrap_or_default();
         roots
@@ -160,6 +162,9 @@ fn render_evaluation(evaluation: &Evaluation) -> String {
                 }
                 Lookup::Webhook(name) => writeln!(text, "  lookup    server of webhook {name}").unwrap(),
                 Lookup::Route(ingress) => writeln!(text, "  lookup    route of {ingress}").unwrap(),
+                Lookup::Namespace(namespace) => {
+                    writeln!(text, "  lookup    deletion of namespace {namespace}").unwrap();
+                }
                 Lookup::ClaimUsers(claims) => {
                     writeln!(text, "  lookup    users of {}", claims.names.join(", ")).unwrap();
                 }
@@ -211,6 +216,9 @@ macro_rules! situations {
 }
 
 situations! {
+    certificate_issuing: "CertificateIssuing",
+    certificate_not_ready: "CertificateNotReady",
+    certificate_not_ready_yet: "CertificateNotReadyYet",
     claim_class_missing: "ClaimClassMissing",
     claim_lost: "ClaimLost",
     claim_provisioning: "ClaimProvisioning",
@@ -224,11 +232,13 @@ situations! {
     crashed_once: "CrashedOnce",
     deadline_with_its_cause: "DeadlineWithItsCause",
     deployment_deleted: "DeploymentDeleted",
+    ephemeral_container_crashed: "EphemeralContainerCrashed",
     evicted_again: "EvictedAgain",
     evicted_once: "EvictedOnce",
     five_pods_one_cause: "FivePodsOneCause",
     generation_not_observed: "GenerationNotObserved",
     healthy: "Healthy",
+    helm_release_stalled: "HelmReleaseStalled",
     image_for_other_platform: "ImageForOtherPlatform",
     image_forbidden: "ImageForbidden",
     image_invalid_name: "ImageInvalidName",

@@ -155,8 +155,9 @@ pub fn health(observed: &ObservedState, expected: &[Expected], extras: &BTreeSet
             }
             _ => {}
         }
-        // A Job that runs, or waits for its pod, needs nobody.
-        let is_at_work = kind == Some(TrackedKind::Job) && health.faults.is_empty();
+        // A Job that runs, or waits for its pod, needs nobody, and neither does a controller that is at work.
+        let works_by_itself = matches!(kind, Some(TrackedKind::Job | TrackedKind::Custom));
+        let is_at_work = works_by_itself && health.faults.is_empty();
         if !health.ready && !is_at_work {
             degraded.push(format!("{}: {}", object.id, health.message));
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::finding::{Finding, Lookup, PodClaims};
 use super::rules::scheduling::VOLUME_AFFINITY;
 use crate::catalogue::Id;
-use crate::object::taint;
+use crate::object::{deletion, taint};
 use crate::phrase;
 
 /// The kernel's error for a program of another platform (`ENOEXEC`).
@@ -171,6 +171,15 @@ pub fn other_users(pod: &str, claims: &[String], pods: &[Value]) -> Vec<String> 
     others.filter_map(describe).collect()
 }
 
+/// Returns that a namespace is being deleted, and what keeps it; nothing if it is not being deleted.
+#[must_use]
+pub fn namespace_deletion(name: &str, namespace: &Value) -> Vec<String> {
+    let Some(since) = deletion::deleted_since(namespace) else { return Vec::new() };
+    let first = format!("namespace {name} has been terminating since {since}: everything in it is deleted");
+    let blockers = deletion::namespace_blockers(namespace).into_iter().map(str::to_owned);
+    [first].into_iter().chain(blockers).collect()
+}
+
 fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
@@ -183,6 +192,21 @@ mod tests {
 
     fn node(name: &str, spec: &Value, status: &Value) -> Value {
         json!({ "metadata": { "name": name }, "spec": spec, "status": status })
+    }
+
+    #[test]
+    fn namespace_that_is_deleted_is_named_with_what_keeps_it() {
+        let message = "Some resources are remaining: pods. has 1 resource instances";
+        let condition = json!({ "type": "NamespaceContentRemaining", "status": "True", "message": message });
+        let mut namespace = json!({ "metadata": {}, "status": { "conditions": [condition] } });
+        assert!(namespace_deletion("n", &namespace).is_empty());
+        namespace["metadata"]["deletionTimestamp"] = json!("2026-11-21T07:00:00Z");
+        let lines = namespace_deletion("n", &namespace);
+        assert!(
+            lines[0].starts_with("namespace n has been terminating since 2026-11-21T07:00:00Z"),
+            "{lines:?}"
+        );
+        assert_eq!(lines[1..], [message]);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Live objects → verdict and findings. Pure: the time is an argument.
 //!
 //! Input:
-//! - `observed`: the objects that the watches have received, with their Events.
-//! - `grace`: how long, or for how many restarts, each kind of fault may heal before it is final.
+//! - `observed`: the objects that the watches have received. `grace`: how long each fault may heal before it is final.
 //!
 //! Evaluation:
 //! - `evaluate`: the health of each object → the verdict: ready, waiting, or failed.
@@ -11,13 +10,12 @@
 //!
 //! Outside of a rollout:
 //! - `health`: the health of a set for `handsctl status`. `audit`: states of a running set that no rollout evaluates.
-//! - `next_command`: findings → commands that fix them.
-//! - `log_lines`: the end of a log, without its repetitions. `looked_up`: objects read for a finding → its evidence.
-//! - `unanswered`: an application that does not answer. `threshold`: metrics, compared with `[deploy.thresholds]`.
-//! - `rejected`: Deployments whose pods the API server has rejected. `unwatched`: kinds that no rule evaluates.
+//! - `next_command`: findings → commands that fix them. `log_lines`: the end of a log, without its repetitions.
+//! - `looked_up`: objects read for a finding → its evidence. `threshold`: metrics, compared with `[deploy.thresholds]`.
+//! - `unanswered`: an application that does not answer. `unwatched`: objects of which nothing tells whether they work.
+//! - `rejected`: Deployments whose pods are rejected. `without_rollout`: objects that cannot do their work.
 //! - `sandbox`: the sandboxes of conversations: which have ended, and which a stop of the application concerns.
-//! - `replaced_images`: pods that run an earlier build of their image.
-//! - `in_use`: names of ConfigMaps and Secrets that the running pods refer to.
+//! - `replaced_images`: pods that run an earlier build of their image. `in_use`: ConfigMaps and Secrets of running pods.
 
 mod audit;
 mod evaluate;
@@ -39,6 +37,7 @@ mod threshold;
 mod unanswered;
 mod unwatched;
 mod verdict;
+mod without_rollout;
 
 pub use audit::{paused_rollouts, scale_command, scaled_to_zero_at, terminating_finding, unfit_replicas};
 pub use evaluate::evaluate;
@@ -49,12 +48,13 @@ pub use health::{
 };
 pub use in_use::referenced_names;
 pub use log_lines::{fold_similar, is_absent_log, shorten};
-pub use next_command::with_next_command;
+pub use next_command::{is_about_a_pod, with_next_command};
 pub use observed::state::{ObservedState, TrackedKind};
 pub use rejected::rejected_deployments;
 pub use replaced_images::{replaced_image_finding, running_images};
 pub use sandbox::{SandboxCleanup, SandboxHealth, interrupted_conversations, sandbox_health, stuck_reason};
 pub use threshold::{Metric, Reading, Threshold};
 pub use unanswered::{unanswered_probe, unreachable_url};
-pub use unwatched::{is_unwatched, may_provide_objects};
+pub use unwatched::is_unwatched;
 pub use verdict::{Evaluation, Expected, ObjectState, Verdict};
+pub use without_rollout::without_effect;

@@ -17,6 +17,12 @@ pub fn with_next_command(mut finding: Finding) -> Finding {
     finding
 }
 
+/// Returns whether a hint is a command about a pod, which is of no use when the pod is gone.
+#[must_use]
+pub fn is_about_a_pod(hint: &str) -> bool {
+    hint.starts_with("kubectl ") && hint.split(' ').any(|word| word.starts_with("pod/"))
+}
+
 /// Returns the command that fixes the cause, or that shows more of it.
 fn next_command(finding: &Finding) -> String {
     let object = kubectl_object(&finding.object);
@@ -265,6 +271,18 @@ mod tests {
         let finding =
             Finding::new(Id::CrashLoop, ObjectId::namespaced("", "Pod", "n", "p"), "").hint("kubectl a");
         assert_eq!(with_next_command(finding).hints, ["kubectl a", "handsctl explain HC4201"]);
+    }
+
+    #[test]
+    fn commands_about_a_pod_are_recognized() {
+        for id in [Id::CrashLoop, Id::NotReady, Id::PodFailed, Id::MountFailed] {
+            assert!(is_about_a_pod(&next(id, "", &[])), "{id}");
+        }
+        for other in
+            ["handsctl explain HC4201", "kubectl describe nodes", "kubectl describe replicaset.apps/a -n n"]
+        {
+            assert!(!is_about_a_pod(other), "{other}");
+        }
     }
 
     #[test]

@@ -1,55 +1,64 @@
-//! Objects of which no rule tells whether they work.
+//! Objects of which nothing tells whether they work.
 
-use super::observed::state::TrackedKind;
+use super::observed::state::ObservedState;
+use super::rules::custom;
 use crate::object::ObjectId;
+use crate::object::kind::is_custom;
 
-/// Groups of Kubernetes itself. Most of their objects only hold data, and work as soon as they exist.
-const OWN_GROUPS: &[&str] = &["", "apps", "batch", "autoscaling", "policy"];
-
-/// Returns whether nothing tells if the object works: it is of another controller's kind, or starts pods by a schedule
-/// or a controller that is not followed.
+/// Returns whether nothing tells if the object works: its controller reports neither `Ready` nor `Available`, or starts
+/// pods that are not followed. `uid` is None for an object whose content is unknown.
 #[must_use]
-pub fn is_unwatched(id: &ObjectId) -> bool {
-    if TrackedKind::from_id(id).is_some() {
-        return false;
-    }
-    match (id.group.as_str(), id.kind.as_str()) {
-        ("batch", "CronJob") | ("", "ReplicationController") => true,
-        // OpenShift's router admits a Route; its URL is probed.
-        ("route.openshift.io", _) => false,
-        (group, _) => !OWN_GROUPS.contains(&group) && !group.ends_with(".k8s.io"),
-    }
-}
-
-/// Returns whether a controller may make other objects from this one, such as a Secret from an `ExternalSecret`, a
-/// `SealedSecret` or a Certificate.
-#[must_use]
-pub fn may_provide_objects(id: &ObjectId) -> bool {
-    is_unwatched(id) && !OWN_GROUPS.contains(&id.group.as_str())
+pub fn is_unwatched(observed: &ObservedState, id: &ObjectId, uid: Option<&str>) -> bool {
+    let is_reported = || {
+        let object = uid.and_then(|uid| observed.untyped.get(uid));
+        object.is_some_and(custom::reports_health)
+    };
+    (id.group.is_empty() && id.kind == "ReplicationController") || is_custom(id) && !is_reported()
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::status::TrackedKind;
+
+    fn is_unwatched_with(group: &str, kind: &str, status: &Value) -> bool {
+        let id = ObjectId::namespaced(group, kind, "n", "x");
+        let mut observed = ObservedState::default();
+        let object = json!({ "metadata": { "name": "x", "uid": "u" }, "status": status });
+        if let Some(kind) = TrackedKind::from_id(&id) {
+            observed.apply(0, kind, &object, Timestamp::UNIX_EPOCH).unwrap();
+        }
+        is_unwatched(&observed, &id, Some("u"))
+    }
 
     #[test]
-    fn kinds_of_other_controllers_are_not_watched() {
+    fn object_without_a_condition_of_its_controller_is_not_watched() {
         for (group, kind, unwatched) in [
             ("acme.example", "Gadget", true),
-            ("batch", "CronJob", true),
+            ("batch", "CronJob", false),
             ("", "ReplicationController", true),
-            ("apps", "DaemonSet", false),
             ("", "ConfigMap", false),
             ("policy", "PodDisruptionBudget", false),
             ("networking.k8s.io", "Ingress", false),
             ("rbac.authorization.k8s.io", "Role", false),
             ("route.openshift.io", "Route", false),
         ] {
-            assert_eq!(is_unwatched(&ObjectId::namespaced(group, kind, "n", "x")), unwatched, "{kind}");
+            assert_eq!(is_unwatched_with(group, kind, &Value::Null), unwatched, "{kind}");
         }
-        let may_provide =
-            |group: &str, kind: &str| may_provide_objects(&ObjectId::namespaced(group, kind, "n", "x"));
-        assert!(may_provide("external-secrets.io", "ExternalSecret"));
-        assert!(!may_provide("batch", "CronJob"), "its pods make no Secret that a container waits for");
+        let status = |name: &str| json!({ "conditions": [{ "type": name, "status": "False" }] });
+        for (condition, unwatched) in
+            [("Ready", false), ("Available", false), ("Stalled", false), ("Seen", true)]
+        {
+            assert_eq!(
+                is_unwatched_with("acme.example", "Gadget", &status(condition)),
+                unwatched,
+                "{condition}"
+            );
+        }
+        let id = ObjectId::namespaced("acme.example", "Gadget", "n", "x");
+        assert!(is_unwatched(&ObservedState::default(), &id, None));
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::refusals::{FinalizedObject, wait_for_output};
+use super::rollouts::wait_for_pod;
 use crate::bed::{Bed, Namespace, Run, finish};
 use crate::fault::{Proxy, Request};
 
@@ -213,4 +214,21 @@ fn deploy_waits_for_terminating_namespace() {
     drop(object);
     finish(child).exits(0).says("was deleted with everything in it, also its volumes");
     assert_ne!(uid(), before);
+}
+
+#[test]
+fn namespace_deleted_during_the_rollout_is_named() {
+    let namespace = Bed::shared().namespace("gone-meanwhile");
+    namespace.config(
+        "[deploy]\nnode_selector = { \"example.io/nowhere\" = \"yes\" }\ntolerate = { unschedulable = \"10m\" }\n",
+    );
+    let deploy = namespace.command(&["deploy", "--timeout", "60s"]).spawn_in_background();
+    wait_for_pod(&namespace);
+    let _object = FinalizedObject::new(&namespace);
+    namespace.bed.kubectl(&["delete", "namespace", &namespace.name, "--wait=false"]);
+    deploy
+        .finish()
+        .exits(9)
+        .says("error[HC4007]")
+        .says(&format!("namespace {} has been terminating since", namespace.name));
 }

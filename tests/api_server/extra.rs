@@ -187,6 +187,102 @@ fn broken_extra_workloads_fail_deploy_and_degrade_status() {
 }
 
 #[test]
+fn healthy_extra_workloads_are_followed_to_their_pods() {
+    let namespace = Bed::shared().namespace("extra-healthy");
+    let once = "apiVersion: batch/v1\nkind: Job\nmetadata: { name: once }\nspec:\n  template:\n    spec:\n      \
+                restartPolicy: Never\n      containers: [{ name: a, image: \"registry.example/a:1\" }]\n---\n";
+    let nightly = "apiVersion: batch/v1\nkind: CronJob\nmetadata: { name: nightly }\nspec:\n  schedule: \"0 3 * * *\"\n  \
+                   jobTemplate:\n    spec:\n      template:\n        spec:\n          restartPolicy: Never\n          \
+                   containers: [{ name: a, image: \"registry.example/a:1\" }]\n---\n";
+    let sets = workload("apps/v1", "StatefulSet", "state", "a", "")
+        + &workload("apps/v1", "DaemonSet", "daemon", "a", "")
+        + &workload("apps/v1", "ReplicaSet", "copies", "a", "");
+    write(&namespace, "extra.yaml", &(sets + once + nightly));
+    namespace.config("[deploy]\nextra_manifests = [\"extra.yaml\"]\n");
+    let run = namespace.handsctl(&["deploy"]).exits(0).never_says("HC4024");
+    for workload in ["statefulset.apps/state 1/1", "replicaset.apps/copies 1/1", "job.batch/once 1/1"] {
+        assert!(run.stderr.contains(workload), "{workload}: {}", run.stderr);
+    }
+    let daemons = namespace.bed.get(&["daemonset", "daemon", "-n", &namespace.name]);
+    let desired = daemons["status"]["desiredNumberScheduled"].as_u64().unwrap();
+    assert!(desired > 0 && run.stderr.contains(&format!("daemonset.apps/daemon {desired}/{desired}")));
+    namespace.handsctl(&["status"]).exits(0).never_says("not watched");
+}
+
+#[test]
+fn broken_extra_job_and_replica_set_name_their_pods() {
+    let namespace = Bed::shared().namespace("extra-jobs");
+    let image = "registry.example/simulate-image-pull-backoff:1";
+    let job = format!(
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {{ name: once }}\nspec:\n  template:\n    spec:\n      \
+         restartPolicy: Never\n      containers: [{{ name: a, image: \"{image}\" }}]\n"
+    );
+    let copies = workload("apps/v1", "ReplicaSet", "copies", "simulate-image-pull-backoff", "");
+    for (file, text, pod) in [("job.yaml", &job, "pod/once-"), ("copies.yaml", &copies, "pod/copies-")] {
+        write(&namespace, file, text);
+        namespace.config(&format!("[deploy]\nextra_manifests = [\"{file}\"]\n"));
+        namespace
+            .handsctl(&["deploy", "--no-rollback"])
+            .exits(9)
+            .says("error[HC4103]: the image does not exist")
+            .says(&format!("object    {pod}"))
+            .says("[deploy].extra_manifests");
+    }
+}
+
+/// Writes the condition of an object, as its controller would.
+fn report_condition(namespace: &Namespace, object: &str, condition: &Value) {
+    let patch = serde_json::json!({ "status": { "conditions": [condition] } }).to_string();
+    wait_for_output(namespace.bed, &["get", object, "-n", &namespace.name, "-o", "name"], |text| {
+        !text.is_empty()
+    });
+    namespace.bed.kubectl(&["patch", object, "-n", &namespace.name, "--type=merge", "-p", &patch]);
+}
+
+#[test]
+fn custom_resource_is_ready_when_its_controller_reports_it() {
+    let namespace = Bed::shared().namespace("custom-ready");
+    let group = format!("{}.example.com", namespace.name);
+    let _definition = Definition::create(namespace.bed, &group, "v1", "Certificate");
+    let certificate = format!("certificate.{group}/tls");
+    let manifest = |host: &str| {
+        format!(
+            "apiVersion: {group}/v1\nkind: Certificate\nmetadata: {{ name: tls }}\nspec: {{ host: {host} }}\n"
+        )
+    };
+    write(&namespace, "tls.yaml", &manifest("a.example"));
+    namespace.config("[deploy]\nextra_manifests = [\"tls.yaml\"]\ntolerate = { image_pull = \"3s\" }\n");
+    let condition = |status: &str, reason: &str, message: &str| {
+        serde_json::json!({ "type": "Ready", "status": status, "reason": reason, "message": message,
+            "lastTransitionTime": jiff::Timestamp::now().to_string() })
+    };
+    let deploy = namespace.command(&["deploy", "--no-rollback"]).spawn_in_background();
+    report_condition(
+        &namespace,
+        &certificate,
+        &condition("False", "IssuerNotFound", "no issuer of this name"),
+    );
+    deploy
+        .finish()
+        .exits(9)
+        .says("error[HC4031]: an object's controller reports that it is not ready")
+        .says(&format!("object    {certificate}"))
+        .says("IssuerNotFound: no issuer of this name")
+        .says("--> config.toml:2:19")
+        .never_says("HC4024");
+    let status = namespace.handsctl(&["status"]).exits(11);
+    assert!(status.stdout.contains("IssuerNotFound: no issuer of this name"), "{}", status.stdout);
+    // The controller succeeds while the next deploy waits for it.
+    write(&namespace, "tls.yaml", &manifest("b.example"));
+    report_condition(&namespace, &certificate, &condition("Unknown", "Issuing", "waiting for the issuer"));
+    let deploy = namespace.command(&["deploy"]).spawn_in_background();
+    std::thread::sleep(Duration::from_secs(5));
+    report_condition(&namespace, &certificate, &condition("True", "Issued", "issued"));
+    deploy.finish().exits(0).says(&format!("{certificate} Ready"));
+    namespace.handsctl(&["status"]).exits(0).never_says("not watched");
+}
+
+#[test]
 fn crash_looping_extra_deployment_fails_deploy() {
     let namespace = Bed::shared().namespace("extra-crash");
     let backoff = ", annotations: { handsctl.dev/backoff: 1s }";

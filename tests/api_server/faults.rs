@@ -334,6 +334,16 @@ fn resumed_watch_without_response_starts_over() {
     assert_eq!(statuses(&proxy.requests_that(watch)), [Some(200), None, Some(200)]);
 }
 
+/// The stream of the Deployments stays open and delivers no whole event any more.
+#[test]
+fn silent_watch_is_resumed_before_the_deadline() {
+    let (namespace, proxy) = with_proxy("silent");
+    let watch = |request: &Request| request.watches("deployments");
+    proxy.on(watch).nth(1).inject(Fault::Trickle(1));
+    deploy_within(&proxy, &namespace, "40s").exits(0).says("deployment.apps/oh 1/1");
+    assert_eq!(proxy.requests_that(watch).len(), 2);
+}
+
 #[test]
 fn expired_watch_lists_again() {
     let (namespace, proxy) = with_proxy("expired");

@@ -451,7 +451,7 @@ fn local_provider_does_not_excuse_exposure_on_another_cluster() {
 }
 
 /// Creates a quota and waits until the server enforces it.
-fn quota(namespace: &Namespace, hard: &str) {
+pub(super) fn quota(namespace: &Namespace, hard: &str) {
     namespace.bed.kubectl(&["create", "quota", "tight", "-n", &namespace.name, &format!("--hard={hard}")]);
     let read = ["get", "resourcequota", "tight", "-n", &namespace.name, "-o", "jsonpath={.status.hard}"];
     wait_for_output(namespace.bed, &read, |text| !text.is_empty());

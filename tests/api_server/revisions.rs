@@ -200,6 +200,20 @@ fn unchanged_deploy_records_nothing_and_failure_is_marked() {
 }
 
 #[test]
+fn rollback_suggests_no_command_about_its_deleted_pod() {
+    let namespace = Bed::shared().namespace("gone-pod");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let crashing = "deploy.image=\"registry.example/simulate-crash-loop-backoff:0.59\"";
+    namespace
+        .handsctl(&["deploy", "--set", crashing])
+        .exits(9)
+        .says("error[HC4201]")
+        .says("state     rolled back to revision 1")
+        .says(&namespace.suggested("history", "2 shows the evidence of the failed revision"))
+        .never_says("logs pod/");
+}
+
+#[test]
 fn failed_rollout_restores_good_revision_and_keeps_evidence() {
     let namespace = Bed::shared().namespace("recovers");
     let bad = "[deploy]\nimage = \"example.com/simulate-image-pull-backoff:0.59\"\n";

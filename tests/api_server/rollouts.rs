@@ -58,7 +58,7 @@ fn plus_seconds(time: Timestamp, seconds: i64) -> Timestamp {
 }
 
 /// The set's only pod.
-fn pod(namespace: &Namespace) -> Value {
+pub(super) fn pod(namespace: &Namespace) -> Value {
     let list = namespace.bed.get(&["pods", "-n", &namespace.name]);
     let pods = list["items"].as_array().unwrap();
     assert_eq!(pods.len(), 1, "{list}");
@@ -66,7 +66,7 @@ fn pod(namespace: &Namespace) -> Value {
 }
 
 /// Waits until the namespace has a pod. `kubectl wait --for=create` needs the pod's name.
-fn wait_for_pod(namespace: &Namespace) {
+pub(super) fn wait_for_pod(namespace: &Namespace) {
     let deadline = Instant::now() + Duration::from_secs(30);
     let read = ["get", "pods", "-n", &namespace.name, "-o", "name"];
     while namespace.bed.kubectl(&read).is_empty() {
@@ -648,13 +648,13 @@ fn finalizer_on_old_pod_exits_9_until_removed() {
 }
 
 /// A node without a kubelet: the test writes the statuses of its pods. The scheduler never uses it.
-struct BareNode {
+pub(super) struct BareNode {
     bed: &'static Bed,
     name: String,
 }
 
 impl BareNode {
-    fn new(namespace: &Namespace) -> Self {
+    pub(super) fn new(namespace: &Namespace) -> Self {
         let node = Self { bed: namespace.bed, name: format!("bare-{}", namespace.name) };
         let object = json!({ "apiVersion": "v1", "kind": "Node",
             "metadata": { "name": node.name },
@@ -677,7 +677,7 @@ impl BareNode {
     }
 
     /// Binds the set's unschedulable pod to this node; returns its name.
-    fn bind_pod(&self, namespace: &Namespace) -> String {
+    pub(super) fn bind_pod(&self, namespace: &Namespace) -> String {
         wait_for_pod(namespace);
         let pod = pod(namespace)["metadata"]["name"].as_str().unwrap().to_owned();
         let binding = json!({ "apiVersion": "v1", "kind": "Binding", "metadata": { "name": pod },
@@ -742,7 +742,7 @@ fn deploy_with_change(
     [deploy.finish().within(VERDICT_LIMIT).exits(9), namespace.handsctl(&["deploy"]).exits(second_exit)]
 }
 
-fn waiting(reason: &str, message: &str) -> Value {
+pub(super) fn waiting(reason: &str, message: &str) -> Value {
     json!({ "state": { "waiting": { "reason": reason, "message": message } } })
 }
 

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::rules::{self, Permission};
+use crate::object::ObjectId;
 use crate::object::kind::{
     CONFIG_MAP, ENDPOINT_SLICE, EVENT, INGRESS, INGRESS_CLASS, KindInfo, NAMESPACE, NODE, PERSISTENT_VOLUME,
-    POD, SECRET, SERVICE,
+    POD, REPLICA_SET, SECRET, SERVICE,
 };
 use crate::object::list_items::items;
-use crate::plan::Plan;
 use crate::plan::checks::secret_refs::SecretRef;
+use crate::plan::{Member, Plan};
+use crate::status::TrackedKind;
 
 /// The consequence of a missing permission; None if nothing can be deployed without it.
 pub type Impact = Option<&'static str>;
@@ -72,6 +74,15 @@ pub fn deployer_permissions(plan: &Plan, secret_refs: &[SecretRef]) -> BTreeMap<
         add_optional(Permission::new(&secret.namespace, SECRET, "get"), NO_SECRET_CHECK);
     }
     add_optional(Permission::for_subresource(own_namespace, POD, "log", "get"), LESS_EVIDENCE);
+    // The pods of an extra workload are watched where it is.
+    for namespace in plan.members.iter().filter(|member| starts_pods(&member.id)).filter_map(namespace_of) {
+        for kind in [POD, REPLICA_SET, EVENT] {
+            for verb in ["list", "watch"] {
+                add_optional(Permission::new(namespace, kind, verb), LESS_EVIDENCE);
+            }
+        }
+        add_optional(Permission::for_subresource(namespace, POD, "log", "get"), LESS_EVIDENCE);
+    }
     for verb in ["get", "create"] {
         add_optional(Permission::for_subresource(own_namespace, SERVICE, "proxy", verb), NO_SERVICE_PROXY);
     }
@@ -109,6 +120,17 @@ pub fn deployer_permissions(plan: &Plan, secret_refs: &[SecretRef]) -> BTreeMap<
         permissions.insert(permission, None);
     }
     permissions
+}
+
+fn namespace_of(member: &Member) -> Option<&str> {
+    member.id.namespace.as_deref()
+}
+
+/// Returns whether a rollout follows the object to its pods.
+fn starts_pods(id: &ObjectId) -> bool {
+    use TrackedKind::{DaemonSet, Deployment, Job, Pod, ReplicaSet, StatefulSet};
+    let kind = TrackedKind::from_id(id);
+    matches!(kind, Some(Deployment | StatefulSet | DaemonSet | ReplicaSet | Job | Pod))
 }
 
 /// Returns the namespaces in which the application, or an account of an extra manifest, can run a process under any
@@ -233,6 +255,26 @@ mod tests {
         assert!(!needs("[deploy]\nexpose = \"none\"\n", "networking.k8s.io", "ingressclasses"));
         let dev = "[deploy]\nprofile = \"dev\"\n";
         assert!(!needs(dev, "", "persistentvolumes"), "no pod mounts a claim");
+    }
+
+    #[test]
+    fn pods_of_an_extra_workload_may_be_watched_in_its_namespace() {
+        let extra = |kind: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let manifest = format!(
+                "apiVersion: apps/v1\nkind: {kind}\nmetadata: {{ name: helper, namespace: boxes }}\nspec:\n  \
+                 selector: {{ matchLabels: {{ app: helper }} }}\n  template:\n    metadata: {{ labels: {{ app: helper }} }}\n    \
+                 spec: {{ containers: [{{ name: a, image: a }}] }}\n"
+            );
+            std::fs::write(folder.path().join("extra.yaml"), manifest).unwrap();
+            let text = "[kubernetes]\nnamespace = \"boxes\"\n[deploy]\nextra_manifests = [\"extra.yaml\"]\n";
+            std::fs::write(folder.path().join("config.toml"), text).unwrap();
+            let settings = read(&Request::default(), &[], folder.path()).unwrap().settings;
+            deployer_permissions(&build(&settings, SecretNaming::Placeholder, &[]).unwrap(), &[])
+        };
+        let events = permission("boxes", "", "events", "watch");
+        assert_eq!(extra("Deployment").get(&events), Some(&LESS_EVIDENCE));
+        assert_eq!(permissions("[kubernetes]\nnamespace = \"boxes\"\n").get(&events), None);
     }
 
     #[test]

@@ -26,6 +26,11 @@ impl Applied {
         matches!(self.action, Action::Created | Action::Configured)
     }
 
+    /// Returns the UID of the object, if it was kept.
+    pub(crate) fn uid(&self) -> Option<&str> {
+        self.object.as_ref()?["metadata"]["uid"].as_str()
+    }
+
     /// Keeps the object only if its rollout is followed or its exposure is judged, to save memory for the many others.
     pub(crate) fn new(member: &Member, action: Action, object: Option<Value>) -> Self {
         let object = object.filter(|_| Self::keeps_object(member));

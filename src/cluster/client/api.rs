@@ -192,6 +192,14 @@ impl Api {
         }
     }
 
+    /// Returns the command's deadline, if the calls end with it.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.limits {
+            CallLimits::Until(deadline) => Some(deadline),
+            CallLimits::PerCall | CallLimits::Lock(_) => None,
+        }
+    }
+
     /// Whether the server supports streaming lists. False until its version was read: every server can list and watch.
     pub(crate) fn streams_lists(&self) -> bool {
         self.streams_lists.get().copied().unwrap_or_default()

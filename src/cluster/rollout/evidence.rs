@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::route::{self, Controllers, RouteReport};
 use super::webhook;
 use crate::cluster::client::api::{Api, ApiError};
-use crate::object::kind::{CLAIM, INGRESS, NODE, PERSISTENT_VOLUME, POD};
+use crate::object::kind::{CLAIM, INGRESS, NAMESPACE, NODE, PERSISTENT_VOLUME, POD};
 use crate::object::{ObjectId, assignment};
 use crate::status::{Finding, LogRun, Lookup, PodClaims, fold_similar, is_absent_log, looked_up, shorten};
 
@@ -83,6 +83,7 @@ const fn subject(lookup: &Lookup) -> &'static str {
         Lookup::ClaimUsers(_) => "the volume claim's pods",
         Lookup::Route(_) => "the Ingress",
         Lookup::Webhook(_) => "the webhook",
+        Lookup::Namespace(_) => "the namespace",
     }
 }
 
@@ -107,6 +108,11 @@ async fn read(api: &Api, lookup: &Lookup, limit: Duration) -> Result<Evidence, A
         Lookup::ClaimUsers(claims) => claim_users(api, claims).await,
         Lookup::Route(ingress) => route_evidence(api, ingress).await,
         Lookup::Webhook(name) => Ok(Evidence::of_lines(webhook::lines(api, name).await)),
+        Lookup::Namespace(name) => {
+            let namespace = api.get_opt(&NAMESPACE.collection(None), name).await?;
+            let lines = namespace.map(|namespace| looked_up::namespace_deletion(name, &namespace));
+            Ok(Evidence::of_lines(lines.unwrap_or_default()))
+        }
     }
 }
 

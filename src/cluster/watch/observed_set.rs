@@ -228,16 +228,16 @@ pub fn expected_unchanged(members: &Members) -> Vec<Expected> {
     expected
 }
 
-/// Returns the applied members of which nothing tells whether they work: those of other controllers.
+/// Returns the applied members of which nothing tells whether they work.
 #[must_use]
-pub fn unwatched(applied: &[Applied]) -> Vec<ObjectId> {
-    let ids = applied.iter().map(|applied| &applied.id);
-    ids.filter(|id| status::is_unwatched(id)).cloned().collect()
+pub fn unwatched(applied: &[Applied], state: &ObservedState) -> Vec<ObjectId> {
+    let unwatched = applied.iter().filter(|it| status::is_unwatched(state, &it.id, it.uid()));
+    unwatched.map(|applied| applied.id.clone()).collect()
 }
 
 /// Returns None for kinds that are ready as soon as they exist, and for those that no rule evaluates.
 fn expectation(id: &ObjectId, object: &Value, changed: bool) -> Option<Expected> {
-    TrackedKind::from_id(id)?;
+    TrackedKind::from_id(id).filter(|kind| kind.has_rollout())?;
     let metadata = &object["metadata"];
     Some(Expected {
         id: id.clone(),

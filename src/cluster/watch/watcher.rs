@@ -21,8 +21,13 @@ use crate::object::kind::{Collection, EVENT, KindInfo};
 
 /// The server ends a watch after this many seconds, and it is restarted.
 const WATCH_SECONDS: u32 = 120;
-/// A watch without any event for this long has lost its connection: the server would have ended it.
-const IDLE_LIMIT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
+/// A watch without any event for this long may have lost its connection, and is resumed: the server sends a bookmark
+/// about once a minute (`staging/src/k8s.io/apiserver/pkg/storage/cacher/cacher.go`, `defaultBookmarkFrequency`).
+const IDLE_LIMIT: Duration = Duration::from_secs(75);
+/// A silent watch is resumed this long before the command's deadline as well, so that no verdict is based on old objects.
+const LAST_RESUME: Duration = Duration::from_secs(5);
+/// A watch that has been silent for less than this is not resumed before the deadline.
+const SHORT_SILENCE: Duration = Duration::from_secs(15);
 /// The first pause before an ended watch is restarted; it doubles up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
@@ -283,6 +288,14 @@ impl Watcher {
             && matches!(error, ApiError::Timeout(_))
     }
 
+    /// Returns how long the watch may be silent from now on.
+    fn idle_limit(&self) -> Duration {
+        let now = Instant::now();
+        let last_resume = self.api.deadline().and_then(|deadline| deadline.checked_sub(LAST_RESUME));
+        let left = last_resume.filter(|last_resume| *last_resume > now).map(|last_resume| last_resume - now);
+        left.map_or(IDLE_LIMIT, |left| left.max(SHORT_SILENCE).min(IDLE_LIMIT))
+    }
+
     fn response_limit(&self) -> Duration {
         self.first_list.as_ref().map_or(RESUME_LIMIT, FirstList::response_limit)
     }
@@ -307,8 +320,13 @@ impl Watcher {
         let mut stream = pin!(stream);
         self.forbidden_since = None;
         loop {
-            let limit = if listing.is_some() { self.response_limit() } else { IDLE_LIMIT };
-            let Some(event) = within(limit, stream.try_next()).await? else { return Ok(()) };
+            let event = if listing.is_some() {
+                within(self.response_limit(), stream.try_next()).await?
+            } else {
+                // Silence is no fault of the server yet: the request that resumes the watch shows whether it responds.
+                within(self.idle_limit(), stream.try_next()).await.or_else(unless_silent)?
+            };
+            let Some(event) = event else { return Ok(()) };
             self.backoff = MIN_BACKOFF;
             self.on_event(event, &mut listing)?;
         }
@@ -416,6 +434,11 @@ impl Watcher {
 /// Whether the server does not support streaming lists.
 fn is_unknown_option(error: &ApiError) -> bool {
     matches!(error.code(), Some(400 | 422))
+}
+
+/// Ends a watch that was silent for too long like one that the server has ended.
+fn unless_silent<T>(error: ApiError) -> Result<Option<T>, ApiError> {
+    if matches!(error, ApiError::Timeout(_)) { Ok(None) } else { Err(error) }
 }
 
 /// Waits for a response, at most for `limit`.
@@ -563,6 +586,27 @@ mod tests {
         let begin = Instant::now();
         expect_watch_from(&mut server, "12").await;
         assert!(begin.elapsed() >= IDLE_LIMIT, "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silent_watch_is_resumed_before_the_deadline() {
+        for (timeout, resumed_after) in [(60, Some(55)), (12, None), (600, Some(75))] {
+            let (api, mut server) = scripted();
+            let api = api.until(Instant::now() + Duration::from_secs(timeout));
+            let mut watches = Watches::open(&api, vec![scope(POD, false)], false);
+            server.expect(PODS).await.list("9", &[]);
+            watches.next().await;
+            let begin = Instant::now();
+            let _silent = expect_watch_from(&mut server, "9").await.watch();
+            match resumed_after {
+                None => server.expect_none_for(Duration::from_secs(timeout)).await,
+                Some(seconds) => {
+                    let _resumed = expect_watch_from(&mut server, "9").await;
+                    assert!((seconds..seconds + 2).contains(&begin.elapsed().as_secs()), "{timeout}");
+                    assert!(api.traffic().outage().borrow().is_none(), "silence alone is no outage");
+                }
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

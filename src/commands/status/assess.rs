@@ -137,6 +137,9 @@ impl<'a> SetView<'a> {
         let is_scaled_to_zero = zero.is_some();
         assessment.findings.extend(zero);
         assessment.notes.extend(status::paused_rollouts(state, expected));
+        let members = self.deployed.observed.members.iter().filter(|(id, _)| self.is_named(id));
+        let members = members.filter_map(|(id, object)| Some((id, object["metadata"]["uid"].as_str()?)));
+        assessment.notes.extend(status::without_effect(state, members, self.now));
         if let Some(routes) = self.routes {
             assessment.notes.extend(self.exposures(&live));
             assessment.notes.extend(self.foreign_exposures(routes));
@@ -225,7 +228,7 @@ impl<'a> SetView<'a> {
         let mut members: Vec<(&ObjectId, &Value)> = self.deployed.observed.members.iter().collect();
         members.sort_by_key(|(id, _)| *id);
         for (id, object) in members {
-            if TrackedKind::from_id(id).is_some() || !self.is_named(id) {
+            if TrackedKind::from_id(id).is_some_and(TrackedKind::has_rollout) || !self.is_named(id) {
                 continue;
             }
             if let Some(finding) = status::terminating_finding(id, object) {
@@ -370,9 +373,12 @@ impl<'a> SetView<'a> {
             .deployed
             .observed
             .members
-            .keys()
-            .filter(|id| status::is_unwatched(id) && self.is_named(id))
-            .cloned()
+            .iter()
+            .filter(|(id, object)| {
+                let uid = object["metadata"]["uid"].as_str();
+                self.is_named(id) && status::is_unwatched(&self.deployed.observed.state, id, uid)
+            })
+            .map(|(id, _)| id.clone())
             .collect();
         ids.sort();
         ids

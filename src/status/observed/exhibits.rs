@@ -46,7 +46,7 @@ impl ObservedState {
             "ReplicaSet" => uid_in(&self.replica_sets, |object| metadata(&object.metadata)),
             "Pod" => uid_in(&self.pods, |object| metadata(&object.metadata)),
             "PersistentVolumeClaim" => uid_in(&self.claims, |object| metadata(&object.metadata)),
-            _ => None,
+            _ => uid_in(&self.untyped, |object| object.kind == id.kind && metadata(&object.metadata)),
         }
     }
 
@@ -58,7 +58,8 @@ impl ObservedState {
             .or_else(|| manifest(&self.jobs, uid))
             .or_else(|| manifest(&self.replica_sets, uid))
             .or_else(|| manifest(&self.pods, uid))
-            .or_else(|| manifest(&self.claims, uid))?;
+            .or_else(|| manifest(&self.claims, uid))
+            .or_else(|| manifest(&self.untyped, uid))?;
         let mut events: Vec<&KubeEvent> = self.events.about(uid).collect();
         events.sort_by_key(|event| event.last);
         Some(Exhibit { object, events: events.into_iter().map(describe).collect() })

@@ -9,11 +9,14 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use serde::Deserialize as _;
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
 
 use super::first_seen::FirstSeen;
 use super::kube_events::KubeEvents;
+use super::untyped::UntypedObject;
+use crate::object::kind::is_custom;
 use crate::object::{ObjectId, condition};
 
 /// The kinds that are watched.
@@ -37,6 +40,14 @@ pub enum TrackedKind {
     EndpointSlice,
     /// `v1`.
     Event,
+    /// A kind of another controller, which reports the object's state in conditions.
+    Custom,
+    /// `autoscaling`. It has no rollout.
+    Autoscaler,
+    /// `batch/v1`. It has no rollout.
+    CronJob,
+    /// `policy/v1`. It has no rollout.
+    DisruptionBudget,
 }
 
 impl TrackedKind {
@@ -53,8 +64,18 @@ impl TrackedKind {
             ("", "PersistentVolumeClaim") => Some(Self::PersistentVolumeClaim),
             ("discovery.k8s.io", "EndpointSlice") => Some(Self::EndpointSlice),
             ("", "Event") => Some(Self::Event),
-            _ => None,
+            ("autoscaling", "HorizontalPodAutoscaler") => Some(Self::Autoscaler),
+            ("batch", "CronJob") => Some(Self::CronJob),
+            ("policy", "PodDisruptionBudget") => Some(Self::DisruptionBudget),
+            _ => is_custom(id).then_some(Self::Custom),
         }
+    }
+
+    /// Returns whether a rollout waits for objects of the kind. Objects of the others only report that they cannot do
+    /// their work.
+    #[must_use]
+    pub fn has_rollout(self) -> bool {
+        !matches!(self, Self::Autoscaler | Self::CronJob | Self::DisruptionBudget)
     }
 }
 
@@ -77,6 +98,8 @@ pub struct ObservedState {
     pub(crate) pods: ByUid<Pod>,
     pub(crate) claims: ByUid<PersistentVolumeClaim>,
     pub(crate) endpoint_slices: ByUid<EndpointSlice>,
+    /// Objects of kinds without a type of their own, and of kinds without a rollout.
+    pub(crate) untyped: ByUid<UntypedObject>,
     pub(crate) events: KubeEvents,
     pub(crate) first_seen: FirstSeen,
     /// The scopes that contain each object, by UID.
@@ -105,6 +128,13 @@ impl ObservedState {
             TrackedKind::ReplicaSet => put(&mut self.replica_sets, object)?,
             TrackedKind::PersistentVolumeClaim => put(&mut self.claims, object)?,
             TrackedKind::EndpointSlice => put(&mut self.endpoint_slices, object)?,
+            TrackedKind::Custom
+            | TrackedKind::Autoscaler
+            | TrackedKind::CronJob
+            | TrackedKind::DisruptionBudget => {
+                let mut untyped = UntypedObject::deserialize(object)?;
+                self.untyped.insert(trimmed(&mut untyped.metadata)?, untyped);
+            }
             TrackedKind::Event => return self.events.put(object),
             TrackedKind::Pod => {
                 let (uid, pod) = parse::<Pod>(object)?;
@@ -136,6 +166,10 @@ impl ObservedState {
             TrackedKind::ReplicaSet => self.replica_sets.remove(uid).is_some(),
             TrackedKind::PersistentVolumeClaim => self.claims.remove(uid).is_some(),
             TrackedKind::EndpointSlice => self.endpoint_slices.remove(uid).is_some(),
+            TrackedKind::Custom
+            | TrackedKind::Autoscaler
+            | TrackedKind::CronJob
+            | TrackedKind::DisruptionBudget => self.untyped.remove(uid).is_some(),
             TrackedKind::Event => {
                 self.events.remove(uid);
                 return;
@@ -237,6 +271,7 @@ impl ObservedState {
             .or_else(|| self.pods.get(uid).map(|object| &object.metadata))
             .or_else(|| self.claims.get(uid).map(|object| &object.metadata))
             .or_else(|| self.endpoint_slices.get(uid).map(|object| &object.metadata))
+            .or_else(|| self.untyped.get(uid).map(|object| &object.metadata))
     }
 }
 
@@ -256,14 +291,16 @@ where
     T: DeserializeOwned + Metadata<Ty = ObjectMeta>,
 {
     let mut object = T::deserialize(object)?;
-    let metadata = object.metadata_mut();
+    let uid = trimmed(object.metadata_mut())?;
+    Ok((uid, object))
+}
+
+/// Drops the managed fields that are not used, and returns the UID.
+fn trimmed(metadata: &mut ObjectMeta) -> Result<String, serde_json::Error> {
     if metadata.deletion_timestamp.is_none() || metadata.finalizers.is_none() {
         metadata.managed_fields = None;
     }
-    match object.metadata().uid.clone() {
-        Some(uid) => Ok((uid, object)),
-        None => Err(serde_json::Error::custom("metadata.uid is missing")),
-    }
+    metadata.uid.clone().ok_or_else(|| serde_json::Error::custom("metadata.uid is missing"))
 }
 
 /// Returns the owner reference with `controller: true`.

@@ -2,7 +2,7 @@
 //!
 //! One rule for each level:
 //! - `deployment`, `daemon_set`, `workload`: a Deployment; a `DaemonSet`; a StatefulSet, Job, ReplicaSet or bare pod.
-//! - `claim`: a volume claim.
+//! - `claim`: a volume claim. `custom`: an object of another controller, by its conditions.
 //! - `pod`: its containers, its node, its volumes. `scheduling`: why it has no node.
 //! - `container`: one container. `image`: why its image is not pulled. `crash`: why it crashes. `readiness`: why it is
 //!   not ready.
@@ -21,6 +21,7 @@ pub(super) mod claim;
 mod container;
 mod container_status;
 mod crash;
+pub(super) mod custom;
 pub(super) mod daemon_set;
 pub(super) mod deployment;
 pub(super) mod fault;

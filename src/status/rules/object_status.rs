@@ -25,9 +25,17 @@ pub(crate) struct ObjectHealth {
     pub(crate) message: String,
     pub(crate) faults: Vec<Fault>,
     /// The object is ready only if nothing changes until then.
-    pub(crate) stable_at: Option<Timestamp>,
+    pub(crate) stable_at: Option<Stability>,
     /// The desired number of pods.
     pub(crate) desired: usize,
+}
+
+/// When an object that looks ready counts as ready.
+#[derive(Debug)]
+pub(crate) struct Stability {
+    pub(crate) at: Timestamp,
+    /// Why it is not ready before.
+    pub(crate) reason: &'static str,
 }
 
 impl ObjectHealth {
@@ -45,8 +53,8 @@ impl ObjectHealth {
 }
 
 /// Returns when containers without probes that have run since `since` count as ready.
-pub(crate) fn stable_at(since: Timestamp) -> Timestamp {
-    later(since, MIN_UPTIME)
+pub(crate) fn stable_at(since: Timestamp) -> Stability {
+    Stability { at: later(since, MIN_UPTIME), reason: "must stay up 10 s, it has no probes" }
 }
 
 /// Appends the reason to the state: `0/1: pulling image`.

@@ -20,7 +20,8 @@ pub(crate) struct ObjectFault {
 pub(crate) fn cause_rank(id: Id) -> u8 {
     match id {
         Id::Deleted | Id::RolloutPaused => 0,
-        Id::MissingReference => 1,
+        // Its controller may make the Secret that a pod misses.
+        Id::NotReadyByController | Id::MissingReference => 1,
         Id::StorageClassMissing | Id::NoStorageClass | Id::ProvisioningFailed | Id::ClaimLost => 2,
         Id::QuotaExceeded | Id::PodsRejected | Id::OldPodStuck => 3,
         Id::Unschedulable => 4,
