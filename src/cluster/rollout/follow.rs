@@ -175,7 +175,10 @@ async fn explained_within(
 
 fn add_exhibits(state: &ObservedState, findings: &mut [Finding]) {
     for finding in findings {
-        finding.exhibits = state.exhibits(&finding.object);
+        // Those that were looked up, such as the node, come last.
+        let mut exhibits = state.exhibits(&finding.object);
+        exhibits.append(&mut finding.exhibits);
+        finding.exhibits = exhibits;
     }
 }
 
