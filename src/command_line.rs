@@ -114,6 +114,17 @@ const SETTINGS: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Name);
 const FOR_CLUSTER: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Context);
 /// The flags of a command that reads from a cluster.
 const READ: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::InCluster);
+/// The flags of `history`: it writes the page of a kept revision.
+const HISTORY: &[GlobalFlag] = &[
+    GlobalFlag::Config,
+    GlobalFlag::Set,
+    GlobalFlag::Namespace,
+    GlobalFlag::Name,
+    GlobalFlag::Context,
+    GlobalFlag::Kubeconfig,
+    GlobalFlag::InCluster,
+    GlobalFlag::Report,
+];
 /// The flags of a command that follows until Ctrl-C and reports events.
 const FOLLOW: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Events);
 /// The flags of a command that reads from a cluster and reports a result.
@@ -149,7 +160,7 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("logs", FOLLOW),
     ("open", FOLLOW),
     ("rollback", ROLLOUT),
-    ("history", READ),
+    ("history", HISTORY),
     ("history diff", READ),
     (
         "list",

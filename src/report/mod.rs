@@ -22,7 +22,7 @@ mod summary;
 mod text;
 
 pub use evidence_folder::EvidenceFolder;
-pub use html::ReportFile;
+pub use html::{ReportFile, RevisionPage, SharedTimeline};
 pub use junit::ConfigCheck;
 pub use reporter::{EventsTarget, JunitFile, Output, ReadingProgress, Reporter};
 pub use schemas::{diff_schema, events_schema, failure_schema, schema_of, summary_schema};

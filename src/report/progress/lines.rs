@@ -120,9 +120,13 @@ impl LineProgress {
                 Some(line("wire", &format::wire(*requests, *bytes_in, *bytes_out, slowest)))
             }
             Event::Finished(finished) => Some(finished_line(finished)),
-            Event::Started { .. } | Event::Planned { .. } | Event::Wire { .. } | Event::Warning { .. } => {
-                None
-            }
+            Event::Started { .. }
+            | Event::Planned { .. }
+            | Event::Wire { .. }
+            | Event::Warning { .. }
+            | Event::Container(_)
+            | Event::KubernetesEvent(_)
+            | Event::Changes(_) => None,
         }
     }
 

@@ -267,7 +267,7 @@ where
 }
 
 /// Returns the owner reference with `controller: true`.
-pub(super) fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+pub(crate) fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
     metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }
 
