@@ -114,6 +114,18 @@ const SETTINGS: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Name);
 const FOR_CLUSTER: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Context);
 /// The flags of a command that reads from a cluster.
 const READ: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::InCluster);
+/// The flags of `history`: it writes the page of a kept revision.
+const HISTORY: &[GlobalFlag] = &[
+    GlobalFlag::Config,
+    GlobalFlag::Set,
+    GlobalFlag::Namespace,
+    GlobalFlag::Name,
+    GlobalFlag::Context,
+    GlobalFlag::Kubeconfig,
+    GlobalFlag::InCluster,
+    GlobalFlag::Events,
+    GlobalFlag::Report,
+];
 /// The flags of a command that reports events and has no other files: it follows until Ctrl-C, or reads.
 const FOLLOW: &[GlobalFlag] = GlobalFlag::through(GlobalFlag::Events);
 /// The flags of a command that reads from a cluster and reports a result.
@@ -155,7 +167,7 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("logs", FOLLOW),
     ("open", FOLLOW),
     ("rollback", ROLLOUT),
-    ("history", FOLLOW),
+    ("history", HISTORY),
     ("history diff", FOLLOW),
     (
         "list",

@@ -9,7 +9,7 @@
 //! | `v` | version of this schema: 1; a version may get additional fields |
 //! | `seq` | 1, 2, 3 … without gaps |
 //! | `ts` | time of the event, RFC 3339 in UTC |
-//! | `type` | `started target config step planned object pruned rollout finding probe check waiting warning wire finished` |
+//! | `type` | `started target config changes step planned object pruned rollout container event finding probe check waiting warning wire finished` |
 //!
 //! It also has all fields of its type; a field without a value is `null`.
 //!
@@ -18,10 +18,13 @@
 //! | `started` | `command` | always and only the first line |
 //! | `target` | `command target` | a part of the command begins, with this target |
 //! | `config` | `phase message` | the configuration was read |
+//! | `changes` | `revision against changed by commit run_url note usual` | what the command is about to change, and who started it |
 //! | `step` | `phase name action message` | a step begins or ends |
 //! | `planned` | `phase object` | one per object that will be applied or deleted, before the first request |
 //! | `object`, `pruned` | `phase object action message` | one object was processed |
 //! | `rollout` | `phase object ready message fails_in` | a tracked object's state changed |
+//! | `container` | `phase object workload container image state message age usually` | a container of a tracked pod changed its state |
+//! | `event` | `phase object workload container warning reason message count age` | the cluster reported an Event about a tracked object |
 //! | `finding` | `phase id object container affected message evidence log keys hints` | a problem of a live object |
 //! | `probe` | `phase ready message` | the application was probed |
 //! | `check` | `category name result detail problem` | `doctor` has checked something |
@@ -35,6 +38,12 @@
 //! | `phase` | `config preflight cluster lock apply track probe settings prune` |
 //! | `object` | `{group, kind, namespace, name}` |
 //! | `action` | `created configured unchanged deleted pruned kept failed skipped`; for steps `begun done skipped failed` |
+//! | `state` | `waiting pulling starting running ready done stopping gone failed` |
+//! | `age` | seconds since the container is in this state, or since the Event |
+//! | `usually` | seconds that this state usually takes on this cluster; null if that is not known |
+//! | `against` | the revision that `changed` compares with; null for the first one |
+//! | `changed` | keys of config.toml, and objects where no key is known to set the difference |
+//! | `usual` | `{revision, took}` of the newest good revision that has its times; null if none has |
 //! | `id` | an id of the catalogue |
 //! | `message` | a sentence for people |
 //! | `result` | `passed noted unknown warning failed` |
@@ -64,7 +73,8 @@ use crate::catalogue::Id;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::object::ObjectId;
-use crate::status::Finding;
+use crate::status::{ContainerReport, EventReport, Finding};
+use crate::timeline::RunRecord;
 
 /// A phase of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -276,6 +286,12 @@ pub enum Event {
         /// The time until the rollout fails because of this object, unless it recovers; None: no such time is known.
         fails_in: Option<Duration>,
     },
+    /// A container of a tracked pod changed its state.
+    Container(Box<ContainerChange>),
+    /// The cluster reported an Event about a tracked object.
+    KubernetesEvent(Box<KubernetesEvent>),
+    /// What the command is about to change, and who started it.
+    Changes(Box<RunChanges>),
     /// A problem of a live object.
     Finding(Box<Finding>),
     /// The application was probed.
@@ -331,6 +347,47 @@ pub enum Event {
     },
     /// The last event, even after a failure or a signal. It ends the reporter.
     Finished(Finished),
+}
+
+/// A changed state of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerChange {
+    /// The container and its state.
+    pub report: ContainerReport,
+    /// How long it was in this state before the command observed it.
+    pub age: Duration,
+    /// How long this state usually takes, if that is known.
+    pub usually: Option<Duration>,
+}
+
+/// An Event of the cluster about a tracked object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubernetesEvent {
+    /// The Event.
+    pub report: EventReport,
+    /// The time since it happened, before the command observed it.
+    pub age: Duration,
+}
+
+/// What a command is about to change, and who started it.
+#[derive(Debug, Clone, Default)]
+pub struct RunChanges {
+    /// The revision that the command records or keeps.
+    pub revision: Option<u64>,
+    /// The revision that `changed` compares with.
+    pub against: Option<u64>,
+    /// What differs: keys of config.toml, then objects. None: the revisions cannot be compared.
+    pub changed: Option<Vec<String>>,
+    /// Who started the command: the user of the CI system, else `ana@laptop`.
+    pub by: String,
+    /// The commit of the pipeline.
+    pub commit: Option<String>,
+    /// The URL of the pipeline's run.
+    pub run_url: Option<String>,
+    /// The text of `--note`.
+    pub note: Option<String>,
+    /// The newest good revision that has its times, with them.
+    pub usual: Option<(u64, RunRecord)>,
 }
 
 /// The result of a command.
@@ -389,6 +446,13 @@ impl Event {
             Event::Check { detail, problem, .. } => {
                 *detail = change(detail);
                 *problem = problem.as_ref().map(|problem| Arc::new(problem.map_texts(&change)));
+            }
+            Event::Container(container) => container.report.message = change(&container.report.message),
+            Event::KubernetesEvent(event) => event.report.message = change(&event.report.message),
+            Event::Changes(changes) => {
+                changes.changed =
+                    changes.changed.as_ref().map(|names| names.iter().map(|name| change(name)).collect());
+                changes.note = changes.note.as_deref().map(&change);
             }
             Event::Warning { message, diagnostic, .. } => {
                 *message = change(message);

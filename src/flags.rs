@@ -50,7 +50,8 @@ pub struct Global {
     /// Write the objects, Events and logs of a failed rollout to a folder
     #[arg(long, value_name = "DIR", global = true)]
     pub evidence: Option<PathBuf>,
-    /// Write the run as one HTML page to a file: a timeline, the findings, the changed objects
+    /// Write the run as one HTML page to a file: a timeline, the findings, the changed objects. `history N` writes that of a
+    /// kept revision
     #[arg(long, value_name = "FILE", global = true)]
     pub report: Option<PathBuf>,
     /// Write only errors to stderr: no progress, no warnings. What a command writes to stdout stays

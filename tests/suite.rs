@@ -3,6 +3,7 @@
 //! - `binary`: the binary alone; no cluster.
 //! - `api_server`: the binary against a real Kubernetes API server, which `bed` creates with the product itself and
 //!   deletes at the end of the process. `cargo test -- --skip api_server` skips these tests.
+//! - `browser`: the page of `--report` in a headless Chromium. The runner reports these tests as ignored, as those below.
 //! - `containers`: the binary with a container engine, kind and the real application. The runner reports these tests as
 //!   ignored without `-- --ignored` or `-- --include-ignored`.
 //!
@@ -71,6 +72,10 @@ mod api_server {
     mod stumbles;
     mod teardown;
     mod terminal;
+}
+
+mod browser {
+    mod report;
 }
 
 mod containers {

@@ -207,11 +207,11 @@ async fn execute(api: &Api, prepared: &mut Preparation, events: &Events) -> Resu
     let mut revision = record(api, prepared, events).await?;
     let applied = apply(api, prepared, events).await?;
     if !prepared.policy.waits {
-        revisions::set_result(api, &mut revision, RevisionResult::NotWatched).await?;
+        revisions::set_result(api, &mut revision, RevisionResult::NotWatched, None).await?;
         return clean_up(api, prepared, prepared.changes.revision.result(), events).await;
     }
     follow(api, prepared, &applied, started, events).await?;
-    revisions::set_result(api, &mut revision, RevisionResult::Good).await?;
+    revisions::set_result(api, &mut revision, RevisionResult::Good, None).await?;
     let referenced = status::referenced_names(&prepared.observed.state, HISTORY);
     let live = live(&prepared.state, &prepared.observed, &referenced);
     prepared.changes.update_cleanup(live, &prepared.policy);
@@ -258,6 +258,7 @@ async fn follow(
         expected: observed_set::expected(applied),
         grace: GracePeriods::starting_at(started),
         deadline: Instant::now() + TIMEOUT,
+        usual: None,
     };
     match follow::follow(api, &mut prepared.observed, &rollout, None, events).await? {
         RolloutResult::Ready(_) => Ok(()),

@@ -100,6 +100,7 @@ async fn follow(
         expected: observed_set::expected(restarted),
         grace: rollout::grace_periods(run.settings(), started),
         deadline: run.deadline().at,
+        usual: None,
     };
     rollout::follow(run, observed, &rollout).await?;
     let endpoint = verify::probe_application(run, arguments.probe, observed).await?.endpoint;

@@ -32,6 +32,7 @@ use crate::plan::inventory::snapshot::Snapshot;
 use crate::session::runner::Run;
 use crate::session::step::step;
 use crate::status::GracePeriods;
+use crate::timeline::RunRecord;
 
 /// Executes the planned changes. The caller holds the lock.
 ///
@@ -89,7 +90,7 @@ async fn apply_and_follow(
             summary::applied_only(number, undo, !run.session.has_simulated_nodes()),
         ));
     }
-    let mut rollout = rollout_of(run, &applied, started);
+    let mut rollout = rollout_of(run, &applied, started, prepared.usual_run());
     rejected_pods::recheck(run, &prepared.observed, &mut rollout).await?;
     let verification = follow_and_verify(run, request, prepared, &rollout, &applied).await?;
     record_result(run, recorded, RevisionResult::Good).await?;
@@ -126,7 +127,8 @@ async fn record_result(
     result: RevisionResult,
 ) -> Result<()> {
     if let Some(revision) = recorded {
-        revisions::set_result(run.api(), revision, result).await?;
+        let record = run.timeline_text().await;
+        revisions::set_result(run.api(), revision, result, record.as_deref()).await?;
         run.revision().close();
     }
     Ok(())
@@ -135,7 +137,8 @@ async fn record_result(
 /// Marks the revision as failed. The rollout's error is more important than an error of the mark.
 async fn mark_failed(run: &Run<'_>, revision: &mut RevisionRef, error: &Error) {
     let evidence = run.settings().redacted(&error.evidence_text());
-    match revisions::set_failed(run.api(), revision, &evidence).await {
+    let record = run.timeline_text().await;
+    match revisions::set_failed(run.api(), revision, &evidence, record.as_deref()).await {
         Ok(()) => run.revision().close(),
         Err(error) => run.events().warn(Id::ResultNotRecorded, error.with_causes()).await,
     }
@@ -157,7 +160,7 @@ pub(crate) async fn verify_unchanged(
     if !request.policy.waits {
         return Ok(summary::applied_only(number, UndoHint::Nothing, !run.session.has_simulated_nodes()));
     }
-    let rollout = rollout_of(run, &applied, started);
+    let rollout = rollout_of(run, &applied, started, prepared.usual_run());
     let verification = follow_and_verify(run, request, prepared, &rollout, &applied).await?;
     let candidates = &prepared.changes.cleanup(RevisionResult::Good).candidates;
     let kept: Vec<PruneCandidate> =
@@ -186,7 +189,7 @@ async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparati
     }
     if let Some(LatestDecision { number, recorded, result }) = changes.decision {
         let mut decided = RevisionRef::existing(set, number, recorded);
-        revisions::set_result(api, &mut decided, result).await?;
+        revisions::set_result(api, &mut decided, result, None).await?;
     }
     match changes.revision {
         RevisionChange::Existing { number, result } => Ok(RevisionRef::existing(set, number, result)),
@@ -235,7 +238,12 @@ async fn ensure_stopped_pods_keep_no_claim(
 /// How long a controller may take to make a Secret from an applied object: it asks a vault or an issuer.
 const PROVISION: Duration = Duration::from_secs(60);
 
-fn rollout_of(run: &Run<'_>, applied: &[Applied], started: Timestamp) -> RolloutWatch {
+fn rollout_of(
+    run: &Run<'_>,
+    applied: &[Applied],
+    started: Timestamp,
+    usual: Option<RunRecord>,
+) -> RolloutWatch {
     let members_changed = applied.iter().any(Applied::is_changed);
     let grace = rollout::grace_periods(run.settings(), started);
     let provides = applied.iter().any(|it| it.is_changed() && is_custom(&it.id));
@@ -244,6 +252,7 @@ fn rollout_of(run: &Run<'_>, applied: &[Applied], started: Timestamp) -> Rollout
         expected: observed_set::expected(applied),
         grace: GracePeriods { members_changed, provided_later, ..grace },
         deadline: run.deadline().at,
+        usual,
     }
 }
 

@@ -32,6 +32,7 @@ use crate::plan::inventory::revision::{Revision, RevisionResult};
 use crate::plan::inventory::snapshot::Snapshot;
 use crate::plan::ownership::policy::Ownership;
 use crate::provider::Environment;
+use crate::report::SharedTimeline;
 use crate::session::cluster_session::Session;
 use crate::session::runner::{Context, Run};
 use crate::session::step::Deadline;
@@ -282,7 +283,14 @@ impl<'a> Cluster<'a> {
         let (events, _) = Events::channel();
         let deadline = Deadline::after(Duration::from_secs(900));
         let environment = self.users.environment.clone();
-        let context = Context::new(environment.clone(), events, deadline, Vec::new(), holder);
+        let context = Context::new(
+            environment.clone(),
+            events,
+            deadline,
+            Vec::new(),
+            holder,
+            SharedTimeline::default(),
+        );
         let mut connection = Connection {
             api: self.server.connect(),
             choice: ChosenContext { context: "c".to_owned(), origin: ContextOrigin::Flag },

@@ -11,7 +11,8 @@
 //!   with the same host. `live_exposure`: stops if others expose the application.
 //! - `version_change`: warns about the effects of another app version. `conversations`: warns about the conversations
 //!   that a stop of the application interrupts. `replaced_images`: finds pods that run an earlier build of their image.
-//! - `dry_run`: reports the planned changes.
+//! - `dry_run`: reports the planned changes. `run_changes`: reports what differs from the latest revision, and how long the
+//!   last good run took.
 //! - `refusals`: adds the line of config.toml to what the API server rejects before the first write.
 //!   `quota_room`: checks that the quotas have room for all new objects together.
 //! - `terminating`: waits for namespaces and members that are being deleted.
@@ -49,6 +50,7 @@ pub(crate) mod replaced_images;
 pub(crate) mod request;
 mod restored_rights;
 pub(crate) mod rollout;
+mod run_changes;
 mod sandbox_capacity;
 mod sandbox_policy;
 mod secret_keys;

@@ -32,6 +32,7 @@ use crate::plan::{self, Member, SecretNaming};
 use crate::session::runner::Run;
 use crate::settings::Settings;
 use crate::status::{self, Expected, GracePeriods, Verdict, evaluate};
+use crate::timeline::RunRecord;
 
 /// The facts and the planned changes before the first write.
 pub(crate) struct Preparation {
@@ -103,6 +104,11 @@ impl Preparation {
         let Self { state, observed, replaced, .. } = self;
         self.changes = plan_changes(run, request, desired, state, observed, replaced)?;
         Ok(())
+    }
+
+    /// Returns the timeline of the newest good revision that has one.
+    pub(crate) fn usual_run(&self) -> Option<RunRecord> {
+        self.state.history.usual_run(None).map(|(_, record)| record.clone())
     }
 
     /// Recomputes the deletions after the rollout, which has replaced pods.

@@ -53,6 +53,7 @@ pub(crate) async fn prepull(run: &Run<'_>, prepared: &Preparation) -> Result<()>
         grace: rollout::grace_periods(run.settings(), api.clock().floor()),
         deadline: run.deadline().at,
         streaming: prepared.streaming,
+        usual: prepared.usual_run(),
     };
     match image_pull::pull(api, &pull, limits, run.settings(), events).await {
         Ok(PullResult::Pulled) => {

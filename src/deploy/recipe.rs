@@ -10,7 +10,7 @@ use super::prepull::prepull;
 use super::rejected_pods;
 use super::request::DeployRequest;
 use super::{
-    conversation_guard, conversations, refusals, replaced_images, restored_rights, terminating,
+    conversation_guard, conversations, refusals, replaced_images, restored_rights, run_changes, terminating,
     version_change,
 };
 use crate::cluster::apply::namespaces;
@@ -43,6 +43,7 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
     if prepared.changes.plan.origin == PlanOrigin::Configuration {
         run.session.warn_of_cluster_differences(run.events()).await?;
     }
+    run_changes::report(run, request, &prepared).await;
     report_planned(run, &prepared).await;
     if let Some(mode) = request.dry_run {
         return dry_run(run, request, &prepared, mode).await;

@@ -23,7 +23,7 @@ mod text;
 mod versioned;
 
 pub use evidence_folder::EvidenceFolder;
-pub use html::ReportFile;
+pub use html::{ReportFile, RevisionPage, SharedTimeline};
 pub use junit::ConfigCheck;
 pub use reporter::{EventsTarget, JunitFile, Output, ReadingProgress, Reporter};
 pub use schemas::{

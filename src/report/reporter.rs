@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
 use super::evidence_folder::EvidenceFolder;
-use super::html::ReportFile;
+use super::html::{ReportFile, SharedTimeline};
 use super::junit::{self, ConfigCheck, Junit};
 use super::progress::bars::Bars;
 use super::progress::events_json::EventsJson;
@@ -64,6 +64,7 @@ pub struct Reporter {
     junit: Option<(Junit, JunitFile)>,
     evidence: Option<EvidenceFolder>,
     report: Option<ReportFile>,
+    timeline: SharedTimeline,
     heartbeat: Heartbeat,
     run_summary: RunSummary,
     /// Whether the run's summary is written for a GitHub workflow. A command that only reads writes its own.
@@ -134,6 +135,7 @@ impl Reporter {
             junit,
             evidence,
             report,
+            timeline: SharedTimeline::default(),
             heartbeat,
             run_summary,
             writes_github_files,
@@ -167,6 +169,13 @@ impl Reporter {
     #[must_use]
     pub fn with_report(mut self, file: Option<ReportFile>) -> Self {
         self.report = file;
+        self
+    }
+
+    /// Fills this timeline while the command runs.
+    #[must_use]
+    pub fn with_timeline(mut self, timeline: SharedTimeline) -> Self {
+        self.timeline = timeline;
         self
     }
 
@@ -219,20 +228,19 @@ impl Reporter {
     }
 
     fn event(&mut self, event: &Event) {
-        let event = &event.map_texts(|text| self.streams.hidden(text)).map_commands(&self.commands);
-        if self.run_summary.is_repeated_warning(event) {
+        let event = event.map_texts(|text| self.streams.hidden(text)).map_commands(&self.commands);
+        if self.run_summary.is_repeated_warning(&event) {
             return;
         }
         let now = (self.now)();
+        let event = &self.heartbeat.described(event, now);
         self.heartbeat.observe(event, now);
         self.run_summary.add(event);
         self.write_json(event, now);
         if let Some((junit, _)) = &mut self.junit {
             junit.observe(event, now);
         }
-        if let Some(report) = &mut self.report {
-            report.observe(event, now);
-        }
+        self.timeline.observe(event, now);
         if let (Some(evidence), Event::Finding(finding)) = (&mut self.evidence, event)
             && let Err(error) = evidence.write(finding)
         {
@@ -310,7 +318,7 @@ impl Reporter {
             self.warn(&error);
         }
         if let Some(report) = self.report.take()
-            && let Err(error) = report.write()
+            && let Err(error) = report.write_run(&self.timeline)
         {
             self.warn(&error);
         }

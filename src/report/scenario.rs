@@ -8,9 +8,12 @@ use jiff::Timestamp;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity, SourceText};
 use crate::error::{Error, Kind};
-use crate::event::{Action, CheckVerdict, Event, Finished, Phase, Progress};
+use crate::event::{
+    Action, CheckVerdict, ContainerChange, Event, Finished, KubernetesEvent, Phase, Progress, RunChanges,
+};
 use crate::object::ObjectId;
-use crate::status::Finding;
+use crate::status::{ContainerReport, EventReport, Finding};
+use crate::timeline::{Row, RowKind, RunRecord, Span, SpanState};
 
 /// Compares a text with its snapshot in tests/fixtures/report.
 macro_rules! assert_recorded {
@@ -49,6 +52,87 @@ fn rollout(ready: bool, message: &str) -> Event {
 fn target(command: &str) -> Event {
     let target = "openhands → kwok-local-hands / openhands".into();
     Event::Target { command: command.into(), target }
+}
+
+fn pod() -> ObjectId {
+    ObjectId::namespaced("", "Pod", "hands", "openhands-6d5f9c7b9-x2kqp")
+}
+
+/// The pod's container, `age` milliseconds in its state.
+pub(super) fn container(state: SpanState, message: &str, age: u64, usually: Option<u64>) -> Event {
+    let report = ContainerReport {
+        pod: pod(),
+        workload: Some(deployment()),
+        container: "openhands".into(),
+        image: "openhands:0.59".into(),
+        state,
+        message: message.into(),
+        since: None,
+    };
+    let usually = usually.map(Duration::from_secs);
+    Event::Container(Box::new(ContainerChange { report, age: Duration::from_millis(age), usually }))
+}
+
+pub(super) fn kubernetes_event(reason: &str, is_warning: bool, message: &str, count: u32) -> Event {
+    let report = EventReport {
+        object: pod(),
+        workload: Some(deployment()),
+        container: Some("openhands".into()),
+        is_warning,
+        reason: reason.into(),
+        message: message.into(),
+        count,
+        last: timestamp(0),
+    };
+    Event::KubernetesEvent(Box::new(KubernetesEvent { report, age: Duration::ZERO }))
+}
+
+fn pod_created() -> Event {
+    let report = EventReport {
+        object: ObjectId::namespaced("apps", "ReplicaSet", "hands", "openhands-6d5f9c7b9"),
+        workload: Some(deployment()),
+        container: None,
+        is_warning: false,
+        reason: "SuccessfulCreate".into(),
+        message: "Created pod: openhands-6d5f9c7b9-x2kqp".into(),
+        count: 1,
+        last: timestamp(0),
+    };
+    Event::KubernetesEvent(Box::new(KubernetesEvent { report, age: Duration::ZERO }))
+}
+
+/// The changes of revision 4, with the times of revision 3.
+fn changes() -> Event {
+    let span = |state, from: u64, to: u64| Span {
+        state,
+        text: String::new(),
+        from: Duration::from_millis(from),
+        to: Some(Duration::from_millis(to)),
+    };
+    let container = RowKind::Container {
+        pod: "openhands-5c".into(),
+        workload: deployment().to_string(),
+        image: "openhands:0.58".into(),
+    };
+    let rows = vec![
+        Row { spans: vec![span(SpanState::Done, 0, 98)], ..Row::new(RowKind::Step, "preflight".into()) },
+        Row { spans: vec![span(SpanState::Done, 300, 64_300)], ..Row::new(RowKind::Step, "rollout".into()) },
+        Row {
+            spans: vec![span(SpanState::Pulling, 1_300, 61_300), span(SpanState::Starting, 61_300, 64_000)],
+            ..Row::new(container, "openhands".into())
+        },
+    ];
+    let record = RunRecord { started: None, took: Duration::from_millis(64_500), rows, omitted: 0 };
+    Event::Changes(Box::new(RunChanges {
+        revision: Some(4),
+        against: Some(3),
+        changed: Some(vec!["deploy.image".into(), "llm.model".into()]),
+        by: "octocat".into(),
+        commit: Some("0123456789abcdef".into()),
+        run_url: None,
+        note: Some("the new model".into()),
+        usual: Some((3, record)),
+    }))
 }
 
 pub(super) fn image_missing() -> Finding {
@@ -102,6 +186,7 @@ pub(super) fn deploy() -> Scenario {
         (4, step(Phase::Preflight, "preflight", Progress::Started, "")),
         (5, plain),
         (110, step(Phase::Preflight, "preflight", Progress::Done, "api v1.34.4, 4 objects, rights ok")),
+        (110, changes()),
         (111, Event::Planned { phase: Phase::Apply, objects: vec![config_map.clone(), deployment()] }),
         (112, step(Phase::Apply, "apply", Progress::Started, "")),
         (310, object(Action::Created, config_map, None)),
@@ -112,8 +197,15 @@ pub(super) fn deploy() -> Scenario {
         (331, step(Phase::Track, "rollout", Progress::Started, "")),
         (332, rollout(false, "0/1: pulling image")),
         (333, rollout(false, "0/1: pulling image")),
+        (334, container(SpanState::Waiting, "waiting for a node", 0, None)),
+        (900, pod_created()),
+        (1_400, container(SpanState::Pulling, "pulling image", 0, Some(60))),
+        (1_400, kubernetes_event("Pulling", false, "Pulling image \"openhands:0.59\"", 1)),
         (10_000, waiting("0/1: pulling image 9 s", 890)),
         (30_333, waiting("0/1: pulling image 29 s", 870)),
+        (38_900, container(SpanState::Starting, "container not ready", 0, None)),
+        (39_950, kubernetes_event("Unhealthy", true, "Startup probe failed: HTTP 503", 2)),
+        (41_019, container(SpanState::Ready, "ready", 0, None)),
         (41_020, rollout(true, "1/1")),
         (41_021, step(Phase::Track, "rollout", Progress::Done, "deployment.apps/openhands 1/1")),
         (41_022, step(Phase::Probe, "probe", Progress::Started, "")),
@@ -188,6 +280,8 @@ pub(super) fn up_with_a_bad_image() -> Scenario {
         (24_000, step(Phase::Cluster, "control plane", Progress::Done, "v1.34.4")),
         (24_001, target("deploy")),
         (24_002, step(Phase::Track, "rollout", Progress::Started, "")),
+        (24_500, container(SpanState::Pulling, "pulling image", 0, None)),
+        (26_000, container(SpanState::Failed, "the image does not exist", 0, None)),
         (26_000, Event::Finding(Box::new(image_missing()))),
         (26_001, Event::Finding(Box::new(image_missing()))),
         (26_500, step(Phase::Track, "rollout", Progress::Failed, "deployment.apps/openhands 0/1")),

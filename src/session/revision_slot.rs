@@ -2,16 +2,27 @@
 
 use std::sync::Mutex;
 
+use jiff::Timestamp;
+
 use crate::cluster::apply::revisions::{self, RevisionRef};
 use crate::cluster::client::api::Api;
 use crate::error::Result;
 use crate::plan::inventory::revision::RevisionResult;
+use crate::report::SharedTimeline;
 
 /// The revision that a command is applying.
 #[derive(Default)]
-pub(crate) struct RevisionSlot(Mutex<Option<(Api, RevisionRef)>>);
+pub(crate) struct RevisionSlot {
+    slot: Mutex<Option<(Api, RevisionRef)>>,
+    timeline: SharedTimeline,
+}
 
 impl RevisionSlot {
+    /// Creates a slot of a command with this timeline.
+    pub(crate) fn new(timeline: SharedTimeline) -> Self {
+        Self { slot: Mutex::default(), timeline }
+    }
+
     /// Registers a revision that the command is applying.
     pub(crate) fn open(&self, api: &Api, revision: &RevisionRef) {
         self.replace(Some((api.clone(), revision.clone())));
@@ -29,13 +40,15 @@ impl RevisionSlot {
     pub(crate) async fn mark_interrupted(&self) -> Result<()> {
         match self.replace(None) {
             Some((api, mut revision)) => {
-                revisions::set_result(&api, &mut revision, RevisionResult::Interrupted).await
+                let record = self.timeline.record(Timestamp::now()).to_text();
+                let result = RevisionResult::Interrupted;
+                revisions::set_result(&api, &mut revision, result, record.as_deref()).await
             }
             None => Ok(()),
         }
     }
 
     fn replace(&self, new: Option<(Api, RevisionRef)>) -> Option<(Api, RevisionRef)> {
-        self.0.lock().map(|mut slot| std::mem::replace(&mut *slot, new)).unwrap_or_default()
+        self.slot.lock().map(|mut slot| std::mem::replace(&mut *slot, new)).unwrap_or_default()
     }
 }

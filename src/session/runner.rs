@@ -27,12 +27,14 @@ use crate::plan::inventory::provenance::Provenance;
 use crate::provider::Environment;
 use crate::report::{
     EventsTarget, EvidenceFolder, JunitFile, Output, ReadingProgress, ReportFile, Reporter, RunSummary,
-    Streams,
+    SharedTimeline, Streams,
 };
 use crate::settings::Settings;
 
 /// Longer than the release of the lock takes at most; its warning may wait for a reader that has stopped.
 const RELEASE: Duration = Duration::from_secs(4);
+/// How long the reporter may take to process the events before a timeline is recorded.
+const FLUSH: Duration = Duration::from_secs(1);
 /// The hint of a command that changes something, after a signal.
 const CONTINUES: &str = "running the command again continues from here";
 
@@ -66,6 +68,8 @@ pub(crate) struct Context {
     lock: LockSlot,
     /// The revision whose result is not recorded yet.
     revision: RevisionSlot,
+    /// The timeline that the reporter fills.
+    timeline: SharedTimeline,
 }
 
 impl Context {
@@ -76,6 +80,7 @@ impl Context {
         deadline: Deadline,
         words: Vec<String>,
         process: Holder,
+        timeline: SharedTimeline,
     ) -> Self {
         Self {
             environment,
@@ -86,7 +91,8 @@ impl Context {
             provenance: provenance::of_this_run(),
             calls: LongCalls::default(),
             lock: LockSlot::default(),
-            revision: RevisionSlot::default(),
+            revision: RevisionSlot::new(timeline.clone()),
+            timeline,
         }
     }
 
@@ -180,13 +186,16 @@ impl Invocation<'_> {
             () = tokio::time::sleep_until(deadline.for_command()) => return Err(events_not_read(deadline).into()),
         };
         let (events, receiver) = Events::channel();
+        let timeline = SharedTimeline::default();
+        let reporter = reporter.with_timeline(timeline.clone());
         // On a thread of its own: a reader that has stopped delays neither the deadline nor a signal.
         let runtime = tokio::runtime::Handle::current();
         let reporting = tokio::task::spawn_blocking(move || runtime.block_on(reporter.run(receiver)));
         events.send(Event::Started { command: command.to_owned() }).await;
         let process = set_lock::this_process();
         let environment = cluster_session::read_environment();
-        let context = Context::new(environment, events.clone(), deadline, global.words.clone(), process);
+        let words = global.words.clone();
+        let context = Context::new(environment, events.clone(), deadline, words, process, timeline);
         let interrupted = async { signals.interrupted().await.hint(CONTINUES) };
         let outcome = context.finish(Box::pin(work(&context)), interrupted).await;
         drop(context);
@@ -328,6 +337,13 @@ impl<'a> Run<'a> {
 
     pub(crate) fn revision(&self) -> &'a RevisionSlot {
         &self.context.revision
+    }
+
+    /// Returns the timeline until now, as a revision keeps it. None if it cannot be written as text.
+    pub(crate) async fn timeline_text(&self) -> Option<String> {
+        // A reader that has stopped must not delay the result.
+        let _complete = tokio::time::timeout(FLUSH, self.events().flush()).await;
+        self.context.timeline.record(Timestamp::now()).to_text()
     }
 
     pub(crate) fn deadline(&self) -> Deadline {

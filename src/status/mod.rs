@@ -52,6 +52,7 @@ pub use next_command::{is_about_a_pod, with_next_command};
 pub use observed::state::{ObservedState, TrackedKind};
 pub use rejected::rejected_deployments;
 pub use replaced_images::{replaced_image_finding, running_images};
+pub use rules::container_states::{ContainerReport, EventReport};
 pub use sandbox::{SandboxCleanup, SandboxHealth, interrupted_conversations, sandbox_health, stuck_reason};
 pub use threshold::{Metric, Reading, Threshold};
 pub use unanswered::{unanswered_probe, unreachable_url};

@@ -108,6 +108,15 @@ fn events(text: &str) -> Vec<Value> {
                 "hints",
             ],
         ),
+        (
+            "container",
+            &["phase", "object", "workload", "container", "image", "state", "message", "age", "usually"],
+        ),
+        (
+            "event",
+            &["phase", "object", "workload", "container", "warning", "reason", "message", "count", "age"],
+        ),
+        ("changes", &["revision", "against", "changed", "by", "commit", "run_url", "note", "usual"]),
         ("probe", &["phase", "ready", "message"]),
         ("waiting", &["object", "message", "left"]),
         ("warning", &["id", "message", "location"]),

@@ -195,16 +195,37 @@ fn report_is_one_page_with_the_timeline_and_the_finding() {
     };
     namespace.handsctl(&["deploy", "--report", "good.html"]).exits(0);
     let good = page("good.html");
-    for text in ["exit 0", "deployment.apps/oh", "1/1", "bar done", "handsctl teardown"] {
+    let first = "this is the first revision";
+    for text in ["exit 0", "1/1", "bar done", "bar ready", "mark event", "handsctl teardown", first] {
         assert!(good.contains(text), "{text}: {good}");
     }
     let image = "deploy.image=\"registry.example/simulate-image-pull-backoff:0.59\"";
-    namespace.handsctl(&["deploy", "--set", image, "--report", "bad.html"]).exits(9);
+    let note = format!("a note with {secret}");
+    namespace.handsctl(&["deploy", "--set", image, "--note", &note, "--report", "bad.html"]).exits(9);
     let bad = page("bad.html");
-    for text in ["exit 9", "mark problem", "HC4103", "rollback: to revision 1"] {
+    let changed = "<code>deploy.image</code>";
+    let compared = "beside revision 1, the last good one";
+    for text in
+        ["exit 9", "bar failed", "mark finding", "HC4103", "rollback: to revision 1", changed, compared]
+    {
         assert!(bad.contains(text), "{text}: {bad}");
     }
-    for (name, text) in [("good.html", &good), ("bad.html", &bad)] {
+    namespace.handsctl(&["history", "2", "--report", "kept.html"]).exits(0);
+    let kept = page("kept.html");
+    for text in ["Revision 2", "HC4103", "bar failed", "mark finding", changed, compared, "a note with"] {
+        assert!(kept.contains(text), "{text}: {kept}");
+    }
+    // An earlier version of handsctl has recorded it.
+    let name = &namespace.name;
+    namespace.bed.kubectl(&["annotate", "secret", "handsctl-oh-r1", "handsctl.dev/run-", "-n", name]);
+    namespace.handsctl(&["history", "1", "--report", "old.html"]).exits(0);
+    let old = page("old.html");
+    assert!(old.contains("its times are not kept") && !old.contains("class=\"axis\""), "{old}");
+    namespace.handsctl(&["history", "--report", "x.html"]).exits(2).says("needs the number of a revision");
+    namespace.handsctl(&["history", "7", "--report", "x.html"]).exits(2).says("revision 7 is not kept");
+    let config = ["history", "1", "--report", "config.toml"];
+    namespace.handsctl(&config).exits(2).says("--report would overwrite the configuration config.toml");
+    for (name, text) in [("good.html", &good), ("bad.html", &bad), ("kept.html", &kept)] {
         planted::assert_hidden(&secret, name, text);
         assert!(text.starts_with("<!DOCTYPE html>") && !text.contains("<script"), "{text}");
     }

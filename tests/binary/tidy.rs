@@ -25,10 +25,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("flags", &[]),
     ("command_line", &["flags"]),
     ("object", &["error"]),
+    ("timeline", &[]),
     ("settings", &["object", "error", "catalogue", "diagnostic"]),
-    ("plan", &["object", "settings", "error", "catalogue", "diagnostic"]),
-    ("status", &["object", "catalogue", "diagnostic"]),
-    ("event", &["object", "status", "error", "catalogue", "diagnostic"]),
+    ("plan", &["object", "settings", "timeline", "error", "catalogue", "diagnostic"]),
+    ("status", &["object", "timeline", "catalogue", "diagnostic"]),
+    ("event", &["object", "status", "timeline", "error", "catalogue", "diagnostic"]),
     (
         "cluster",
         &[
@@ -36,6 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "settings",
             "plan",
             "status",
+            "timeline",
             "event",
             "error",
             "catalogue",
@@ -45,7 +47,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("provider", &["object", "settings", "event", "error", "catalogue", "process_group", "proxy"]),
-    ("report", &["object", "plan", "status", "event", "error", "catalogue", "diagnostic"]),
+    ("report", &["object", "plan", "status", "timeline", "event", "error", "catalogue", "diagnostic"]),
     (
         "session",
         &[
@@ -73,6 +75,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "settings",
             "plan",
             "status",
+            "timeline",
             "cluster",
             "provider",
             "report",
@@ -132,6 +135,7 @@ const PURE: &[&str] = &[
     "object",
     "plan",
     "status",
+    "timeline",
     "settings",
     "catalogue",
     "diagnostic",
@@ -620,7 +624,7 @@ fn forgotten_test_files(suite: &str, files: &[&str]) -> Vec<String> {
 fn every_test_file_is_part_of_the_suite() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut files = Vec::new();
-    for folder in ["", "binary", "api_server", "containers"] {
+    for folder in ["", "binary", "api_server", "browser", "containers"] {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if name.strip_suffix(".rs").is_some_and(|stem| stem != "suite") {

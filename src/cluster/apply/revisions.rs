@@ -14,7 +14,7 @@ use crate::plan::SecretKey;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::history::SurplusRevision;
 use crate::plan::inventory::revision::{
-    self, EVIDENCE, ForeignReason, ForeignRevision, RESULT, RevisionResult,
+    self, EVIDENCE, ForeignReason, ForeignRevision, RESULT, RUN, RevisionResult,
 };
 use crate::plan::inventory::snapshot::Snapshot;
 
@@ -119,23 +119,34 @@ fn taken(set: &ApplySet, id: &ObjectId, reason: &str) -> Error {
     Error::new(Id::ForeignObject, Kind::Ownership, message).state("the installation was not changed")
 }
 
-/// Records the result of a revision that has no evidence. Sends no request if it has this result already.
+/// Records the result of a revision that has no evidence, with the timeline of the run that decided it. Sends no request if
+/// it has this result already.
 ///
 /// # Errors
 /// Fails if the server rejects the change.
-pub async fn set_result(api: &Api, revision: &mut RevisionRef, result: RevisionResult) -> Result<()> {
+pub async fn set_result(
+    api: &Api,
+    revision: &mut RevisionRef,
+    result: RevisionResult,
+    record: Option<&str>,
+) -> Result<()> {
     if revision.result == result {
         return Ok(());
     }
-    write_result(api, revision, result, None).await
+    write_result(api, revision, result, None, record).await
 }
 
-/// Records a revision as failed, with the evidence.
+/// Records a revision as failed, with the evidence and the timeline of the run.
 ///
 /// # Errors
 /// Fails if the server rejects the change.
-pub async fn set_failed(api: &Api, revision: &mut RevisionRef, evidence: &str) -> Result<()> {
-    write_result(api, revision, RevisionResult::Failed, Some(evidence)).await
+pub async fn set_failed(
+    api: &Api,
+    revision: &mut RevisionRef,
+    evidence: &str,
+    record: Option<&str>,
+) -> Result<()> {
+    write_result(api, revision, RevisionResult::Failed, Some(evidence), record).await
 }
 
 /// Writes the result and the evidence; without evidence removes that of an earlier run.
@@ -144,9 +155,14 @@ async fn write_result(
     revision: &mut RevisionRef,
     result: RevisionResult,
     evidence: Option<&str>,
+    record: Option<&str>,
 ) -> Result<()> {
     let evidence = evidence.map(revision::kept_evidence);
-    let fields = json!({ "metadata": { "annotations": { RESULT: result.as_str(), EVIDENCE: evidence } } });
+    let mut annotations = json!({ RESULT: result.as_str(), EVIDENCE: evidence });
+    if let Some(record) = record {
+        annotations[RUN] = json!(record);
+    }
+    let fields = json!({ "metadata": { "annotations": annotations } });
     match api.merge_patch(&revision.secrets, &revision.name, &fields).await {
         Ok(_) => {
             revision.result = result;

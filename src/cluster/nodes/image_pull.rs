@@ -18,6 +18,7 @@ use crate::plan::inventory::members::Members;
 use crate::plan::manifests::image_pull_pod::{ImagePull, PULL_FOR};
 use crate::settings::Settings;
 use crate::status::{Expected, Finding, GracePeriods, ObservedState};
+use crate::timeline::RunRecord;
 
 /// The result of a pull.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct PullLimits {
     pub deadline: Instant,
     /// Whether the server supports streaming lists.
     pub streaming: bool,
+    /// The timeline of the newest good revision that has one: how long a pull usually takes.
+    pub usual: Option<RunRecord>,
 }
 
 /// Runs the pod, and deletes it whatever the result.
@@ -75,8 +78,8 @@ pub async fn pull(
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     let id = POD.id(&pull.namespace, name);
     let expected = Expected { id, uid: uid.to_owned(), generation: 0, changed: true };
-    let PullLimits { grace, deadline, .. } = limits;
-    let rollout = RolloutWatch { expected: vec![expected], grace, deadline };
+    let PullLimits { grace, deadline, usual, .. } = limits;
+    let rollout = RolloutWatch { expected: vec![expected], grace, deadline, usual };
     let mut observed = ObservedSet { watches, members: Members::new(), state: ObservedState::default() };
     let result = follow::follow(api, &mut observed, &rollout, Some(settings), events).await;
     delete(api, &pods, &pod).await;
@@ -176,6 +179,7 @@ mod tests {
             grace: GracePeriods { image_pull: image_pull_grace, ..GracePeriods::starting_at(server.now()) },
             deadline: Instant::now() + Duration::from_secs(40),
             streaming: true,
+            usual: None,
         };
         let folder = tempfile::tempdir().unwrap();
         let settings = read_without_secrets(&Request::default(), &[], folder.path()).unwrap().settings;

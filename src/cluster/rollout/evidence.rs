@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use kube::api::{ListParams, LogParams};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
@@ -12,8 +12,10 @@ use super::route::{self, Controllers, RouteReport};
 use super::webhook;
 use crate::cluster::client::api::{Api, ApiError};
 use crate::object::kind::{CLAIM, INGRESS, NAMESPACE, NODE, PERSISTENT_VOLUME, POD};
-use crate::object::{ObjectId, assignment};
-use crate::status::{Finding, LogRun, Lookup, PodClaims, fold_similar, is_absent_log, looked_up, shorten};
+use crate::object::{ObjectId, assignment, literal_secret};
+use crate::status::{
+    Exhibit, Finding, LogRun, Lookup, PodClaims, fold_similar, is_absent_log, looked_up, shorten,
+};
 
 /// The number of lines to read from the end of a container's log.
 const MAX_LINES: i64 = 20;
@@ -32,6 +34,8 @@ struct Evidence {
     claims: Vec<String>,
     /// The cause of a URL that does not respond.
     route_fault: Option<String>,
+    /// The objects that were read.
+    exhibits: Vec<Exhibit>,
 }
 
 impl Evidence {
@@ -50,7 +54,8 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding, limit: Duration) {
         (subject(lookup), part)
     });
     for (what, part) in join_all(parts).await {
-        let Evidence { lines, hints, log, claims, route_fault } = read_or_reason(what, part);
+        let Evidence { lines, hints, log, claims, route_fault, exhibits } = read_or_reason(what, part);
+        finding.exhibits.extend(exhibits);
         finding.claims.extend(claims);
         finding.evidence.extend(lines);
         finding.hints.extend(hints);
@@ -171,7 +176,19 @@ async fn node_taints(api: &Api, tolerations: &[Value]) -> Result<Evidence, ApiEr
 
 async fn node_faults(api: &Api, node: &str) -> Result<Evidence, ApiError> {
     let live = api.get_opt(&NODE.collection(None), node).await?;
-    Ok(Evidence::of_lines(looked_up::node_faults(node, live.as_ref())))
+    let lines = looked_up::node_faults(node, live.as_ref());
+    Ok(Evidence { exhibits: live.into_iter().map(node_exhibit).collect(), ..Evidence::of_lines(lines) })
+}
+
+/// Returns a node without the record of its managers, and without the list of its images, which may be long.
+fn node_exhibit(mut node: Value) -> Exhibit {
+    (node["apiVersion"], node["kind"]) = (json!("v1"), json!(NODE.kind));
+    for (part, field) in [("metadata", "managedFields"), ("status", "images")] {
+        if let Some(part) = node[part].as_object_mut() {
+            part.remove(field);
+        }
+    }
+    Exhibit { object: literal_secret::masked(NODE.kind, &node), events: Vec::new() }
 }
 
 async fn node_platform(api: &Api, node: &str) -> Result<Evidence, ApiError> {
@@ -219,8 +236,6 @@ fn short_cause(error: ApiError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::catalogue::Id;
     use crate::cluster::scripted::{ScriptedServer, scripted};
@@ -296,6 +311,23 @@ mod tests {
         assert_eq!((finding.id, finding.message.as_str()), (Id::ContainerCannotStart, line));
         let platform = "node node-1 is linux/arm64, and the image may be for another platform";
         assert_eq!(finding.evidence, ["exit code 255", platform]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn node_that_is_the_cause_is_kept_with_its_condition() {
+        let (api, mut server) = scripted();
+        let mut finding = Finding::new(Id::OldPodStuck, POD.id("n", "oh-1"), "not stopped");
+        finding.lookups = vec![Lookup::NodeFaults("node-1".to_owned())];
+        let node = json!({ "metadata": { "name": "node-1", "managedFields": [{}] }, "status": { "images": [{}],
+            "conditions": [{ "type": "Ready", "status": "Unknown", "message": "no heartbeat" }] } });
+        tokio::join!(collect(&api, &mut finding, Duration::from_secs(2)), async {
+            server.expect("GET /api/v1/nodes/node-1").await.ok(&node);
+        });
+        assert!(finding.evidence[0].contains("Ready is Unknown"), "{:?}", finding.evidence);
+        let kept = &finding.exhibits[0].object;
+        assert_eq!(ObjectId::from_object(kept).unwrap().to_string(), "node/node-1");
+        assert_eq!(kept["status"]["conditions"], node["status"]["conditions"]);
+        assert!(kept["metadata"]["managedFields"].is_null() && kept["status"]["images"].is_null(), "{kept}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::evidence;
 use super::finding_error::explained;
+use super::reported_containers::ReportedContainers;
 use super::reported_states::ReportedStates;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
@@ -28,6 +29,7 @@ use crate::status::{
     Evaluation, Expected, Finding, GracePeriods, ObjectState, ObservedState, Verdict, evaluate,
     with_next_command,
 };
+use crate::timeline::RunRecord;
 
 /// How often to report what the rollout waits for.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -46,6 +48,8 @@ pub struct RolloutWatch {
     pub grace: GracePeriods,
     /// The command's deadline.
     pub deadline: Instant,
+    /// The timeline of the newest good revision that has one: how long each phase usually takes.
+    pub usual: Option<RunRecord>,
 }
 
 /// How the rollout ended.
@@ -72,6 +76,7 @@ pub async fn follow(
 ) -> Result<RolloutResult> {
     let ObservedSet { watches, state, .. } = observed;
     let mut reported = ReportedStates::default();
+    let mut containers = ReportedContainers::new(rollout.usual.clone());
     let mut warned = false;
     let mut outage = OutageTracker::new(api.traffic());
     let mut clock = WaitClock::new(rollout.deadline, HEARTBEAT);
@@ -82,6 +87,7 @@ pub async fn follow(
         let now = api.clock().now();
         let evaluation = evaluate(state, &rollout.expected, &rollout.grace, now);
         let unreported = reported.report(&evaluation, now, events).await;
+        containers.report(state, &rollout.grace, now, events).await;
         warn_of_unreachable_registries(&evaluation, &rollout.grace, &mut warned, events).await;
         let current_at = outage.poll(events).await;
         let until = match evaluation.verdict {
@@ -175,7 +181,10 @@ async fn explained_within(
 
 fn add_exhibits(state: &ObservedState, findings: &mut [Finding]) {
     for finding in findings {
-        finding.exhibits = state.exhibits(&finding.object);
+        // Those that were looked up, such as the node, come last.
+        let mut exhibits = state.exhibits(&finding.object);
+        exhibits.append(&mut finding.exhibits);
+        finding.exhibits = exhibits;
     }
 }
 
@@ -359,6 +368,7 @@ mod tests {
             expected,
             grace: GracePeriods::starting_at(api.clock().now()),
             deadline: Instant::now() + time,
+            usual: None,
         };
         let (result, ()) = tokio::join!(follow(&api, &mut observed, &rollout, None, &events), async {
             let initial = |path: &str| {

@@ -2,6 +2,7 @@
 //!
 //! - `follow`: follows the members of a set.
 //! - `reported_states`: reports each change of an object's state.
+//! - `reported_containers`: reports each change of a container's state, and the cluster's Events.
 //! - `workloads`: follows workloads outside of a set: cluster DNS, an ingress controller.
 //! - `evidence`: collects evidence that is not part of the watched objects: container logs, taints.
 //!   `route`: what an Ingress depends on: its class, its controller, its certificate.
@@ -11,6 +12,7 @@
 mod evidence;
 pub mod finding_error;
 pub mod follow;
+mod reported_containers;
 mod reported_states;
 pub(crate) mod route;
 pub(crate) mod webhook;

@@ -67,7 +67,7 @@ pub async fn wait_for_workloads(
     let grace = GracePeriods::starting_at(started);
     let grace =
         if wait.restarted { GracePeriods { members_changed: true, fix: RESTART, ..grace } } else { grace };
-    let rollout = RolloutWatch { expected, grace, deadline: wait.deadline };
+    let rollout = RolloutWatch { expected, grace, deadline: wait.deadline, usual: None };
     let mut observed = ObservedSet { watches, members, state };
     let result = follow::follow(api, &mut observed, &rollout, None, events).await?;
     if let RolloutResult::Failed(findings) | RolloutResult::Expired(_, findings) = &result {

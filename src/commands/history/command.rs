@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::diff::{self, HistoryDiffArgs};
-use super::recorded::{RecordedHistory, RevisionChanges, without_content};
+use super::page;
+use super::recorded::{RecordedHistory, without_content};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished};
@@ -17,9 +18,10 @@ use crate::phrase;
 use crate::plan::inventory::provenance::Provenance;
 use crate::plan::inventory::revision::Revision;
 use crate::plan::inventory::snapshot::Snapshot;
-use crate::report::{Output, ReadingProgress, Streams, one_line, table};
+use crate::report::{Output, ReadingProgress, ReportFile, Streams, one_line, table};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::output::output_form;
+use crate::session::output_files;
 use crate::session::reading::ReadInvocation;
 use crate::session::step::Deadline;
 
@@ -28,11 +30,12 @@ use crate::session::step::Deadline;
 /// CHANGED has the keys of config.toml in which a revision differs from the kept one before it, and objects where no
 /// key is known to set the difference. `(since 7)` names that revision where others between the two are not kept. BY is the user of the CI system, if one made the revision. NOTE has the id of
 /// the failure, the revision that a rollback restored, and the text of `--note`. With a number: that revision's objects
-/// and its differences in full.
+/// and its differences in full; --report also writes them as a page with the timeline of the run, as far as the revision
+/// keeps it.
 #[derive(Debug, Clone, Args)]
 #[command(
     disable_help_subcommand = true,
-    after_help = "Examples:\n  handsctl history\n  handsctl history 3\n  handsctl history 3 -o yaml\n  handsctl history diff 3 5"
+    after_help = "Examples:\n  handsctl history\n  handsctl history 3\n  handsctl history 3 -o yaml\n  handsctl history 3 --report revision-3.html\n  handsctl history diff 3 5"
 )]
 pub struct HistoryArgs {
     /// Number of one revision: show its objects and what it changed, or print its manifests with -o yaml
@@ -84,6 +87,7 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
         let typed_diff = HistoryDiffArgs { output: arguments.output(), ..diff.clone() };
         return diff::run(global, &typed_diff, typed_diff.read.timeout.or(typed), streams).await;
     }
+    let report = report_file(global, arguments)?;
     let deadline = Deadline::of(typed, ReadArgs::DEFAULT);
     let (progress, output) = (ReadingProgress::EventsOnly, output_form(Some(arguments.output)));
     let reading = ReadInvocation { global, command: "history", progress, deadline, output, streams };
@@ -92,6 +96,10 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
         let session = Session::to_read(global, loaded, streams, deadline).await?;
         events.target("history", session.target()).await;
         let recorded = RecordedHistory::read(&session, streams, deadline, events).await?;
+        if let (Some(file), Some(number)) = (report, arguments.revision) {
+            let revision = recorded.revision(number)?;
+            file.write_revision(&page::of_revision(&session, &recorded, revision))?;
+        }
         let message = match arguments.revision {
             Some(number) => format!("revision {number}: {}", recorded.revision(number)?.result.as_str()),
             None => phrase::count(recorded.history.all().len(), "revision"),
@@ -114,6 +122,20 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
         }
     };
     Ok(0)
+}
+
+/// Creates the file of `--report`, before a request is sent.
+///
+/// # Errors
+/// Exit 2 without a number, or if the file cannot be created.
+fn report_file(global: &Global, arguments: &HistoryArgs) -> Result<Option<ReportFile>> {
+    let Some(path) = &global.report else { return Ok(None) };
+    if arguments.revision.is_none() {
+        let message = "history --report needs the number of a revision";
+        return Err(Error::new(Id::Usage, Kind::Usage, message).hint("handsctl history NUMBER --report FILE"));
+    }
+    output_files::ensure_distinct(global)?;
+    ReportFile::create(path.clone()).map(Some)
 }
 
 /// # Errors
@@ -193,14 +215,10 @@ fn short_commit(revision: &Revision) -> Option<&str> {
     revision.provenance().and_then(Provenance::short_commit)
 }
 
-/// Returns what a revision changed against the kept one before it; None without one, or if one of them has no content.
-fn changes(recorded: &RecordedHistory, revision: &Revision) -> Option<RevisionChanges> {
-    recorded.changes(recorded.previous(revision)?, revision)
-}
-
 /// Returns `llm.model, deploy.host +1`; empty if there is nothing to compare with.
 fn changed_text(recorded: &RecordedHistory, revision: &Revision) -> String {
-    changes(recorded, revision)
+    recorded
+        .changes_of(revision)
         .map_or_else(String::new, |changes| names_since(&changes.changed, changes.from, changes.to))
 }
 
@@ -247,7 +265,7 @@ fn details(
     if revision.snapshot.is_none() {
         text += &format!("  {}\n", without_content(revision));
     }
-    if let Some(changes) = changes(recorded, revision) {
+    if let Some(changes) = recorded.changes_of(revision) {
         let names =
             if changes.changed.is_empty() { "nothing".to_owned() } else { changes.changed.join(", ") };
         text += &format!("\nchanged against revision {}: {names}\n", changes.from);
@@ -299,7 +317,7 @@ pub(crate) struct RevisionObject<'a> {
 
 fn value<'a>(recorded: &RecordedHistory, revision: &'a Revision) -> RevisionObject<'a> {
     let content = revision.snapshot.as_ref();
-    let changes = changes(recorded, revision);
+    let changes = recorded.changes_of(revision);
     RevisionObject {
         number: revision.number,
         result: revision.result.as_str(),
@@ -342,6 +360,7 @@ mod tests {
             created: None,
             snapshot: Some(snapshot),
             is_unreadable: false,
+            record: None,
             evidence: evidence.map(str::to_owned),
             uid: String::new(),
         }

@@ -98,6 +98,11 @@ impl RecordedHistory {
         self.history.all().iter().rev().find(|other| other.number < revision.number)
     }
 
+    /// Returns what a revision changed against the kept one before it; None without one, or if one of them has no content.
+    pub(super) fn changes_of(&self, revision: &Revision) -> Option<RevisionChanges> {
+        self.changes(self.previous(revision)?, revision)
+    }
+
     /// Compares two revisions; None if one of them has no content.
     pub(super) fn changes(&self, from: &Revision, to: &Revision) -> Option<RevisionChanges> {
         let (before, after) = (from.snapshot.as_ref()?, to.snapshot.as_ref()?);

@@ -150,7 +150,8 @@ fn grace_periods(run: &Run<'_>) -> GracePeriods {
 async fn pull(run: &Run<'_>, pull: &ImagePull, streaming: bool) -> Result<()> {
     let (api, events) = (run.api(), run.events());
     let name = step_name(pull.node.as_deref().unwrap_or_default(), &pull.image);
-    let limits = PullLimits { grace: grace_periods(run), deadline: run.deadline().at, streaming };
+    let limits =
+        PullLimits { grace: grace_periods(run), deadline: run.deadline().at, streaming, usual: None };
     step(events, Phase::Apply, &name, async {
         match image_pull::pull(api, pull, limits, run.settings(), events).await? {
             PullResult::Pulled | PullResult::NotRunnable(_) => Ok(((), format!("{} pulled", pull.image))),

@@ -84,6 +84,7 @@ mod tests {
             created: None,
             snapshot: None,
             is_unreadable: false,
+            record: None,
             evidence: evidence.map(str::to_owned),
             uid: "u".into(),
         }

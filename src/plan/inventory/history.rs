@@ -11,6 +11,7 @@ use crate::object::kind::KindInfo;
 use crate::object::{ObjectId, references};
 use crate::plan::desired::Plan;
 use crate::plan::manifests::extra_manifests::ManifestKind;
+use crate::timeline::RunRecord;
 
 /// The number of the newest revisions without a good rollout that are kept for their evidence, where at least as many
 /// good ones are.
@@ -163,6 +164,13 @@ impl History {
             number += 1;
         }
         number
+    }
+
+    /// Returns the newest good revision that has the timeline of its run, with it; with `before`, only an earlier one.
+    #[must_use]
+    pub fn usual_run(&self, before: Option<u64>) -> Option<(u64, &RunRecord)> {
+        let earlier = self.revisions.iter().rev().filter(|it| before.is_none_or(|before| it.number < before));
+        earlier.filter(|it| it.is_good()).find_map(|it| Some((it.number, it.record.as_ref()?)))
     }
 
     /// Returns the target of a rollback without a number: that of an unfinished rollback, otherwise the last good

@@ -85,6 +85,7 @@ mod tests {
             by: String::new(),
             created: None,
             is_unreadable: false,
+            record: None,
             snapshot: Some(Snapshot { members: names.iter().map(member).collect(), ..Snapshot::default() }),
             evidence: None,
             uid: String::new(),

@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::object::labels::{self, Component};
 use crate::plan::desired::Plan;
 use crate::plan::manifests::content_hash::SecretKey;
+use crate::timeline::RunRecord;
 
 /// The `type` of the Secret.
 pub const TYPE: &str = "handsctl.dev/revision";
@@ -30,6 +31,8 @@ pub const NUMBER: &str = "handsctl.dev/revision";
 pub const RESULT: &str = "handsctl.dev/result";
 /// The annotation with the evidence of a failure.
 pub const EVIDENCE: &str = "handsctl.dev/evidence";
+/// The annotation with the timeline of the run that decided the result. Earlier versions do not write it, and ignore it.
+pub const RUN: &str = "handsctl.dev/run";
 /// The maximum length of the evidence in bytes. All annotations of an object share 256 KiB.
 const MAX_EVIDENCE_BYTES: usize = 16 * 1024;
 /// The maximum size of the compressed snapshot in bytes; a larger one is not stored. A Secret is limited to 1 MiB
@@ -113,6 +116,8 @@ pub struct Revision {
     pub is_unreadable: bool,
     /// The evidence of its failure.
     pub evidence: Option<String>,
+    /// The timeline of the run that decided its result. An earlier version kept none.
+    pub record: Option<RunRecord>,
     /// The Secret's UID.
     pub uid: String,
 }
@@ -376,6 +381,7 @@ fn read(
         is_unreadable: content.is_some() && snapshot.is_none(),
         snapshot,
         evidence: metadata["annotations"][EVIDENCE].as_str().map(str::to_owned),
+        record: RunRecord::parse(annotation(RUN)),
         uid: metadata["uid"].as_str().unwrap_or_default().to_owned(),
     })
 }

@@ -5,19 +5,17 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
-use jiff::Timestamp;
-
 use super::page;
-use super::timeline::Timeline;
+use super::revision_page::RevisionPage;
+use super::run_page;
+use super::shared_timeline::SharedTimeline;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
-use crate::event::Event;
 
-/// The file of `--report`, and what it will say.
+/// The file of `--report`.
 pub struct ReportFile {
     path: PathBuf,
     file: File,
-    timeline: Timeline,
 }
 
 impl ReportFile {
@@ -38,21 +36,29 @@ impl ReportFile {
             // An existing file keeps its mode when it is opened.
             .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)).map(|()| file))
             .map_err(|error| Error::io(action(), error).replace_kind(Id::Usage, Kind::Usage))?;
-        Ok(Self { path, file, timeline: Timeline::default() })
+        Ok(Self { path, file })
     }
 
-    /// Adds what an event says.
-    pub(crate) fn observe(&mut self, event: &Event, now: Timestamp) {
-        self.timeline.observe(event, now);
-    }
-
-    /// Writes the page.
+    /// Writes the page of the run.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(crate) fn write(mut self) -> Result<()> {
-        let page = page::html(&self.timeline)?;
-        let written = self.file.write_all(page.as_bytes());
+    pub(crate) fn write_run(self, timeline: &SharedTimeline) -> Result<()> {
+        let html = timeline.with(|timeline| page::html(&run_page::content(timeline)))?;
+        self.write(&html)
+    }
+
+    /// Writes the page of a kept revision.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_revision(self, revision: &RevisionPage<'_>) -> Result<()> {
+        let html = page::html(&revision.content())?;
+        self.write(&html)
+    }
+
+    fn write(mut self, html: &str) -> Result<()> {
+        let written = self.file.write_all(html.as_bytes());
         written.map_err(|error| Error::io(format!("cannot write {}", self.path.display()), error))
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::event::{Action, Event, Phase};
+use crate::event::{Action, ContainerChange, Event, KubernetesEvent, Phase, RunChanges};
 use crate::report::text::error::ErrorObject;
 use crate::report::text::json_objects::{FindingObject, ObjectRef, Position};
 use crate::report::versioned::VERSION;
@@ -63,6 +63,16 @@ enum Body<'a> {
         action: &'static str,
         message: &'a str,
     },
+    Changes {
+        revision: Option<u64>,
+        against: Option<u64>,
+        changed: Option<&'a [String]>,
+        by: &'a str,
+        commit: Option<&'a str>,
+        run_url: Option<&'a str>,
+        note: Option<&'a str>,
+        usual: Option<UsualRun>,
+    },
     Planned {
         phase: &'static str,
         object: ObjectRef<'a>,
@@ -86,6 +96,31 @@ enum Body<'a> {
         message: &'a str,
         /// Seconds until the rollout fails because of this object, unless it recovers.
         fails_in: Option<u64>,
+    },
+    Container {
+        phase: &'static str,
+        object: ObjectRef<'a>,
+        workload: Option<ObjectRef<'a>>,
+        container: &'a str,
+        image: &'a str,
+        state: &'static str,
+        message: &'a str,
+        /// Seconds since the container is in this state.
+        age: u64,
+        /// Seconds that this state usually takes on this cluster.
+        usually: Option<u64>,
+    },
+    Event {
+        phase: &'static str,
+        object: ObjectRef<'a>,
+        workload: Option<ObjectRef<'a>>,
+        container: Option<&'a str>,
+        warning: bool,
+        reason: &'a str,
+        message: &'a str,
+        count: u32,
+        /// Seconds since it happened.
+        age: u64,
     },
     Finding {
         phase: &'static str,
@@ -133,6 +168,14 @@ enum Body<'a> {
     },
 }
 
+/// The newest good revision that has its times.
+#[derive(Serialize, JsonSchema)]
+struct UsualRun {
+    revision: u64,
+    /// Seconds from the start until its result was recorded.
+    took: u64,
+}
+
 fn bodies(event: &Event) -> Vec<Body<'_>> {
     let body = match event {
         Event::Planned { phase, objects } => {
@@ -161,6 +204,9 @@ fn bodies(event: &Event) -> Vec<Body<'_>> {
             let (phase, fails_in) = (Phase::Track.as_str(), fails_in.map(|left| left.as_secs()));
             Body::Rollout { phase, object: ObjectRef::new(object), ready: *ready, message, fails_in }
         }
+        Event::Container(change) => container(change),
+        Event::KubernetesEvent(event) => kubernetes_event(event),
+        Event::Changes(run) => changes(run),
         Event::Finding(finding) => {
             Body::Finding { phase: Phase::Track.as_str(), finding: FindingObject::new(finding) }
         }
@@ -201,6 +247,51 @@ fn bodies(event: &Event) -> Vec<Body<'_>> {
         },
     };
     vec![body]
+}
+
+fn container(change: &ContainerChange) -> Body<'_> {
+    let ContainerChange { report, age, usually } = change;
+    Body::Container {
+        phase: Phase::Track.as_str(),
+        object: ObjectRef::new(&report.pod),
+        workload: report.workload.as_ref().map(ObjectRef::new),
+        container: &report.container,
+        image: &report.image,
+        state: report.state.as_str(),
+        message: &report.message,
+        age: age.as_secs(),
+        usually: usually.map(|usually| usually.as_secs()),
+    }
+}
+
+fn kubernetes_event(event: &KubernetesEvent) -> Body<'_> {
+    let KubernetesEvent { report, age } = event;
+    Body::Event {
+        phase: Phase::Track.as_str(),
+        object: ObjectRef::new(&report.object),
+        workload: report.workload.as_ref().map(ObjectRef::new),
+        container: report.container.as_deref(),
+        warning: report.is_warning,
+        reason: &report.reason,
+        message: &report.message,
+        count: report.count,
+        age: age.as_secs(),
+    }
+}
+
+fn changes(run: &RunChanges) -> Body<'_> {
+    let RunChanges { revision, against, changed, by, commit, run_url, note, usual } = run;
+    let usual = usual.as_ref();
+    Body::Changes {
+        revision: *revision,
+        against: *against,
+        changed: changed.as_deref(),
+        by,
+        commit: commit.as_deref(),
+        run_url: run_url.as_deref(),
+        note: note.as_deref(),
+        usual: usual.map(|(revision, record)| UsualRun { revision: *revision, took: record.took.as_secs() }),
+    }
 }
 
 #[cfg(test)]

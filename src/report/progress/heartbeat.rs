@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::gap::WaitingContainers;
 use crate::event::{Event, Phase, Progress};
 use crate::object::ObjectId;
 use crate::phrase;
@@ -20,6 +21,7 @@ pub(crate) struct Heartbeat {
     deadline: Option<Timestamp>,
     steps: Vec<RunningStep>,
     unready: Vec<UnreadyObject>,
+    containers: WaitingContainers,
 }
 
 #[derive(Debug)]
@@ -44,8 +46,10 @@ struct UnreadyObject {
 pub(crate) struct WaitText {
     /// The object: `deployment.apps/openhands`.
     pub(crate) object: String,
-    /// The state and since when: `0/1: pulling image 12 s`.
+    /// The state and since when: `0/1: pulling image 12 s`, `0/1 available, 1 pulling image 12 s of about 1 m`.
     pub(crate) reason: String,
+    /// The same in fewer words, if there are any.
+    pub(crate) short_reason: Option<String>,
     /// The time until the rollout fails, unless the object recovers.
     pub(crate) fails_in: Option<Duration>,
     /// The time until the command's deadline.
@@ -55,7 +59,7 @@ pub(crate) struct WaitText {
 impl Heartbeat {
     /// Updates the state from an event.
     pub(crate) fn observe(&mut self, event: &Event, now: Timestamp) {
-        if !self.is_progress_of_open_step(event) {
+        if !self.is_progress_of_open_step(event) && !is_detail(event) {
             self.last = Some(now);
         }
         match event {
@@ -70,6 +74,7 @@ impl Heartbeat {
                 let fails_at = fails_in.and_then(|left| now.checked_add(left).ok());
                 self.add_unready(object, message, fails_at, now);
             }
+            Event::Container(change) => self.containers.observe(change, now),
             Event::Waiting { left: Some(left), .. } => self.deadline = now.checked_add(*left).ok(),
             _ => {}
         }
@@ -93,6 +98,7 @@ impl Heartbeat {
                 self.steps.retain(|step| step.phase != phase || step.name != name);
                 if phase == Phase::Track {
                     self.unready.clear();
+                    self.containers = WaitingContainers::default();
                 }
             }
         }
@@ -120,7 +126,33 @@ impl Heartbeat {
     pub(crate) fn wait(&self, now: Timestamp) -> Option<WaitText> {
         let awaited = self.awaited()?;
         let (object, left) = (awaited.object.to_string(), self.left(now));
-        Some(WaitText { object, reason: awaited.reason(now), fails_in: awaited.fails_in(now), left })
+        let (reason, short_reason) = self.reason(awaited, now);
+        Some(WaitText { object, reason, short_reason, fails_in: awaited.fails_in(now), left })
+    }
+
+    /// Returns the event; one that the command waits for an object has the object's state in the words of all forms of the
+    /// progress.
+    pub(crate) fn described(&self, event: Event, now: Timestamp) -> Event {
+        let Event::Waiting { object: Some(object), message, left } = event else { return event };
+        let unready = self.unready.iter().find(|it| it.object == object);
+        let message = unready.map_or(message, |unready| self.text(unready, now));
+        Event::Waiting { object: Some(object), message, left }
+    }
+
+    /// Returns the state of an object, and since when; a countdown is the only clock. The second text is shorter.
+    fn reason(&self, unready: &UnreadyObject, now: Timestamp) -> (String, Option<String>) {
+        let UnreadyObject { object, message, since, fails_at } = unready;
+        match (self.containers.gap(object, message, fails_at.is_some(), now), fails_at) {
+            (Some(gap), _) => (gap.text, Some(gap.short)),
+            (None, Some(_)) => (message.clone(), None),
+            (None, None) => (format!("{message} {}", phrase::span(phrase::elapsed(*since, now))), None),
+        }
+    }
+
+    /// Returns the reason with its countdown.
+    fn text(&self, unready: &UnreadyObject, now: Timestamp) -> String {
+        let (reason, _) = self.reason(unready, now);
+        unready.fails_in(now).map_or(reason.clone(), |left| format!("{reason}; {}", format::fails_in(left)))
     }
 
     /// Returns the time until the command's deadline, if an event has reported one.
@@ -134,7 +166,7 @@ impl Heartbeat {
             return None;
         }
         let (object, message) = match (self.awaited(), self.steps.last()) {
-            (Some(awaited), _) => (Some(awaited.object.clone()), awaited.text(now)),
+            (Some(awaited), _) => (Some(awaited.object.clone()), self.text(awaited, now)),
             (None, Some(step)) => (None, step.text(now)),
             (None, None) => return None,
         };
@@ -147,20 +179,11 @@ impl UnreadyObject {
     fn fails_in(&self, now: Timestamp) -> Option<Duration> {
         self.fails_at.map(|at| phrase::elapsed(now, at))
     }
+}
 
-    /// Returns the state, and since when; a countdown is the only clock.
-    fn reason(&self, now: Timestamp) -> String {
-        match self.fails_at {
-            Some(_) => self.message.clone(),
-            None => format!("{} {}", self.message, phrase::span(phrase::elapsed(self.since, now))),
-        }
-    }
-
-    /// Returns the reason with its countdown.
-    fn text(&self, now: Timestamp) -> String {
-        let reason = self.reason(now);
-        self.fails_in(now).map_or(reason.clone(), |left| format!("{reason}; {}", format::fails_in(left)))
-    }
+/// Whether no form of the progress for people shows an event.
+const fn is_detail(event: &Event) -> bool {
+    matches!(event, Event::Container(_) | Event::KubernetesEvent(_))
 }
 
 impl RunningStep {
@@ -177,6 +200,7 @@ impl RunningStep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timeline::SpanState;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -226,6 +250,26 @@ mod tests {
         assert_eq!(state.wait(at(31)).unwrap().object, "deployment.apps/doomed");
         let text = "deployment.apps/doomed 0/1: no node fits; fails in 29 s unless it recovers".to_owned();
         assert_eq!(waiting(state.due(at(31))), Some((text, None)));
+    }
+
+    #[test]
+    fn heartbeat_says_the_gap_and_the_usual_time() {
+        use crate::report::scenario::{container, deployment};
+        let mut state = Heartbeat::default();
+        let message = "0/1: pulling image".to_owned();
+        let rollout = Event::Rollout { object: deployment(), ready: false, message, fails_in: None };
+        state.observe(&rollout, at(0));
+        state.observe(&container(SpanState::Pulling, "pulling image", 0, Some(60)), at(1));
+        let gap = "0/1 available, 1 pulling image 40 s of about 1 m";
+        assert_eq!(state.wait(at(41)).unwrap().reason, gap);
+        // The rollout itself reports the bare state.
+        let message = "0/1: pulling image".to_owned();
+        let event = Event::Waiting { object: Some(deployment()), message, left: None };
+        let Event::Waiting { message, .. } = state.described(event, at(41)) else { panic!() };
+        assert_eq!(message, gap);
+        // Events that no line shows are no output.
+        state.observe(&container(SpanState::Pulling, "pulling image", 0, Some(60)), at(29));
+        assert!(state.due(at(31)).is_some());
     }
 
     #[test]

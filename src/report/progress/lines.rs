@@ -134,7 +134,10 @@ impl LineProgress {
             | Event::Planned { .. }
             | Event::Check { .. }
             | Event::Wire { .. }
-            | Event::Warning { .. } => None,
+            | Event::Warning { .. }
+            | Event::Container(_)
+            | Event::KubernetesEvent(_)
+            | Event::Changes(_) => None,
         }
     }
 

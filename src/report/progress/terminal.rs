@@ -207,7 +207,14 @@ impl TerminalProgress {
         // The spinner and the spaces around it take four columns.
         let time = format::took(phrase::elapsed(step.since, now));
         let room = self.style.width.saturating_sub(5 + time.len() + 2);
-        let wait = heartbeat.wait(now).filter(|_| step.phase == Phase::Track);
+        let wait = heartbeat.wait(now).and_then(|wait| match step.phase {
+            Phase::Track => Some(wait),
+            // The image says more than the pod that pulls it.
+            Phase::Preflight if !step.message.is_empty() => {
+                Some(WaitText { object: step.message.clone(), ..wait })
+            }
+            _ => None,
+        });
         let text = if let Some(wait) = wait {
             wait_row(&one_line(&step.name), &wait, room)
         } else {
@@ -445,16 +452,28 @@ fn wait_row(step: &str, wait: &WaitText, room: usize) -> String {
     if width(&full) <= room {
         return full;
     }
-    for end in [&end, &short_end] {
-        let others = width(&format!("{step}  {reason}{end}"));
-        if others + NAME_COLUMNS <= room {
-            let object = console::truncate_str(&object, room - others, "…").into_owned();
-            return format!("{step} {object} {reason}{end}");
+    let short_reason = wait.short_reason.as_deref().map(one_line);
+    let reasons = || [Some(&reason), short_reason.as_ref()].into_iter().flatten();
+    for reason in reasons() {
+        for end in [&end, &short_end] {
+            let others = width(&format!("{step}  {reason}{end}"));
+            if others + NAME_COLUMNS <= room {
+                let object = console::truncate_str(&object, room - others, "…").into_owned();
+                return format!("{step} {object} {reason}{end}");
+            }
         }
     }
-    let shorter =
-        [format!("{step} {reason}{short_end}"), format!("{reason}{short_end}"), format!("{step} {reason}")];
-    shorter.into_iter().find(|text| width(text) <= room).unwrap_or(reason)
+    let mut shorter = reasons().flat_map(|reason| {
+        [
+            format!("{step} {reason}{short_end}"),
+            format!("{reason}{short_end}"),
+            format!("{step} {reason}"),
+            reason.clone(),
+        ]
+    });
+    shorter
+        .find(|text| width(text) <= room)
+        .unwrap_or_else(|| short_reason.as_ref().unwrap_or(&reason).clone())
 }
 
 /// Appends the time to the text, right-aligned to `columns`, or after two spaces if the text is longer.
@@ -522,6 +541,7 @@ mod tests {
         let wait = WaitText {
             object: "deployment.apps/openhands".to_owned(),
             reason: "0/1: no node matches its selector".to_owned(),
+            short_reason: None,
             fails_in: Some(Duration::from_secs(40)),
             left: Some(Duration::from_secs(600)),
         };
@@ -540,6 +560,50 @@ mod tests {
         assert_eq!(row(20), "0/1: no node matches its selector", "the caller cuts its end");
         let waiting = WaitText { fails_in: None, ..wait };
         assert!(wait_row("rollout", &waiting, 200).ends_with("selector · 10 m left"));
+    }
+
+    #[test]
+    fn pull_before_the_rollout_names_the_image_and_its_wait() {
+        let pod = ObjectId::namespaced("", "Pod", "hands", "openhands-6d5f9c7b9-x2kqp");
+        let message = "0/1: pulling image".to_owned();
+        let scenario = vec![
+            (0, scenario::step(Phase::Preflight, "prepull", Progress::Started, "acme/oh:2")),
+            (1, Event::Rollout { object: pod, ready: false, message, fails_in: None }),
+            (1_000, scenario::container(crate::timeline::SpanState::Pulling, "pulling image", 0, Some(60))),
+        ];
+        let block = live_block(&scenario, 41_000, 100);
+        let row = block.lines().last().unwrap();
+        assert!(
+            row.contains("prepull              acme/oh:2 0/1 available, 1 pulling image 40 s of about 1 m"),
+            "{block}"
+        );
+    }
+
+    #[test]
+    fn narrow_terminal_keeps_the_gap() {
+        let wait = WaitText {
+            object: "deployment.apps/openhands".to_owned(),
+            reason: "1/2 available, 1 pulling image 40 s of about 1 m".to_owned(),
+            short_reason: Some("1/2, 1 pulling image 40 s of about 1 m".to_owned()),
+            fails_in: None,
+            left: Some(Duration::from_secs(888)),
+        };
+        let row = |room| wait_row("rollout", &wait, room);
+        assert_eq!(
+            row(120),
+            "rollout              deployment.apps/openhands 1/2 available, 1 pulling image 40 s of about 1 m · 14 m 48 s left"
+        );
+        assert_eq!(
+            row(88),
+            "rollout deployment.ap… 1/2 available, 1 pulling image 40 s of about 1 m · 14 m 48 s left"
+        );
+        assert_eq!(
+            row(68),
+            "1/2 available, 1 pulling image 40 s of about 1 m · 14 m 48 s left",
+            "80 columns"
+        );
+        assert_eq!(row(48), "1/2 available, 1 pulling image 40 s of about 1 m", "60 columns");
+        assert_eq!(row(40), "1/2, 1 pulling image 40 s of about 1 m");
     }
 
     #[test]

@@ -11,6 +11,8 @@ use serde_json::Value;
 /// One Event, with the number of its repetitions.
 #[derive(Debug, Clone)]
 pub(crate) struct KubeEvent {
+    /// Whether its type is Warning.
+    pub(crate) is_warning: bool,
     pub(crate) reason: String,
     pub(crate) message: String,
     /// The container in the field path: `openhands` of `spec.containers{openhands}`.
@@ -20,9 +22,16 @@ pub(crate) struct KubeEvent {
     pub(crate) count: u32,
 }
 
+/// The maximum number of Events that wait to be taken: a namespace may have many about the objects of others.
+const MAX_RECENT: usize = 4096;
+
 /// Events by the UID of the involved object, then by their own UID.
 #[derive(Debug, Default)]
-pub(crate) struct KubeEvents(BTreeMap<String, BTreeMap<String, KubeEvent>>);
+pub(crate) struct KubeEvents {
+    by_subject: BTreeMap<String, BTreeMap<String, KubeEvent>>,
+    /// The UIDs of the involved object and of each Event that was added or repeated and not taken since.
+    recent: Vec<(String, String)>,
+}
 
 impl KubeEvents {
     pub(crate) fn put(&mut self, event: &Value) -> Result<(), serde_json::Error> {
@@ -31,25 +40,42 @@ impl KubeEvents {
         let uid = uid.ok_or_else(|| serde_json::Error::custom("metadata.uid is missing"))?;
         // Events about objects without a UID (such as nodes) do not concern the set.
         if let Some(subject) = event.involved_object.uid.clone() {
-            self.0.entry(subject).or_default().insert(uid, KubeEvent::from_event(&event));
+            if self.recent.len() < MAX_RECENT {
+                self.recent.push((subject.clone(), uid.clone()));
+            }
+            self.by_subject.entry(subject).or_default().insert(uid, KubeEvent::from_event(&event));
         }
         Ok(())
     }
 
     pub(crate) fn remove(&mut self, uid: &str) {
-        self.0.retain(|_, events| {
+        self.by_subject.retain(|_, events| {
             events.remove(uid);
             !events.is_empty()
         });
     }
 
     pub(crate) fn forget_subject(&mut self, subject: &str) {
-        self.0.remove(subject);
+        self.by_subject.remove(subject);
     }
 
     /// Returns the Events about an object.
     pub(crate) fn about(&self, subject: &str) -> impl Iterator<Item = &KubeEvent> {
-        self.0.get(subject).into_iter().flat_map(BTreeMap::values)
+        self.by_subject.get(subject).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Takes the Events that were added or repeated since the last call, about objects that are `known`. The others stay:
+    /// an Event may arrive before its object.
+    pub(crate) fn take_recent(&mut self, known: impl Fn(&str) -> bool) -> Vec<(String, KubeEvent)> {
+        let mut taken = Vec::new();
+        for (subject, uid) in std::mem::take(&mut self.recent) {
+            if !known(&subject) {
+                self.recent.push((subject, uid));
+            } else if let Some(event) = self.by_subject.get(&subject).and_then(|events| events.get(&uid)) {
+                taken.push((subject, event.clone()));
+            }
+        }
+        taken
     }
 
     /// Returns the latest Event about an object with one of these reasons.
@@ -77,6 +103,7 @@ impl KubeEvent {
             .map_or(first, |last| last.max(first));
         let count = series.and_then(|series| series.count).or(event.count).unwrap_or(1);
         Self {
+            is_warning: event.type_.as_deref() == Some("Warning"),
             reason: event.reason.clone().unwrap_or_default(),
             message: event.message.clone().unwrap_or_default(),
             container: event.involved_object.field_path.as_deref().and_then(container_of).map(str::to_owned),

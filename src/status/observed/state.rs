@@ -304,7 +304,7 @@ fn trimmed(metadata: &mut ObjectMeta) -> Result<String, serde_json::Error> {
 }
 
 /// Returns the owner reference with `controller: true`.
-pub(super) fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+pub(crate) fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
     metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }
 

@@ -124,7 +124,7 @@ fn image_of(spec: &Container) -> &str {
 }
 
 /// Returns whether the image is being pulled: the kubelet's latest Event about the container is `Pulling`.
-fn is_pulling(facts: &PodFacts, spec: &Container) -> bool {
+pub(super) fn is_pulling(facts: &PodFacts, spec: &Container) -> bool {
     let events = facts.events().filter(|event| event.container.as_deref() == Some(&spec.name));
     events.max_by_key(|event| event.last).is_some_and(|event| event.reason == "Pulling")
 }

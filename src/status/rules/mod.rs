@@ -8,6 +8,7 @@
 //!   not ready.
 //! - `progress`: what a pod without a fault waits for.
 //! - `admission`: why the server rejects a workload's pods.
+//! - `container_states`: the state of every container, for the timeline.
 //!
 //! Input and result of the rules:
 //! - `pod_facts`: a pod with its Events and the grace periods.
@@ -19,6 +20,7 @@
 mod admission;
 pub(super) mod claim;
 mod container;
+pub(super) mod container_states;
 mod container_status;
 mod crash;
 pub(super) mod custom;

@@ -51,10 +51,10 @@ pub(crate) fn evaluate(
     health
 }
 
-type ContainerOfPod<'a> = (&'a Container, Option<&'a ContainerStatus>, ContainerRole);
+pub(super) type ContainerOfPod<'a> = (&'a Container, Option<&'a ContainerStatus>, ContainerRole);
 
 /// Returns the containers with their statuses and roles, init containers first.
-fn containers(pod: &Pod, mode: RunMode) -> Vec<ContainerOfPod<'_>> {
+pub(super) fn containers(pod: &Pod, mode: RunMode) -> Vec<ContainerOfPod<'_>> {
     let Some(spec) = &pod.spec else { return Vec::new() };
     let init = spec.init_containers.iter().flatten().map(|container| {
         let sidecar = container.restart_policy.as_deref() == Some("Always");
