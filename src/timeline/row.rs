@@ -193,7 +193,7 @@ impl Row {
             ..span.clone()
         });
         let marks = self.marks.iter().filter(|mark| mark.at >= begin);
-        let marks = marks.map(|mark| Moment { at: mark.at - begin, ..mark.clone() });
+        let marks = marks.map(|mark| Moment { at: mark.at.saturating_sub(begin), ..mark.clone() });
         let row = Self {
             spans: spans.collect(),
             marks: marks.collect(),

@@ -182,7 +182,7 @@ fn preflight_reports_all_problems_and_creates_nothing() {
         .says("hint: sudo usermod -aG docker $USER")
         .says(&format!("HC2006 port {port} of 127.0.0.1 is in use by "))
         .says(&format!("(pid {})", std::process::id()))
-        .says("[cluster] http_port = 8080")
+        .says("handsctl up --set cluster.http_port=8080")
         .says("kind-trial was not created; nothing was changed");
     assert_eq!(computer.state(), Vec::<String>::new());
 }

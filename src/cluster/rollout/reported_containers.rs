@@ -72,8 +72,10 @@ impl ReportedContainers {
             });
             self.reported.insert(key, report);
         }
-        let gone = self.reported.extract_if(.., |key, _| !existing.contains(key));
-        changes.extend(gone.map(|(_, report)| ContainerChange {
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.reported).into_iter().partition(|(key, _)| existing.contains(key));
+        self.reported = kept;
+        changes.extend(gone.into_values().map(|report| ContainerChange {
             report: ContainerReport {
                 state: SpanState::Gone,
                 message: "deleted".to_owned(),

@@ -405,7 +405,11 @@ mod tests {
         assert_eq!(error.message(), "port 80 of 127.0.0.1 is in use by nginx (pid 7)");
         assert_eq!(
             error.hints(),
-            ["stop the process that uses it, or choose another port: [cluster] http_port = 8080"]
+            [
+                "handsctl up --set cluster.http_port=8080 uses another port",
+                "handsctl config set cluster.http_port=8080 keeps it in config.toml",
+                "or stop the process that uses it",
+            ]
         );
         let also: Vec<&str> =
             error.facts().iter().filter(|fact| fact.label == "also").map(|fact| fact.text.as_str()).collect();

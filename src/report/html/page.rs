@@ -103,7 +103,8 @@ impl Comparison {
 
 /// Formats a difference of at least a tenth of a second: `+3.2 s`.
 fn difference(now: Duration, before: Duration) -> String {
-    let (sign, difference) = if now >= before { ("+", now - before) } else { ("−", before - now) };
+    let (sign, difference) =
+        if now >= before { ("+", now.abs_diff(before)) } else { ("−", before.abs_diff(now)) };
     if difference < Duration::from_millis(100) {
         return "same".to_owned();
     }
@@ -219,7 +220,7 @@ fn page(content: &PageContent) -> Page<'_> {
     let rows = ordered.iter().zip(numbers).map(|((heading, row), numbers)| {
         let is_new = *heading != group;
         group = *heading;
-        PageRow { group: if is_new { *heading } else { "" }, ..page_row(row, &numbers, scale) }
+        PageRow { group: if is_new { heading } else { "" }, ..page_row(row, &numbers, scale) }
     });
     Page {
         title: &content.title,

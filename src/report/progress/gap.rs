@@ -179,7 +179,9 @@ mod tests {
 
     fn observed(changes: &[ContainerChange]) -> WaitingContainers {
         let mut containers = WaitingContainers::default();
-        changes.iter().for_each(|change| containers.observe(change, at(100)));
+        for change in changes {
+            containers.observe(change, at(100));
+        }
         containers
     }
 

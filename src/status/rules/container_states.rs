@@ -290,7 +290,7 @@ mod tests {
         Timestamp::from_second(1_767_000_000 + second).unwrap()
     }
 
-    fn observed(status: Value, events: &[(&str, &str, i64)]) -> ObservedState {
+    fn observed(status: &Value, events: &[(&str, &str, i64)]) -> ObservedState {
         let owner = |kind: &str, name: &str| json!([{ "apiVersion": "apps/v1", "kind": kind, "name": name, "uid": name, "controller": true }]);
         let spec = json!({ "nodeName": "node-1", "containers": [{ "name": "app", "image": "acme/oh:1",
             "readinessProbe": { "httpGet": { "path": "/alive", "port": 3000 } } }] });
@@ -332,18 +332,18 @@ mod tests {
     #[test]
     fn container_goes_from_waiting_over_pulling_to_ready() {
         let creating = app(false, &json!({ "waiting": { "reason": "ContainerCreating" } }));
-        let waiting = only(&observed(creating.clone(), &[]));
+        let waiting = only(&observed(&creating, &[]));
         assert_eq!((waiting.state, waiting.message.as_str()), (SpanState::Waiting, "creating container"));
         assert_eq!(waiting.workload.unwrap().to_string(), "deployment.apps/oh");
-        let pulling = only(&observed(creating, &[("Pulling", "Pulling image \"acme/oh:1\"", 3)]));
+        let pulling = only(&observed(&creating, &[("Pulling", "Pulling image \"acme/oh:1\"", 3)]));
         assert_eq!((pulling.state, pulling.message.as_str()), (SpanState::Pulling, "pulling image"));
         assert_eq!(pulling.since, Some(at(3)));
         let running = json!({ "running": { "startedAt": at(9).to_string() } });
-        let starting = only(&observed(app(false, &running), &[]));
+        let starting = only(&observed(&app(false, &running), &[]));
         assert_eq!((starting.state, starting.since), (SpanState::Starting, Some(at(9))));
-        assert_eq!(only(&observed(app(true, &running), &[])).state, SpanState::Ready);
+        assert_eq!(only(&observed(&app(true, &running), &[])).state, SpanState::Ready);
         let failed = app(false, &json!({ "waiting": { "reason": "InvalidImageName" } }));
-        let failed = only(&observed(failed, &[]));
+        let failed = only(&observed(&failed, &[]));
         assert_eq!(
             (failed.state, failed.message.as_str()),
             (SpanState::Failed, "the image's name is not valid")
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn pod_without_a_node_and_one_that_stops_have_their_own_states() {
-        let mut state = observed(json!({ "phase": "Pending" }), &[]);
+        let mut state = observed(&json!({ "phase": "Pending" }), &[]);
         let pod = state.pods.get_mut("p").unwrap();
         pod.spec.as_mut().unwrap().node_name = None;
         assert_eq!(only(&state).state, SpanState::Waiting);
@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn events_name_their_object_and_workload() {
         let text = "Successfully pulled image \"acme/oh:1\" in 1m2.5s (1m3s including waiting). Image size: 9 bytes.";
-        let mut state = observed(json!({}), &[("Pulled", text, 60)]);
+        let mut state = observed(&json!({}), &[("Pulled", text, 60)]);
         let early =
             json!({ "metadata": { "uid": "e" }, "reason": "Early", "involvedObject": { "uid": "later" } });
         state.apply(1, TrackedKind::Event, &early, at(60)).unwrap();
