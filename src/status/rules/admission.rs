@@ -130,18 +130,6 @@ mod tests {
     }
 
     #[test]
-    fn server_of_a_webhook_that_fails_is_looked_up() {
-        let lookups = |message: &str| {
-            let grace = GracePeriods::starting_at(Timestamp::UNIX_EPOCH);
-            let workload = ObjectId::namespaced("apps", "Deployment", "n", "oh");
-            rejection_fault(workload, message, None, None, &grace).finding.lookups
-        };
-        let failed = "Internal error occurred: failed calling webhook \"check.gone.io\": EOF";
-        assert_eq!(lookups(failed), [Lookup::Webhook("check.gone.io".to_owned())]);
-        assert_eq!(lookups("admission webhook \"x\" denied the request: no"), []);
-    }
-
-    #[test]
     fn names_of_rejected_pods_are_removed() {
         assert_eq!(without_pod_name("Error creating: pods \"a-1-x\" is forbidden: no"), "no");
         assert_eq!(
