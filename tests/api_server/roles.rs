@@ -175,8 +175,8 @@ fn edit_role_exits_6_with_missing_rights_before_changes() {
     run(&namespace, &edit, &["teardown"])
         .exits(6)
         .says("nothing was changed")
-        .says(r#"resources: ["roles"], verbs: ["delete"]"#)
-        .says(r#"resources: ["rolebindings"], verbs: ["delete"]"#);
+        .says(r#"resources: ["roles"], verbs: ["delete", "list", "watch"]}"#)
+        .says(r#"resources: ["rolebindings"], verbs: ["delete", "list", "watch"]}"#);
     assert_eq!(objects(&namespace), before);
     // Commands within its rights work.
     run(&namespace, &edit, &["restart"]).exits(0).says("1 restarted");
