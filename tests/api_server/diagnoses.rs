@@ -1,9 +1,12 @@
 //! Every failure of the shared table through the binary: id, evidence, the setting that causes it, exit code. And how long
 //! a verdict takes.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use handsctl::catalogue::Id;
 
 use crate::bed::{Bed, Run};
 use crate::failures::{FAILURES, Failure, Grace, READY, Site};
@@ -88,4 +91,53 @@ fn p4_deploy_exits_within_1s_of_the_last_ready_pod() {
     let times: Vec<Duration> = (0..3).map(|_| deploy(&READY, &Site::new(Bed::shared(), &READY)).1).collect();
     let after = median(times.clone());
     assert!(after <= AFTER_READY, "the median is {after:?}: {times:?}");
+}
+
+/// Ids of a rollout or of `status` that another test of `tests/api_server` produces: the id and the file.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("HC4007", "deletions.rs"),
+    ("HC4008", "refusals.rs"),
+    ("HC4020", "status.rs"),
+    ("HC4021", "status.rs"),
+    ("HC4022", "status.rs"),
+    ("HC4023", "status.rs"),
+    ("HC4024", "extra.rs"),
+    ("HC4026", "status.rs"),
+    ("HC4027", "foreign_changes.rs"),
+    ("HC4028", "foreign_changes.rs"),
+    ("HC4030", "conversations.rs"),
+    ("HC4106", "images.rs"),
+    ("HC4420", "status.rs"),
+    ("HC4502", "refusals.rs"),
+    ("HC4602", "refusals.rs"),
+    ("HC4604", "foreign_changes.rs"),
+    ("HC4605", "foreign_changes.rs"),
+];
+
+/// Ids that simulated nodes cannot produce, with the reason.
+const NOT_HERE: &[(&str, &str)] = &[
+    (
+        "HC4025",
+        "a pod must outlive its deleted workload by a minute; cluster/apply/prune.rs decides about it",
+    ),
+    ("HC4090", "a server that fails to list or watch Events only; cluster/rollout/follow.rs scripts it"),
+    ("HC4107", "no engine rebuilds an image here; tests/containers/kind.rs does"),
+    ("HC4603", "no Ingress controller answers on this computer; only a URL that answers is looked up"),
+];
+
+#[test]
+fn every_id_of_a_rollout_is_produced_or_excused() {
+    let of_rollouts: BTreeSet<&str> =
+        Id::ALL.iter().map(|id| id.code()).filter(|code| code.starts_with("HC4")).collect();
+    let mut produced: BTreeSet<&str> = FAILURES.iter().map(|failure| failure.id).collect();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api_server");
+    for (code, file) in ELSEWHERE {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        assert!(text.contains(code), "{file} does not produce {code}");
+        assert!(produced.insert(code), "{code} is produced twice");
+    }
+    for (code, reason) in NOT_HERE {
+        assert!(produced.insert(code), "{code} is produced, although: {reason}");
+    }
+    assert_eq!(produced, of_rollouts);
 }
