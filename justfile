@@ -33,6 +33,10 @@ test-containers:
 bench:
     cargo bench --bench performance -- --write
 
+# Produce the failed rollouts of docs/diagnosis.md and write it
+diagnosis:
+    cargo bench --bench diagnosis -- --write
+
 # Capture the screens of docs/screens/README.md again (tmux; creates and deletes a simulated cluster)
 screens:
     cargo build --locked

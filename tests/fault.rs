@@ -135,6 +135,8 @@ struct Rule {
 struct Exchange {
     rules: Mutex<Vec<Rule>>,
     round_trip: Mutex<Duration>,
+    /// Until when no byte passes.
+    silent: watch::Sender<Option<Instant>>,
     requests: Mutex<Vec<Request>>,
     warnings: Mutex<Vec<String>>,
 }
@@ -211,6 +213,11 @@ impl Proxy {
     /// Delays every request from now on.
     pub(crate) fn round_trip(&self, time: Duration) {
         *self.exchange.round_trip.lock().unwrap() = time;
+    }
+
+    /// Lets no byte pass in either direction from now on for this time. Connections stay open.
+    pub(crate) fn silence(&self, time: Duration) {
+        self.exchange.silent.send_replace(Some(Instant::now() + time));
     }
 
     /// All requests so far, in the order of their arrival.
@@ -341,6 +348,14 @@ impl Occurrences {
 }
 
 impl Exchange {
+    /// Waits until the silence is over.
+    async fn pass_silence(&self) {
+        let end = *self.silent.borrow();
+        if let Some(end) = end {
+            tokio::time::sleep_until(end.into()).await;
+        }
+    }
+
     /// Records the request; returns its position and its fault.
     fn record_request(&self, request: Request) -> (usize, Option<Fault>) {
         let mut fault = None;
@@ -397,8 +412,14 @@ async fn handle(
     let (position, fault) = exchange.record_request(recorded.clone());
     let round_trip = *exchange.round_trip.lock().unwrap();
     sleep(round_trip).await;
+    exchange.pass_silence().await;
+    let is_watch = recorded.path.contains("watch=true");
     let forwarded = forward(server, head, body);
     let response = match fault {
+        None if is_watch => {
+            let exchange = Arc::clone(&exchange);
+            forwarded.await?.map(|body| streamed(audible(chunks(body), exchange)))
+        }
         None => forwarded.await?.map(unchanged),
         Some(Fault::Delay(time)) => {
             sleep(time).await;
@@ -466,6 +487,20 @@ fn streamed(chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> B
 
 fn chunks(body: Incoming) -> impl Stream<Item = io::Result<Bytes>> + Send + Unpin {
     body.into_data_stream().map_err(io::Error::other)
+}
+
+/// Holds the chunks that arrive during a silence.
+fn audible(
+    chunks: impl Stream<Item = io::Result<Bytes>> + Send,
+    exchange: Arc<Exchange>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    chunks.and_then(move |chunk| {
+        let exchange = Arc::clone(&exchange);
+        async move {
+            exchange.pass_silence().await;
+            Ok(chunk)
+        }
+    })
 }
 
 /// This many lines at once, then one byte per second.

@@ -7,13 +7,16 @@
 //! - `containers`: the binary with a container engine, kind and the real application. The runner reports these tests as
 //!   ignored without `-- --ignored` or `-- --include-ignored`.
 //!
-//! The other files are shared by the tests: `bed` (cluster, namespaces, command lines), `fault` (a proxy that records
-//! requests and injects faults), `planted` (secrets that no output may show), `yaml_traps` (texts that YAML changes).
+//! The other files are shared by the tests: `bed` (cluster, namespaces, command lines), `failures` (rollouts that fail, also
+//! for `benches/diagnosis`), `fault` (a proxy that records requests and injects faults), `kubelet` (a node whose kubelet the test
+//! plays), `planted` (secrets that no output may show), `yaml_traps` (texts that YAML changes).
 
 #![cfg(test)]
 
 mod bed;
+mod failures;
 mod fault;
+mod kubelet;
 mod planted;
 mod yaml_traps;
 
@@ -42,6 +45,7 @@ mod api_server {
     mod deletions;
     mod deploy;
     mod dev;
+    mod diagnoses;
     mod differences;
     mod doctor;
     mod documented;

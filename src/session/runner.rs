@@ -117,7 +117,7 @@ impl Context {
             self.revision.close();
         }
         // The work has ended or was dropped, so it sends no more requests.
-        let release = self.lock.release(&self.revision, &self.events);
+        let release = self.lock.release(&self.revision, self.deadline, &self.events);
         let _a_stopped_reader_takes_no_warning = tokio::time::timeout(RELEASE, release).await;
         outcome
     }

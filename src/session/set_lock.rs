@@ -47,8 +47,10 @@ impl LockSlot {
     }
 
     /// Marks an unfinished revision as interrupted and releases the lock. Gives up after three seconds without a
-    /// response, because the Lease expires by itself, and the next run decides about the revision.
-    pub(crate) async fn release(&self, revision: &RevisionSlot, events: &Events) {
+    /// response, or shortly after the deadline, because the Lease expires by itself, and the next run decides about the
+    /// revision.
+    pub(crate) async fn release(&self, revision: &RevisionSlot, deadline: Deadline, events: &Events) {
+        let limit = RELEASE.min(deadline.for_release().saturating_duration_since(Instant::now()));
         let release = async {
             if let Err(error) = revision.mark_interrupted().await {
                 events.warn(Id::ResultNotRecorded, error.with_causes()).await;
@@ -61,10 +63,10 @@ impl LockSlot {
                 LockState::Held(lock) => lock.release().await,
             }
         };
-        let reason = match tokio::time::timeout(RELEASE, release).await {
+        let reason = match tokio::time::timeout(limit, release).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.causes().first().cloned().unwrap_or_else(|| error.to_string()),
-            Err(_elapsed) => format!("no response within {}", phrase::span(RELEASE)),
+            Err(_elapsed) => format!("no response within {}", phrase::span(limit)),
         };
         let message = format!("the lock was not released ({reason}); it expires by itself");
         events.warn(Id::LockNotReleased, message).await;

@@ -57,6 +57,8 @@ pub(crate) enum LimitOrigin {
 const REQUEST_GRACE: Duration = Duration::from_millis(250);
 /// Requests end then, and name themselves. What remains after this is aborted.
 const ABORT_GRACE: Duration = Duration::from_millis(500);
+/// The lock is released until then: no command exceeds its time limit by 2 s, whatever the network does.
+const RELEASE_GRACE: Duration = Duration::from_millis(1500);
 
 impl Deadline {
     pub(crate) fn after(total: Duration) -> Self {
@@ -77,6 +79,11 @@ impl Deadline {
     /// When requests to the API server end at the latest.
     pub(crate) fn for_requests(self) -> Instant {
         self.at + REQUEST_GRACE
+    }
+
+    /// When the release of the lock is given up.
+    pub(crate) fn for_release(self) -> Instant {
+        self.at + RELEASE_GRACE
     }
 
     /// When the command is aborted.

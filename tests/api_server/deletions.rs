@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::refusals::{FinalizedObject, wait_for_output};
-use super::rollouts::wait_for_pod;
 use crate::bed::{Bed, Namespace, Run, finish};
 use crate::fault::{Proxy, Request};
+use crate::kubelet::wait_for_pod;
 
 const CHANGE: &str = "deploy.env={A=\"1\"}";
 
@@ -223,7 +223,7 @@ fn namespace_deleted_during_the_rollout_is_named() {
         "[deploy]\nnode_selector = { \"example.io/nowhere\" = \"yes\" }\ntolerate = { unschedulable = \"10m\" }\n",
     );
     let deploy = namespace.command(&["deploy", "--timeout", "60s"]).spawn_in_background();
-    wait_for_pod(&namespace);
+    wait_for_pod(&namespace, "app.kubernetes.io/component=app");
     let _object = FinalizedObject::new(&namespace);
     namespace.bed.kubectl(&["delete", "namespace", &namespace.name, "--wait=false"]);
     deploy

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::refusals::wait_for_output;
 use crate::bed::{Bed, Namespace, OwnCluster, Run, finish, in_home};
 use crate::fault::{ErrorResponse, Fault, Proxy, Request};
+use crate::kubelet::{BareNode, report, wait_for_pod, waiting};
 
 /// Time limit for the binary to send a request, on a busy computer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
@@ -18,6 +19,8 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 const OTHER_WORK: Duration = Duration::from_secs(30);
 /// The product's time limit of the first attempt to read.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// By how much a run may exceed its `--timeout`.
+const OVERRUN: Duration = Duration::from_secs(2);
 
 /// A namespace, and a proxy to its cluster.
 fn with_proxy(test: &str) -> (Namespace, Proxy) {
@@ -366,7 +369,7 @@ fn slow_watch_body_costs_evidence_or_time_only() {
     let (namespace, proxy) = with_proxy("trickle");
     proxy.on(|request| request.watches("deployments")).inject(Fault::Trickle(1));
     let run = proxy.command(&namespace, &["deploy", "--timeout", "12s"]).run();
-    run.exits(10).says("deployment.apps/oh").within(Duration::from_secs(12) + OTHER_WORK);
+    run.exits(10).says("deployment.apps/oh").within(Duration::from_secs(12) + OVERRUN);
     assert_eq!(proxy.requests_that(|request| request.watches("deployments")).len(), 1);
 }
 
@@ -442,6 +445,92 @@ fn first_403_is_final_and_later_403_is_retried() {
     let (namespace, proxy) = with_proxy("roles");
     proxy.on(watch).inject(Fault::Respond(ErrorResponse::Forbidden));
     deploy(&proxy, &namespace).exits(6);
+}
+
+/// A pod that the scheduler finds no node for, with a grace in seconds.
+fn unschedulable(grace: u64) -> String {
+    format!(
+        "[deploy]\nnode_selector = {{ disk = \"gold\" }}\ntolerate = {{ unschedulable = \"{grace}s\" }}\n"
+    )
+}
+
+/// From the Deployment's creation on, every request but the rest of the apply gets 429 for this time, and the watches end.
+fn storm(proxy: &Proxy, time: Duration) {
+    let begin = Arc::new(Mutex::new(None));
+    let created = Arc::clone(&begin);
+    let starts = move |request: &Request| {
+        if is_deployment(request) {
+            created.lock().unwrap().get_or_insert_with(Instant::now);
+        }
+        false
+    };
+    proxy.on(starts).inject(Fault::Drop);
+    let is_stormy = move |request: &Request| {
+        let begin = *begin.lock().unwrap();
+        begin.is_some_and(|begin| begin.elapsed() < time) && request.method != "PATCH"
+    };
+    proxy.on(is_stormy).inject(Fault::Respond(ErrorResponse::TooManyRequests(1)));
+    // The beginning of the list, and the first change.
+    for kind in ["pods", "deployments", "replicasets"] {
+        proxy.on(move |request| request.watches(kind)).nth(1).inject(Fault::Cut(2));
+    }
+}
+
+#[test]
+fn storm_of_429_while_tracking_delays_the_verdict_only() {
+    let (namespace, proxy) = with_proxy("storm");
+    namespace.config(&unschedulable(2));
+    storm(&proxy, Duration::from_secs(12));
+    let run = deploy(&proxy, &namespace).exits(9).says("error[HC4301]: the pod fits on no node");
+    assert!(run.took >= Duration::from_secs(12), "the verdict came during the storm: {run:?}");
+    let throttled = proxy.requests_that(|request| request.status == Some(429));
+    assert!(throttled.iter().any(is_watch), "{throttled:?}");
+
+    // It never ends: the run does.
+    let (namespace, proxy) = with_proxy("storm");
+    namespace.config(&unschedulable(600));
+    storm(&proxy, Duration::from_secs(600));
+    deploy_within(&proxy, &namespace, "12s")
+        .exits(10)
+        .says("HC4002")
+        .within(Duration::from_secs(12) + OVERRUN);
+}
+
+#[test]
+fn minute_of_silence_while_tracking_is_waited_for() {
+    let (namespace, proxy) = with_proxy("silence");
+    namespace.config(&unschedulable(600));
+    let node = BareNode::with_labels(&namespace, &json!({ "disk": "lead" }));
+    let bind = || {
+        let pod = node.bind_pod(&namespace);
+        report(&namespace, &pod, &waiting("InvalidImageName", "couldn't parse image name"));
+    };
+    let child = proxy.command(&namespace, &["deploy"]).spawn();
+    wait_for_pod(&namespace, "app.kubernetes.io/component=app");
+    let begin = Instant::now();
+    proxy.silence(Duration::from_secs(60));
+    bind();
+    let run = finish(child).exits(9).says("error[HC4101]: the image's name is not valid");
+    let after = begin.elapsed();
+    assert!(
+        after >= Duration::from_secs(60),
+        "the verdict came during the silence, after {after:?}: {run:?}"
+    );
+    assert!(
+        after <= Duration::from_secs(60) + OTHER_WORK,
+        "the verdict came {after:?} after the silence began"
+    );
+
+    // It never ends: the run does.
+    let (namespace, proxy) = with_proxy("silence");
+    namespace.config(&unschedulable(600));
+    let begin = Instant::now();
+    let child = proxy.command(&namespace, &["deploy", "--timeout", "15s"]).spawn();
+    wait_for_pod(&namespace, "app.kubernetes.io/component=app");
+    proxy.silence(Duration::from_secs(600));
+    finish(child).exits(10).says("HC4002");
+    let after = begin.elapsed();
+    assert!(after <= Duration::from_secs(15) + OVERRUN, "ended after {after:?}");
 }
 
 /// Kills a component of the test's own cluster.

@@ -3,18 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, NODES, Namespace, Run};
+use crate::failures::deny_pods;
 use crate::fault::Proxy;
+use crate::kubelet::{BareNode, kubelet_event, report, wait_for_pod, waiting};
 use crate::planted;
 
 /// Time limit from the cluster's report of a cause (or the end of its grace) to the verdict: far below the default
 /// `--timeout`.
 const VERDICT_LIMIT: Duration = Duration::from_secs(30);
+
+/// The label of the application's pods.
+const APP: &str = "app.kubernetes.io/component=app";
 
 /// A run of `deploy` with its events.
 struct DeployRun {
@@ -63,16 +68,6 @@ pub(super) fn pod(namespace: &Namespace) -> Value {
     let pods = list["items"].as_array().unwrap();
     assert_eq!(pods.len(), 1, "{list}");
     pods[0].clone()
-}
-
-/// Waits until the namespace has a pod. `kubectl wait --for=create` needs the pod's name.
-pub(super) fn wait_for_pod(namespace: &Namespace) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let read = ["get", "pods", "-n", &namespace.name, "-o", "name"];
-    while namespace.bed.kubectl(&read).is_empty() {
-        assert!(Instant::now() < deadline, "no pod in {}", namespace.name);
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// The object's condition of this type.
@@ -386,37 +381,9 @@ fn limit_range_rejects_pods_exit_9() {
 struct Policy<'a>(&'a Namespace);
 
 impl<'a> Policy<'a> {
-    /// Creates the policy and waits until the server enforces it.
     fn new(namespace: &'a Namespace) -> Self {
-        let name = &namespace.name;
-        let pods = json!([{ "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"] }]);
-        let group = "admissionregistration.k8s.io/v1";
-        let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
-            {
-                "apiVersion": group, "kind": "ValidatingAdmissionPolicy", "metadata": { "name": name },
-                "spec": {
-                    "failurePolicy": "Fail",
-                    "matchConstraints": { "resourceRules": pods },
-                    "validations": [{ "expression": "false", "message": "this namespace accepts no pods" }],
-                },
-            },
-            {
-                "apiVersion": group, "kind": "ValidatingAdmissionPolicyBinding", "metadata": { "name": name },
-                "spec": {
-                    "policyName": name,
-                    "validationActions": ["Deny"],
-                    "matchResources": { "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": name } } },
-                },
-            },
-        ] });
         let policy = Self(namespace);
-        namespace.bed.kubectl_with(&["create", "-f", "-"], &objects.to_string());
-        let dry_run = ["run", "probe", "-n", name, "--image=registry.example/probe:1", "--dry-run=server"];
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while namespace.bed.try_kubectl(&dry_run, "").status.success() {
-            assert!(Instant::now() < deadline, "the policy is not enforced");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        deny_pods(namespace);
         policy
     }
 }
@@ -427,24 +394,6 @@ impl Drop for Policy<'_> {
         let _already_deleted =
             self.0.bed.try_kubectl(&["delete", "--ignore-not-found", kinds, &self.0.name], "");
     }
-}
-
-#[test]
-fn admission_policy_rejects_pods_exit_9() {
-    let namespace = Bed::shared().namespace("policy");
-    namespace.create(&[]);
-    let policy = Policy::new(&namespace);
-    let deploy_run = deploy(&namespace, &[]);
-    let sets = namespace.bed.get(&["replicasets", "-n", &namespace.name]);
-    deploy_run.assert_verdict_after(timestamp(
-        &condition(&sets["items"][0], "ReplicaFailure")["lastTransitionTime"],
-    ));
-    deploy_run
-        .run
-        .exits(9)
-        .says("error[HC4503]: the pods are rejected")
-        .says("this namespace accepts no pods");
-    drop(policy);
 }
 
 #[test]
@@ -509,23 +458,6 @@ fn command_timeout_exits_10_and_names_the_cause() {
         .says("hint: --timeout DURATION sets a longer limit");
 }
 
-/// Reports an Event about a pod, or one of its containers, as its kubelet would.
-fn kubelet_event(namespace: &Namespace, pod: &str, reason: &str, container: Option<&str>, message: &str) {
-    let uid = namespace.bed.get(&["pod", pod, "-n", &namespace.name])["metadata"]["uid"].clone();
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let event = json!({
-        "apiVersion": "v1", "kind": "Event",
-        "metadata": { "name": reason.to_lowercase(), "namespace": namespace.name },
-        "involvedObject": {
-            "apiVersion": "v1", "kind": "Pod", "namespace": namespace.name, "name": pod, "uid": uid,
-            "fieldPath": container.map(|container| format!("spec.containers{{{container}}}")),
-        },
-        "reason": reason, "message": message, "type": "Warning", "source": { "component": "kubelet" },
-        "firstTimestamp": now, "lastTimestamp": now, "count": 3,
-    });
-    namespace.bed.kubectl_with(&["create", "-f", "-"], &event.to_string());
-}
-
 #[test]
 fn startup_probe_that_answers_500_is_named_at_the_deadline() {
     let namespace = Bed::shared().namespace("starting");
@@ -588,7 +520,7 @@ fn idle_wait_sends_only_renewals_of_the_lock() {
     );
     let proxy = Proxy::for_cluster(namespace.bed);
     let deploy = proxy.command(&namespace, &["deploy", "--timeout", "5m"]).spawn_in_background();
-    wait_for_pod(&namespace);
+    wait_for_pod(&namespace, APP);
     std::thread::sleep(Duration::from_secs(5));
     let earlier = proxy.requests().len();
     std::thread::sleep(Duration::from_secs(60));
@@ -609,7 +541,7 @@ fn no_wait_exits_0_and_status_shows_failure() {
         .exits(0)
         .says("10 created")
         .says("without waiting for the rollout");
-    wait_for_pod(&namespace);
+    wait_for_pod(&namespace, APP);
     let waiting = "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=ImagePullBackOff";
     namespace.bed.kubectl(&["wait", "-n", &namespace.name, waiting, "pod", "--all", "--timeout=30s"]);
     assert_down(&namespace, "HC4103", "not found");
@@ -668,74 +600,6 @@ fn finalizer_on_old_pod_exits_9_until_removed() {
     namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged");
 }
 
-/// A node without a kubelet: the test writes the statuses of its pods. The scheduler never uses it.
-pub(super) struct BareNode {
-    bed: &'static Bed,
-    name: String,
-}
-
-impl BareNode {
-    pub(super) fn new(namespace: &Namespace) -> Self {
-        let node = Self { bed: namespace.bed, name: format!("bare-{}", namespace.name) };
-        let object = json!({ "apiVersion": "v1", "kind": "Node",
-            "metadata": { "name": node.name },
-            "spec": { "taints": [{ "key": "example.io/bare", "value": "yes", "effect": "NoSchedule" }] } });
-        node.bed.kubectl_with(&["create", "-f", "-"], &object.to_string());
-        node
-    }
-
-    fn patch_status(&self, patch: &Value) {
-        let patch = patch.to_string();
-        self.bed.kubectl(&[
-            "patch",
-            "node",
-            &self.name,
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-            &patch,
-        ]);
-    }
-
-    /// Binds the set's unschedulable pod to this node; returns its name.
-    pub(super) fn bind_pod(&self, namespace: &Namespace) -> String {
-        wait_for_pod(namespace);
-        let pod = pod(namespace)["metadata"]["name"].as_str().unwrap().to_owned();
-        let binding = json!({ "apiVersion": "v1", "kind": "Binding", "metadata": { "name": pod },
-            "target": { "apiVersion": "v1", "kind": "Node", "name": self.name } });
-        self.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &binding.to_string());
-        pod
-    }
-}
-
-impl Drop for BareNode {
-    fn drop(&mut self) {
-        // No kubelet confirms the deletion of the pods.
-        let on_node = format!("spec.nodeName={}", self.name);
-        let pods = ["delete", "pods", "-A", "--force", "--grace-period=0", "--field-selector", &on_node];
-        let _already_deleted = self.bed.try_kubectl(&pods, "");
-        let _already_deleted =
-            self.bed.try_kubectl(&["delete", "node", "--ignore-not-found", &self.name], "");
-    }
-}
-
-/// Writes the status of the set's container, as its kubelet would.
-fn report(namespace: &Namespace, pod: &str, container: &Value) {
-    let mut status = json!({ "name": "openhands", "image": "x", "imageID": "", "ready": false, "started": false,
-        "restartCount": 0 });
-    for (key, value) in container.as_object().unwrap() {
-        status[key] = value.clone();
-    }
-    let unready = |kind: &str| json!({ "type": kind, "status": "False", "reason": "ContainersNotReady" });
-    let patch = json!({ "status": {
-        "phase": "Pending", "startTime": Timestamp::now().to_string(),
-        "conditions": [unready("Ready"), unready("ContainersReady")], "containerStatuses": [status],
-    } });
-    let arguments =
-        ["patch", "pod", pod, "-n", &namespace.name, "--subresource=status", "--type=strategic", "-p"];
-    namespace.bed.kubectl(&[&arguments[..], &[&patch.to_string()]].concat());
-}
-
 /// Deploys with this configuration to a node that reports this container status. Returns this run, timed from the
 /// report, and an unchanged second one.
 fn deploy_with_report(namespace: &Namespace, config: &str, container: &Value) -> [Run; 2] {
@@ -761,10 +625,6 @@ fn deploy_with_change(
     change();
     report(namespace, &pod, container);
     [deploy.finish().within(VERDICT_LIMIT).exits(9), namespace.handsctl(&["deploy"]).exits(second_exit)]
-}
-
-pub(super) fn waiting(reason: &str, message: &str) -> Value {
-    json!({ "state": { "waiting": { "reason": reason, "message": message } } })
 }
 
 /// The configuration and the user's Secret that it names.
@@ -848,61 +708,6 @@ fn secret_key_that_the_node_misses_exits_9() {
     }
 }
 
-#[test]
-fn unauthorized_image_pull_exits_9() {
-    let namespace = Bed::shared().namespace("private");
-    let message = "failed to authorize: unexpected status from GET request to https://registry.example/token: 401 Unauthorized";
-    for run in deploy_with_report(&namespace, "", &waiting("ErrImagePull", message)) {
-        run.says("error[HC4104]: the registry denies access to the image")
-            .says("401 Unauthorized")
-            .says("setting   [deploy].image_pull_secrets");
-    }
-}
-
-#[test]
-fn absent_image_with_pull_policy_never_exits_9() {
-    let namespace = Bed::shared().namespace("never");
-    let message = "Container image \"x\" is not present with pull policy of Never";
-    for run in deploy_with_report(
-        &namespace,
-        "image_pull_policy = \"Never\"\n",
-        &waiting("ErrImageNeverPull", message),
-    ) {
-        run.says("error[HC4102]").says(message).says("--> config.toml:4:21");
-    }
-}
-
-#[test]
-fn missing_command_exits_9() {
-    let namespace = Bed::shared().namespace("command");
-    let message = "failed to create containerd task: exec: \"sh\": executable file not found in $PATH";
-    for run in deploy_with_report(&namespace, "", &waiting("RunContainerError", message)) {
-        run.says("error[HC4205]: the container cannot be started").says("executable file not found");
-    }
-}
-
-#[test]
-fn program_of_another_platform_names_the_nodes() {
-    let namespace = Bed::shared().namespace("platform");
-    let message = "failed to create containerd task: exec /app/start: exec format error";
-    let config = "[deploy]\nnode_selector = { \"example.io/bare\" = \"yes\" }\ntolerate = { unschedulable = \"10m\" }\n";
-    namespace.config(config);
-    let node = BareNode::new(&namespace);
-    let info = json!({ "status": { "nodeInfo": { "operatingSystem": "linux", "architecture": "arm64" } } });
-    node.patch_status(&info);
-    let deploy = namespace.command(&["deploy", "--timeout", "60s"]).spawn_in_background();
-    let pod = node.bind_pod(&namespace);
-    report(&namespace, &pod, &waiting("RunContainerError", message));
-    let says = format!("node {} is linux/arm64, and the image may be for another platform", node.name);
-    deploy
-        .finish()
-        .within(VERDICT_LIMIT)
-        .exits(9)
-        .says("error[HC4205]")
-        .says("exec format error")
-        .says(&says);
-}
-
 /// A volume of a zone in which no node is, already bound to the application's claim.
 #[test]
 fn volume_of_another_zone_is_named() {
@@ -936,56 +741,6 @@ fn volume_of_another_zone_is_named() {
         .says("topology.kubernetes.io/zone In moon-1a")
         .says("--> config.toml:2:18")
         .says("[deploy].existing_claim");
-}
-
-/// The kubelet's Event of a volume that another node has attached.
-#[test]
-fn volume_in_use_names_the_pod_that_mounts_it() {
-    let namespace = Bed::shared().namespace("inuse");
-    namespace.config(
-        "[deploy]\nnode_selector = { \"example.io/bare\" = \"yes\" }\n\
-         tolerate = { unschedulable = \"10m\", image_pull = \"1s\" }\n",
-    );
-    let node = BareNode::new(&namespace);
-    let deploy = namespace.command(&["deploy", "--timeout", "60s"]).spawn_in_background();
-    let pod = node.bind_pod(&namespace);
-    let other = json!({ "apiVersion": "v1", "kind": "Pod",
-        "metadata": { "name": "theirs", "namespace": namespace.name },
-        "spec": {
-            "containers": [{ "name": "a", "image": "registry.example/a:1" }],
-            "volumes": [{ "name": "v", "persistentVolumeClaim": { "claimName": "oh-state" } }],
-        } });
-    namespace.bed.kubectl_with(&["create", "-f", "-"], &other.to_string());
-    let message = "Multi-Attach error for volume \"pvc-1\" Volume is already used by pod(s) theirs";
-    kubelet_event(&namespace, &pod, "FailedAttachVolume", None, message);
-    deploy
-        .finish()
-        .within(VERDICT_LIMIT)
-        .exits(9)
-        .says("error[HC4204]: a volume cannot be mounted")
-        .says("Multi-Attach error")
-        .says("pod/theirs")
-        .says("mounts the volume claim oh-state");
-}
-
-#[test]
-fn second_out_of_memory_kill_exits_9_with_limit() {
-    let namespace = Bed::shared().namespace("memory");
-    let now = Timestamp::now();
-    let container = json!({
-        "restartCount": 1,
-        "state": { "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container" } },
-        "lastState": { "terminated": {
-            "exitCode": 137, "reason": "OOMKilled", "startedAt": plus_seconds(now, -2).to_string(),
-            "finishedAt": plus_seconds(now, -1).to_string(),
-        } },
-    });
-    for run in deploy_with_report(&namespace, "", &container) {
-        run.says("error[HC4202]: the container needs more memory than its limit")
-            .says("memory limit 4Gi")
-            .says("setting   [deploy.resources.limits].memory = \"4Gi\" (default)")
-            .says("hint: handsctl explain HC4202");
-    }
 }
 
 #[test]

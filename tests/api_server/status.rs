@@ -215,7 +215,8 @@ fn set_of_gitops_controller_is_judged_and_named() {
     wait_for_ready(&namespace, "1");
     let run = namespace.handsctl(&["status"]).exits(0);
     assert!(first_line(&run).starts_with("oh  healthy"), "{}", run.stdout);
-    run.prints("installed by argocd-controller; ")
+    run.prints("[HC4026]")
+        .prints("installed by argocd-controller; ")
         .prints(&namespace.suggested("deploy", "--adopt makes it a member"));
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::refusals::{quota, wait_for_output};
-use super::rollouts::{BareNode, pod, wait_for_pod, waiting};
+use super::rollouts::pod;
 use crate::bed::{BackgroundRun, Bed, Namespace};
+use crate::kubelet::{BareNode, wait_for_pod, waiting};
 
 /// How long an obstacle lasts: longer than the time after which a fault is reported, shorter than each grace.
 const OBSTACLE: Duration = Duration::from_secs(4);
@@ -124,7 +125,7 @@ fn node_that_comes_late_is_no_alarm() {
     let key = format!("example.io/{}", namespace.name);
     namespace.config(&format!("[deploy]\nnode_selector = {{ \"{key}\" = \"yes\" }}\n"));
     let deploy = namespace.command(&["deploy"]).spawn_in_background();
-    wait_for_pod(&namespace);
+    wait_for_pod(&namespace, "app.kubernetes.io/component=app");
     sleep(OBSTACLE);
     let node = worker(bed);
     bed.kubectl(&["label", "node", &node, &format!("{key}=yes")]);

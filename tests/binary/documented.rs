@@ -158,8 +158,14 @@ fn rejection(words: &[String]) -> Option<String> {
 
 #[test]
 fn documented_command_lines_are_accepted() {
-    let documents =
-        ["README.md", "CONTRIBUTING.md", "docs/performance.md", "docs/security.md", "docs/seeds.md"];
+    let documents = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/diagnosis.md",
+        "docs/performance.md",
+        "docs/security.md",
+        "docs/seeds.md",
+    ];
     let mut lines = examples();
     assert!(lines.len() > 60, "{lines:?}");
     lines.extend(documents.iter().flat_map(|document| shell_blocks(document)));
