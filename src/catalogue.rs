@@ -365,8 +365,8 @@ catalogue! {
     ConversationStuck "HC4030" "a conversation cannot start again"
         "The pod of its sandbox has failed, or was on a node that was stopped or drained. What is left of it blocks the conversation."
 
-    NotReadyByController "HC4031" "an object's controller reports that it is not ready" key "deploy.extra_manifests"
-        "An object of another controller has the condition Ready=False or Available=False for longer than [deploy.tolerate].image_pull, or the condition Stalled or Failed."
+    NotReadyByController "HC4031" "an object's controller reports that it is not ready" key "deploy.extra_manifests" rollback No
+        "An object of another controller has the condition Ready=False or Available=False, or the condition Stalled or Failed."
     AutoscalerInactive "HC4032" "the autoscaler cannot scale" key "deploy.autoscaling"
         "The HorizontalPodAutoscaler has no use of its target to compare, or cannot reach the target. The number of pods stays as it is."
     CronJobFailed "HC4033" "the last run of a CronJob did not succeed" key "deploy.extra_manifests"

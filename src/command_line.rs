@@ -307,13 +307,27 @@ impl RepeatedFlags {
         // The flags of another command, behind a semicolon or on another line, are not those of this one.
         let own = following.split(['\n', ';']).next().unwrap_or_default();
         let has = |flag: GlobalFlag| own.split_whitespace().any(|word| flag.is_typed_as(word));
+        // `--set` can be repeated: only one for the same key is left out.
+        let is_set = |text: &str| {
+            let key =
+                text.trim_start_matches("--set ").trim_matches('\'').split('=').next().unwrap_or_default();
+            own.contains(&format!("--set {}=", key.trim()))
+        };
         // `handsctl cluster down trial` names another cluster.
         let name = own.strip_prefix(' ').unwrap_or_default();
         let names_cluster = name.starts_with(char::is_alphanumeric) && !name.contains(' ');
         let takes_name = command.starts_with("cluster ") && command != "cluster list" && !names_cluster;
         let cluster = self.cluster.iter().filter(|_| takes_name).map(String::as_str);
-        let flags = self.flags.iter().filter(|(flag, _)| uses.contains(flag) && !has(*flag));
-        cluster.chain(flags.map(|(_, text)| text.as_str())).fold(String::new(), |all, text| all + " " + text)
+        // A command outside of the group gets the cluster's name by its key.
+        let takes_key = uses.contains(&GlobalFlag::Set) && !command.starts_with("cluster ");
+        let key =
+            self.cluster.as_ref().filter(|_| takes_key).map(|name| quoted(&format!("cluster.name={name}")));
+        let key = key.map(|key| format!("--set {key}"));
+        let flags = self.flags.iter().filter(|(flag, text)| {
+            uses.contains(flag) && if *flag == GlobalFlag::Set { !is_set(text) } else { !has(*flag) }
+        });
+        let flags = cluster.chain(key.as_deref()).chain(flags.map(|(_, text)| text.as_str()));
+        flags.fold(String::new(), |all, text| all + " " + text)
     }
 }
 
@@ -443,6 +457,15 @@ mod tests {
     }
 
     #[test]
+    fn suggested_key_leaves_the_typed_ones() {
+        let flags = repeated(&["--set", "cluster.name=trial", "--set", "cluster.http_port=80"], None);
+        assert_eq!(
+            flags.insert_into("handsctl up --set cluster.http_port=8080 uses another port"),
+            "handsctl up --set cluster.name=trial --set cluster.http_port=8080 uses another port"
+        );
+    }
+
+    #[test]
     fn suggested_kubectl_command_names_the_cluster() {
         let flags = repeated(&["-n", "two", "--context", "prod", "--kubeconfig", "k.yaml"], None);
         assert_eq!(
@@ -522,7 +545,7 @@ mod tests {
     fn cluster_commands_repeat_the_cluster_name() {
         let flags = repeated(&["--config", "a.toml"], Some("trial"));
         assert_eq!(flags.insert_into("handsctl cluster up"), "handsctl cluster up trial --config a.toml");
-        assert_eq!(flags.insert_into("handsctl up"), "handsctl up --config a.toml");
+        assert_eq!(flags.insert_into("handsctl up"), "handsctl up --set cluster.name=trial --config a.toml");
         let other = "it is of other: handsctl cluster down other";
         assert_eq!(flags.insert_into(other), other.replace("down", "down --config a.toml"));
     }

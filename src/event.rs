@@ -452,7 +452,10 @@ impl Event {
             Event::Changes(changes) => {
                 changes.changed =
                     changes.changed.as_ref().map(|names| names.iter().map(|name| change(name)).collect());
-                changes.note = changes.note.as_deref().map(&change);
+                changes.by = change(&changes.by);
+                for text in [&mut changes.commit, &mut changes.run_url, &mut changes.note] {
+                    *text = text.as_deref().map(&change);
+                }
             }
             Event::Warning { message, diagnostic, .. } => {
                 *message = change(message);

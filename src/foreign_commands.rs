@@ -1,5 +1,7 @@
 //! Commands of other tools, and the command of handsctl that does the same. Pure.
 
+use std::path::Path;
+
 /// Words with the sentences that answer them, each on a line of its own.
 type Sentences = &'static [(&'static [&'static str], &'static str)];
 
@@ -27,7 +29,7 @@ const FOREIGN: Sentences = &[
     ),
     (
         &["stop"],
-        "docker stop CLUSTER_NAME-control-plane stops a local cluster of kind and keeps its data\n\
+        "with Docker, docker stop CLUSTER_NAME-control-plane stops a kind cluster of one node and keeps its data\n\
          handsctl cluster up starts it again\n\
          handsctl teardown deletes the application and keeps its volume; handsctl cluster down deletes the cluster with all data",
     ),
@@ -55,7 +57,7 @@ const FOREIGN: Sentences = &[
     ),
     (
         &["pause", "suspend", "hibernate"],
-        "docker stop CLUSTER_NAME-control-plane stops a local cluster of kind and keeps its data\n\
+        "with Docker, docker stop CLUSTER_NAME-control-plane stops a kind cluster of one node and keeps its data\n\
          handsctl cluster up starts it again\n\
          kubectl scale deployment/NAME -n NAMESPACE --replicas=0 stops the application only; handsctl deploy --force-conflicts starts it",
     ),
@@ -108,7 +110,7 @@ const IN_GROUPS: &[(&str, Sentences)] = &[
             ),
             (
                 &["stop", "pause", "suspend"],
-                "docker stop CLUSTER_NAME-control-plane stops a local cluster of kind and keeps its data\n\
+                "with Docker, docker stop CLUSTER_NAME-control-plane stops a kind cluster of one node and keeps its data\n\
                  handsctl cluster up starts it again",
             ),
             (
@@ -182,6 +184,9 @@ pub(crate) fn meant_argument(command: &str, argument: &str) -> Option<&'static s
              -c CONTAINER names a container, --name NAME another installation",
         );
     }
+    if Path::new(argument).extension().is_some_and(|extension| extension == "toml") {
+        return Some("--config FILE names the configuration");
+    }
     WITHOUT_NAMES.contains(&command).then_some("--name NAME names the installation")
 }
 
@@ -235,7 +240,7 @@ mod tests {
         for (group, word) in [(None, "stop"), (None, "pause"), (Some("cluster"), "stop")] {
             let answer = with_names(counterpart(group, word).unwrap(), NAMES);
             let lines: Vec<&str> = answer.lines().collect();
-            assert!(lines[0].starts_with("docker stop hands-control-plane "), "{answer}");
+            assert!(lines[0].starts_with("with Docker, docker stop hands-control-plane "), "{answer}");
             assert_eq!(lines[1], "handsctl cluster up starts it again");
             assert!(lines.iter().take(2).all(|line| !line.contains("delete")), "{answer}");
         }

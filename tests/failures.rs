@@ -550,8 +550,6 @@ pub(crate) const FAILURES: &[Failure] = &[
         name: "the volume cannot be provisioned",
         id: "HC4403",
         config: "[deploy]\nstorage_class = \"NAMESPACE\"\n",
-        // The control plane repeats that it waits for the provisioner, and the last Event counts: a real provisioner
-        // reports each of its attempts, the test only one.
         flags: &["--set", "deploy.tolerate.image_pull=\"3s\""],
         grace: Grace::Fixed(3),
         says: &["rpc error: code = ResourceExhausted desc = no capacity left in pool"],

@@ -265,7 +265,7 @@ async fn follow_and_verify(
     applied: &[Applied],
 ) -> Result<Verification> {
     rollout::follow(run, &mut prepared.observed, rollout).await?;
-    rollout::warn_beside_rollout(run, applied, &prepared.observed).await;
+    rollout::warn_beside_rollout(run, applied, &prepared.observed, rollout).await;
     verify(run, request.probe, prepared.changes.plan.origin, &prepared.observed).await
 }
 

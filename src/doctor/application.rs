@@ -50,24 +50,28 @@ async fn pod(api: &Api, settings: &Settings, plan: &Plan) -> Option<Check> {
         with_existing_account(api, plan, member),
         reading::list(api, POD, namespace, &of_instance)
     );
+    let deployment = match deployment {
+        Ok(deployment) => deployment,
+        Err(reason) => return Some(Check::unknown(Category::App, "pod", reason)),
+    };
     let admission = pod_admission::check(api, &member.id, &deployment, None).await;
     Some(admission::pod(admission, &admission::unfinished(old_pods), settings))
 }
 
 /// Returns the Deployment's manifest. Its pods run under the account `default` while its own does not exist: a deploy
 /// creates it first, and the server rejects a pod without it.
-async fn with_existing_account(api: &Api, plan: &Plan, member: &Member) -> Value {
+async fn with_existing_account(api: &Api, plan: &Plan, member: &Member) -> Result<Value, String> {
     let mut manifest = member.manifest.clone();
     let account = &mut manifest["spec"]["template"]["spec"]["serviceAccountName"];
     let namespace = member.id.namespace.as_deref();
-    let Some(name) = account.as_str().map(str::to_owned) else { return manifest };
+    let Some(name) = account.as_str().map(str::to_owned) else { return Ok(manifest) };
     let is_created = plan.members.iter().any(|other| {
         other.kind == SERVICE_ACCOUNT && other.id.namespace.as_deref() == namespace && other.id.name == name
     });
-    if is_created && !matches!(reading::get(api, SERVICE_ACCOUNT, namespace, &name).await, Ok(Some(_))) {
+    if is_created && reading::get(api, SERVICE_ACCOUNT, namespace, &name).await?.is_none() {
         *account = json!("default");
     }
-    manifest
+    Ok(manifest)
 }
 
 /// Checks that the quotas have room for the objects that a deploy creates in these namespaces.
@@ -86,29 +90,41 @@ async fn room(api: &Api, settings: &Settings, plan: &Plan, namespaces: &[&str]) 
     if quotas.is_empty() {
         return checks;
     }
-    let shortages = quota_sum::shortages(&new_objects(api, plan).await, &quotas);
+    let (objects, unread) = new_objects(api, plan).await;
+    let shortages = quota_sum::shortages(&objects, &quotas);
     checks.extend(shortages.iter().map(|shortage| Check::failed(category, name, shortage.error(settings))));
+    if let Some(reason) = unread.filter(|_| shortages.is_empty()) {
+        checks.push(Check::unknown(category, name, reason));
+    }
     if checks.is_empty() {
         checks.push(Check::passed(category, name, "room for every object of a deploy"));
     }
     checks
 }
 
-/// Returns the members that do not exist, and before the first deploy the records of the installation.
-async fn new_objects<'a>(api: &Api, plan: &'a Plan) -> Vec<NewObject<'a>> {
+/// Returns the members that do not exist, and before the first deploy the records of the installation. The second value
+/// is why one of them was not read.
+async fn new_objects<'a>(api: &Api, plan: &'a Plan) -> (Vec<NewObject<'a>>, Option<String>) {
     let reads = plan.members.iter().map(async |member| {
         let live = reading::get(api, member.kind, member.id.namespace.as_deref(), &member.id.name).await;
-        matches!(live, Ok(None)).then(|| NewObject {
-            id: member.id.clone(),
-            kind: member.kind,
-            manifest: &member.manifest,
-        })
+        (live, NewObject { id: member.id.clone(), kind: member.kind, manifest: &member.manifest })
     });
     let set = &plan.set;
     let record = set.parent_name();
     let (members, parent) =
         tokio::join!(join_all(reads), reading::get(api, CONFIG_MAP, Some(&set.namespace), &record));
-    let mut objects: Vec<NewObject<'_>> = members.into_iter().flatten().collect();
+    let mut objects = Vec::new();
+    let mut unread = None;
+    for (live, object) in members {
+        match live {
+            Ok(Some(_)) => {}
+            Ok(None) => objects.push(object),
+            Err(reason) => unread = unread.or(Some(reason)),
+        }
+    }
+    if let Err(reason) = &parent {
+        unread.get_or_insert_with(|| reason.clone());
+    }
     if matches!(parent, Ok(None)) {
         let records =
             [(CONFIG_MAP, set.parent_name()), (SECRET, set.parent_name()), (SECRET, revision::name(set, 1))];
@@ -118,5 +134,5 @@ async fn new_objects<'a>(api: &Api, plan: &'a Plan) -> Vec<NewObject<'a>> {
             manifest: &Value::Null,
         }));
     }
-    objects
+    (objects, unread)
 }

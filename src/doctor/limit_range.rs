@@ -32,7 +32,10 @@ pub(super) fn sandbox(ranges: &Listed, settings: &Settings) -> Check {
         Err(reason) => return Check::unknown(category, name, reason.as_str()),
     };
     let namespace = settings.runtime_namespace();
-    let violations: Vec<Violation> = ranges.iter().flat_map(|range| violations(range, settings)).collect();
+    let of_containers = |item: &&Value| item["type"] == "Container";
+    let defaults: Vec<&Value> = ranges.iter().flat_map(items_of).filter(of_containers).collect();
+    let violations: Vec<Violation> =
+        ranges.iter().flat_map(|range| violations(range, &defaults, settings)).collect();
     if violations.is_empty() {
         let text = match ranges.len() {
             0 => format!("namespace {namespace} has none"),
@@ -53,14 +56,18 @@ pub(super) fn sandbox(ranges: &Listed, settings: &Settings) -> Check {
     Check::failed(category, name, error)
 }
 
-fn violations(range: &Value, settings: &Settings) -> Vec<Violation> {
+fn items_of(range: &Value) -> impl Iterator<Item = &Value> {
+    range["spec"]["limits"].as_array().into_iter().flatten()
+}
+
+/// `defaults` are the items that set the limits of containers before any item is compared.
+fn violations(range: &Value, defaults: &[&Value], settings: &Settings) -> Vec<Violation> {
     let range_name = range["metadata"]["name"].as_str().unwrap_or_default();
-    let items = range["spec"]["limits"].as_array().into_iter().flatten();
     let of_item = |item: &Value| {
         let asks = asks(item["type"].as_str().unwrap_or_default(), settings);
-        asks.iter().flat_map(|ask| ask.violations(item)).collect::<Vec<_>>()
+        asks.iter().flat_map(|ask| ask.violations(item, defaults)).collect::<Vec<_>>()
     };
-    items
+    items_of(range)
         .flat_map(of_item)
         .map(|violation| Violation { text: format!("{range_name}: {}", violation.text), ..violation })
         .collect()
@@ -98,18 +105,23 @@ fn asks<'a>(kind: &str, settings: &'a Settings) -> Vec<Ask<'a>> {
 }
 
 impl Ask<'_> {
-    /// Compares with the bounds of one item, as the admission plugin `LimitRanger` does. A container without a limit gets
-    /// the item's default one.
-    fn violations(&self, item: &Value) -> Vec<Violation> {
+    /// Compares with the bounds of one item, as the admission plugin `LimitRanger` does. A container without a limit has
+    /// got the default one before, and its pod the sum of those of its containers.
+    fn violations(&self, item: &Value, defaults: &[&Value]) -> Vec<Violation> {
         let resource = self.resource;
-        let bound = |field: &str| {
+        let bound_of = |item: &Value, field: &str| {
             let text = item[field][resource].as_str()?;
             Some((text.to_owned(), Quantity::parse(text).ok()?.nanos()))
         };
+        let bound = |field: &str| bound_of(item, field);
         let kind = item["type"].as_str().unwrap_or_default();
         let request = self.request.nanos();
         let default = bound("default").filter(|_| kind == "Container").map(|(_, nanos)| nanos);
-        let limit = self.limit.map(Quantity::nanos).or(default);
+        let set_before = || {
+            let item = defaults.iter().find_map(|item| bound_of(item, "default"));
+            item.map(|(_, nanos)| nanos)
+        };
+        let limit = self.limit.map(Quantity::nanos).or(default).or_else(set_before);
         let mut violations = Vec::new();
         let mut add = |text: String, key| violations.push(Violation { text, key });
         if let Some((text, min)) = bound("min")
@@ -202,6 +214,14 @@ mod tests {
             let found = rejects(&item);
             assert_eq!(found.as_ref().map(|(_, key)| key.as_str()), key, "{item}: {found:?}");
         }
+        let pods = |max: &str| {
+            let default = json!({ "type": "Container", "default": { "cpu": "2" } });
+            let items = json!([{ "type": "Pod", "max": { "cpu": max } }, default]);
+            let range = json!({ "metadata": { "name": "r" }, "spec": { "limits": items } });
+            matches!(sandbox(&Ok(vec![range]), &settings(CONFIG)).outcome, Outcome::Passed(_))
+        };
+        assert!(pods("2"), "the container has the default limit before its pod is compared");
+        assert!(!pods("1"), "the default limit is above the pod's bound");
         let (text, _) = rejects(&json!({ "type": "Container", "min": { "cpu": "1" } })).unwrap();
         assert_eq!(text, "r: a Container must request at least 1 cpu");
     }

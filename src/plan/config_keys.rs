@@ -354,13 +354,6 @@ mod tests {
     }
 
     #[test]
-    fn unreachable_url_names_the_class_that_is_set() {
-        assert_eq!(names(Id::UrlUnreachable, "404", ""), ["deploy.host"]);
-        let class = "[deploy]\ningress_class = \"nginx\"\n";
-        assert_eq!(names(Id::UrlUnreachable, "404", class), ["deploy.host", "deploy.ingress_class"]);
-    }
-
-    #[test]
     fn claim_of_one_pod_names_the_existing_claim() {
         let message = "0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and \
                        ReadWriteOncePod access mode.";

@@ -82,7 +82,8 @@ impl Junit {
             }
             Event::Finding(finding) => self.finding(finding),
             Event::Check { category, name, verdict, detail, problem } => {
-                self.put(category, (*name).to_owned(), None, check(*verdict, detail, problem.as_deref()));
+                let name = self.numbered(category, name);
+                self.put(category, name, None, check(*verdict, detail, problem.as_deref()));
             }
             Event::Finished(finished) => self.finish(finished),
             _ => {}
@@ -139,10 +140,25 @@ impl Junit {
         self.put("command", name, time, outcome);
     }
 
+    /// Returns the name of a check; `name 2` if there is one of the name already: a check may find several problems.
+    fn numbered(&self, category: &str, name: &str) -> String {
+        let class = self.class(category);
+        let is_same = |case: &&Case| {
+            case.class == class && (case.name == name || case.name.starts_with(&format!("{name} ")))
+        };
+        match self.cases.iter().filter(is_same).count() {
+            0 => name.to_owned(),
+            earlier => format!("{name} {}", earlier + 1),
+        }
+    }
+
+    fn class(&self, kind: &str) -> String {
+        format!("handsctl.{}.{kind}", self.part.replace(' ', "-"))
+    }
+
     /// Adds a case, or replaces the one of the same name: the last state counts.
     fn put(&mut self, kind: &str, name: String, time: Option<Duration>, outcome: Outcome) {
-        let class = format!("handsctl.{}.{kind}", self.part.replace(' ', "-"));
-        let case = Case { class, name, time, outcome };
+        let case = Case { class: self.class(kind), name, time, outcome };
         match self.cases.iter_mut().find(|other| other.class == case.class && other.name == case.name) {
             Some(other) => *other = case,
             None => self.cases.push(case),
@@ -288,6 +304,25 @@ mod tests {
         }
         let suite = document.descendants().find(|node| node.has_tag_name("testsuite")).unwrap();
         assert_eq!(suite.attribute("time"), Some("41.200"));
+    }
+
+    #[test]
+    fn each_problem_of_a_check_is_a_case() {
+        let mut junit = Junit::default();
+        for verdict in [CheckVerdict::Failed, CheckVerdict::Failed, CheckVerdict::Noted] {
+            let problem = Arc::new(Error::new(Id::InstallationUnhealthy, Kind::Down, "it is down"));
+            let problem = (verdict == CheckVerdict::Failed).then_some(problem);
+            let check = Event::Check {
+                category: "app",
+                name: "installation",
+                verdict,
+                detail: String::new(),
+                problem,
+            };
+            junit.observe(&check, timestamp(0));
+        }
+        let xml = junit.xml().unwrap();
+        assert_eq!(cases_with(&xml, "failure"), ["installation", "installation 2"]);
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl GracePeriods {
         }
     }
 
+    /// Returns whether a run is followed. `status` evaluates outside of a run, as if one had started at the epoch.
+    pub(super) fn is_of_run(&self) -> bool {
+        self.started != Timestamp::UNIX_EPOCH
+    }
+
     /// Returns a fault's end of grace by its number of restarts: now, or never.
     pub(super) fn restarts(&self, restarts: i32) -> FinalAt {
         if i64::from(restarts) >= i64::from(self.crash_restarts) { FinalAt::Now } else { FinalAt::Never }

@@ -125,7 +125,8 @@ impl HealthVerdict {
 /// consist of: the user's own workloads. They degrade the set, because the application serves without them.
 #[must_use]
 pub fn health(observed: &ObservedState, expected: &[Expected], extras: &BTreeSet<ObjectId>) -> Health {
-    // Grace periods affect findings only. Health has no findings, so any start time will do.
+    // Grace periods affect findings only, which health does not have. The epoch as the start is no run: an object that a
+    // deploy would not wait for is unhealthy.
     let grace = GracePeriods::starting_at(Timestamp::UNIX_EPOCH);
     let mut components = Vec::new();
     let mut claims = Vec::new();

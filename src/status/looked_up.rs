@@ -31,12 +31,17 @@ pub fn name_wrong_platform(finding: &mut Finding) {
     }
 }
 
-/// Makes what was read of an Ingress the cause of its URL that does not respond. The id stays: no rollback of the pods
-/// helps.
-pub fn name_route_fault(finding: &mut Finding, fault: String) {
-    if finding.id == Id::UrlUnreachable && !finding.message.contains(&fault) {
+/// Adds what was read of an Ingress to its URL that does not respond. Without its class nobody serves it, which is the
+/// cause; a fault with another id may not be. The finding's id stays: no rollback of the pods helps.
+pub fn name_route_fault(finding: &mut Finding, id: Id, fault: String) {
+    if finding.id != Id::UrlUnreachable || finding.message.contains(&fault) {
+        return;
+    }
+    if id == Id::IngressClassMissing {
         let symptom = std::mem::replace(&mut finding.message, fault);
         finding.evidence.insert(0, symptom);
+    } else {
+        finding.evidence.push(fault);
     }
 }
 

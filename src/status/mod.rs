@@ -4,8 +4,7 @@
 //! - `observed`: the objects that the watches have received. `grace`: how long each fault may heal before it is final.
 //!
 //! Evaluation:
-//! - `evaluate`: the health of each object → the verdict: ready, waiting, or failed.
-//! - `rules`: the health of one object, with a rule for each kind.
+//! - `evaluate`: the health of each object → the verdict. `rules`: the health of one object, with a rule for each kind.
 //! - `verdict`: the expected objects, and the result of the evaluation. `finding`: one cause, with its evidence.
 //!
 //! Outside of a rollout:
@@ -15,7 +14,7 @@
 //! - `unanswered`: an application that does not answer. `unwatched`: objects of which nothing tells whether they work.
 //! - `rejected`: Deployments whose pods are rejected. `without_rollout`: objects that cannot do their work.
 //! - `sandbox`: the sandboxes of conversations: which have ended, and which a stop of the application concerns.
-//! - `replaced_images`: pods that run an earlier build of their image. `in_use`: ConfigMaps and Secrets of running pods.
+//! - `replaced_images`: pods with an earlier build of their image. `in_use`: ConfigMaps and Secrets of running pods.
 
 mod audit;
 mod evaluate;
@@ -58,4 +57,4 @@ pub use threshold::{Metric, Reading, Threshold};
 pub use unanswered::{unanswered_probe, unreachable_url};
 pub use unwatched::is_unwatched;
 pub use verdict::{Evaluation, Expected, ObjectState, Verdict};
-pub use without_rollout::without_effect;
+pub use without_rollout::{unready_before, without_effect};

@@ -1,15 +1,16 @@
-//! Objects without a rollout that cannot do their work: an autoscaler, a `CronJob`, a disruption budget. The application
-//! serves without them.
+//! Objects that no rollout waits for and that cannot do their work: an autoscaler, a `CronJob`, a disruption budget, an
+//! object of another controller that was not ready before. The application serves without them.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::finding::Finding;
-use super::grace::later;
+use super::grace::{GracePeriods, later};
 use super::observed::state::{ObservedState, TrackedKind};
 use super::observed::untyped::UntypedObject;
-use super::rules::text;
+use super::rules::{custom, text};
+use super::verdict::Expected;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
 
@@ -35,6 +36,18 @@ pub fn without_effect<'a>(
         }
     };
     members.into_iter().filter_map(of_member).collect()
+}
+
+/// Returns a finding for each object of another controller that the run has not changed, and that was not ready before:
+/// the rollout has not waited for it.
+#[must_use]
+pub fn unready_before(observed: &ObservedState, expected: &[Expected], grace: &GracePeriods) -> Vec<Finding> {
+    let of_object = |expected: &Expected| {
+        let is_custom = TrackedKind::from_id(&expected.id) == Some(TrackedKind::Custom);
+        let object = observed.untyped.get(&expected.uid).filter(|_| is_custom)?;
+        custom::unready_before(observed, expected, object, grace)
+    };
+    expected.iter().filter_map(of_object).collect()
 }
 
 /// A target that is scaled to zero switches the autoscaler off, which is no fault.

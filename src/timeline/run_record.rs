@@ -47,6 +47,22 @@ struct StoredRun {
     rows: Vec<StoredRow>,
 }
 
+impl StoredRun {
+    /// Omits the marks of the least important kind that is left. Returns whether there was one.
+    fn omit_marks(&mut self) -> bool {
+        let is_finding = |mark: &(u64, String, String)| mark.1 == MomentKind::Finding.as_str();
+        let has_others = self.rows.iter().flat_map(|row| &row.marks).any(|mark| !is_finding(mark));
+        let mut omitted = 0;
+        for row in &mut self.rows {
+            let before = row.marks.len();
+            row.marks.retain(|mark| has_others && is_finding(mark));
+            omitted += before - row.marks.len();
+        }
+        self.omitted += omitted;
+        omitted > 0
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct StoredRow {
     label: String,
@@ -67,7 +83,7 @@ struct StoredRow {
 }
 
 impl RunRecord {
-    /// Returns the annotation's value. What exceeds its size is left out: first marks, then containers, then objects.
+    /// Returns the annotation's value. What exceeds its size is left out: first marks, findings last, then containers, then objects.
     #[must_use]
     pub fn to_text(&self) -> Option<String> {
         let mut stored = self.stored();
@@ -76,10 +92,7 @@ impl RunRecord {
             if text.len() <= MAX_BYTES {
                 return Some(text);
             }
-            let marks: usize = stored.rows.iter().map(|row| row.marks.len()).sum();
-            if marks > 0 {
-                stored.omitted += marks;
-                stored.rows.iter_mut().for_each(|row| row.marks.clear());
+            if stored.omit_marks() {
                 continue;
             }
             // A quarter at a time: an annotation of a thousand containers is serialized a few times only.
@@ -263,6 +276,21 @@ mod tests {
     fn record_is_read_as_it_was_written() {
         let record = record();
         assert_eq!(RunRecord::parse(&record.to_text().unwrap()), Some(record));
+    }
+
+    #[test]
+    fn findings_are_the_last_marks_to_be_left_out() {
+        let mut record = record();
+        let event =
+            |at| Moment { at: Duration::from_millis(at), kind: MomentKind::Event, text: "x".repeat(150) };
+        let finding = record.rows[0].marks.clone();
+        record.rows.extend(
+            (0..40).map(|_| Row { marks: (0..8).map(event).collect(), ..container("p", Vec::new()) }),
+        );
+        let read = RunRecord::parse(&record.to_text().unwrap()).unwrap();
+        assert_eq!(read.rows[0].marks, finding);
+        assert!(read.rows.iter().skip(1).all(|row| row.marks.is_empty()));
+        assert_eq!(read.omitted, 320);
     }
 
     #[test]

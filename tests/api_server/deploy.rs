@@ -606,7 +606,7 @@ fn json_summary_lists_actions_alone_on_stdout() {
     let first = namespace.handsctl(&["deploy", "-o", "json"]).exits(0).json();
     let keys: BTreeSet<&str> = first.as_object().unwrap().keys().map(String::as_str).collect();
     let expected =
-        "command target exit id message error revision url sandboxes model notes objects findings warnings"
+        "v command target exit id message error revision url sandboxes model notes objects findings warnings"
             .split(' ')
             .collect();
     assert_eq!(keys, expected);

@@ -106,6 +106,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("HC4027", "foreign_changes.rs"),
     ("HC4028", "foreign_changes.rs"),
     ("HC4030", "conversations.rs"),
+    ("HC4031", "extra.rs"),
     ("HC4106", "images.rs"),
     ("HC4420", "status.rs"),
     ("HC4502", "refusals.rs"),
@@ -119,6 +120,12 @@ const NOT_HERE: &[(&str, &str)] = &[
     (
         "HC4025",
         "a pod must outlive its deleted workload by a minute; cluster/apply/prune.rs decides about it",
+    ),
+    ("HC4032", "an autoscaler must fail for two minutes; status/without_rollout.rs evaluates it"),
+    ("HC4033", "a CronJob runs once a minute at most; status/without_rollout.rs evaluates it"),
+    (
+        "HC4034",
+        "a budget must select pods of two controllers without scale; status/without_rollout.rs evaluates it",
     ),
     ("HC4090", "a server that fails to list or watch Events only; cluster/rollout/follow.rs scripts it"),
     ("HC4107", "no engine rebuilds an image here; tests/containers/kind.rs does"),

@@ -342,12 +342,15 @@ fn strip(object: &mut Value) {
     };
     remove(object.pointer_mut(""), &["status"]);
     remove(object.pointer_mut("/metadata"), &["uid", "resourceVersion", "creationTimestamp"]);
-    remove(object.pointer_mut("/metadata/annotations"), &["volume.kubernetes.io/selected-node"]);
+    // The times of a run differ.
+    let annotations = ["volume.kubernetes.io/selected-node", "handsctl.dev/run"];
+    remove(object.pointer_mut("/metadata/annotations"), &annotations);
     remove(object.pointer_mut("/spec"), &["clusterIP", "clusterIPs", "nodeName"]);
     if let Some(entries) = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) {
         entries.retain(|entry| entry["subresource"].is_null());
         for entry in entries {
             remove(Some(entry), &["time"]);
+            remove(entry.pointer_mut("/fieldsV1/f:metadata/f:annotations"), &["f:handsctl.dev/run"]);
         }
     }
 }

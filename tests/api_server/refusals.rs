@@ -488,7 +488,7 @@ fn quota_without_room_for_all_secrets_exits_8_before_changes() {
             .handsctl(command)
             .exits(8)
             .says(&format!(
-                "error[HC4502]: quota \"tight\" in namespace {} has no room for 3 objects of this run",
+                "error[HC4502]: quota \"tight\" in namespace {} has no room for 3 objects of the deploy",
                 namespace.name
             ))
             .says("requested: count/secrets=3, used: count/secrets=0, limited: count/secrets=2")
@@ -513,7 +513,7 @@ fn unfinished_first_deploy_is_named_with_the_way_on() {
     proxy.on(is_deployment).inject(Fault::Respond(ErrorResponse::Denied("not now".to_owned())));
     proxy.command(&namespace, &["deploy"]).run().exits(8).says("applied before it stopped");
     let unfinished = "its first deploy is unfinished: revision 1 failed (HC3003)";
-    for (command, code) in [("restart", 12), ("open", 12), ("rollback", 2), ("status", 12)] {
+    for (command, code) in [("restart", 12), ("open", 12), ("rollback", 14), ("status", 12)] {
         let run = namespace.handsctl(&[command]).exits(code);
         let text = format!("{}{}", run.stdout, run.stderr);
         for part in [

@@ -194,20 +194,23 @@ fn report_is_one_page_with_the_timeline_and_the_finding() {
     for text in ["exit 0", "1/1", "bar done", "bar ready", "mark event", "handsctl teardown", first] {
         assert!(good.contains(text), "{text}: {good}");
     }
+    namespace.handsctl(&["deploy", "--set", "kubernetes.resource_memory_limit=\"3Gi\""]).exits(0);
     let image = "deploy.image=\"registry.example/simulate-image-pull-backoff:0.59\"";
     let note = format!("a note with {secret}");
     namespace.handsctl(&["deploy", "--set", image, "--note", &note, "--report", "bad.html"]).exits(9);
     let bad = page("bad.html");
     let changed = "<code>deploy.image</code>";
-    let compared = "beside revision 1, the last good one";
+    let compared = "beside revision 2, the last good one";
     for text in
-        ["exit 9", "bar failed", "mark finding", "HC4103", "rollback: to revision 1", changed, compared]
+        ["exit 9", "bar failed", "mark finding", "HC4103", "rollback: to revision 2", changed, compared]
     {
         assert!(bad.contains(text), "{text}: {bad}");
     }
-    namespace.handsctl(&["history", "2", "--report", "kept.html"]).exits(0);
+    // The rollback has recorded revision 2 anew, so that 1 is the one before.
+    namespace.handsctl(&["history", "3", "--report", "kept.html"]).exits(0);
     let kept = page("kept.html");
-    for text in ["Revision 2", "HC4103", "bar failed", "mark finding", changed, compared, "a note with"] {
+    let compared = "beside revision 1, the last good one";
+    for text in ["Revision 3", "HC4103", "bar failed", "mark finding", changed, compared, "a note with"] {
         assert!(kept.contains(text), "{text}: {kept}");
     }
     // An earlier version of handsctl has recorded it.

@@ -54,7 +54,8 @@ fn healthy_set_exits_0_with_all_parts() {
     let target = format!("{} / {}", namespace.bed.context, namespace.name);
     let line = first_line(&run);
     assert!(
-        line.starts_with(&format!("oh  healthy   {target} · revision 1, ")) && line.contains(" ago by "),
+        line.starts_with(&format!("oh  healthy (simulated)   {target} · revision 1, "))
+            && line.contains(" ago by "),
         "{line}"
     );
     for part in [
@@ -90,7 +91,7 @@ fn healthy_set_exits_0_with_all_parts() {
     );
     assert_eq!(status["endpoints"], json!([{ "service": "oh", "ready": 1, "all": 1 }]));
     let yaml = namespace.handsctl(&["status", "-o", "yaml"]).exits(0).stdout;
-    assert!(yaml.starts_with("verdict: healthy\n"), "{yaml}");
+    assert!(yaml.starts_with("v: 1\nverdict: healthy\n"), "{yaml}");
 }
 
 #[test]
@@ -455,7 +456,7 @@ fn responding_pod_is_healthy_and_silent_pod_degraded() {
         namespace.handsctl(&[&["status", "--set", "deploy.thresholds.latency=1s"], more].concat())
     };
     let run = run_status(&[]).exits(0);
-    assert!(run.stdout.contains("disk (no answer within 1000 ms)"), "{}", run.stdout);
+    assert!(run.stdout.contains("disk: no answer within 1000 ms"), "{}", run.stdout);
     assert!(run.stdout.contains("service/oh  1/1 pods   /alive 200 in "), "{}", run.stdout);
     assert!(!run.stdout.contains("simulated"), "{}", run.stdout);
     assert!(responder.join().unwrap().starts_with("GET /alive "));

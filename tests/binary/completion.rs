@@ -251,7 +251,7 @@ fn plugin_of_kubectl_names_itself_in_help_and_hints() {
     assert!(!help.contains("  handsctl ") && !help.contains("kubectl-hands"), "{help}");
     let root = run(&["--help"]).exits(0).stdout;
     assert!(root.contains("Usage: kubectl hands") && root.contains("kubectl hands COMMAND --help"), "{root}");
-    run(&["deploi"]).exits(2).says("Usage: kubectl hands ");
+    run(&["deploi"]).exits(2).says("did you mean kubectl hands deploy?");
     run(&["ps"]).exits(2).says("hint: kubectl hands status shows");
     run(&["status", "--context", "nowhere"]).exits(3).never_says("handsctl deploy");
     run(&["explain", "HC2030"]).exits(0).prints("kubectl hands cluster up --recreate");

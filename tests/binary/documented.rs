@@ -162,6 +162,7 @@ fn documented_command_lines_are_accepted() {
         "README.md",
         "CONTRIBUTING.md",
         "docs/diagnosis.md",
+        "docs/diagnosis-kind.md",
         "docs/performance.md",
         "docs/security.md",
         "docs/seeds.md",
@@ -178,8 +179,9 @@ fn documented_command_lines_are_accepted() {
         ["action.yml", ".gitlab/handsctl.yml"].iter().flat_map(|file| pipeline_arguments(file)).collect();
     assert_eq!(arguments.len(), 2, "{arguments:?}");
     lines.extend(arguments);
-    let screens = screens("docs/screens/README.md");
-    assert!(screens.len() > 8, "{screens:?}");
+    let screens = ["docs/screens/README.md", "docs/screens/kind.md"].iter().flat_map(|file| screens(file));
+    let screens: Vec<Line> = screens.collect();
+    assert!(screens.len() > 16, "{screens:?}");
     lines.extend(screens);
     let explained = explained_commands();
     assert!(explained.len() > 100, "{explained:?}");

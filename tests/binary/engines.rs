@@ -483,7 +483,7 @@ fn cluster_list_without_clusters_names_the_next_command() {
     let computer = Computer::new(&[]);
     let run = in_home(computer.path(), &["cluster", "list"]).run().exits(0);
     assert_eq!(
-        (run.stdout.as_str(), run.stderr.contains("no local clusters; handsctl cluster up")),
+        (run.stdout.as_str(), run.stderr.contains("no local clusters\n  handsctl up creates one")),
         ("", true)
     );
     let run = in_home(computer.path(), &["cluster", "list", "-o", "json"]).run().exits(0);

@@ -15,8 +15,8 @@ pub struct Applied {
     pub id: ObjectId,
     /// The action that was performed.
     pub action: Action,
-    /// The live object of a kind that has a rollout or can expose the application; None for other kinds and for members
-    /// that do not exist yet.
+    /// The live object of a watched kind, which has a rollout or may be unable to do its work, or of a kind that can
+    /// expose the application; None for other kinds and for members that do not exist yet.
     pub object: Option<Value>,
 }
 
@@ -31,7 +31,7 @@ impl Applied {
         self.object.as_ref()?["metadata"]["uid"].as_str()
     }
 
-    /// Keeps the object only if its rollout is followed or its exposure is judged, to save memory for the many others.
+    /// Keeps the object only if its kind is watched or its exposure is judged, to save memory for the many others.
     pub(crate) fn new(member: &Member, action: Action, object: Option<Value>) -> Self {
         let object = object.filter(|_| Self::keeps_object(member));
         Self { id: member.id.clone(), action, object }

@@ -13,6 +13,7 @@ use super::webhook;
 use crate::cluster::client::api::{Api, ApiError};
 use crate::object::kind::{CLAIM, INGRESS, NAMESPACE, NODE, PERSISTENT_VOLUME, POD};
 use crate::object::{ObjectId, assignment, literal_secret};
+use crate::plan::checks::ingress_controller::RouteFault;
 use crate::status::{
     Exhibit, Finding, LogRun, Lookup, PodClaims, fold_similar, is_absent_log, looked_up, shorten,
 };
@@ -33,7 +34,7 @@ struct Evidence {
     /// The claims that cause the finding, as `NAMESPACE/NAME`.
     claims: Vec<String>,
     /// The cause of a URL that does not respond.
-    route_fault: Option<String>,
+    route_fault: Option<RouteFault>,
     /// The objects that were read.
     exhibits: Vec<Exhibit>,
 }
@@ -60,7 +61,7 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding, limit: Duration) {
         finding.evidence.extend(lines);
         finding.hints.extend(hints);
         if let Some(fault) = route_fault {
-            looked_up::name_route_fault(finding, fault);
+            looked_up::name_route_fault(finding, fault.id, fault.text);
         }
         if finding.log.is_empty() {
             finding.log = log;
@@ -224,9 +225,10 @@ async fn route_evidence(api: &Api, ingress: &ObjectId) -> Result<Evidence, ApiEr
         return Ok(Evidence::of_lines([format!("{ingress} does not exist")]));
     };
     let RouteReport { faults, unread } = route::read(api, &live, Controllers::Listed).await;
-    let mut faults = faults.into_iter().map(|fault| fault.text);
+    let mut faults = faults.into_iter();
     let route_fault = faults.next();
-    Ok(Evidence { route_fault, lines: faults.chain(unread).collect(), ..Evidence::default() })
+    let others = faults.map(|fault| fault.text);
+    Ok(Evidence { route_fault, lines: others.chain(unread).collect(), ..Evidence::default() })
 }
 
 fn short_cause(error: ApiError) -> String {
@@ -400,6 +402,22 @@ mod tests {
         assert_eq!(finding.id, Id::UrlUnreachable);
         assert_eq!(finding.message, "ingress class nobody does not exist: nobody serves the Ingress");
         assert!(finding.evidence[0].ends_with("not at http://x.org/: 404"), "{:?}", finding.evidence);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn missing_certificate_is_evidence_of_a_url_that_does_not_respond() {
+        let (api, mut server) = scripted();
+        let mut finding = crate::status::unreachable_url("n", "oh", "http://x.org/", "404");
+        let message = finding.message.clone();
+        tokio::join!(collect(&api, &mut finding, Duration::from_secs(2)), async {
+            let tls = json!([{ "hosts": ["x.org"], "secretName": "tls" }]);
+            let live = json!({ "metadata": { "name": "oh", "namespace": "n" }, "spec": { "tls": tls },
+                "status": { "loadBalancer": { "ingress": [{ "ip": "192.0.2.1" }] } } });
+            server.expect("GET /apis/networking.k8s.io/v1/namespaces/n/ingresses/oh").await.ok(&live);
+            server.next().await.status(404, "NotFound", "not found");
+        });
+        assert_eq!(finding.message, message);
+        assert!(finding.evidence[0].starts_with("secret/tls in namespace n"), "{:?}", finding.evidence);
     }
 
     /// A right that is missing for an explanation changes neither the finding nor its cause.

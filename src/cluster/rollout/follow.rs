@@ -87,7 +87,7 @@ pub async fn follow(
         let now = api.clock().now();
         let evaluation = evaluate(state, &rollout.expected, &rollout.grace, now);
         let unreported = reported.report(&evaluation, now, events).await;
-        containers.report(state, &rollout.grace, now, events).await;
+        containers.report(state, &rollout.expected, &rollout.grace, now, events).await;
         warn_of_unreachable_registries(&evaluation, &rollout.grace, &mut warned, events).await;
         let current_at = outage.poll(events).await;
         let until = match evaluation.verdict {

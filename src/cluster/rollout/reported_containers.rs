@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::event::{ContainerChange, Event, Events, KubernetesEvent};
 use crate::object::ObjectId;
 use crate::phrase;
-use crate::status::{ContainerReport, GracePeriods, ObservedState};
+use crate::status::{ContainerReport, Expected, GracePeriods, ObservedState};
 use crate::timeline::{RunRecord, SpanState};
 
 /// Times of the API have whole seconds: a younger state began when it was observed.
@@ -34,11 +34,12 @@ impl ReportedContainers {
     pub(super) async fn report(
         &mut self,
         state: &mut ObservedState,
+        expected: &[Expected],
         grace: &GracePeriods,
         now: Timestamp,
         events: &Events,
     ) {
-        for change in self.changes(state, grace, now) {
+        for change in self.changes(state, expected, grace, now) {
             events.send(Event::Container(Box::new(change))).await;
         }
         for report in state.take_recent_events() {
@@ -50,12 +51,13 @@ impl ReportedContainers {
     fn changes(
         &mut self,
         state: &ObservedState,
+        expected: &[Expected],
         grace: &GracePeriods,
         now: Timestamp,
     ) -> Vec<ContainerChange> {
         let mut changes = Vec::new();
         let mut existing = BTreeSet::new();
-        for report in state.containers(grace) {
+        for report in state.containers(expected, grace) {
             let key = (report.pod.clone(), report.container.clone());
             existing.insert(key.clone());
             let before = self.reported.get(&key);
@@ -117,6 +119,7 @@ mod tests {
 
     use super::*;
     use crate::event::Receiver;
+    use crate::object::kind::POD;
     use crate::status::TrackedKind;
     use crate::timeline::{Row, RowKind, Span};
 
@@ -135,6 +138,17 @@ mod tests {
         json!({ "metadata": { "uid": format!("{pod}{reason}") }, "type": "Normal", "reason": reason, "message": message,
             "involvedObject": { "uid": pod, "fieldPath": "spec.containers{app}" },
             "firstTimestamp": at(second).to_string(), "lastTimestamp": at(second).to_string() })
+    }
+
+    /// The pods of these tests, which have no owner.
+    fn pods() -> Vec<Expected> {
+        let expected = |name: &str| Expected {
+            id: POD.id("n", name),
+            uid: name.to_owned(),
+            generation: 0,
+            changed: true,
+        };
+        ["a", "b", "c"].map(expected).into()
     }
 
     fn reported(receiver: &mut Receiver) -> Vec<String> {
@@ -170,14 +184,14 @@ mod tests {
         let waiting = json!({ "waiting": { "reason": "ContainerCreating" } });
         state.apply(0, TrackedKind::Pod, &pod("a", "i:1", &waiting), at(1)).unwrap();
         state.apply(1, TrackedKind::Event, &event("Pulling", "a", "Pulling image", 4), at(10)).unwrap();
-        containers.report(&mut state, &grace, at(10), &events).await;
-        containers.report(&mut state, &grace, at(11), &events).await;
+        containers.report(&mut state, &pods(), &grace, at(10), &events).await;
+        containers.report(&mut state, &pods(), &grace, at(11), &events).await;
         assert_eq!(reported(&mut receiver), ["a pulling 6 s", "a Pulling 6 s ago"]);
         let running = json!({ "running": { "startedAt": at(12).to_string() } });
         state.apply(0, TrackedKind::Pod, &pod("a", "i:1", &running), at(13)).unwrap();
-        containers.report(&mut state, &grace, at(13), &events).await;
+        containers.report(&mut state, &pods(), &grace, at(13), &events).await;
         state.remove(0, TrackedKind::Pod, "a");
-        containers.report(&mut state, &grace, at(20), &events).await;
+        containers.report(&mut state, &pods(), &grace, at(20), &events).await;
         assert_eq!(reported(&mut receiver), ["a ready 0 s", "a gone 0 s"]);
     }
 
@@ -199,7 +213,7 @@ mod tests {
         for (name, image) in [("a", "i:2"), ("b", "i:2"), ("c", "other:2")] {
             state.apply(0, TrackedKind::Pod, &pod(name, image, &waiting), at(1)).unwrap();
             state.apply(1, TrackedKind::Event, &event("Pulling", name, "Pulling image", 1), at(1)).unwrap();
-            containers.report(&mut state, &grace, at(1), &events).await;
+            containers.report(&mut state, &pods(), &grace, at(1), &events).await;
             let done = "Successfully pulled image \"i:2\" in 38.2s (38.2s including waiting).";
             state.apply(1, TrackedKind::Event, &event("Pulled", name, done, 39), at(39)).unwrap();
         }

@@ -85,6 +85,7 @@ pub(crate) async fn run(
     if output == Output::Human {
         let _written = streams.text(&format!("{}  ok\n", loaded.summary))?;
         if streams.out_is_terminal()
+            && !global.quiet
             && let Some(next) = next_command(global, &loaded)
         {
             streams.err(&format!("next: {}\n", RepeatedFlags::new(global).insert_into(next)));

@@ -32,9 +32,10 @@ pub(super) fn without_equals<'a>(
             wrong.push(WithoutEquals::Other(word));
             continue;
         }
-        // `KEY = VALUE`.
+        // `KEY = VALUE`, and `KEY =VALUE`.
         let _equals = words.next_if_eq(&"=");
         let value = words.next_if(|next| settings::assigned_key(next).is_none() && !is_key(next));
+        let value = value.map(|value| value.strip_prefix('=').unwrap_or(value));
         wrong.push(WithoutEquals::Key { key: word, value });
     }
     wrong
@@ -97,6 +98,8 @@ mod tests {
             without_equals(&reference, &arguments),
             [key("deploy.storage_size", Some("10Gi")), key("deploy.host", Some("sk-planted"))]
         );
+        let arguments = words(&["deploy.host", "=a.localhost"]);
+        assert_eq!(without_equals(&reference, &arguments), [key("deploy.host", Some("a.localhost"))]);
         let arguments = words(&["sk-planted", "deploy.host", "deploy.name", "deploy.none"]);
         assert_eq!(
             without_equals(&reference, &arguments),

@@ -5,6 +5,7 @@ use crate::cluster::rollout::finding_error::finding_error;
 use crate::commands::status::StatusReport;
 use crate::doctor::check::{Category, Check};
 use crate::error::{Error, Kind};
+use crate::object::kind::INGRESS;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
 use crate::status::{Finding, HealthVerdict};
 
@@ -14,7 +15,9 @@ const NAME: &str = "installation";
 /// revision that failed.
 pub(super) fn checks(report: &StatusReport) -> Vec<Check> {
     let mut checks = of_verdict(&report.health.verdict, &report.findings, report.revision.as_ref());
-    checks.extend(report.notes.iter().map(|note| warning(note_error(note))));
+    // `doctor` has its own checks of what an Ingress depends on.
+    let notes = report.notes.iter().filter(|note| note.object.kind != INGRESS.kind);
+    checks.extend(notes.map(|note| warning(note_error(note))));
     checks.extend(report.revision.as_ref().and_then(failed_revision));
     checks
 }
@@ -60,7 +63,7 @@ fn error_of(finding: &Finding, kind: Kind) -> Error {
     finding_error(std::slice::from_ref(finding)).replace_kind(finding.id, kind)
 }
 
-/// A note changes no verdict.
+/// A note changes no verdict of `status`; `doctor` warns of it.
 fn note_error(note: &Finding) -> Error {
     error_of(note, Kind::Degraded)
 }

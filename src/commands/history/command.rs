@@ -1,5 +1,7 @@
 //! `history`: lists the kept revisions, what each one changed, and who made it.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -87,18 +89,21 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
         let typed_diff = HistoryDiffArgs { output: arguments.output(), ..diff.clone() };
         return diff::run(global, &typed_diff, typed_diff.read.timeout.or(typed), streams).await;
     }
-    let report = report_file(global, arguments)?;
+    let page_file = page_file(global, arguments)?;
+    // The reporter would write the page of this command to the same file.
+    let without_page = Global { report: None, ..global.clone() };
     let deadline = Deadline::of(typed, ReadArgs::DEFAULT);
     let (progress, output) = (ReadingProgress::EventsOnly, output_form(Some(arguments.output)));
-    let reading = ReadInvocation { global, command: "history", progress, deadline, output, streams };
+    let reading =
+        ReadInvocation { global: &without_page, command: "history", progress, deadline, output, streams };
     let work = async |events: &Events| {
         let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
         let session = Session::to_read(global, loaded, streams, deadline).await?;
         events.target("history", session.target()).await;
         let recorded = RecordedHistory::read(&session, streams, deadline, events).await?;
-        if let (Some(file), Some(number)) = (report, arguments.revision) {
-            let revision = recorded.revision(number)?;
-            file.write_revision(&page::of_revision(&session, &recorded, revision))?;
+        if let Some((path, number)) = page_file {
+            let page = page::of_revision(&session, &recorded, recorded.revision(number)?);
+            ReportFile::create(path.clone())?.write_revision(&page)?;
         }
         let message = match arguments.revision {
             Some(number) => format!("revision {number}: {}", recorded.revision(number)?.result.as_str()),
@@ -124,18 +129,19 @@ pub(crate) async fn run(global: &Global, arguments: &HistoryArgs, streams: &Stre
     Ok(0)
 }
 
-/// Creates the file of `--report`, before a request is sent.
+/// Returns the file of `--report`, and the revision whose page it gets. The file is written when the page is known: an
+/// earlier page stays where the revision is not kept.
 ///
 /// # Errors
-/// Exit 2 without a number, or if the file cannot be created.
-fn report_file(global: &Global, arguments: &HistoryArgs) -> Result<Option<ReportFile>> {
+/// Exit 2 without a number, or if another flag names the same file.
+fn page_file<'a>(global: &'a Global, arguments: &HistoryArgs) -> Result<Option<(&'a PathBuf, u64)>> {
     let Some(path) = &global.report else { return Ok(None) };
-    if arguments.revision.is_none() {
+    let Some(number) = arguments.revision else {
         let message = "history --report needs the number of a revision";
         return Err(Error::new(Id::Usage, Kind::Usage, message).hint("handsctl history NUMBER --report FILE"));
-    }
+    };
     output_files::ensure_distinct(global)?;
-    ReportFile::create(path.clone()).map(Some)
+    Ok(Some((path, number)))
 }
 
 /// # Errors

@@ -35,7 +35,8 @@ pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) 
     let target = format!("{} / {}", session.connection.choice.context, deploy.namespace);
     let now = session.connection.api.clock().now();
     let revision = report.revision.as_ref().map_or_else(String::new, |revision| revision_text(revision, now));
-    let word = if report.simulated { format!("{word} (simulated)") } else { word.to_owned() };
+    let is_simulation = report.simulated && report.health.verdict == HealthVerdict::Healthy;
+    let word = if is_simulation { format!("{word} (simulated)") } else { word.to_owned() };
     let verdict = format!("{}  {word}{reasons}   {target}{revision}", deploy.name);
     let mut text = streams.wrapped_row(&verdict, 2) + "\n";
     for line in lines(session, report, now) {

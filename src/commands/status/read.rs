@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::assess::{self, Assessment, SetView};
 use super::{routes, thresholds};
@@ -13,7 +14,7 @@ use crate::cluster::app::probe::{self, ProbeResult};
 use crate::cluster::app::sandbox_pods;
 use crate::cluster::rollout::follow;
 use crate::cluster::watch::deployed::{self, DeployedMembers};
-use crate::cluster::watch::observed_set::{self, ObservedSet};
+use crate::cluster::watch::observed_set;
 use crate::cluster::watch::watcher::Watches;
 use crate::deploy::{replaced_images, rollout};
 use crate::error::{Error, Kind, Result};
@@ -27,7 +28,7 @@ use crate::plan::ownership::policy::Ownership;
 use crate::session::cluster_session::Session;
 use crate::session::exposure::{self, Exposure};
 use crate::session::local_state;
-use crate::settings::handsctl::{Profile, Provider};
+use crate::settings::handsctl::{Expose, Profile, Provider};
 use crate::status::{
     self, Expected, Finding, Health, HealthVerdict, Metric, SandboxCleanup, SandboxHealth, evaluate,
 };
@@ -102,12 +103,13 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
         (health, findings) = find_causes(session, &mut deployed, &expected, &extras).await?;
     }
     let view = SetView::new(&record, &deployed, &unlabelled, &ownership, routes.as_deref(), now);
-    let (app, replaced) = tokio::join!(
-        read_app_status(session, &deployed.observed, &health),
-        replaced_images::observed(session, &deployed.observed.state)
+    let (app, replaced, route_notes) = tokio::join!(
+        read_app_status(session, &deployed, &health),
+        replaced_images::observed(session, &deployed.observed.state),
+        routes::notes(session, &deployed.observed.members)
     );
     let mut assessment = view.assess(&expected);
-    assessment.notes.extend(routes::notes(session, &deployed.observed.members, app.simulated).await);
+    assessment.notes.extend(route_notes);
     let images = replaced.iter().map(|image| status::replaced_image_finding(image, &set.namespace));
     assessment.notes.extend(images);
     assessment.notes.extend(record.foreign_revisions.iter().map(|foreign| foreign_revision(foreign, &set)));
@@ -253,8 +255,9 @@ struct AppStatus {
     url: Option<ServedUrl>,
 }
 
-async fn read_app_status(session: &Session, observed: &ObservedSet, health: &Health) -> AppStatus {
+async fn read_app_status(session: &Session, deployed: &DeployedMembers, health: &Health) -> AppStatus {
     let api = &session.connection.api;
+    let observed = &deployed.observed;
     let pods = observed.ready_pods(&session.set());
     let Some(pod) = pods.first() else { return AppStatus::default() };
     if probe::is_simulated(api, pod).await {
@@ -274,10 +277,20 @@ async fn read_app_status(session: &Session, observed: &ObservedSet, health: &Hea
     let alive = probe::probe_within(api, &application, "/alive", timeout).await;
     let proxies = &session.environment.proxies;
     let ingress = observed.members.get(&INGRESS.id(deploy.namespace.as_str(), deploy.name.as_str()));
-    let exposure = exposure::for_live(ingress, &session.settings, session.local, proxies);
+    let exposure = if lacks_ingress(deploy.expose, ingress, &deployed.unknown) {
+        Exposure::ClusterOnly
+    } else {
+        exposure::for_live(ingress, &session.settings, session.local, proxies)
+    };
     let configured = exposure::for_settings(&session.settings, session.local, proxies);
     let metrics = thresholds::measure(session, health, &application, &exposure, &alive).await;
     AppStatus { simulated: false, alive: Some(alive), metrics, url: served_url(exposure, configured) }
+}
+
+/// Returns whether no URL of the configuration is served, because the Ingress does not exist. One that the account may not
+/// read may exist.
+fn lacks_ingress(expose: Expose, ingress: Option<&Value>, unknown: &BTreeSet<&'static str>) -> bool {
+    expose == Expose::Ingress && ingress.is_none() && !unknown.contains(INGRESS.plural)
 }
 
 fn served_url(live: Exposure, configured: Exposure) -> Option<ServedUrl> {
@@ -288,4 +301,23 @@ fn served_url(live: Exposure, configured: Exposure) -> Option<ServedUrl> {
     let served = url(live)?;
     let configured = url(configured).filter(|configured| *configured != served);
     Some(ServedUrl { url: served, configured })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_of_an_absent_ingress_is_not_served() {
+        let unread = BTreeSet::from([INGRESS.plural]);
+        let ingress = Value::Null;
+        for (expose, ingress, unknown, lacks) in [
+            (Expose::Ingress, None, &BTreeSet::new(), true),
+            (Expose::Ingress, Some(&ingress), &BTreeSet::new(), false),
+            (Expose::Ingress, None, &unread, false),
+            (Expose::Route, None, &BTreeSet::new(), false),
+        ] {
+            assert_eq!(lacks_ingress(expose, ingress, unknown), lacks, "{expose:?} {ingress:?}");
+        }
+    }
 }

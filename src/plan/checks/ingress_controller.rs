@@ -47,9 +47,7 @@ impl RouteFault {
 /// address has a controller, whatever its class.
 #[must_use]
 pub fn class_fault(ingress: &Value, class: Option<&Value>) -> Option<RouteFault> {
-    let has_address =
-        ingress["status"]["loadBalancer"]["ingress"].as_array().is_some_and(|list| !list.is_empty());
-    if has_address || ingress["metadata"]["annotations"][ANNOTATION].is_string() {
+    if has_address(ingress) || ingress["metadata"]["annotations"][ANNOTATION].is_string() {
         return None;
     }
     match (class_of(ingress), class) {
@@ -66,9 +64,17 @@ pub fn class_fault(ingress: &Value, class: Option<&Value>) -> Option<RouteFault>
     }
 }
 
-/// Returns the fault of a class without a running controller. `pods` are those of the whole cluster.
+fn has_address(ingress: &Value) -> bool {
+    ingress["status"]["loadBalancer"]["ingress"].as_array().is_some_and(|list| !list.is_empty())
+}
+
+/// Returns the fault of a live Ingress whose class has no running controller. `pods` are those of the whole cluster. An
+/// Ingress with an address has a controller, whose image may have another name or whose pods run elsewhere.
 #[must_use]
-pub fn controller_fault(class: &Value, pods: &[Value]) -> Option<RouteFault> {
+pub fn controller_fault(ingress: &Value, class: &Value, pods: &[Value]) -> Option<RouteFault> {
+    if has_address(ingress) {
+        return None;
+    }
     let controller = class["spec"]["controller"].as_str().unwrap_or_default();
     let name = class["metadata"]["name"].as_str().unwrap_or_default();
     (!runs(pods, images_of(controller)?)).then(|| {
@@ -159,9 +165,12 @@ mod tests {
             })
         };
         let traefik = class("traefik.io/ingress-controller");
-        assert_eq!(controller_fault(&traefik, &[pod("True")]), None);
-        let fault = controller_fault(&traefik, &[pod("False")]).unwrap();
+        let fault_of =
+            |class: &Value, pods: &[Value]| controller_fault(&ingress(Some("c"), false), class, pods);
+        assert_eq!(fault_of(&traefik, &[pod("True")]), None);
+        let fault = fault_of(&traefik, &[pod("False")]).unwrap();
         assert_eq!(fault.id, Id::IngressWithoutController);
-        assert_eq!(controller_fault(&class("example.org/own"), &[]), None, "its pods are unknown");
+        assert_eq!(fault_of(&class("example.org/own"), &[]), None, "its pods are unknown");
+        assert_eq!(controller_fault(&ingress(Some("c"), true), &traefik, &[]), None, "it has an address");
     }
 }

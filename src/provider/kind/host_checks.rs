@@ -193,7 +193,7 @@ fn port_finding(port: u16, state: &Port, ports: Ports) -> Option<HostFinding> {
             );
             let hint = match cluster {
                 Some(cluster) => format!(
-                    "{other}\nit is a node of the cluster {cluster} of handsctl: handsctl cluster down {cluster}"
+                    "{other}\nto delete the cluster {cluster} with everything in it, whose node uses the port: handsctl cluster down {cluster}"
                 ),
                 None => format!("{other}\nor stop the process that uses it"),
             };
@@ -371,7 +371,7 @@ mod tests {
             "handsctl config set cluster.http_port=8080 keeps it in config.toml",
         ];
         assert_eq!(hints(None), [up, keep, "or stop the process that uses it"]);
-        let own = "it is a node of the cluster trial of handsctl: handsctl cluster down trial";
+        let own = "to delete the cluster trial with everything in it, whose node uses the port: handsctl cluster down trial";
         assert_eq!(hints(Some("trial")), [up, keep, own]);
         assert_eq!(with(|facts, _| facts.ports[0].1 = Port::NoSuchAddress), [(Id::PortBusy, true)]);
         let remote =

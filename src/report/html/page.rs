@@ -22,7 +22,7 @@ pub(super) struct PageContent {
     pub(super) title: String,
     /// What the title is about, one line each.
     pub(super) parts: Vec<String>,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: PageOutcome,
     /// The outcome in a word: `exit 0`, `good`.
     pub(super) badge: String,
     /// The outcome as a sentence.
@@ -37,7 +37,7 @@ pub(super) struct PageContent {
     pub(super) rows: Vec<Row>,
     /// The duration that the width of the timeline stands for.
     pub(super) took: Duration,
-    pub(super) comparison: Option<Comparison>,
+    pub(super) comparison: Option<RunComparison>,
     pub(super) objects: Vec<PageObject>,
     pub(super) warnings: Vec<(&'static str, String)>,
     /// Commands to run next, with a label.
@@ -47,7 +47,7 @@ pub(super) struct PageContent {
 /// Whether the run succeeded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Outcome {
+pub(super) enum PageOutcome {
     Success,
     Failure,
     #[default]
@@ -65,15 +65,15 @@ pub(super) struct PageChanges {
 
 /// How long the phases took, beside those of an earlier run.
 #[derive(Debug, Serialize)]
-pub(super) struct Comparison {
+pub(super) struct RunComparison {
     /// The earlier run's revision.
     pub(super) revision: u64,
-    pub(super) phases: Vec<Phase>,
+    pub(super) phases: Vec<PhaseTimes>,
 }
 
 /// One compared duration.
 #[derive(Debug, Serialize)]
-pub(super) struct Phase {
+pub(super) struct PhaseTimes {
     name: String,
     now: String,
     before: String,
@@ -82,14 +82,14 @@ pub(super) struct Phase {
     before_width: String,
 }
 
-impl Comparison {
+impl RunComparison {
     /// Compares durations; None: the run did not have this phase.
     pub(super) fn new(revision: u64, phases: Vec<(String, Option<Duration>, Option<Duration>)>) -> Self {
         let longest = phases.iter().flat_map(|(_, now, before)| [*now, *before]).flatten().max();
         let scale = Scale(longest.unwrap_or_default());
         let text = |time: Option<Duration>| time.map_or_else(|| "–".to_owned(), seconds);
         let width = |time: Option<Duration>| scale.percent(time.unwrap_or_default());
-        let phase = |(name, now, before)| Phase {
+        let phase = |(name, now, before)| PhaseTimes {
             name,
             now: text(now),
             before: text(before),
@@ -125,7 +125,7 @@ pub(super) struct PageObject {
 struct Page<'a> {
     title: &'a str,
     parts: &'a [String],
-    outcome: Outcome,
+    outcome: PageOutcome,
     badge: &'a str,
     result: &'a str,
     facts: &'a [(&'static str, String)],
@@ -136,7 +136,7 @@ struct Page<'a> {
     states: Vec<&'static str>,
     rows: Vec<PageRow<'a>>,
     events: Vec<PageEvent<'a>>,
-    comparison: &'a Option<Comparison>,
+    comparison: &'a Option<RunComparison>,
     objects: &'a [PageObject],
     warnings: &'a [(&'static str, String)],
     next: &'a [(String, String)],
@@ -422,7 +422,7 @@ mod tests {
             ("prune".into(), None, second(1)),
             ("probe".into(), second(1), second(1)),
         ];
-        let comparison = Comparison::new(3, phases);
+        let comparison = RunComparison::new(3, phases);
         let texts: Vec<_> = comparison
             .phases
             .iter()

@@ -1,6 +1,6 @@
 //! A kept revision → the content of its page. Pure.
 
-use super::page::{Outcome, PageChanges, PageContent};
+use super::page::{PageChanges, PageContent, PageOutcome};
 use super::run_page::{clean_lines, compared};
 use super::scale::seconds;
 use crate::object::assignment;
@@ -39,9 +39,9 @@ impl RevisionPage<'_> {
     /// Returns the content of the page.
     pub(super) fn content(&self) -> PageContent {
         let outcome = match self.is_good {
-            Some(true) => Outcome::Success,
-            Some(false) => Outcome::Failure,
-            None => Outcome::Unknown,
+            Some(true) => PageOutcome::Success,
+            Some(false) => PageOutcome::Failure,
+            None => PageOutcome::Unknown,
         };
         let mut facts: Vec<_> = self.facts.iter().map(|(label, text)| (*label, clean(text))).collect();
         let times = self.record.map(|record| ("took", seconds(record.took)));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::page::{Comparison, Outcome, PageChanges, PageContent, PageObject};
+use super::page::{PageChanges, PageContent, PageObject, PageOutcome, RunComparison};
 use super::run_timeline::{ProcessedObject, RunTimeline};
 use super::scale::seconds;
 use crate::diagnostic::Severity;
@@ -38,9 +38,9 @@ pub(super) fn content(timeline: &RunTimeline) -> PageContent {
         facts.extend(finished.notes.iter().map(|note| ("remark", note.clone())));
     }
     let outcome = match finished.map(|finished| finished.exit) {
-        Some(0) => Outcome::Success,
-        Some(_) => Outcome::Failure,
-        None => Outcome::Unknown,
+        Some(0) => PageOutcome::Success,
+        Some(_) => PageOutcome::Failure,
+        None => PageOutcome::Unknown,
     };
     let usual = changes.and_then(|changes| changes.usual.as_ref());
     PageContent {
@@ -126,7 +126,7 @@ fn page_object(object: &ProcessedObject) -> PageObject {
 }
 
 /// Compares how long the steps took, and how long the containers pulled and started at the longest, with an earlier run.
-pub(super) fn compared(rows: &[Row], took: Duration, revision: u64, before: &RunRecord) -> Comparison {
+pub(super) fn compared(rows: &[Row], took: Duration, revision: u64, before: &RunRecord) -> RunComparison {
     let step = |rows: &[Row], name: &str| {
         let row = rows.iter().find(|row| row.kind == RowKind::Step && row.label == name);
         row.map(Row::time)
@@ -150,7 +150,7 @@ pub(super) fn compared(rows: &[Row], took: Duration, revision: u64, before: &Run
         }
     }
     phases.push(("whole run".to_owned(), Some(took), Some(before.took)));
-    Comparison::new(revision, phases)
+    RunComparison::new(revision, phases)
 }
 
 /// Returns the labels of the rows of both runs, each once, in the order of this run.

@@ -11,7 +11,8 @@ use crate::settings::format::Duration;
 pub struct Tolerate {
     /// How long a rollout waits while no node can take the pod.
     pub unschedulable: Duration,
-    /// How long a rollout waits while the image's registry is unreachable. An image that does not exist is not waited for.
+    /// How long a rollout waits while the image's registry is unreachable, or while another fault lasts that is retried, such
+    /// as a failed mount. An image that does not exist is not waited for.
     pub image_pull: Duration,
     /// Number of restarts of a container after which a rollout gives up.
     pub crash_restarts: u32,

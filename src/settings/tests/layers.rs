@@ -67,8 +67,10 @@ fn no_config_file_means_defaults() {
     let loaded = read(&Request::default(), &[], folder.path()).expect("defaults");
     assert_eq!(loaded.summary, "no config.toml: every key has its default");
     assert!(!loaded.from_file && loaded.warnings.is_empty());
-    let request =
-        Request { set: vec!["llm.model=m".to_owned(), "deploy.host=h".to_owned()], ..Request::default() };
+    let request = Request {
+        set: vec!["llm.model=m".to_owned(), "deploy.storage_size=5Gi".to_owned()],
+        ..Request::default()
+    };
     let variables = [("HANDSCTL_CORE__DEBUG".to_owned(), "true".to_owned())];
     let typed = read(&request, &variables, folder.path()).expect("three keys");
     assert_eq!(typed.summary, "no config.toml: 1 key by HANDSCTL_ variables, 2 keys by --set");

@@ -1,6 +1,6 @@
 //! Kubernetes Events (core/v1), reduced to the fields that the evaluation needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
@@ -29,8 +29,8 @@ const MAX_RECENT: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct KubeEvents {
     by_subject: BTreeMap<String, BTreeMap<String, KubeEvent>>,
-    /// The UIDs of the involved object and of each Event that was added or repeated and not taken since.
-    recent: Vec<(String, String)>,
+    /// The UIDs of the involved object and of each Event that was added or repeated and not taken since, oldest first.
+    recent: VecDeque<(String, String)>,
 }
 
 impl KubeEvents {
@@ -40,9 +40,11 @@ impl KubeEvents {
         let uid = uid.ok_or_else(|| serde_json::Error::custom("metadata.uid is missing"))?;
         // Events about objects without a UID (such as nodes) do not concern the set.
         if let Some(subject) = event.involved_object.uid.clone() {
-            if self.recent.len() < MAX_RECENT {
-                self.recent.push((subject.clone(), uid.clone()));
+            // The oldest ones are about objects that were unknown whenever Events were taken.
+            if self.recent.len() >= MAX_RECENT {
+                self.recent.pop_front();
             }
+            self.recent.push_back((subject.clone(), uid.clone()));
             self.by_subject.entry(subject).or_default().insert(uid, KubeEvent::from_event(&event));
         }
         Ok(())
@@ -70,7 +72,7 @@ impl KubeEvents {
         let mut taken = Vec::new();
         for (subject, uid) in std::mem::take(&mut self.recent) {
             if !known(&subject) {
-                self.recent.push((subject, uid));
+                self.recent.push_back((subject, uid));
             } else if let Some(event) = self.by_subject.get(&subject).and_then(|events| events.get(&uid)) {
                 taken.push((subject, event.clone()));
             }
@@ -144,5 +146,18 @@ mod tests {
         events.remove("e2");
         events.remove("e1");
         assert!(events.latest("p", &["Unhealthy", "FailedScheduling"]).is_none());
+    }
+
+    #[test]
+    fn events_of_strangers_do_not_displace_newer_ones() {
+        let mut events = KubeEvents::default();
+        for number in 0..MAX_RECENT {
+            let uid = format!("s{number}");
+            events.put(&json!({"metadata": {"uid": uid}, "involvedObject": {"uid": "stranger"}})).unwrap();
+        }
+        assert!(events.take_recent(|uid| uid == "p").is_empty());
+        events.put(&json!({"metadata": {"uid": "e"}, "involvedObject": {"uid": "p"}})).unwrap();
+        assert_eq!(events.take_recent(|uid| uid == "p").len(), 1);
+        assert_eq!(events.recent.len(), MAX_RECENT - 1, "the oldest one of the stranger is dropped");
     }
 }

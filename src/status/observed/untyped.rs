@@ -35,6 +35,12 @@ pub(crate) struct ReportedCondition<'a> {
     pub(crate) observed_generation: Option<i64>,
 }
 
+/// Returns the generation that a status or a condition is about. Some controllers report it as a string.
+pub(crate) fn observed_generation(reported: &Value) -> Option<i64> {
+    let generation = &reported["observedGeneration"];
+    generation.as_i64().or_else(|| generation.as_str()?.parse().ok())
+}
+
 impl UntypedObject {
     pub(crate) fn spec(&self) -> &Value {
         self.content.get("spec").unwrap_or(&Value::Null)
@@ -67,7 +73,7 @@ impl<'a> ReportedCondition<'a> {
             reason: condition["reason"].as_str().unwrap_or_default(),
             message: condition["message"].as_str().unwrap_or_default().trim(),
             since: condition["lastTransitionTime"].as_str().and_then(|time| time.parse().ok()),
-            observed_generation: condition["observedGeneration"].as_i64(),
+            observed_generation: observed_generation(condition),
         })
     }
 

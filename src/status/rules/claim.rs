@@ -9,6 +9,7 @@ use super::pod_facts;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
 use crate::status::grace::{GracePeriods, final_after};
+use crate::status::observed::kube_events::KubeEvent;
 use crate::status::observed::state::ObservedState;
 
 /// Evaluates a claim.
@@ -42,27 +43,14 @@ fn pending(
     let new_fault = |code, message: &str, reason: &str| {
         Fault::new(code, id.clone(), message, reason).created(created_at(claim))
     };
-    let last = observed.events.latest(
-        uid,
-        &[
-            "WaitForFirstConsumer",
-            "FailedBinding",
-            "ProvisioningFailed",
-            "ExternalProvisioning",
-            "Provisioning",
-        ],
-    );
+    let last = last_event(observed, uid);
     let prebound = spec.is_some_and(|spec| spec.volume_name.as_deref().is_some_and(|name| !name.is_empty()));
     let class = spec.and_then(|spec| spec.storage_class_name.as_deref()).unwrap_or_default();
     match last.map(|event| (event.reason.as_str(), event)) {
-        Some(("ProvisioningFailed", event))
-            if event.message.contains("storageclass") && event.message.contains("not found") =>
-        {
-            ObjectHealth::faulty(
-                "Pending",
-                new_fault(Id::StorageClassMissing, &event.message, "its storage class does not exist"),
-            )
-        }
+        Some(("ProvisioningFailed", event)) if is_missing_class(event) => ObjectHealth::faulty(
+            "Pending",
+            new_fault(Id::StorageClassMissing, &event.message, "its storage class does not exist"),
+        ),
         Some(("ProvisioningFailed", event)) => {
             let fault = new_fault(Id::ProvisioningFailed, &event.message, "its volume cannot be provisioned");
             let final_at = final_after(Some(event.first), grace.image_pull);
@@ -93,6 +81,32 @@ fn pending(
         Some(("FailedBinding", event)) => ObjectHealth::waiting(format!("Pending: {}", event.message)),
         _ => ObjectHealth::waiting("Pending: not bound yet"),
     }
+}
+
+/// Returns the Event that tells how far the claim is: the latest one. As long as the claim is not bound, the control plane
+/// repeats `ExternalProvisioning`, which says nothing about the last attempt of the provisioner. A missing class is the
+/// control plane's own report, so its next Event replaces it.
+fn last_event<'a>(observed: &'a ObservedState, uid: &str) -> Option<&'a KubeEvent> {
+    let last = observed.events.latest(
+        uid,
+        &[
+            "WaitForFirstConsumer",
+            "FailedBinding",
+            "ProvisioningFailed",
+            "ExternalProvisioning",
+            "Provisioning",
+        ],
+    )?;
+    if last.reason != "ExternalProvisioning" {
+        return Some(last);
+    }
+    let attempt = observed.events.latest(uid, &["ProvisioningFailed", "Provisioning"]);
+    let failed = attempt.filter(|event| event.reason == "ProvisioningFailed" && !is_missing_class(event));
+    failed.or(Some(last))
+}
+
+fn is_missing_class(event: &KubeEvent) -> bool {
+    event.message.contains("storageclass") && event.message.contains("not found")
 }
 
 /// Returns whether a live pod, or a workload with replicas, mounts the claim.

@@ -1,6 +1,6 @@
 //! The state of every container, and the cluster's Events about the watched objects, for the timeline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use crate::object::{ObjectId, condition};
 use crate::status::grace::GracePeriods;
 use crate::status::observed::kube_events::KubeEvent;
 use crate::status::observed::state::{ObservedState, controller};
+use crate::status::verdict::Expected;
 use crate::timeline::SpanState;
 
 /// The longest chain of owners is Deployment, `ReplicaSet`, Pod. The limit ends a cycle.
@@ -60,10 +61,11 @@ pub struct EventReport {
 }
 
 impl ObservedState {
-    /// Returns the state of every container of the observed pods, in the order of their creation.
+    /// Returns the state of every container of the expected objects' pods, in the order of their creation.
     #[must_use]
-    pub fn containers(&self, grace: &GracePeriods) -> Vec<ContainerReport> {
-        let mut pods: Vec<&Pod> = self.pods.values().collect();
+    pub fn containers(&self, expected: &[Expected], grace: &GracePeriods) -> Vec<ContainerReport> {
+        let expected: BTreeSet<&str> = expected.iter().map(|expected| expected.uid.as_str()).collect();
+        let mut pods: Vec<&Pod> = self.pods.values().filter(|pod| self.is_of(pod, &expected)).collect();
         pods.sort_by(|a, b| creation(a).cmp(&creation(b)));
         pods.into_iter().flat_map(|pod| self.containers_of(pod, grace)).collect()
     }
@@ -120,6 +122,23 @@ impl ObservedState {
             }
         });
         states.collect()
+    }
+
+    /// Returns whether a pod or one of its owners has one of these UIDs.
+    fn is_of(&self, pod: &Pod, uids: &BTreeSet<&str>) -> bool {
+        let mut metadata = Some(&pod.metadata);
+        for _ in 0..MAX_OWNERS {
+            let Some(object) = metadata else { break };
+            if object.uid.as_deref().is_some_and(|uid| uids.contains(uid)) {
+                return true;
+            }
+            let Some(owner) = controller(object) else { break };
+            if uids.contains(owner.uid.as_str()) {
+                return true;
+            }
+            metadata = self.metadata(&owner.uid);
+        }
+        false
     }
 
     /// Returns the last watched object in the chain of owners; None if the object has no watched owner.
@@ -323,8 +342,21 @@ mod tests {
                 "restartCount": 0, "state": state }] })
     }
 
+    fn deployment(uid: &str) -> Expected {
+        let id = ObjectId::namespaced("apps", "Deployment", "n", uid);
+        Expected { id, uid: uid.to_owned(), generation: 1, changed: true }
+    }
+
+    #[test]
+    fn pods_of_other_owners_are_left_out() {
+        let state = observed(&app(true, &json!({ "running": {} })), &[]);
+        let grace = GracePeriods::starting_at(at(0));
+        assert_eq!(state.containers(&[deployment("other")], &grace), []);
+        assert_eq!(state.containers(&[deployment("p")], &grace).len(), 1, "the pod itself is expected");
+    }
+
     fn only(state: &ObservedState) -> ContainerReport {
-        let mut all = state.containers(&GracePeriods::starting_at(at(0)));
+        let mut all = state.containers(&[deployment("oh")], &GracePeriods::starting_at(at(0)));
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
     }

@@ -66,12 +66,12 @@ const NOT_FOUND: &[&str] = &[
     "repository does not exist",
 ];
 
-/// Returns whether a waiting reason means that a pull failed.
 /// Returns whether the registry has the image, for other platforms only. The texts are containerd's and Docker's.
 pub(crate) fn is_of_other_platform(text: &str) -> bool {
     text.contains("no match for platform") || text.contains("no matching manifest")
 }
 
+/// Returns whether a waiting reason means that a pull failed.
 pub(crate) fn is_pull_failure(reason: &str) -> bool {
     PULL_FAILURES.contains(&reason)
 }
