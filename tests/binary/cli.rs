@@ -398,7 +398,7 @@ fn commands_of_other_tools_lead_to_ours() {
         assert!(run.stderr.contains(&format!("hint: {ours}")), "{word}: {}", run.stderr);
     }
     for (word, hint) in [
-        ("stop", "docker stop local-hands-control-plane "),
+        ("stop", "with Docker, docker stop local-hands-control-plane "),
         ("delploy", "did you mean handsctl deploy?"),
         ("config chek", "did you mean handsctl config check?"),
         ("xyzzy", "handsctl --help lists the commands"),

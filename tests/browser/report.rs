@@ -135,7 +135,7 @@ fn assert_readable(page: &str, measured: &Value) {
     assert_eq!(measured["faint"], Value::Array(Vec::new()), "{page}: too little contrast");
     assert_eq!(measured["axis"]["overlaps"], false, "{page}: {measured:#}");
     assert_eq!(measured["axis"]["outside"], false, "{page}: {measured:#}");
-    assert!(items(&measured["rows"]).len() > 3, "{page}: {measured:#}");
+    assert!(items(&measured["rows"]).len() > 1, "{page}: {measured:#}");
     for row in items(&measured["rows"]) {
         assert_eq!(row["labelOverlapsLane"], false, "{page}: {row:#}");
         assert!(number(&row["width"]) > 150.0 && number(&row["height"]) > 10.0, "{page}: {row:#}");
