@@ -578,7 +578,7 @@ fn scheduling_and_admission(site: &Site) -> Vec<Failure> {
             .says("log       "),
         Failure::new("ingress-class", "HC4602", "host = \"class.localhost\"\ningress_class = \"absent\"\n")
             .says("ingress class absent does not exist: nobody serves the Ingress")
-            .says("setting   [deploy].ingress_class = \"absent\""),
+            .at("ingress_class"),
         Failure::new("host", "HC4603", "host = \"hands.test\"\n").exits(0).says("to /etc/hosts"),
         Failure::new("certificate", "HC4203", "host = \"tls.localhost\"\ntls_secret = \"absent\"\n")
             .exits(0)

@@ -100,9 +100,11 @@ fn last_event<'a>(observed: &'a ObservedState, uid: &str) -> Option<&'a KubeEven
     if last.reason != "ExternalProvisioning" {
         return Some(last);
     }
-    let attempt = observed.events.latest(uid, &["ProvisioningFailed", "Provisioning"]);
-    let failed = attempt.filter(|event| event.reason == "ProvisioningFailed" && !is_missing_class(event));
-    failed.or(Some(last))
+    let attempt = observed.events.latest(uid, &["Provisioning"]);
+    let failed = observed.events.latest(uid, &["ProvisioningFailed"]);
+    // Both often have the same second: the attempt comes first.
+    let is_current = |event: &&KubeEvent| attempt.is_none_or(|attempt| event.last >= attempt.last);
+    failed.filter(|event| !is_missing_class(event)).filter(is_current).or(Some(last))
 }
 
 fn is_missing_class(event: &KubeEvent) -> bool {
