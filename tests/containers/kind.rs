@@ -615,7 +615,7 @@ fn status_is_degraded_beyond_a_threshold() {
     };
     // The cluster has no metrics API. All other gauges have values.
     let plain = site.handsctl(&["status"]).exits(0);
-    assert!(plain.stdout.contains("memory (the cluster has no metrics API)"), "{}", plain.stdout);
+    assert!(plain.stdout.contains("memory: the cluster has no metrics API"), "{}", plain.stdout);
     let json = site.handsctl(&["status", "-o", "json"]).exits(0);
     assert_eq!(gauge(&json, "ready")["value"], 100.0);
     assert_eq!(gauge(&json, "ingress")["value"], 100.0);
