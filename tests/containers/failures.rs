@@ -490,7 +490,8 @@ fn references() -> Vec<Failure> {
         .also("tolerate = { image_pull = \"3s\" }")
         .says("access modes")
         .after(Report::Event("ProvisioningFailed"))
-        .grace(3),
+        // 3 s, and the end of an attempt that is in progress: the provisioner tries again after 15 s.
+        .grace(18),
         Failure::new(
             "claim-absent",
             "HC4301",
