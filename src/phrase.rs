@@ -1,4 +1,4 @@
-//! Numbers in sentences: counts and durations, in the same form everywhere. Pure.
+//! Numbers in sentences: counts, times and durations, in the same form everywhere. Pure.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -10,6 +10,12 @@ use jiff::Timestamp;
 pub fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, noun: &str) -> String {
     let plural = if number == N::from(1) { "" } else { "s" };
     format!("{number} {noun}{plural}")
+}
+
+/// Formats a time that may be of another day: `2026-11-21 07:06:43 UTC`.
+#[must_use]
+pub fn date_and_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// Formats a duration with its two largest units: `14 s`, `3 m 20 s`, `2 h 5 m`. Under a second it is `0 s`.

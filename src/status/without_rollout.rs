@@ -9,10 +9,11 @@ use super::finding::Finding;
 use super::grace::{GracePeriods, later};
 use super::observed::state::{ObservedState, TrackedKind};
 use super::observed::untyped::UntypedObject;
-use super::rules::{custom, text};
+use super::rules::custom;
 use super::verdict::Expected;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
+use crate::phrase;
 
 /// How long an autoscaler may lack metrics: metrics-server reads a new pod's use once a minute.
 const FIRST_METRICS: Duration = Duration::from_secs(120);
@@ -79,9 +80,9 @@ fn cron_job(id: &ObjectId, object: &UntypedObject) -> Option<Finding> {
     {
         return None;
     }
-    let message = format!("its run of {} did not succeed", text::date_and_time(started));
+    let message = format!("its run of {} did not succeed", phrase::date_and_time(started));
     let last = match succeeded {
-        Some(succeeded) => format!("the last successful run ended at {}", text::date_and_time(succeeded)),
+        Some(succeeded) => format!("the last successful run ended at {}", phrase::date_and_time(succeeded)),
         None => "no run has succeeded yet".to_owned(),
     };
     let namespace = id.namespace.as_deref().unwrap_or_default();

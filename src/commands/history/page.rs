@@ -1,6 +1,7 @@
 //! The page of `--report`: one revision, with the timeline of its run as far as it keeps it.
 
 use super::recorded::{RecordedHistory, without_content};
+use crate::phrase;
 use crate::plan::inventory::provenance::Provenance;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
 use crate::report::RevisionPage;
@@ -36,7 +37,7 @@ pub(super) fn of_revision<'a>(
 }
 
 fn facts(revision: &Revision) -> Vec<(&'static str, String)> {
-    let created = revision.created.map(|created| created.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
+    let created = revision.created.map(phrase::date_and_time);
     let content = revision.snapshot.as_ref();
     let remark = content.map_or_else(|| without_content(revision), |content| content.note.as_str());
     let unknown = Provenance::default();

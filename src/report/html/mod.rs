@@ -3,9 +3,10 @@
 //! - `run_timeline`: events → rows of states with their times, while the command runs. `shared_timeline`: the same, for
 //!   the command, which records it in its revision.
 //! - `run_page`: the timeline → the content of a page. `revision_page`: a kept revision → the content of a page.
-//! - `page`: the content → HTML. `page.html`: its template. `scale`: times → places.
+//! - `clean`: texts without secrets and control characters. `page`: the content → HTML. `page.html`: its template. `scale`: times → places.
 //! - `report_file`: the file, written when the command ends.
 
+mod clean;
 mod page;
 mod report_file;
 mod revision_page;

@@ -1,11 +1,10 @@
 //! A kept revision → the content of its page. Pure.
 
+use super::clean::{clean, clean_lines};
 use super::page::{PageChanges, PageContent, PageOutcome};
-use super::run_page::{clean_lines, compared};
+use super::run_page::compared;
 use super::scale::seconds;
-use crate::object::assignment;
 use crate::phrase;
-use crate::report::text::sanitize::one_line;
 use crate::timeline::{Row, RowKind, RunRecord};
 
 /// What is known of a kept revision. All texts come from the cluster.
@@ -115,10 +114,6 @@ impl RevisionPage<'_> {
         }
         notices
     }
-}
-
-fn clean(text: &str) -> String {
-    one_line(&assignment::masked(text))
 }
 
 /// Returns the row of a record, which anybody may have changed who may change Secrets, with clean texts.

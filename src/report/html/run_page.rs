@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
+use super::clean::clean_lines;
 use super::page::{PageChanges, PageContent, PageObject, PageOutcome, RunComparison};
 use super::run_timeline::{ProcessedObject, RunTimeline};
 use super::scale::seconds;
 use crate::diagnostic::Severity;
 use crate::error::Error;
 use crate::event::RunChanges;
-use crate::object::assignment;
 use crate::phrase;
 use crate::report::text::diagnostic::Style;
 use crate::report::text::error;
-use crate::report::text::sanitize::sanitize;
 use crate::report::text::style::{DEFAULT_WIDTH, Palette};
 use crate::status::Finding;
 use crate::timeline::{Row, RowKind, RunRecord, SpanState};
@@ -27,7 +26,7 @@ pub(super) fn content(timeline: &RunTimeline) -> PageContent {
     let changes = timeline.changes.as_ref();
     let mut facts = Vec::new();
     if let Some(started) = started {
-        facts.push(("started", started.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()));
+        facts.push(("started", phrase::date_and_time(started)));
     }
     facts.push(("took", seconds(took)));
     facts.extend(changes.map(author_facts).unwrap_or_default());
@@ -101,11 +100,6 @@ fn problems(timeline: &RunTimeline) -> Vec<String> {
     let findings = findings.map(|finding| error::finding(finding, Severity::Error, PLAIN));
     let error = error.map(|error| error::render(error, PLAIN));
     error.into_iter().chain(findings).map(|text| clean_lines(&text)).collect()
-}
-
-/// Returns a text of several lines without the values of secret names, and without what a terminal would execute.
-pub(super) fn clean_lines(text: &str) -> String {
-    sanitize(&assignment::masked(text)).into_owned()
 }
 
 /// Returns whether an error has the text of a finding: it has all of the first one.

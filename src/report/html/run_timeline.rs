@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::clean::clean;
 use crate::event::{Action, ContainerChange, Event, Finished, KubernetesEvent, Progress, RunChanges};
-use crate::object::{ObjectId, assignment};
+use crate::object::ObjectId;
 use crate::phrase;
-use crate::report::text::sanitize::one_line;
 use crate::status::Finding;
 use crate::timeline::{Moment, MomentKind, Row, RowKind, RunRecord, SpanState};
 
@@ -246,11 +246,6 @@ fn mark(row: &mut Row, moment: Moment) {
         row.marks.pop();
     }
     row.marks.push(moment);
-}
-
-/// Returns a text on one line, without the values of secret names.
-fn clean(text: &str) -> String {
-    one_line(&assignment::masked(text))
 }
 
 #[cfg(test)]

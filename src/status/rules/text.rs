@@ -79,11 +79,6 @@ pub(crate) fn time_of_day(time: Timestamp) -> String {
     time.strftime("%H:%M:%SZ").to_string()
 }
 
-/// Formats a time that may be of another day: `2026-11-21 07:06:43 UTC`.
-pub(crate) fn date_and_time(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
