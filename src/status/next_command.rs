@@ -6,6 +6,7 @@ use super::rules::image::is_of_other_platform;
 use crate::catalogue::Id;
 use crate::object::ObjectId;
 use crate::object::entry_commands::{creating_command, patching_command};
+use crate::object::webhook::failed_webhook;
 
 /// Adds the next command to a finding that has no hint yet, and the command that explains its id.
 #[must_use]
@@ -58,7 +59,7 @@ fn next_command(finding: &Finding) -> String {
             let namespace = finding.object.namespace.as_deref().unwrap_or_default();
             format!("kubectl describe resourcequota -n {namespace}")
         }
-        Id::PodsRejected if let Some(webhook) = quoted(&finding.message, "failed calling webhook \"") => {
+        Id::PodsRejected if let Some(webhook) = failed_webhook(&finding.message) => {
             format!(
                 "the webhook {webhook} must respond first: kubectl get validatingwebhookconfigurations,\
                  mutatingwebhookconfigurations shows who installed it; then: handsctl restart"

@@ -7,6 +7,7 @@ use kube::core::Status;
 use super::transport_error::PROXY_CREDENTIALS_HINT;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
+use crate::object::webhook;
 
 /// Returns the error for a request that the server rejected. `action` names the failed action: "cannot apply
 /// deployment.apps/openhands in namespace openhands".
@@ -26,7 +27,7 @@ pub fn status_error(action: &str, status: &Status) -> Error {
         500 if is_type_mismatch(message) => {
             Error::new(Id::Rejected, Kind::Rejected, action).caused_by(message.to_owned())
         }
-        500.. if let Some(webhook) = failed_webhook(message) => {
+        500.. if let Some(webhook) = unavailable_webhook(message) => {
             Error::new(Id::WebhookFailed, Kind::Rejected, action).caused_by(message.to_owned()).hint(format!(
                 "{webhook} must respond first: kubectl get validatingwebhookconfigurations,\
                  mutatingwebhookconfigurations shows who installed it"
@@ -39,11 +40,11 @@ pub fn status_error(action: &str, status: &Status) -> Error {
     }
 }
 
-/// Returns the name of the webhook that the API server could not call; its own failure, unlike an overload, does not
+/// Describes the webhook that the API server could not call; its own failure, unlike an overload, does not
 /// end by itself.
-fn failed_webhook(message: &str) -> Option<String> {
-    if let Some((_, rest)) = message.split_once("failed calling webhook \"") {
-        return rest.split_once('"').map(|(name, _)| format!("the webhook {name}"));
+fn unavailable_webhook(message: &str) -> Option<String> {
+    if let Some(name) = webhook::failed_webhook(message) {
+        return Some(format!("the webhook {name}"));
     }
     let (_, rest) = message.split_once("conversion webhook for ")?;
     rest.split_once(" failed").map(|(kind, _)| format!("the conversion webhook for {kind}"))
