@@ -72,8 +72,8 @@ fn id(typed: &str) -> Result<String, Error> {
     let code = if letters.starts_with("HC") { letters } else { format!("HC{letters}") };
     let Some(id) = Id::from_code(&code) else {
         let error = Error::new(Id::Usage, Kind::Usage, format!("there is no id `{typed}`"));
-        let error =
-            if is_key(typed) { error.hint(format!("handsctl config explain {typed}")) } else { error };
+        let is_key = !KeyReference::default().keys_meant(typed).is_empty();
+        let error = if is_key { error.hint(format!("handsctl config explain {typed}")) } else { error };
         return Err(error.hint("ids are printed in brackets: error[HC4103]; handsctl explain lists all"));
     };
     let entry = id.entry();
@@ -82,13 +82,6 @@ fn id(typed: &str) -> Result<String, Error> {
     let explanation = wrapped(entry.explanation);
     let guide = id.guide().map_or_else(String::new, |guide| format!("{}\n", without_marks(guide)));
     Ok(format!("{}: {}\n\n{explanation}\n\n{key}{guide}{next}", entry.code, entry.title))
-}
-
-/// Whether a word is a key or a table of config.toml, or the last name of one.
-fn is_key(word: &str) -> bool {
-    let reference = KeyReference::default();
-    let keys = reference.keys_named(word.rsplit('.').next().unwrap_or_default());
-    keys.iter().any(|key| key == word || !word.contains('.'))
 }
 
 /// Wraps a paragraph as wide as the guides are. A command between backquotes stays on one line, so that it can be copied.

@@ -60,14 +60,13 @@ pub(super) fn with_table(reference: &KeyReference, assignment: &str) -> Result<V
     }
 }
 
-/// Returns the keys that a word names: itself, or those of its name in every table.
+/// Returns the keys that a word means, without tables.
 fn keys(reference: &KeyReference, word: &str) -> Vec<String> {
     let is_leaf = |key: &String| {
         let path: Vec<&str> = key.split('.').collect();
         path.len() > 1 && reference.doc(&path).is_some_and(|doc| !matches!(doc.value, ValueForm::Table(_)))
     };
-    let named = reference.keys_named(word.rsplit('.').next().unwrap_or_default());
-    named.into_iter().filter(|key| key == word || !word.contains('.')).filter(is_leaf).collect()
+    reference.keys_meant(word).into_iter().filter(is_leaf).collect()
 }
 
 /// Returns the command with the value, unless that is a secret.

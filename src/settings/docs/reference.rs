@@ -131,6 +131,14 @@ impl KeyReference {
         named
     }
 
+    /// Returns the keys and tables that a word means: the key itself, or those of its name in every table.
+    #[must_use]
+    pub fn keys_meant(&self, word: &str) -> Vec<String> {
+        let mut named = self.keys_named(last_name(word));
+        named.retain(|key| key == word || !word.contains('.'));
+        named
+    }
+
     /// Returns the keys and tables that a word names, the shortest path first and those that the application does not use
     /// last: `memory` finds `kubernetes.resource_memory_limit`. If no name has the word, names that contain it as a part
     /// count, else descriptions that have it.
