@@ -20,9 +20,7 @@ pub(super) async fn report(run: &Run<'_>, prepared: &Preparation) {
         return;
     }
     let others = ingresses(run.api(), &prepared.state.set.namespace).await;
-    for rival in changed.iter().flat_map(|planned| shared_host::rivals(planned, &others)) {
-        let message =
-            format!("{rival}: the controller sends the requests to one of the two applications only");
+    for message in shared_host::warnings(&changed, &others) {
         run.events().warn(Id::HostShared, message).await;
     }
 }

@@ -24,9 +24,8 @@ pub(super) fn unshared(
         Ok(others) => others,
         Err(reason) => return vec![Check::unknown(category, name, reason.as_str())],
     };
-    let rivals: Vec<String> =
-        planned.iter().flat_map(|planned| shared_host::rivals(planned, others)).collect();
-    if rivals.is_empty() {
+    let warnings = shared_host::warnings(planned, others);
+    if warnings.is_empty() {
         let host = &settings.deploy.host;
         let text = match unlisted {
             None => format!("no other Ingress has {host}"),
@@ -34,16 +33,14 @@ pub(super) fn unshared(
         };
         return vec![Check::passed(category, name, text)];
     }
-    let check = |rival: String| {
-        let message =
-            format!("{rival}: the controller sends the requests to one of the two applications only");
+    let check = |message: String| {
         let keys = ["deploy.host".to_owned(), "deploy.ingress_class".to_owned()];
         let error = Error::new(Id::HostShared, Kind::Prerequisite, message)
             .with_keys(settings.config_keys(&keys))
             .hint("handsctl config set deploy.host=NAME chooses another host");
         Check::warning(category, name, error)
     };
-    rivals.into_iter().map(check).collect()
+    warnings.into_iter().map(check).collect()
 }
 
 #[cfg(test)]

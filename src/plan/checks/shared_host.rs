@@ -24,6 +24,17 @@ pub fn rivals(planned: &Value, others: &[Value]) -> Vec<String> {
         .collect()
 }
 
+/// Returns a sentence for each of `others` that claims host and path of a planned Ingress.
+#[must_use]
+pub fn warnings(planned: &[&Value], others: &[Value]) -> Vec<String> {
+    let rivals = planned.iter().flat_map(|planned| rivals(planned, others));
+    rivals
+        .map(|rival| {
+            format!("{rival}: the controller sends the requests to one of the two applications only")
+        })
+        .collect()
+}
+
 /// Without a class the controller of the default class serves an Ingress, and the server writes that class into it.
 fn may_share_class(planned: &Value, other: &Value) -> bool {
     let class = |ingress: &Value| ingress["spec"]["ingressClassName"].as_str().map(str::to_owned);
