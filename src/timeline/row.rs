@@ -46,6 +46,13 @@ pub struct Span {
     pub to: Option<Duration>,
 }
 
+impl Span {
+    /// Returns how long the state took; zero if it has not ended.
+    fn time(&self) -> Duration {
+        self.to.unwrap_or(self.from).saturating_sub(self.from)
+    }
+}
+
 /// The state of a step, of a workload or of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SpanState {
@@ -206,13 +213,13 @@ impl Row {
     #[must_use]
     pub fn time_in(&self, state: SpanState) -> Duration {
         let spans = self.spans.iter().filter(|span| span.state == state);
-        spans.map(|span| span.to.unwrap_or(span.from).saturating_sub(span.from)).sum()
+        spans.map(Span::time).sum()
     }
 
     /// Returns how long all states of the row took together.
     #[must_use]
     pub fn time(&self) -> Duration {
-        self.spans.iter().map(|span| span.to.unwrap_or(span.from).saturating_sub(span.from)).sum()
+        self.spans.iter().map(Span::time).sum()
     }
 }
 
