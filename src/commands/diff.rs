@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::catalogue::Id;
 use crate::cluster::diff::{self, DiffInput, ListedSet};
 use crate::cluster::inspect::{self, ClusterState, SecretRights};
-use crate::deploy::{prepare, refusals, replaced_images};
+use crate::deploy::{prepare, replaced_images};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished};
 use crate::flags::{Format, Global, parse_duration, parse_revision};
@@ -22,7 +22,7 @@ use crate::plan::goal::{Desired, Goal};
 use crate::plan::inventory::restorable::RestoreTarget;
 use crate::plan::manifests::extra_manifests;
 use crate::plan::ownership::policy::Ownership;
-use crate::plan::{self, Plan, SecretNaming};
+use crate::plan::{self, Plan, SecretNaming, rejection_words};
 use crate::report::{DiffBasis, DiffReport, ReadingProgress, Streams, Written};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::long_calls::read_until;
@@ -240,7 +240,7 @@ async fn compare(session: &Session, arguments: &DiffArgs, events: &Events) -> Re
 
 /// Returns the comparison with its rejection as `deploy` reports it: in words, with the keys that cause it.
 fn explained(compared: Compared, settings: &Settings) -> Compared {
-    let deploy_error = compared.deploy_error.map(|error| refusals::explained(error, settings));
+    let deploy_error = compared.deploy_error.map(|error| rejection_words::explained(error, settings));
     Compared { deploy_error, ..compared }
 }
 

@@ -14,11 +14,9 @@ use crate::cluster::apply::{inventory, refusals};
 use crate::cluster::rollout::webhook;
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Result};
-use crate::object::ObjectId;
 use crate::object::webhook::failed_webhook;
-use crate::plan::{config_keys, rejection_words};
+use crate::plan::rejection_words;
 use crate::session::runner::Run;
-use crate::settings::Settings;
 
 /// Time limit for what explains a rejection.
 const EXPLANATION: Duration = Duration::from_secs(2);
@@ -83,26 +81,5 @@ pub(crate) async fn check_restart(run: &Run<'_>, observed: &ObservedSet) -> Resu
 
 /// Adds the keys of config.toml that cause a rejection, to each one of an apply.
 pub(super) fn located(error: Error, run: &Run<'_>) -> Error {
-    error.map_each(|error| explained(error, run.settings()))
-}
-
-/// Returns a rejection with the keys of config.toml that cause it, in words.
-pub(crate) fn explained(error: Error, settings: &Settings) -> Error {
-    let Some(rejected) = error.rejected() else { return error };
-    let keys = if settings.has_extra_object(&ObjectId::of_rejected(rejected)) {
-        config_keys::of_extra_manifest(settings)
-    } else {
-        config_keys::of_rejected_object(&rejected.kind, &error.causes().join("; "), settings)
-    };
-    let Some(words) = rejection_words::in_words(&rejected.kind, &error.causes().join("; ")) else {
-        return error.with_keys(keys);
-    };
-    let is_known = keys.iter().any(|known| words.key == Some(known.key.as_str()));
-    let key = words.key.filter(|_| !is_known).map(str::to_owned);
-    let keys = [keys, settings.config_keys(key.as_slice())].concat();
-    let error = error.with_keys(keys).cause_in_words(words.text);
-    match words.hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
+    error.map_each(|error| rejection_words::explained(error, run.settings()))
 }

@@ -5,9 +5,8 @@ use serde_json::Value;
 use super::check::{Category, Check, Listed};
 use crate::catalogue::Id;
 use crate::cluster::apply::pod_admission::PodAdmission;
-use crate::error::Error;
 use crate::plan::checks::quota;
-use crate::plan::config_keys;
+use crate::plan::rejection_words;
 use crate::settings::Settings;
 
 /// Checks that the server would create the application's pod. `old_pods` are those that a deploy replaces: they free
@@ -34,14 +33,7 @@ pub(super) fn pod(admission: PodAdmission, old_pods: &Listed, settings: &Setting
             Ok(_) => {}
         }
     }
-    Check::failed(category, name, located(error, settings))
-}
-
-/// Adds the keys of config.toml that cause a rejection.
-pub(super) fn located(error: Error, settings: &Settings) -> Error {
-    let Some(kind) = error.rejected().map(|rejected| rejected.kind.clone()) else { return error };
-    let keys = config_keys::of_rejected_object(&kind, &error.causes().join("; "), settings);
-    error.with_keys(keys)
+    Check::failed(category, name, rejection_words::explained(error, settings))
 }
 
 /// Returns the pods that have not ended: a quota counts no others.
@@ -55,7 +47,7 @@ mod tests {
     use super::*;
     use crate::doctor::check::Outcome;
     use crate::doctor::fixtures::settings;
-    use crate::error::Kind;
+    use crate::error::{Error, Kind};
     use crate::object::kind::{DEPLOYMENT, POD};
     use serde_json::json;
 

@@ -1,5 +1,10 @@
 //! An API server's rejection that only a reader of its source understands, in words. Pure.
 
+use super::config_keys;
+use crate::error::Error;
+use crate::object::ObjectId;
+use crate::settings::Settings;
+
 /// A rejection in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectionWords {
@@ -16,6 +21,28 @@ const CLAIM_FIELDS: &[(&str, &str, &str)] = &[
     ("StorageClassName", "storage class", "deploy.storage_class"),
     ("VolumeName", "volume", "deploy.volume"),
 ];
+
+/// Returns a rejection with the keys of config.toml that cause it, in words.
+#[must_use]
+pub fn explained(error: Error, settings: &Settings) -> Error {
+    let Some(rejected) = error.rejected() else { return error };
+    let keys = if settings.has_extra_object(&ObjectId::of_rejected(rejected)) {
+        config_keys::of_extra_manifest(settings)
+    } else {
+        config_keys::of_rejected_object(&rejected.kind, &error.causes().join("; "), settings)
+    };
+    let Some(words) = in_words(&rejected.kind, &error.causes().join("; ")) else {
+        return error.with_keys(keys);
+    };
+    let is_known = keys.iter().any(|known| words.key == Some(known.key.as_str()));
+    let key = words.key.filter(|_| !is_known).map(str::to_owned);
+    let keys = [keys, settings.config_keys(key.as_slice())].concat();
+    let error = error.with_keys(keys).cause_in_words(words.text);
+    match words.hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
 
 /// Returns the words for a rejection of an object of this kind; None: the server's message says it.
 #[must_use]
