@@ -632,7 +632,7 @@ fn status_is_degraded_beyond_a_threshold() {
     let _metrics = Metrics::create(site);
     let degraded = site.handsctl(&["status"]).exits(11);
     assert!(degraded.stdout.contains("degraded: memory 95 %, more than 85 %"), "{}", degraded.stdout);
-    assert!(degraded.stdout.contains("cpu (no limit is set)"), "{}", degraded.stdout);
+    assert!(degraded.stdout.contains("cpu: no limit is set"), "{}", degraded.stdout);
     site.handsctl(&["status", "--set", "deploy.thresholds.memory=96"]).exits(0);
 }
 
