@@ -6,7 +6,7 @@
 //! - `labels`: the labels and annotations that mark our objects.
 //!
 //! Content:
-//! - `deletion`: since when an object is being deleted, and what holds it.
+//! - `deletion`: since when an object is being deleted, and what holds it. `finalizer`: what removes each.
 //! - `condition`: whether a pod or a node is ready. `taint`: which pods a node repels.
 //! - `webhook`: the failed webhook in a message of the API server, and where it is configured.
 //! - `list_items`: the items of a list. `item_selector`: selectors of one list item, by its keys or by its value.
@@ -33,6 +33,7 @@ pub mod container_names;
 pub mod deletion;
 pub mod entry_commands;
 pub mod field_path;
+pub mod finalizer;
 pub mod id;
 pub mod item_selector;
 pub mod kind;
