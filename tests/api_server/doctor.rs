@@ -246,6 +246,29 @@ fn doctor_of_a_silent_api_server_still_reports_the_configuration() {
 }
 
 #[test]
+fn doctor_reports_the_other_categories_while_two_hang() {
+    let namespace = Bed::shared().namespace("doctor-hangs");
+    super::roles::create_with_defaults(&namespace);
+    namespace.config("");
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let _classes = proxy.on(|request| request.path.contains("/storageclasses")).hold();
+    let _pods = proxy.on(|request| request.path.starts_with("/api/v1/pods?")).hold();
+    let run = proxy.command(&namespace, &["doctor"]).run();
+    for line in [
+        "storage    ? storage class: not checked: no answer within 10 s",
+        "? room: not checked: no answer within 5 s",
+        "✓ rules: ",
+        " nodes: ",
+        "✓ pod security: ",
+        "✓ pod: the API server admits the application",
+        "· installation: nothing is deployed",
+    ] {
+        assert!(run.stdout.contains(line), "{line}: {}", run.stdout);
+    }
+    run.within(Duration::from_secs(45));
+}
+
+#[test]
 fn doctor_without_a_cluster_reports_that_and_the_computer() {
     let home = tempfile::tempdir().unwrap();
     let run = run_in_home(home.path(), &["doctor"]);
