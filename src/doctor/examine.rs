@@ -327,7 +327,7 @@ impl Subject<'_> {
             Ok(secret) => secret,
             Err(reason) => return Check::unknown(category, label, format!("secret/{name}: {reason}")),
         };
-        let fault = secret_ref.fault(secret.as_ref());
+        let fault = secret_ref.fault(secret.as_ref(), self.api.clock().now());
         match (fault, used_for) {
             (None, _) => Check::passed(category, label, format!("secret/{name} in namespace {namespace}")),
             (Some(fault), SecretUse::Keys(_)) => {
