@@ -8,7 +8,7 @@
 //! - `logs`: reads the logs of its containers and sandboxes. `line_buffer`: splits them into lines. `resume`: where a followed
 //!   one continues.
 //! - `sandbox_pods`: lists the pods and Services of its sandboxes.
-//! - `metrics`: reads its resource usage.
+//! - `metrics`: reads its resource usage. `volume_usage`: reads how full its volumes are.
 
 pub mod client;
 mod http_get;
@@ -21,3 +21,4 @@ pub mod probe;
 mod resume;
 pub mod sandbox_pods;
 pub mod url_probe;
+pub mod volume_usage;
