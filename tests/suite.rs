@@ -63,6 +63,7 @@ mod api_server {
     mod logs;
     mod ownership;
     mod pipelines;
+    mod preemption;
     mod profiles;
     mod pruning;
     mod rbac;

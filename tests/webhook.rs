@@ -39,6 +39,8 @@ impl Authority {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Answer {
     Allow,
+    /// Denies the request with this message.
+    Deny(&'static str),
     /// Nothing: the API server's call times out.
     Silence,
 }
@@ -116,6 +118,7 @@ async fn answer(request: Request<Incoming>, answer: Answer) -> Result<Response<F
     let uid = &review["request"]["uid"];
     let response = match answer {
         Answer::Allow => json!({ "uid": uid, "allowed": true }),
+        Answer::Deny(message) => json!({ "uid": uid, "allowed": false, "status": { "message": message } }),
         Answer::Silence => std::future::pending().await,
     };
     let review =

@@ -441,6 +441,27 @@ mod tests {
     }
 
     #[test]
+    fn quota_on_claims_names_the_keys_of_the_volume() {
+        let exceeded = "exceeded quota: team, requested: persistentvolumeclaims=1,requests.storage=5Gi, used: \
+                        persistentvolumeclaims=2, limited: persistentvolumeclaims=2";
+        assert_eq!(
+            keys(Id::QuotaExceeded, exceeded, "[deploy]\nstorage_size = \"5Gi\"\n"),
+            [("deploy.existing_claim".to_owned(), None), ("deploy.storage_size".to_owned(), Some(2))]
+        );
+    }
+
+    #[test]
+    fn lost_volume_names_only_the_keys_that_chose_it() {
+        let mount = "MountVolume.SetUp failed for volume \"state\": volume is attached to another node";
+        for id in [Id::MountFailed, Id::ClaimLost] {
+            assert_eq!(names(id, mount, ""), [""; 0], "{id}: handsctl's own claim has no key");
+            let key = |line: &str| keys(id, mount, &format!("[deploy]\n{line}\n"));
+            assert_eq!(key("existing_claim = \"mine\""), [("deploy.existing_claim".to_owned(), Some(2))]);
+            assert_eq!(key("volume = \"pv-1\""), [("deploy.volume".to_owned(), Some(2))]);
+        }
+    }
+
+    #[test]
     fn limit_range_and_account_name_their_keys() {
         let range = "maximum memory usage per Container is 1Gi, but limit is 4Gi, minimum cpu usage per Container is 1, but \
                      request is 500m";
