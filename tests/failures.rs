@@ -635,7 +635,11 @@ pub(crate) const FAILURES: &[Failure] = &[
         name: "an admission webhook for pods does not respond",
         id: "HC4503",
         grace: Grace::Key("image_pull", 60),
-        says: &["failed calling webhook"],
+        says: &[
+            "failed calling webhook",
+            "webhook pods.example.io is of validatingwebhookconfiguration.admissionregistration.k8s.io/NAMESPACE, whose \
+             service/none in namespace NAMESPACE does not exist",
+        ],
         seen: ("replicasets", "failed calling webhook"),
         prepare: |site| {
             let name = &site.namespace.name;

@@ -35,6 +35,8 @@ pub struct Finding {
     /// The claims that cause it, as `NAMESPACE/NAME`: it affects every revision that mounts one of them. `cluster` fills
     /// them in.
     pub claims: Vec<String>,
+    /// The keys of the taints that repel its pod. `cluster` fills them in.
+    pub taints: Vec<String>,
     /// The objects that were observed around it, for `--evidence`. `cluster` fills them in.
     pub exhibits: Vec<Exhibit>,
 }
@@ -56,6 +58,7 @@ impl Finding {
             member: None,
             keys: Vec::new(),
             claims: Vec::new(),
+            taints: Vec::new(),
             exhibits: Vec::new(),
         }
     }

@@ -33,6 +33,8 @@ struct Evidence {
     log: Vec<String>,
     /// The claims that cause the finding, as `NAMESPACE/NAME`.
     claims: Vec<String>,
+    /// The keys of the taints that repel the pod.
+    taints: Vec<String>,
     /// The cause of a URL that does not respond.
     route_fault: Option<RouteFault>,
     /// The objects that were read.
@@ -55,9 +57,11 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding, limit: Duration) {
         (subject(lookup), part)
     });
     for (what, part) in join_all(parts).await {
-        let Evidence { lines, hints, log, claims, route_fault, exhibits } = read_or_reason(what, part);
+        let Evidence { lines, hints, log, claims, taints, route_fault, exhibits } =
+            read_or_reason(what, part);
         finding.exhibits.extend(exhibits);
         finding.claims.extend(claims);
+        finding.taints.extend(taints);
         finding.evidence.extend(lines);
         finding.hints.extend(hints);
         if let Some(fault) = route_fault {
@@ -172,7 +176,9 @@ async fn read_run(
 async fn node_taints(api: &Api, tolerations: &[Value]) -> Result<Evidence, ApiError> {
     let nodes = api.list(&NODE.collection(None), &ListParams::default()).await?.items;
     let hints = looked_up::uncordon_command(&nodes).into_iter().collect();
-    Ok(Evidence { lines: looked_up::taints(&nodes, tolerations), hints, ..Evidence::default() })
+    let (lines, taints) =
+        (looked_up::taints(&nodes, tolerations), looked_up::taint_keys(&nodes, tolerations));
+    Ok(Evidence { lines, hints, taints, ..Evidence::default() })
 }
 
 async fn node_faults(api: &Api, node: &str) -> Result<Evidence, ApiError> {
