@@ -10,9 +10,11 @@ use crate::diagnostic::Severity;
 use crate::phrase;
 use crate::plan::inventory::provenance::Provenance;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
-use crate::report::Streams;
+use crate::report::{Streams, sparkline};
 use crate::session::cluster_session::Session;
-use crate::status::{ComponentHealth, HealthVerdict, Metric, Reading, SandboxHealth};
+use crate::status::{
+    ComponentHealth, HealthVerdict, Metric, MetricHistory, Reading, SandboxHealth, Threshold,
+};
 
 /// The column at which the text after a label begins.
 const LABELLED: usize = 13;
@@ -27,8 +29,13 @@ pub(super) fn describe_verdict(verdict: &HealthVerdict) -> (&'static str, &[Stri
     }
 }
 
-/// Returns the report as text.
-pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) -> String {
+/// Returns the report as text. `history` are the readings of the metrics until now, if they were read before.
+pub(super) fn text(
+    session: &Session,
+    report: &StatusReport,
+    history: &MetricHistory,
+    streams: &Streams,
+) -> String {
     let deploy = &session.settings.deploy;
     let (word, reasons) = describe_verdict(&report.health.verdict);
     let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
@@ -39,7 +46,7 @@ pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) 
     let word = if is_simulation { format!("{word} (simulated)") } else { word.to_owned() };
     let verdict = format!("{}  {word}{reasons}   {target}{revision}", deploy.name);
     let mut text = streams.wrapped_row(&verdict, 2) + "\n";
-    for line in lines(session, report, now) {
+    for line in lines(session, report, history, now) {
         text += &streams.wrapped_row(&format!("  {line}"), LABELLED);
         text.push('\n');
     }
@@ -154,7 +161,7 @@ fn restarts_text(component: &ComponentHealth, now: Timestamp) -> String {
     }
 }
 
-fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String> {
+fn lines(session: &Session, report: &StatusReport, history: &MetricHistory, now: Timestamp) -> Vec<String> {
     let mut lines = Vec::new();
     for component in &report.health.components {
         let digest =
@@ -192,7 +199,9 @@ fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String
     }
     let (measured, unmeasured): (Vec<&Metric>, Vec<&Metric>) =
         report.metrics.iter().partition(|metric| !matches!(metric.reading, Reading::Unknown(_)));
-    if !measured.is_empty() {
+    if history.is_comparable() {
+        lines.extend(measured.iter().map(|metric| gauge_line(metric, history)));
+    } else if !measured.is_empty() {
         let value_text = |metric: &&Metric| format!("{} {}", metric.name, metric.value());
         let list = measured.iter().map(value_text).collect::<Vec<_>>().join(", ");
         lines.push(format!("{:<9}  {list}", "measured"));
@@ -226,6 +235,18 @@ fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String
     lines
 }
 
+/// Returns a metric with its readings until now: `memory     91 %  ▂▃▅▇  memory 91 %, more than 85 %`.
+fn gauge_line(metric: &Metric, history: &MetricHistory) -> String {
+    let highest = history.of(metric.name).flatten().fold(0.0, f64::max);
+    let top = match metric.threshold {
+        Threshold::AtMost(_) | Threshold::AtLeast(_) => 100.0,
+        Threshold::Within(_) => highest,
+    };
+    let bars = sparkline(history.of(metric.name), top);
+    let reason = metric.reason().map_or_else(String::new, |reason| format!("  {reason}"));
+    format!("{:<9}  {:>7}  {bars}{reason}", metric.name, metric.value())
+}
+
 /// Returns `cpu, memory: the cluster has no metrics API`, once for each reason.
 fn unmeasured_text(metrics: &[&Metric]) -> String {
     let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
@@ -254,7 +275,6 @@ fn alive_text(report: &StatusReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Threshold;
 
     #[test]
     fn reason_that_two_metrics_share_is_said_once() {

@@ -66,11 +66,21 @@ pub(in crate::commands) struct StatusReport {
     pub(super) watches: Watches,
 }
 
+/// What is asked of a running application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probing {
+    /// Whether it answers, at its URL too, and its metrics.
+    Measured,
+    /// Whether it answers: nothing tells the limits, thresholds and URL of an installation that the configuration does not
+    /// describe.
+    AnswerOnly,
+}
+
 /// Reads the state of the set.
 ///
 /// # Errors
 /// Exit 6 if the account may not read Deployments and none is known; exit 4 if the server is unreachable.
-pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
+pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<StatusReport> {
     let api = &session.connection.api;
     let set = session.set();
     let (version, record, sandboxes) =
@@ -104,7 +114,7 @@ pub(super) async fn read_status(session: &Session) -> Result<StatusReport> {
     }
     let view = SetView::new(&record, &deployed, &unlabelled, &ownership, routes.as_deref(), now);
     let (app, replaced, route_notes) = tokio::join!(
-        read_app_status(session, &deployed, &health),
+        read_app_status(session, &deployed, &health, probing),
         replaced_images::observed(session, &deployed.observed.state),
         routes::notes(session, &deployed.observed.members)
     );
@@ -255,7 +265,12 @@ struct AppStatus {
     url: Option<ServedUrl>,
 }
 
-async fn read_app_status(session: &Session, deployed: &DeployedMembers, health: &Health) -> AppStatus {
+async fn read_app_status(
+    session: &Session,
+    deployed: &DeployedMembers,
+    health: &Health,
+    probing: Probing,
+) -> AppStatus {
     let api = &session.connection.api;
     let observed = &deployed.observed;
     let pods = observed.ready_pods(&session.set());
@@ -275,6 +290,9 @@ async fn read_app_status(session: &Session, deployed: &DeployedMembers, health: 
     // A slower answer would exceed the latency threshold anyway.
     let timeout = Duration::from_secs(deploy.thresholds.latency.as_secs());
     let alive = probe::probe_within(api, &application, "/alive", timeout).await;
+    if probing == Probing::AnswerOnly {
+        return AppStatus { alive: Some(alive), ..AppStatus::default() };
+    }
     let proxies = &session.environment.proxies;
     let ingress = observed.members.get(&INGRESS.id(deploy.namespace.as_str(), deploy.name.as_str()));
     let exposure = if lacks_ingress(deploy.expose, ingress, &deployed.unknown) {
