@@ -146,7 +146,7 @@ impl RemoteCommand {
 /// Starts a command in a container. The request is sent once, because the command must not run twice.
 ///
 /// # Errors
-/// Fails if the pod or the container does not exist, the account may not create `pods/exec`, or the server does not
+/// Fails if the pod or the container does not exist, the account lacks the right to `pods/exec`, or the server does not
 /// respond in time.
 pub async fn start(api: &Api, request: ExecRequest<'_>) -> Result<RemoteCommand> {
     let ExecRequest { namespace, pod, .. } = request;
@@ -175,7 +175,7 @@ pub async fn start(api: &Api, request: ExecRequest<'_>) -> Result<RemoteCommand>
     Ok(relay(connection.into_stream(), request.stdin, request.terminal))
 }
 
-/// GET, because the API server authorizes the upgrade as `create` of `pods/exec` all the same.
+/// A WebSocket is a GET, for which the API server checks the verb `get`; newer ones also check `create`.
 fn http_request(
     request: &ExecRequest<'_>,
 ) -> std::result::Result<http::Request<Vec<u8>>, kube::core::request::Error> {
@@ -492,7 +492,7 @@ mod tests {
                 exchange.query.trim_start_matches('&'),
                 "stdout=true&stderr=true&container=app&command=id&command=-u"
             );
-            let message = "pods \"a\" is forbidden: User \"u\" cannot create resource \"pods/exec\" in API group \
+            let message = "pods \"a\" is forbidden: User \"u\" cannot get resource \"pods/exec\" in API group \
                            \"\" in the namespace \"n\"";
             exchange.status(403, "Forbidden", message);
         };
