@@ -448,6 +448,8 @@ catalogue! {
     // 50: the application's answers
     SettingsNotSaved "HC5001" "the application's settings were not saved" key "deploy.seed_settings"
         "The application reads model and key from its own settings, which handsctl saves with POST /api/settings. The application runs without them; its settings page can save them as well."
+    CommandNotStarted "HC5010" "a command was not started in the container"
+        "The container's runtime did not start the command: its image has no such program, or the container has ended. Or the API server is too old to pass on the end of standard input."
 
     // 60: teardown
     TeardownStuck "HC6001" "an object is not deleted"

@@ -17,8 +17,8 @@ use crate::commands::config::{
 };
 use crate::commands::image::{load, pull};
 use crate::commands::{
-    completion, deploy, dev, diff, doctor, explain, history, list, logs, man, open, options, rbac, render,
-    restart, rollback, schema, status, teardown, up, version,
+    completion, deploy, dev, diff, doctor, exec, explain, history, list, logs, man, open, options, rbac,
+    render, restart, rollback, schema, status, teardown, up, version,
 };
 use crate::error::{Error, Kind};
 use crate::flags::{Color, Global, ProgramName};
@@ -80,6 +80,7 @@ pub enum Command {
     Status(status::StatusArgs),
     Doctor(doctor::DoctorArgs),
     Logs(logs::LogsArgs),
+    Exec(exec::ExecArgs),
     Open(open::OpenArgs),
     Rollback(rollback::RollbackArgs),
     History(history::HistoryArgs),
@@ -375,6 +376,7 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::Status(arguments) => status::run(global, arguments, streams).await,
         Command::Doctor(arguments) => doctor::run(global, arguments, streams).await,
         Command::Logs(arguments) => logs::run(global, arguments, streams).await,
+        Command::Exec(arguments) => exec::run(global, arguments, streams).await,
         Command::Image(command) => match command {
             ImageCommand::Load(arguments) => load::run(global, arguments, streams).await,
             ImageCommand::Pull(arguments) => pull::run(global, arguments, streams).await,
@@ -591,6 +593,7 @@ fn error_output(command: &Command) -> Output {
         // These commands have no flag -o. Move a command to the lines above when it gets one.
         Command::Cluster(ClusterCommand::Up(_) | ClusterCommand::Down(_))
         | Command::Logs(_)
+        | Command::Exec(_)
         | Command::Render(_)
         | Command::Dev(_)
         | Command::Config(

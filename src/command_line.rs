@@ -165,6 +165,7 @@ const USES: &[(&str, &[GlobalFlag])] = &[
     ("status", OBSERVE),
     ("doctor", OBSERVE),
     ("logs", FOLLOW),
+    ("exec", FOLLOW),
     ("open", FOLLOW),
     ("rollback", ROLLOUT),
     ("history", HISTORY),

@@ -93,8 +93,8 @@ const FOREIGN: Sentences = &[
         "handsctl rbac prints the roles that an account needs; the login is that of the kubeconfig",
     ),
     (
-        &["exec", "shell", "sh", "ssh", "bash", "attach"],
-        "kubectl exec -it deployment/NAME -n NAMESPACE -- bash opens a shell in the pod",
+        &["shell", "sh", "ssh", "bash", "attach"],
+        "handsctl exec opens a shell in the application's pod; handsctl exec -- COMMAND runs a command there",
     ),
 ];
 
@@ -253,7 +253,7 @@ mod tests {
     fn sandboxes_have_a_namespace_of_their_own() {
         let answer = |word: &str| with_names(counterpart(None, word).unwrap(), NAMES);
         assert!(answer("sandboxes").contains("kubectl get pods -n boxes lists"));
-        assert!(answer("exec").contains("kubectl exec -it deployment/mine -n two "));
+        assert!(answer("suspend").contains("kubectl scale deployment/mine -n two "));
     }
 
     #[test]

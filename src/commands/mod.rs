@@ -1,6 +1,6 @@
 //! The commands: one file per command, with its arguments, its help and its steps.
 //!
-//! - The application: `up`, `deploy`, `diff`, `status`, `logs`, `open`, `restart`, `rollback`, `history`, `list`, `teardown`.
+//! - The application: `up`, `deploy`, `diff`, `status`, `logs`, `exec`, `open`, `restart`, `rollback`, `history`, `list`, `teardown`.
 //! - What a deploy needs: `doctor`.
 //! - The local cluster: `cluster`. Images on its nodes: `image`.
 //! - Without a cluster: `config`, `render`, `rbac`, `explain`, `schema`, `completion`, `man`, `options`.
@@ -13,6 +13,7 @@ pub mod deploy;
 pub mod dev;
 pub mod diff;
 pub mod doctor;
+pub mod exec;
 pub mod explain;
 pub mod history;
 pub mod image;

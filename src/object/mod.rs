@@ -13,7 +13,7 @@
 //! - `field_path`: paths of fields, as server-side apply writes them.
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
 //! - `references`: the names that an object refers to.
-//! - `container_names`: the names of a pod's containers, and those of handsctl's templates.
+//! - `container_names`: the names of a pod's containers. `exec_target`: the container of a command that names none.
 //! - `pod_spec`: the specification of an object's pods and the claims that they mount.
 //! - `entry_commands`: the commands of kubectl that give a Secret or a ConfigMap its entries.
 //! - `running_image`: the images that pods run, with their digests.
@@ -32,6 +32,7 @@ pub mod condition;
 pub mod container_names;
 pub mod deletion;
 pub mod entry_commands;
+pub mod exec_target;
 pub mod field_path;
 pub mod finalizer;
 pub mod id;

@@ -1,6 +1,7 @@
 //! Output for people, programs and CI services. The only code that writes to a stream.
 //!
-//! - `streams`: stdout and stderr: what they are (terminal, width), and the writes.
+//! - `streams`: stdout and stderr: what they are (terminal, width), and the writes. `raw_terminal`: the terminal of a
+//!   remote command.
 //! - `reporter`: runs concurrently with the command and writes its events.
 //! - `screen`: a text on a terminal, of which only the changed lines are drawn again.
 //! - `progress`: the output while a command runs: on a terminal, as lines, as NDJSON.
@@ -14,6 +15,7 @@ mod evidence_folder;
 mod html;
 mod junit;
 mod progress;
+mod raw_terminal;
 mod reporter;
 #[cfg(test)]
 mod scenario;
@@ -27,6 +29,7 @@ mod versioned;
 pub use evidence_folder::EvidenceFolder;
 pub use html::{ReportFile, RevisionPage, SharedTimeline};
 pub use junit::ConfigCheck;
+pub use raw_terminal::{RawTerminal, terminal_size};
 pub use reporter::{EventsTarget, JunitFile, Output, ReadingProgress, Reporter};
 pub use schemas::{
     diff_schema, events_schema, failure_schema, list_schema_of, result_schema_of, schema_of, summary_schema,

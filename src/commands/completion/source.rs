@@ -40,7 +40,7 @@ pub(super) fn source_of(command: &str, argument: &Arg) -> Option<ValueSource> {
         ("history" | "history diff" | "rollback" | "diff", "revision" | "from" | "to") => {
             ValueSource::Revisions
         }
-        ("logs", "container") => ValueSource::Containers,
+        ("logs" | "exec", "container") => ValueSource::Containers,
         ("cluster up" | "cluster down" | "cluster status", "cluster") => ValueSource::LocalClusters,
         ("config explain" | "config get", "key") => ValueSource::Keys,
         ("explain", "subject") => ValueSource::Subjects,
