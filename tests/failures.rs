@@ -473,7 +473,7 @@ pub(crate) const FAILURES: &[Failure] = &[
         id: "HC4301",
         config: "[deploy.resources]\nrequests = { cpu = \"100000\", memory = \"1Gi\" }\nlimits = { memory = \"4Gi\" }\n",
         grace: Grace::Key("unschedulable", 15),
-        says: &["Insufficient cpu"],
+        says: &["Insufficient cpu", "cpu: the largest node that accepts the pod, "],
         setting: "--> config.toml:2:20",
         seen: ("pods", "Insufficient cpu"),
         ..SIMULATED

@@ -115,6 +115,8 @@ pub enum Lookup {
     /// The taints that a pod with these tolerations does not tolerate, because the scheduler's message does not name
     /// their keys.
     NodeTaints(Vec<Value>),
+    /// The size of the nodes, in the resources of which the scheduler found too little.
+    NodeRoom(PodRoom),
     /// What is wrong with a node.
     NodeFaults(String),
     /// The platform of the node on which a container ends with `exec format error`.
@@ -163,6 +165,15 @@ impl Exhibit {
         let events = self.events.iter().map(|event| change(event)).collect();
         Self { object: map_strings(&self.object, change), events }
     }
+}
+
+/// What a pod lacks on the nodes that accept it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodRoom {
+    /// The fields `nodeSelector` and `tolerations` of the pod's `spec`.
+    pub spec: Value,
+    /// The resources, such as `cpu`.
+    pub resources: Vec<String>,
 }
 
 /// The claims that a pod mounts.
