@@ -153,7 +153,23 @@ impl Streams {
     /// Writing fails, for example because the disk is full. A closed reader is not an error.
     pub fn out(&self, text: &str) -> Result<Written> {
         let text = if self.settings.out.terminal { sanitize_colored(text) } else { Cow::Borrowed(text) };
-        lock(&self.out).write(&text).map_err(|error| Error::io("cannot write to standard output", error))
+        lock(&self.out).write(text.as_bytes()).map_err(cannot_write)
+    }
+
+    /// Writes complete lines of logs to stdout in one write: without secrets, otherwise byte for byte, unless a terminal or
+    /// GitHub's runner would execute a part of them.
+    ///
+    /// # Errors
+    /// As for [`Self::out`].
+    pub fn log_lines(&self, lines: &[u8]) -> Result<Written> {
+        let lines = self.secrets.lines(lines);
+        if self.settings.github.is_some() {
+            self.out(&github::escape_commands(&String::from_utf8_lossy(&lines)))
+        } else if self.settings.out.terminal {
+            self.out(&String::from_utf8_lossy(&lines))
+        } else {
+            lock(&self.out).write(&lines).map_err(cannot_write)
+        }
     }
 
     /// Writes a text for people to stdout that contains words of a cluster or of a program: without secrets, and in a
@@ -174,7 +190,7 @@ impl Streams {
     /// because it cannot be reported anywhere else.
     pub fn err(&self, text: &str) {
         let text = self.hidden(text);
-        let _cannot_be_reported = lock(&self.err).write(&sanitize_colored(&text));
+        let _cannot_be_reported = lock(&self.err).write(sanitize_colored(&text).as_bytes());
     }
 
     /// Reports panics from now on like every message: their text may quote a value of a cluster.
@@ -196,7 +212,7 @@ impl Streams {
 
     /// Writes the marks of a GitLab section to stderr. They have control characters, and no text of others.
     pub(super) fn section(&self, marks: &str) {
-        let _cannot_be_reported = lock(&self.err).write(marks);
+        let _cannot_be_reported = lock(&self.err).write(marks.as_bytes());
     }
 
     /// Appends text to the summary of a GitHub workflow's step, if there is one.
@@ -288,6 +304,10 @@ impl Streams {
     }
 }
 
+fn cannot_write(error: std::io::Error) -> Error {
+    Error::io("cannot write to standard output", error)
+}
+
 /// How often to check whether a stream takes text.
 const FULL_CHECK: Duration = Duration::from_millis(50);
 /// A stream that takes no text in so many checks is blocked.
@@ -306,11 +326,11 @@ struct Pipe {
 }
 
 impl Pipe {
-    fn write(&mut self, text: &str) -> std::io::Result<Written> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<Written> {
         if self.closed {
             return Ok(Written::Closed);
         }
-        match self.writer.write_all(text.as_bytes()).and_then(|()| self.writer.flush()) {
+        match self.writer.write_all(bytes).and_then(|()| self.writer.flush()) {
             Ok(()) => Ok(Written::Yes),
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                 self.closed = true;
