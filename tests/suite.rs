@@ -88,5 +88,6 @@ mod containers {
     mod failures;
     mod image;
     mod kind;
+    mod logs;
     mod volumes;
 }

@@ -5,6 +5,7 @@
 //! - `progress`: the output while a command runs: on a terminal, as lines, as NDJSON.
 //! - `html`: the page of `--report`.
 //! - `junit`: the result as JUnit XML. `evidence_folder`: the files of `--evidence`.
+//! - `log_writer`: writes the lines of container logs.
 //! - `summary`: the result of a command, as one object.
 //! - `schemas`: JSON Schemas of the outputs for programs. `versioned`: their version.
 //! - `text`: errors, diagnostics, diffs and tables as text.
@@ -12,6 +13,7 @@
 mod evidence_folder;
 mod html;
 mod junit;
+mod log_writer;
 mod progress;
 mod reporter;
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod versioned;
 pub use evidence_folder::EvidenceFolder;
 pub use html::{ReportFile, RevisionPage, SharedTimeline};
 pub use junit::ConfigCheck;
+pub use log_writer::LogWriter;
 pub use reporter::{EventsTarget, JunitFile, Output, ReadingProgress, Reporter};
 pub use schemas::{
     diff_schema, events_schema, failure_schema, list_schema_of, result_schema_of, schema_of, summary_schema,
@@ -34,6 +37,7 @@ pub use summary::{ReportedWarning, RunSummary, Summary};
 pub use text::color::ColorChoice;
 pub use text::diff::{DiffBasis, DiffReport};
 pub(crate) use text::error::ErrorObject;
+pub use text::log_text::{LogForm, LogObject};
 pub use text::mark::Mark;
 pub use text::messages::Answer;
 pub use text::recorded_diff::RecordedDiff;
