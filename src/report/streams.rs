@@ -215,6 +215,14 @@ impl Streams {
         let _cannot_be_reported = lock(&self.err).write(marks.as_bytes());
     }
 
+    /// Writes a text to stdout that moves the cursor. It is composed by [`super::Screen`], of sanitized lines.
+    ///
+    /// # Errors
+    /// As for [`Self::out`].
+    pub(super) fn write_controls(&self, text: &str) -> Result<Written> {
+        lock(&self.out).write(text.as_bytes()).map_err(cannot_write)
+    }
+
     /// Appends text to the summary of a GitHub workflow's step, if there is one.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 //! - `node_port`: finds its URL at a port of the nodes.
 //! - `port_forward`: forwards a local port to it.
 //! - `sandbox_pods`: lists the pods and Services of its sandboxes.
-//! - `metrics`: reads its resource usage.
+//! - `metrics`: reads its resource usage. `volume_usage`: reads how full its volumes are.
 
 pub mod client;
 mod http_get;
@@ -16,3 +16,4 @@ pub mod port_forward;
 pub mod probe;
 pub mod sandbox_pods;
 pub mod url_probe;
+pub mod volume_usage;
