@@ -178,12 +178,6 @@ pub(crate) fn meant_argument(command: &str, argument: &str) -> Option<&'static s
     if argument.starts_with('-') {
         return None;
     }
-    if command == "logs" {
-        return Some(
-            "handsctl logs prints the logs of all pods of the installation\n\
-             -c CONTAINER names a container, --name NAME another installation",
-        );
-    }
     if Path::new(argument).extension().is_some_and(|extension| extension == "toml") {
         return Some("--config FILE names the configuration");
     }
@@ -279,7 +273,6 @@ mod tests {
         let answer = |command, argument| meant_argument(command, argument).unwrap_or_default();
         assert_eq!(answer("deploy", "-f"), "--config FILE names the config file");
         assert!(answer("status", "--watch").contains("\nwatch handsctl status "));
-        assert!(answer("logs", "deployment/openhands").contains("-c CONTAINER"));
         assert!(answer("restart", "openhands").contains("--name NAME"));
         assert_eq!((answer("restart", "--hard"), answer("config get", "x")), ("", ""));
         let own = definition();

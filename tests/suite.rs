@@ -92,5 +92,6 @@ mod containers {
     mod failures;
     mod image;
     mod kind;
+    mod logs;
     mod volumes;
 }

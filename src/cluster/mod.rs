@@ -7,7 +7,7 @@
 //! - `watch`: the objects of a set, kept up to date.
 //! - `apply`: namespaces, inventory, lock, revisions, members, prune.
 //! - `rollout`: follows the applied objects until they are ready or have failed.
-//! - `app`: the application itself: probes, logs, metrics, port-forward.
+//! - `app`: the application itself: probes, metrics, port-forward. `logs`: the logs of containers.
 //! - `diff`: what a deploy would change, by dry run.
 //! - `namespace_objects`: everything in a namespace that is about to be deleted. `teardown`: deletes a set.
 //!   `finalizer_controllers`: what should remove the finalizers of a deleted object.
@@ -24,6 +24,7 @@ pub mod finalizer_controllers;
 pub(crate) mod in_memory;
 pub mod inspect;
 pub mod installations;
+pub mod logs;
 pub mod names;
 pub mod namespace_objects;
 pub mod nodes;

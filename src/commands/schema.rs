@@ -15,7 +15,7 @@ use super::rbac::RightObject;
 use super::status::{InstallationStatus, StatusObject};
 use super::version::Versions;
 use crate::provider::{ClusterStatus, ListedCluster};
-use crate::report::{self, Output, Streams, Versioned};
+use crate::report::{self, LogObject, Output, Streams, Versioned};
 
 /// Print the JSON Schema of an output for programs
 ///
@@ -46,6 +46,8 @@ pub enum SchemaName {
     Doctor,
     /// `list -o json`
     List,
+    /// A line of `logs -o json`
+    Logs,
     /// `history -o json`, and with a REVISION one item of it
     History,
     /// `open -o json`
@@ -94,6 +96,7 @@ fn schema(name: SchemaName) -> Value {
         }
         SchemaName::Doctor => report::result_schema_of::<DoctorObject<'static>>("handsctl doctor -o json"),
         SchemaName::List => report::list_schema_of::<InstallationObject<'static>>("handsctl list -o json"),
+        SchemaName::Logs => report::result_schema_of::<LogObject<'static>>("a line of handsctl logs -o json"),
         SchemaName::History => {
             report::schema_of::<OneOrAll<Versioned<RevisionObject<'static>>>>("handsctl history -o json")
         }

@@ -7,6 +7,7 @@
 //! - `progress`: the output while a command runs: on a terminal, as lines, as NDJSON.
 //! - `html`: the page of `--report`.
 //! - `junit`: the result as JUnit XML. `evidence_folder`: the files of `--evidence`.
+//! - `log_writer`: writes the lines of container logs.
 //! - `summary`: the result of a command, as one object.
 //! - `schemas`: JSON Schemas of the outputs for programs. `versioned`: their version.
 //! - `text`: errors, diagnostics, diffs and tables as text.
@@ -14,6 +15,7 @@
 mod evidence_folder;
 mod html;
 mod junit;
+mod log_writer;
 mod progress;
 mod raw_terminal;
 mod reporter;
@@ -29,6 +31,7 @@ mod versioned;
 pub use evidence_folder::EvidenceFolder;
 pub use html::{ReportFile, RevisionPage, SharedTimeline};
 pub use junit::ConfigCheck;
+pub use log_writer::LogWriter;
 pub use raw_terminal::{RawTerminal, terminal_size};
 pub use reporter::{EventsTarget, JunitFile, Output, ReadingProgress, Reporter};
 pub use schemas::{
@@ -40,6 +43,7 @@ pub use summary::{ReportedWarning, RunSummary, Summary};
 pub use text::color::ColorChoice;
 pub use text::diff::{DiffBasis, DiffReport};
 pub(crate) use text::error::ErrorObject;
+pub use text::log_text::{LogForm, LogObject};
 pub use text::mark::Mark;
 pub use text::messages::Answer;
 pub use text::recorded_diff::RecordedDiff;

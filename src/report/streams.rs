@@ -153,9 +153,23 @@ impl Streams {
     /// Writing fails, for example because the disk is full. A closed reader is not an error.
     pub fn out(&self, text: &str) -> Result<Written> {
         let text = if self.settings.out.terminal { sanitize_colored(text) } else { Cow::Borrowed(text) };
-        lock(&self.out)
-            .write(text.as_bytes())
-            .map_err(|error| Error::io("cannot write to standard output", error))
+        lock(&self.out).write(text.as_bytes()).map_err(cannot_write)
+    }
+
+    /// Writes complete lines of logs to stdout in one write: without secrets, otherwise byte for byte, unless a terminal or
+    /// GitHub's runner would execute a part of them.
+    ///
+    /// # Errors
+    /// As for [`Self::out`].
+    pub fn log_lines(&self, lines: &[u8]) -> Result<Written> {
+        let lines = self.secrets.lines(lines);
+        if self.settings.github.is_some() {
+            self.out(&github::escape_commands(&String::from_utf8_lossy(&lines)))
+        } else if self.settings.out.terminal {
+            self.out(&String::from_utf8_lossy(&lines))
+        } else {
+            lock(&self.out).write(&lines).map_err(cannot_write)
+        }
     }
 
     /// Writes the output of a command in a container to stdout, unchanged.
@@ -164,7 +178,7 @@ impl Streams {
     /// As for [`Self::out`].
     pub fn out_bytes(&self, bytes: &[u8]) -> Result<Written> {
         let written = lock(&self.out).write(bytes);
-        written.map_err(|error| Error::io("cannot write to standard output", error))
+        written.map_err(cannot_write)
     }
 
     /// Writes the messages of a command in a container to stderr, unchanged.
@@ -224,9 +238,7 @@ impl Streams {
     /// # Errors
     /// As for [`Self::out`].
     pub(super) fn write_controls(&self, text: &str) -> Result<Written> {
-        lock(&self.out)
-            .write(text.as_bytes())
-            .map_err(|error| Error::io("cannot write to standard output", error))
+        lock(&self.out).write(text.as_bytes()).map_err(cannot_write)
     }
 
     /// Appends text to the summary of a GitHub workflow's step, if there is one.
@@ -322,6 +334,10 @@ impl Streams {
     pub(super) fn can_draw(&self) -> bool {
         self.settings.err.terminal && !self.settings.ci && !console::is_dumb()
     }
+}
+
+fn cannot_write(error: std::io::Error) -> Error {
+    Error::io("cannot write to standard output", error)
 }
 
 /// How often to check whether a stream takes text.

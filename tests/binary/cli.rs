@@ -404,7 +404,6 @@ fn commands_of_other_tools_lead_to_ours() {
         ("xyzzy", "handsctl --help lists the commands"),
         ("deploy -f config.toml", "--config FILE names the config file"),
         ("status --watch", "watch handsctl status repeats it"),
-        ("logs openhands", "handsctl logs prints the logs of all pods"),
     ] {
         let words: Vec<&str> = word.split(' ').collect();
         let run = run_in_home(home.path(), &words).exits(2);

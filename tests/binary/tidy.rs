@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("command_line", &["flags"]),
     ("object", &["error"]),
     ("timeline", &[]),
+    ("logs", &[]),
     ("settings", &["object", "error", "catalogue", "diagnostic"]),
     ("plan", &["object", "settings", "timeline", "error", "catalogue", "diagnostic"]),
     ("status", &["object", "timeline", "catalogue", "diagnostic"]),
@@ -38,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "plan",
             "status",
             "timeline",
+            "logs",
             "event",
             "error",
             "catalogue",
@@ -47,7 +49,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("provider", &["object", "settings", "event", "error", "catalogue", "process_group", "proxy"]),
-    ("report", &["object", "plan", "status", "timeline", "event", "error", "catalogue", "diagnostic"]),
+    (
+        "report",
+        &["object", "plan", "status", "timeline", "logs", "event", "error", "catalogue", "diagnostic"],
+    ),
     (
         "session",
         &[
@@ -100,6 +105,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "settings",
             "plan",
             "status",
+            "logs",
             "cluster",
             "provider",
             "report",
@@ -136,6 +142,7 @@ const PURE: &[&str] = &[
     "plan",
     "status",
     "timeline",
+    "logs",
     "settings",
     "catalogue",
     "diagnostic",

@@ -15,6 +15,8 @@ pub(super) enum ValueSource {
     Revisions,
     /// The containers of the installation's pods.
     Containers,
+    /// The components with logs, and the installation's pods.
+    LogTargets,
     /// The local clusters that handsctl created.
     LocalClusters,
     /// `KEY=VALUE` of config.toml.
@@ -41,6 +43,7 @@ pub(super) fn source_of(command: &str, argument: &Arg) -> Option<ValueSource> {
             ValueSource::Revisions
         }
         ("logs" | "exec", "container") => ValueSource::Containers,
+        ("logs", "targets") => ValueSource::LogTargets,
         ("cluster up" | "cluster down" | "cluster status", "cluster") => ValueSource::LocalClusters,
         ("config explain" | "config get", "key") => ValueSource::Keys,
         ("explain", "subject") => ValueSource::Subjects,
