@@ -2,8 +2,8 @@
 //!
 //! The ranges: 01 configuration error, 02 and 03 configuration warning, 10 connection and authentication,
 //! 20 local cluster and preflight, 30 apply and ownership, 40 rollout, 41 image, 42 crash, 43 scheduling,
-//! 44 storage, 45 quota, policy and admission, 46 probe and network, 50 the application's responses,
-//! 60 teardown, 90 internal.
+//! 44 storage, 45 quota, policy and admission, 46 probe and network, 50 the application's responses and
+//! its backups, 60 teardown, 90 internal.
 
 mod guides;
 
@@ -448,6 +448,16 @@ catalogue! {
     // 50: the application's answers
     SettingsNotSaved "HC5001" "the application's settings were not saved" key "deploy.seed_settings"
         "The application reads model and key from its own settings, which handsctl saves with POST /api/settings. The application runs without them; its settings page can save them as well."
+    BackupInvalid "HC5030" "the file is not a complete backup"
+        "`restore` reads the whole file before it changes anything: every file's size and checksum must be as the manifest at the end of the file lists them. A file that is damaged, cut off or of another kind is refused, and so is one with a path that leads out of the volume. `handsctl restore FILE --dry-run` checks a file without a cluster."
+    BackupIncomplete "HC5031" "the backup is not consistent or not complete"
+        "The application wrote to files while they were copied, or files were left out; the message names them, and so does the file's manifest. `handsctl backup --stop` stops the application meanwhile, and its copy is consistent."
+    VolumeHoldsData "HC5032" "the volume holds data"
+        "`restore` replaces everything on the volume. While the volume has settings or conversations, it needs --delete-data, which deletes them."
+    RestoreFailed "HC5033" "the restored files differ from the backup"
+        "`restore` reads the written files back before they take the place of the earlier ones. A difference means that the volume does not store what is written to it. The earlier data is unchanged."
+    ApplicationStopped "HC5034" "the application is still stopped"
+        "`backup --stop` and `restore` scale the application's Deployment to zero and back. This time it was not scaled back: `handsctl deploy` does it."
 
     // 60: teardown
     TeardownStuck "HC6001" "an object is not deleted"

@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("command_line", &["flags"]),
     ("object", &["error"]),
     ("timeline", &[]),
+    ("archive", &["error", "catalogue"]),
     ("settings", &["object", "error", "catalogue", "diagnostic"]),
     ("plan", &["object", "settings", "timeline", "error", "catalogue", "diagnostic"]),
     ("status", &["object", "timeline", "catalogue", "diagnostic"]),
@@ -33,6 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cluster",
         &[
+            "archive",
             "object",
             "settings",
             "plan",
@@ -68,6 +70,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "deploy",
         &[
+            "archive",
             "flags",
             "command_line",
             "session",
@@ -91,6 +94,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
+            "archive",
             "flags",
             "command_line",
             "session",
@@ -132,6 +136,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const EVERYWHERE: &[&str] = &["phrase", "reason"];
 /// Modules without a clock, an environment, a stream, a process or a network.
 const PURE: &[&str] = &[
+    "archive",
     "object",
     "plan",
     "status",
