@@ -458,6 +458,8 @@ catalogue! {
         "`restore` reads the written files back before they take the place of the earlier ones. A difference means that the volume does not store what is written to it. The earlier data is unchanged."
     ApplicationStopped "HC5034" "the application is still stopped"
         "`backup --stop` and `restore` scale the application's Deployment to zero and back. This time it was not scaled back: `handsctl deploy` does it."
+    CommandNotStarted "HC5010" "a command was not started in the container"
+        "The container's runtime did not start the command: its image has no such program, or the container has ended. Or the API server is too old to pass on the end of standard input."
 
     // 60: teardown
     TeardownStuck "HC6001" "an object is not deleted"

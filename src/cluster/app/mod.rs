@@ -7,10 +7,12 @@
 //! - `port_forward`: forwards a local port to it.
 //! - `logs`: reads the logs of its containers and sandboxes. `line_buffer`: splits them into lines. `resume`: where a followed
 //!   one continues.
+//! - `exec`: runs a command in its container.
 //! - `sandbox_pods`: lists the pods and Services of its sandboxes.
 //! - `metrics`: reads its resource usage.
 
 pub mod client;
+pub mod exec;
 mod http_get;
 mod line_buffer;
 pub mod logs;
