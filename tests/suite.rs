@@ -21,6 +21,7 @@ mod planted;
 mod yaml_traps;
 
 mod binary {
+    pub(crate) mod backup;
     mod cli;
     mod completion;
     mod config;
@@ -38,6 +39,7 @@ mod binary {
 }
 
 mod api_server {
+    mod backup;
     mod claims;
     mod clear_text;
     mod completion;
@@ -84,6 +86,7 @@ mod browser {
 
 mod containers {
     mod application;
+    mod backup;
     mod doctor;
     mod failures;
     mod image;

@@ -213,7 +213,7 @@ fn invalid(error: &serde_json::Error) -> Error {
 }
 
 #[cfg(test)]
-pub(super) fn sample() -> Manifest {
+pub(crate) fn sample() -> Manifest {
     let part = |name: &str, claim: &str| Part {
         name: name.to_owned(),
         claim: claim.to_owned(),

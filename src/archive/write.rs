@@ -1,6 +1,7 @@
 //! Turns the tar streams of volumes into a backup.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 
 use flate2::Compression;
@@ -289,7 +290,10 @@ impl<R: Read, F: FnMut(u64)> Read for HashingReader<R, F> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Returns a tar stream as a container sends it: each entry with its kind, path, and content or target.

@@ -99,7 +99,7 @@ mod tests {
             container: "app".to_owned(),
             path: "/.openhands".to_owned(),
         };
-        assert_eq!(claim_mounts(&json!({ "spec": spec })), [expected.clone()]);
+        assert_eq!(claim_mounts(&json!({ "spec": spec })), std::slice::from_ref(&expected));
         assert_eq!(claim_mounts(&json!({ "spec": { "template": { "spec": spec } } })), [expected]);
         assert_eq!(claim_mounts(&json!({ "spec": {} })), []);
     }
