@@ -75,6 +75,7 @@ mod api_server {
     mod secrets;
     mod state;
     mod status;
+    mod status_views;
     mod stumbles;
     mod teardown;
     mod terminal;

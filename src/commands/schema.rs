@@ -13,7 +13,7 @@ use super::history::RevisionObject;
 use super::list::InstallationObject;
 use super::open::OpenedUrl;
 use super::rbac::RightObject;
-use super::status::StatusObject;
+use super::status::{InstallationStatus, StatusObject};
 use super::version::Versions;
 use crate::provider::{ClusterStatus, ListedCluster};
 use crate::report::{self, Output, Streams, Versioned};
@@ -41,8 +41,10 @@ pub enum SchemaName {
     Backup,
     /// `diff -o json`
     Diff,
-    /// `status -o json`
+    /// `status -o json`, and with -w each line of it
     Status,
+    /// `status -A -o json`
+    StatusAll,
     /// `doctor -o json`
     Doctor,
     /// `list -o json`
@@ -93,6 +95,9 @@ fn schema(name: SchemaName) -> Value {
         SchemaName::Diff => report::diff_schema(),
         SchemaName::Failure => report::failure_schema(),
         SchemaName::Status => report::result_schema_of::<StatusObject<'static>>("handsctl status -o json"),
+        SchemaName::StatusAll => {
+            report::list_schema_of::<InstallationStatus<'static>>("handsctl status -A -o json")
+        }
         SchemaName::Doctor => report::result_schema_of::<DoctorObject<'static>>("handsctl doctor -o json"),
         SchemaName::List => report::list_schema_of::<InstallationObject<'static>>("handsctl list -o json"),
         SchemaName::History => {

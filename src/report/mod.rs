@@ -2,6 +2,7 @@
 //!
 //! - `streams`: stdout and stderr: what they are (terminal, width), and the writes.
 //! - `reporter`: runs concurrently with the command and writes its events.
+//! - `screen`: a text on a terminal, of which only the changed lines are drawn again.
 //! - `progress`: the output while a command runs: on a terminal, as lines, as NDJSON.
 //! - `html`: the page of `--report`.
 //! - `junit`: the result as JUnit XML. `evidence_folder`: the files of `--evidence`.
@@ -17,6 +18,7 @@ mod reporter;
 #[cfg(test)]
 mod scenario;
 mod schemas;
+mod screen;
 mod streams;
 mod summary;
 mod text;
@@ -29,6 +31,7 @@ pub use reporter::{EventsTarget, JunitFile, Output, ReadingProgress, Reporter};
 pub use schemas::{
     diff_schema, events_schema, failure_schema, list_schema_of, result_schema_of, schema_of, summary_schema,
 };
+pub use screen::Screen;
 pub use streams::{Streams, Written};
 pub use summary::{ReportedWarning, RunSummary, Summary};
 pub use text::color::ColorChoice;
@@ -38,6 +41,7 @@ pub use text::mark::Mark;
 pub use text::messages::Answer;
 pub use text::recorded_diff::RecordedDiff;
 pub(crate) use text::sanitize::one_line;
+pub use text::sparkline::sparkline;
 pub use text::table::table;
 pub(crate) use text::wrap::wrapped;
 pub use versioned::Versioned;

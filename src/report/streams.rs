@@ -205,6 +205,14 @@ impl Streams {
         let _cannot_be_reported = lock(&self.err).write(marks);
     }
 
+    /// Writes a text to stdout that moves the cursor. It is composed by [`super::Screen`], of sanitized lines.
+    ///
+    /// # Errors
+    /// As for [`Self::out`].
+    pub(super) fn write_controls(&self, text: &str) -> Result<Written> {
+        lock(&self.out).write(text).map_err(|error| Error::io("cannot write to standard output", error))
+    }
+
     /// Appends text to the summary of a GitHub workflow's step, if there is one.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use crate::flags::{Global, parse_duration};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::provider::{self, Environment, Ports, RECREATE_HINT};
 use crate::report::{Answer, Streams};
+use crate::settings::format::DnsLabel;
 use crate::settings::handsctl::{ExposureConsent, Provider};
 use crate::settings::{Flags, Loaded, Request, Settings};
 
@@ -254,6 +255,25 @@ impl Session {
             settings = settings.with_placeholders();
         }
         Ok(Self { settings, connection, local, is_simulation, is_own, environment })
+    }
+
+    /// Returns the session for an installation of the same cluster. Another one than the configuration's has its sandboxes
+    /// in its own namespace, as far as this configuration tells.
+    pub(crate) fn for_installation(&self, name: DnsLabel, namespace: DnsLabel) -> Self {
+        let mut settings = self.settings.clone();
+        let deploy = &mut settings.deploy;
+        if (&deploy.name, &deploy.namespace) != (&name, &namespace) {
+            settings.openhands.kubernetes.namespace = None;
+            (deploy.name, deploy.namespace) = (name, namespace);
+        }
+        Self {
+            settings,
+            connection: self.connection.clone(),
+            local: self.local,
+            is_simulation: self.is_simulation,
+            is_own: self.is_own,
+            environment: self.environment.clone(),
+        }
     }
 
     /// Returns whether this is a kind or kwok cluster on this computer.

@@ -1,4 +1,6 @@
-//! Metrics of a running application, compared with their thresholds. Pure.
+//! Metrics of a running application: compared with their thresholds, and over time. Pure.
+
+use std::collections::{BTreeMap, VecDeque};
 
 /// A metric with its reading and its threshold.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +22,24 @@ pub enum Reading {
     Milliseconds(u64),
     /// The value is unknown; the text is the reason.
     Unknown(String),
+}
+
+/// How full a volume is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VolumeUsage {
+    /// Used bytes.
+    pub used: u64,
+    /// The bytes of the file system.
+    pub capacity: u64,
+}
+
+impl VolumeUsage {
+    /// Returns the used part in percent; 0 of nothing.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share in percent")]
+    pub fn percent(self) -> f64 {
+        if self.capacity == 0 { 0.0 } else { self.used as f64 / self.capacity as f64 * 100.0 }
+    }
 }
 
 /// The threshold of a metric.
@@ -67,6 +87,49 @@ impl Metric {
     }
 }
 
+/// How many readings are kept of a metric.
+const KEPT: usize = 40;
+
+/// The readings of the metrics over time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MetricHistory(BTreeMap<&'static str, VecDeque<Option<f64>>>);
+
+impl MetricHistory {
+    /// Adds a reading of each metric, and forgets the oldest ones.
+    pub fn add(&mut self, metrics: &[Metric]) {
+        for metric in metrics {
+            let readings = self.0.entry(metric.name).or_default();
+            readings.push_back(number(&metric.reading));
+            if readings.len() > KEPT {
+                readings.pop_front();
+            }
+        }
+    }
+
+    /// Returns the readings of a metric, oldest first; None for an unknown one.
+    pub fn of(&self, name: &str) -> impl Iterator<Item = Option<f64>> {
+        self.0.get(name).into_iter().flatten().copied()
+    }
+
+    /// Returns whether there is something to compare: a second reading.
+    #[must_use]
+    pub fn is_comparable(&self) -> bool {
+        self.0.values().any(|readings| readings.len() > 1)
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds are far below the limit up to which an f64 is exact"
+)]
+fn number(reading: &Reading) -> Option<f64> {
+    match reading {
+        Reading::Percent(percent) => Some(*percent),
+        Reading::Milliseconds(milliseconds) => Some(*milliseconds as f64),
+        Reading::Unknown(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +154,27 @@ mod tests {
         let bad = metric(Reading::Percent(91.4), Threshold::AtMost(85));
         assert_eq!(bad.reason().as_deref(), Some("memory 91 %, more than 85 %"));
         assert_eq!(metric(Reading::Percent(1.0), Threshold::AtMost(85)).reason(), None);
+    }
+
+    #[test]
+    fn volume_without_bytes_is_empty() {
+        assert!(VolumeUsage { used: 1, capacity: 0 }.percent() < f64::EPSILON);
+        assert!((VolumeUsage { used: 1, capacity: 4 }.percent() - 25.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn oldest_readings_are_forgotten_and_unknown_ones_are_gaps() {
+        let metric = |reading| [Metric { name: "memory", reading, threshold: Threshold::AtMost(85) }];
+        let mut history = MetricHistory::default();
+        history.add(&metric(Reading::Percent(1.0)));
+        assert!(!history.is_comparable());
+        history.add(&metric(Reading::Unknown("no metrics API".to_owned())));
+        assert!(history.is_comparable());
+        assert_eq!(history.of("memory").collect::<Vec<_>>(), [Some(1.0), None]);
+        for _ in 0..KEPT {
+            history.add(&metric(Reading::Milliseconds(2)));
+        }
+        assert_eq!(history.of("memory").collect::<Vec<_>>(), vec![Some(2.0); KEPT]);
+        assert_eq!(history.of("cpu").count(), 0);
     }
 }

@@ -502,3 +502,24 @@ fn config_edit_offers_to_open_the_editor_again() {
     std::fs::remove_file(copy.split_whitespace().next().unwrap()).unwrap();
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "[deploy]\nhost = \"localhost\"\n");
 }
+
+#[test]
+fn watched_status_redraws_its_changed_lines_and_leaves_the_last_screen() {
+    let namespace = Bed::shared().namespace("status-screen");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let mut terminal = Terminal::start(namespace.command(&["status", "-w"]), 140);
+    terminal.wait_for_text("oh  healthy (simulated)");
+    terminal.wait_for_text("simulated  every object is real");
+    terminal.raw.clear();
+    namespace.bed.kubectl(&["scale", "deployment/oh", "--replicas=0", "-n", &namespace.name]);
+    terminal.wait_for_text("oh  down: app");
+    let screen = terminal.screen.screen().contents();
+    assert_eq!(screen.matches("oh  down").count(), 1, "{screen}");
+    assert!(!screen.contains("oh  healthy"), "{screen}");
+    // The volume's line has not changed.
+    assert!(!terminal.raw.contains("volume"), "{:?}", terminal.raw);
+    terminal.type_keys("\u{3}");
+    let ended = terminal.wait_for_end().exits(130);
+    ended.says("oh  down: app");
+    assert!(!ended.cursor_is_hidden);
+}

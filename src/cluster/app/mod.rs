@@ -9,7 +9,7 @@
 //!   one continues.
 //! - `exec`: runs a command in its container.
 //! - `sandbox_pods`: lists the pods and Services of its sandboxes.
-//! - `metrics`: reads its resource usage.
+//! - `metrics`: reads its resource usage. `volume_usage`: reads how full its volumes are.
 
 pub mod client;
 pub mod exec;
@@ -23,3 +23,4 @@ pub mod probe;
 mod resume;
 pub mod sandbox_pods;
 pub mod url_probe;
+pub mod volume_usage;

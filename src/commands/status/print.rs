@@ -4,15 +4,18 @@ use std::fmt::Display;
 
 use jiff::Timestamp;
 
+use super::judge::drifted_fields;
 use super::read::StatusReport;
 use crate::cluster::app::probe::ProbeResult;
 use crate::diagnostic::Severity;
 use crate::phrase;
 use crate::plan::inventory::provenance::Provenance;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
-use crate::report::Streams;
+use crate::report::{Streams, sparkline};
 use crate::session::cluster_session::Session;
-use crate::status::{ComponentHealth, HealthVerdict, Metric, Reading, SandboxHealth};
+use crate::status::{
+    ComponentHealth, HealthVerdict, Metric, MetricHistory, Reading, SandboxHealth, Threshold,
+};
 
 /// The column at which the text after a label begins.
 const LABELLED: usize = 13;
@@ -27,8 +30,13 @@ pub(super) fn describe_verdict(verdict: &HealthVerdict) -> (&'static str, &[Stri
     }
 }
 
-/// Returns the report as text.
-pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) -> String {
+/// Returns the report as text. `history` are the readings of the metrics until now, if they were read before.
+pub(super) fn text(
+    session: &Session,
+    report: &StatusReport,
+    history: &MetricHistory,
+    streams: &Streams,
+) -> String {
     let deploy = &session.settings.deploy;
     let (word, reasons) = describe_verdict(&report.health.verdict);
     let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
@@ -39,7 +47,7 @@ pub(super) fn text(session: &Session, report: &StatusReport, streams: &Streams) 
     let word = if is_simulation { format!("{word} (simulated)") } else { word.to_owned() };
     let verdict = format!("{}  {word}{reasons}   {target}{revision}", deploy.name);
     let mut text = streams.wrapped_row(&verdict, 2) + "\n";
-    for line in lines(session, report, now) {
+    for line in lines(session, report, history, now) {
         text += &streams.wrapped_row(&format!("  {line}"), LABELLED);
         text.push('\n');
     }
@@ -145,6 +153,15 @@ fn sandboxes_line(session: &Session, sandboxes: Option<&SandboxHealth>) -> Optio
     (running + ended > 0).then(|| format!("{:<9}  {running} running{ended_text}", "sandboxes"))
 }
 
+/// Returns `drift      2 fields that others changed`.
+fn drift_line(fields: usize) -> String {
+    let text = match fields {
+        0 => "none".to_owned(),
+        fields => format!("{} that others changed since the deploy", phrase::count(fields, "field")),
+    };
+    format!("{:<9}  {text}", "drift")
+}
+
 /// Returns `2 restarts, last 3 m ago: exit code 1`.
 fn restarts_text(component: &ComponentHealth, now: Timestamp) -> String {
     let count = phrase::count(component.restarts, "restart");
@@ -154,25 +171,29 @@ fn restarts_text(component: &ComponentHealth, now: Timestamp) -> String {
     }
 }
 
-fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String> {
+fn lines(session: &Session, report: &StatusReport, history: &MetricHistory, now: Timestamp) -> Vec<String> {
     let mut lines = Vec::new();
     for component in &report.health.components {
         let digest =
             component.digest.as_deref().map(|digest| format!(" ({})", digest.get(..19).unwrap_or(digest)));
         lines.push(format!(
-            "{:<9}  {}/{}   {}{}   {}",
+            "{:<9}  {}/{}   {}{}   {}{}",
             component.name,
             component.ready,
             component.desired,
             component.image,
             digest.unwrap_or_default(),
-            restarts_text(component, now)
+            restarts_text(component, now),
+            component.created.map_or_else(String::new, |at| format!("   {} old", phrase::age(at, now)))
         ));
     }
     for claim in &report.health.claims {
         let size = claim.capacity.as_deref().unwrap_or("size unknown");
         let class = claim.class.as_deref().unwrap_or("no class");
-        lines.push(format!("{:<9}  {}  {size}  {class}  {}", "volume", claim.id.name, claim.message));
+        let usage = report.volumes.get(&claim.id.name).map_or_else(String::new, |usage| {
+            format!("  {:.0} % used ({})", usage.percent(), phrase::size(usage.used))
+        });
+        lines.push(format!("{:<9}  {}  {size}  {class}  {}{usage}", "volume", claim.id.name, claim.message));
     }
     for endpoints in &report.health.endpoints {
         lines.push(format!(
@@ -192,7 +213,9 @@ fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String
     }
     let (measured, unmeasured): (Vec<&Metric>, Vec<&Metric>) =
         report.metrics.iter().partition(|metric| !matches!(metric.reading, Reading::Unknown(_)));
-    if !measured.is_empty() {
+    if history.is_comparable() {
+        lines.extend(measured.iter().map(|metric| gauge_line(metric, history)));
+    } else if !measured.is_empty() {
         let value_text = |metric: &&Metric| format!("{} {}", metric.name, metric.value());
         let list = measured.iter().map(value_text).collect::<Vec<_>>().join(", ");
         lines.push(format!("{:<9}  {list}", "measured"));
@@ -200,6 +223,7 @@ fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String
     if !unmeasured.is_empty() {
         lines.push(format!("{:<9}  {}", "unknown", unmeasured_text(&unmeasured)));
     }
+    lines.extend(drifted_fields(report).map(drift_line));
     lines.extend(sandboxes_line(session, report.sandboxes.as_ref()));
     if report.simulated {
         lines.push("simulated  every object is real, but OpenHands itself does not run".to_owned());
@@ -224,6 +248,18 @@ fn lines(session: &Session, report: &StatusReport, now: Timestamp) -> Vec<String
         ));
     }
     lines
+}
+
+/// Returns a metric with its readings until now: `memory     91 %  ▂▃▅▇  memory 91 %, more than 85 %`.
+fn gauge_line(metric: &Metric, history: &MetricHistory) -> String {
+    let highest = history.of(metric.name).flatten().fold(0.0, f64::max);
+    let top = match metric.threshold {
+        Threshold::AtMost(_) | Threshold::AtLeast(_) => 100.0,
+        Threshold::Within(_) => highest,
+    };
+    let bars = sparkline(history.of(metric.name), top);
+    let reason = metric.reason().map_or_else(String::new, |reason| format!("  {reason}"));
+    format!("{:<9}  {:>7}  {bars}{reason}", metric.name, metric.value())
 }
 
 /// Returns `cpu, memory: the cluster has no metrics API`, once for each reason.
@@ -254,7 +290,6 @@ fn alive_text(report: &StatusReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Threshold;
 
     #[test]
     fn reason_that_two_metrics_share_is_said_once() {

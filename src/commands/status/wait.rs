@@ -14,7 +14,7 @@ use crate::object::ObjectId;
 use crate::status::HealthVerdict;
 
 /// Changes that follow each other within this time are one change: each reading costs a request per kind.
-const SETTLE: Duration = Duration::from_secs(1);
+pub(super) const SETTLE: Duration = Duration::from_secs(1);
 /// How often to read without a watched change: no watch shows that the application answers, or that a namespace appears.
 const UNWATCHED: Duration = Duration::from_secs(10);
 
@@ -59,7 +59,7 @@ pub(super) async fn until_healthy(
 }
 
 /// Waits for a change of a watched object; pending if no watch runs.
-async fn changed(watches: &mut Watches) {
+pub(super) async fn changed(watches: &mut Watches) {
     if watches.next().await.is_none() {
         std::future::pending::<()>().await;
     }

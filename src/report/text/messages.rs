@@ -149,6 +149,23 @@ impl Streams {
         self.value(&results.iter().map(Versioned::new).collect::<Vec<_>>(), output)
     }
 
+    /// Writes one of several results of a command, an object, with its version: as a line of JSON, or as a document of a
+    /// YAML stream.
+    ///
+    /// # Errors
+    /// As for [`Self::value`].
+    pub fn next_result(&self, result: &impl Serialize, output: Output) -> Result<Written> {
+        if output == Output::Yaml {
+            return match self.out("---\n")? {
+                Written::Yes => self.result(result, output),
+                Written::Closed => Ok(Written::Closed),
+            };
+        }
+        let json = serde_json::to_string(&Versioned::new(result))
+            .map_err(|error| Error::internal("cannot write the result as JSON").caused_by(error))?;
+        self.out(&format!("{}\n", self.json(&json)))
+    }
+
     /// Returns JSON without secrets, and without what a terminal or GitHub's runner would execute.
     pub(crate) fn json(&self, json: &str) -> String {
         json_text::safe(json, |text| self.hidden(text), self.settings.github.is_some())

@@ -13,6 +13,7 @@
 //! Form:
 //! - `format`: numbers, durations, labels.
 //! - `color`: whether to use colour (`NO_COLOR`, `CLICOLOR`, a terminal). `style`: the meaning of each colour.
+//! - `sparkline`: values over time as bars.
 //! - `wrap`: wraps lines at spaces for a narrow terminal.
 //! - `sanitize`: removes control characters from untrusted text.
 
@@ -30,6 +31,7 @@ pub(super) mod markdown;
 pub(super) mod messages;
 pub(super) mod recorded_diff;
 pub(super) mod sanitize;
+pub(super) mod sparkline;
 pub(super) mod style;
 pub(super) mod table;
 pub(crate) mod wrap;
