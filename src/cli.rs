@@ -17,8 +17,8 @@ use crate::commands::config::{
 };
 use crate::commands::image::{load, pull};
 use crate::commands::{
-    completion, deploy, dev, diff, doctor, exec, explain, history, list, logs, man, open, options, rbac,
-    render, restart, rollback, schema, status, teardown, up, version,
+    backup, completion, deploy, dev, diff, doctor, exec, explain, history, list, logs, man, open, options,
+    rbac, render, restart, rollback, schema, status, teardown, up, version,
 };
 use crate::error::{Error, Kind};
 use crate::flags::{Color, Global, ProgramName};
@@ -86,6 +86,8 @@ pub enum Command {
     History(history::HistoryArgs),
     List(list::ListArgs),
     Restart(restart::RestartArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     /// Put images on the nodes before pods need them: load, pull
     #[command(subcommand)]
     Image(ImageCommand),
@@ -386,6 +388,8 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::History(arguments) => history::run(global, arguments, streams).await,
         Command::List(arguments) => list::run(global, arguments, streams).await,
         Command::Restart(arguments) => restart::run(global, arguments, streams).await,
+        Command::Backup(arguments) => backup::run_backup(global, arguments, streams).await,
+        Command::Restore(arguments) => backup::run_restore(global, arguments, streams).await,
         Command::Teardown(arguments) => teardown::run(global, arguments, streams).await,
         Command::Dev(arguments) => dev::run(global, arguments, streams).await,
         Command::Rbac(arguments) => rbac::run(global, arguments, streams),
@@ -573,6 +577,8 @@ fn error_output(command: &Command) -> Output {
         Command::Deploy(arguments) => arguments.apply.rollout.output,
         Command::Rollback(arguments) => arguments.apply.rollout.output,
         Command::Restart(arguments) => arguments.rollout.output,
+        Command::Backup(arguments) => arguments.output,
+        Command::Restore(arguments) => arguments.output,
         Command::Teardown(arguments) => arguments.output,
         Command::Image(ImageCommand::Load(arguments)) => arguments.images.output,
         Command::Image(ImageCommand::Pull(arguments)) => arguments.images.output,
@@ -637,6 +643,7 @@ mod tests {
             Some("man") => &["pages"],
             Some("schema") if path.len() == 1 => &["events"],
             Some("dev") => &["--", "true"],
+            Some("restore") => &["backup.tar.gz"],
             Some("set") => &["deploy.replicas=1"],
             Some("get") => &["deploy.replicas"],
             _ => &[],

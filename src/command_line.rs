@@ -183,6 +183,8 @@ const USES: &[(&str, &[GlobalFlag])] = &[
         ],
     ),
     ("restart", ROLLOUT),
+    ("backup", CHANGE),
+    ("restore", CHANGE),
     ("image load", CHANGE),
     ("image pull", ROLLOUT),
     ("teardown", CHANGE),

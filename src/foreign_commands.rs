@@ -62,12 +62,12 @@ const FOREIGN: Sentences = &[
          kubectl scale deployment/NAME -n NAMESPACE --replicas=0 stops the application only; handsctl deploy --force-conflicts starts it",
     ),
     (
-        &["backup", "export", "save", "cp", "copy"],
-        "kubectl cp NAMESPACE/POD:/.openhands DIR copies the settings and conversations; handsctl status names the pod",
+        &["export", "save", "cp", "copy", "dump", "snapshot"],
+        "handsctl backup FILE writes the settings and conversations to one file",
     ),
     (
-        &["restore", "import"],
-        "kubectl cp DIR NAMESPACE/POD:/.openhands copies the files back; handsctl rollback restores a configuration",
+        &["import", "recover"],
+        "handsctl restore FILE brings back the settings and conversations of a backup; handsctl rollback restores a configuration",
     ),
     (
         &["sandbox", "sandboxes"],

@@ -10,8 +10,8 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "Commands for every day",
         &[
-            "status", "logs", "exec", "diff", "restart", "history", "rollback", "list", "doctor", "dev",
-            "explain",
+            "status", "logs", "exec", "diff", "restart", "backup", "restore", "history", "rollback", "list",
+            "doctor", "dev", "explain",
         ],
     ),
     ("Configuration commands", &["config", "render", "rbac", "schema"]),
@@ -238,6 +238,8 @@ mod tests {
             "logs",
             "rollback",
             "restart",
+            "backup",
+            "restore",
             "teardown",
             "render",
             "dev",

@@ -8,6 +8,7 @@
 //! - `apply`: namespaces, inventory, lock, revisions, members, prune.
 //! - `rollout`: follows the applied objects until they are ready or have failed.
 //! - `app`: the application itself: probes, metrics, port-forward. `logs`: the logs of containers.
+//! - `volume`: the files of volumes, for backups.
 //! - `diff`: what a deploy would change, by dry run.
 //! - `namespace_objects`: everything in a namespace that is about to be deleted. `teardown`: deletes a set.
 //!   `finalizer_controllers`: what should remove the finalizers of a deleted object.
@@ -32,4 +33,5 @@ pub mod rollout;
 #[cfg(test)]
 pub(crate) mod scripted;
 pub mod teardown;
+pub mod volume;
 pub mod watch;

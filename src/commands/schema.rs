@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::backup::BackupDescription;
 use super::config::check::CheckResult;
 use super::config::show::ShownKey;
 use super::doctor::DoctorObject;
@@ -34,8 +35,10 @@ pub struct SchemaArgs {
 pub enum SchemaName {
     /// A line of `--events`
     Events,
-    /// `-o json` of deploy, up, rollback, restart, teardown and image
+    /// `-o json` of deploy, up, rollback, restart, backup, restore, teardown and image
     Deploy,
+    /// `restore --dry-run -o json`
+    Backup,
     /// `diff -o json`
     Diff,
     /// `status -o json`, and with -w each line of it
@@ -88,6 +91,9 @@ fn schema(name: SchemaName) -> Value {
     match name {
         SchemaName::Events => report::events_schema(),
         SchemaName::Deploy => report::summary_schema(),
+        SchemaName::Backup => {
+            report::result_schema_of::<BackupDescription>("handsctl restore --dry-run -o json")
+        }
         SchemaName::Diff => report::diff_schema(),
         SchemaName::Failure => report::failure_schema(),
         SchemaName::Status => report::result_schema_of::<StatusObject<'static>>("handsctl status -o json"),

@@ -190,6 +190,12 @@ impl Streams {
         written.map_err(|error| Error::io("cannot write to standard error", error))
     }
 
+    /// Returns a writer of bytes to stdout: a file that a command writes there. A closed reader is an error of it.
+    #[must_use]
+    pub fn raw_out(&self) -> RawOut {
+        RawOut(self.out.clone())
+    }
+
     /// Writes a text for people to stdout that contains words of a cluster or of a program: without secrets, and in a
     /// GitHub workflow without commands for the runner.
     ///
@@ -350,6 +356,19 @@ fn is_full(stream: &impl AsFd) -> bool {
     let mut poll_fds = [PollFd::new(stream, PollFlags::OUT)];
     let none = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut poll_fds, Some(&none)) == Ok(0)
+}
+
+/// Writes bytes to stdout.
+pub struct RawOut(Arc<Mutex<Pipe>>);
+
+impl Write for RawOut {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        lock(&self.0).writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        lock(&self.0).writer.flush()
+    }
 }
 
 struct Pipe {

@@ -13,10 +13,11 @@
 //! - `step`: runs one named part of a command; also has the command's `Deadline`. `output`: the output format of its
 //!   result; also converts foreign errors. `output_files`: the files that it writes beside its result.
 //! - `set_lock`: acquires the set's lock for a command and releases it however the command ends. `revision_slot`: marks
-//!   an unfinished revision as interrupted before that.
+//!   an unfinished revision as interrupted before that. `cleanup_slot`: undoes what a command must not leave, before both.
 //! - `provenance`: who started this run, as its CI system says.
 //! - `exposure`: computes the URL of the application.
 
+mod cleanup_slot;
 pub(crate) mod cluster_session;
 pub(crate) mod config_file;
 pub(crate) mod confirm;

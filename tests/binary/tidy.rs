@@ -27,6 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("object", &["error"]),
     ("timeline", &[]),
     ("logs", &[]),
+    ("archive", &["error", "catalogue"]),
     ("settings", &["object", "error", "catalogue", "diagnostic"]),
     ("plan", &["object", "settings", "timeline", "error", "catalogue", "diagnostic"]),
     ("status", &["object", "timeline", "catalogue", "diagnostic"]),
@@ -34,6 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cluster",
         &[
+            "archive",
             "object",
             "settings",
             "plan",
@@ -73,6 +75,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "deploy",
         &[
+            "archive",
             "flags",
             "command_line",
             "session",
@@ -96,6 +99,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
+            "archive",
             "flags",
             "command_line",
             "session",
@@ -138,6 +142,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const EVERYWHERE: &[&str] = &["phrase", "reason"];
 /// Modules without a clock, an environment, a stream, a process or a network.
 const PURE: &[&str] = &[
+    "archive",
     "object",
     "plan",
     "status",
