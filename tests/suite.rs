@@ -70,6 +70,7 @@ mod api_server {
     mod revisions;
     mod roles;
     mod rollouts;
+    mod sandboxes;
     mod secrets;
     mod state;
     mod status;
@@ -89,5 +90,6 @@ mod containers {
     mod failures;
     mod image;
     mod kind;
+    mod sandboxes;
     mod volumes;
 }

@@ -31,11 +31,14 @@ const NO_LOCAL_CLUSTER: Outcome = Exits(12);
 const DIFFERENCES: Outcome = Exits(1);
 /// On simulated nodes no container writes a log.
 const SIMULATED: Outcome = Exits(14);
+const NO_CONVERSATION: Outcome = Exits(2);
 
 const README: &[(&str, Outcome)] = &[
     ("handsctl up", LOCAL_CLUSTER),
     ("handsctl open", FOLLOWS),
     ("handsctl logs -f --since 10m", FOLLOWS),
+    ("handsctl exec", SIMULATED),
+    ("handsctl sandbox exec 0f1c2d3e", NO_CONVERSATION),
     ("handsctl config init", WithoutConfig),
     ("handsctl image load acme/runtime:dev", ENGINE),
     ("handsctl cluster up --recreate", LOCAL_CLUSTER),
@@ -63,6 +66,14 @@ const EXAMPLES: &[(&str, Outcome)] = &[
     ("handsctl render | kubectl diff --server-side --field-manager=handsctl -f -", DIFFERENCES),
     ("handsctl logs --since 10m --tail 100", SIMULATED),
     ("handsctl logs --previous", SIMULATED),
+    ("handsctl exec", SIMULATED),
+    ("handsctl exec -- ls -l /.openhands", SIMULATED),
+    ("echo id | handsctl exec -i -- sh", SIMULATED),
+    ("handsctl sandbox logs 0f1c2d3e", NO_CONVERSATION),
+    ("handsctl sandbox logs 0f1c2d3e -f --tail 100", NO_CONVERSATION),
+    ("handsctl sandbox describe 0f1c2d3e", NO_CONVERSATION),
+    ("handsctl sandbox exec 0f1c2d3e", NO_CONVERSATION),
+    ("handsctl sandbox exec 0f1c2d3e -- ls -l /workspace", NO_CONVERSATION),
     // The host of README's configuration does not exist.
     ("handsctl open --no-forward --no-browser", Exits(12)),
     ("handsctl config init", WithoutConfig),

@@ -8,18 +8,22 @@
 //! - `logs`: reads the logs of its containers and sandboxes. `line_buffer`: splits them into lines. `resume`: where a followed
 //!   one continues.
 //! - `exec`: runs a command in its container.
-//! - `sandbox_pods`: lists the pods and Services of its sandboxes.
+//! - `sandbox_pods`: lists the pods and Services of its sandboxes. `sandbox_objects`: all objects of conversations.
+//!   `conversations`: which conversations it knows. `pod_log`: reads the log of a sandbox.
 //! - `metrics`: reads its resource usage.
 
 pub mod client;
+pub mod conversations;
 pub mod exec;
 mod http_get;
 mod line_buffer;
 pub mod logs;
 pub mod metrics;
 pub mod node_port;
+pub mod pod_log;
 pub mod port_forward;
 pub mod probe;
 mod resume;
+pub mod sandbox_objects;
 pub mod sandbox_pods;
 pub mod url_probe;

@@ -15,6 +15,8 @@ pub(super) enum ValueSource {
     Revisions,
     /// The containers of the installation's pods.
     Containers,
+    /// The conversations with objects in the cluster.
+    Conversations,
     /// The local clusters that handsctl created.
     LocalClusters,
     /// `KEY=VALUE` of config.toml.
@@ -41,6 +43,7 @@ pub(super) fn source_of(command: &str, argument: &Arg) -> Option<ValueSource> {
             ValueSource::Revisions
         }
         ("logs" | "exec", "container") => ValueSource::Containers,
+        ("sandbox logs" | "sandbox describe" | "sandbox exec", "conversation") => ValueSource::Conversations,
         ("cluster up" | "cluster down" | "cluster status", "cluster") => ValueSource::LocalClusters,
         ("config explain" | "config get", "key") => ValueSource::Keys,
         ("explain", "subject") => ValueSource::Subjects,
