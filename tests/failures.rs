@@ -473,7 +473,7 @@ pub(crate) const FAILURES: &[Failure] = &[
         id: "HC4301",
         config: "[deploy.resources]\nrequests = { cpu = \"100000\", memory = \"1Gi\" }\nlimits = { memory = \"4Gi\" }\n",
         grace: Grace::Key("unschedulable", 15),
-        says: &["Insufficient cpu"],
+        says: &["Insufficient cpu", "cpu: the largest node that accepts the pod, "],
         setting: "--> config.toml:2:20",
         seen: ("pods", "Insufficient cpu"),
         ..SIMULATED
@@ -635,7 +635,11 @@ pub(crate) const FAILURES: &[Failure] = &[
         name: "an admission webhook for pods does not respond",
         id: "HC4503",
         grace: Grace::Key("image_pull", 60),
-        says: &["failed calling webhook"],
+        says: &[
+            "failed calling webhook",
+            "webhook pods.example.io is of validatingwebhookconfiguration.admissionregistration.k8s.io/NAMESPACE, whose \
+             service/none in namespace NAMESPACE does not exist",
+        ],
         seen: ("replicasets", "failed calling webhook"),
         prepare: |site| {
             let name = &site.namespace.name;

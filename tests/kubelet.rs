@@ -1,7 +1,9 @@
 //! A node whose kubelet the test plays: pods are bound to it by hand, and their statuses and Events are written as a
 //! kubelet writes them.
 
-use std::time::{Duration, Instant};
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -67,18 +69,22 @@ impl Drop for BareNode {
 
 /// Waits until the namespace has a pod with this label and returns its name. `kubectl wait --for=create` needs the name.
 pub(crate) fn wait_for_pod(namespace: &Namespace, label: &str) -> String {
-    let deadline = Instant::now() + POD_LIMIT;
-    let read =
-        ["get", "pods", "-n", &namespace.name, "-l", label, "-o", "jsonpath={.items[0].metadata.name}"];
-    loop {
-        // Without an item the path is an error.
-        let name = String::from_utf8_lossy(&namespace.bed.try_kubectl(&read, "").stdout).into_owned();
-        if !name.is_empty() {
-            return name;
-        }
-        assert!(Instant::now() < deadline, "no pod with {label} in {}", namespace.name);
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_for_replacement(namespace, label, "")
+}
+
+/// Waits until the namespace has a pod with this label and another name, and returns it.
+pub(crate) fn wait_for_replacement(namespace: &Namespace, label: &str, replaced: &str) -> String {
+    let limit = format!("--request-timeout={}s", POD_LIMIT.as_secs());
+    let names = r#"jsonpath={.metadata.name}{"\n"}"#;
+    let watch = ["get", "pods", "-n", &namespace.name, "-l", label, "--watch", &limit, "-o", names];
+    let mut kubectl = namespace.bed.kubectl_command(&watch);
+    let mut kubectl =
+        kubectl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(kubectl.stdout.take().unwrap()).lines();
+    let name = lines.map_while(Result::ok).find(|name| !name.is_empty() && name != replaced);
+    let _ended_already = kubectl.kill();
+    let _status = kubectl.wait();
+    name.unwrap_or_else(|| panic!("no pod with {label} in {}", namespace.name))
 }
 
 /// Patches the status of a pod.

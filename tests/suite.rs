@@ -9,7 +9,7 @@
 //!
 //! The other files are shared by the tests: `bed` (cluster, namespaces, command lines), `failures` (rollouts that fail, also
 //! for `benches/diagnosis`), `fault` (a proxy that records requests and injects faults), `kubelet` (a node whose kubelet the test
-//! plays), `planted` (secrets that no output may show), `yaml_traps` (texts that YAML changes).
+//! plays), `planted` (secrets that no output may show), `webhook` (an admission webhook), `yaml_traps` (texts that YAML changes).
 
 #![cfg(test)]
 
@@ -18,6 +18,7 @@ mod failures;
 mod fault;
 mod kubelet;
 mod planted;
+mod webhook;
 mod yaml_traps;
 
 mod binary {
@@ -62,6 +63,7 @@ mod api_server {
     mod logs;
     mod ownership;
     mod pipelines;
+    mod preemption;
     mod profiles;
     mod pruning;
     mod rbac;
@@ -72,6 +74,7 @@ mod api_server {
     mod rollouts;
     mod sandboxes;
     mod secrets;
+    mod seeded_rollouts;
     mod state;
     mod status;
     mod status_views;

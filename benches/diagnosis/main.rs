@@ -48,8 +48,8 @@ const ROUNDS: usize = 5;
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Write the table to docs/diagnosis.md
-    #[arg(long)]
+    /// Write the table to docs/diagnosis.md, which has all failures
+    #[arg(long, conflicts_with = "keys")]
     write: bool,
     /// Run only the failures with these keys
     keys: Vec<String>,

@@ -40,8 +40,8 @@ const METHOD: &str = "
   Deployment's progress deadline (10 minutes in this configuration) and helm for 5 minutes.
 - **The claim.** Where the bench plays the kubelet, it also binds the pod to its node by hand, and nobody provisions the pod's
   volume. So helm's text names the claim beside the Deployment, for which it waits as well.
-- **An application that does not answer** is reported by no kubelet: handsctl asks it several times, and the figure is the time of
-  these attempts.
+- **An application that does not answer** is reported by no kubelet: handsctl repeats its request for 1.5 s, and the figure is the
+  time of these attempts.
 - **What a peer does not follow.** `kubectl rollout status` follows one Deployment: a failed Job or an unbound claim beside it is
   not its subject.
 ";

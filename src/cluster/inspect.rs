@@ -268,7 +268,7 @@ async fn secret_state(api: &Api, secret_ref: &SecretRef, events: &Events) -> Res
             if let Some(incomplete) = secret_ref.incomplete(secret.as_ref()) {
                 return Ok(SecretState::Incomplete(incomplete, version));
             }
-            if let Some(fault) = secret_ref.fault(secret.as_ref()) {
+            if let Some(fault) = secret_ref.fault(secret.as_ref(), api.clock().now()) {
                 events.warn(Id::MissingReference, fault).await;
             }
             let version = version.filter(|_| matches!(used_for, SecretUse::Keys(_)));

@@ -10,6 +10,7 @@
 //! - `app`: the application itself: probes, logs, metrics, port-forward.
 //! - `diff`: what a deploy would change, by dry run.
 //! - `namespace_objects`: everything in a namespace that is about to be deleted. `teardown`: deletes a set.
+//!   `finalizer_controllers`: what should remove the finalizers of a deleted object.
 //! - `nodes`: prepares the nodes of local clusters, and reads the capacity of nodes.
 //! - `scripted`: an API server for tests, in process: the test writes each response. `in_memory`: one that stores objects.
 
@@ -18,6 +19,7 @@ pub mod app;
 pub mod apply;
 pub mod client;
 pub mod diff;
+pub mod finalizer_controllers;
 #[cfg(test)]
 pub(crate) mod in_memory;
 pub mod inspect;

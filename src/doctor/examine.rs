@@ -41,6 +41,8 @@ use crate::settings::handsctl::{Profile, Provider};
 
 /// The limit of each category.
 const LIMIT: Duration = Duration::from_secs(10);
+/// The limit of the lists that several categories share. The other categories do not wait for them.
+const LISTS_LIMIT: Duration = Duration::from_secs(5);
 /// The limit of a name's resolution.
 const RESOLUTION: Duration = Duration::from_secs(3);
 /// The most nodes, and the most pods, that are read.
@@ -83,34 +85,19 @@ pub(crate) async fn cluster(session: &Session) -> Vec<Check> {
         Ok(plan) => plan,
         Err(error) => return vec![Check::failed(Category::Configuration, "objects", error)],
     };
-    let all = ListParams::default().limit(MAX_OBJECTS);
-    let running = all.clone().fields("status.phase!=Succeeded,status.phase!=Failed");
-    let (nodes, pods) = tokio::join!(
-        limited(LIMIT, reading::list(api, NODE, None, &all)),
-        limited(LIMIT, reading::list(api, POD, None, &running))
-    );
-    let server_minor = version.minor;
-    let subject = Subject { session, api, settings, plan: &plan, nodes: &nodes, pods: &pods, server_minor };
+    let subject = Subject { session, api, settings, plan: &plan, server_minor: version.minor };
     // On the heap: together they are larger than a thread's stack has room for.
-    let (rights, metrics, storage, network, host, webhooks, connections, nodes, sandboxes, app) = tokio::join!(
+    let (rights, metrics, storage, host, webhooks, app, listed) = tokio::join!(
         within(Category::Rights, "rules", Box::pin(subject.rights())),
         within(Category::Api, "metrics API", Box::pin(subject.metrics())),
         within(Category::Storage, "storage class", Box::pin(subject.storage())),
-        within(Category::Network, "ingress class", Box::pin(subject.network())),
         within(Category::Network, "host", Box::pin(subject.host())),
         within(Category::Network, "webhooks", Box::pin(subject.webhooks())),
-        Box::pin(subject.connections()),
-        within(Category::Nodes, "nodes", Box::pin(subject.nodes())),
-        within(Category::Sandboxes, "sandboxes", Box::pin(subject.sandboxes())),
         within(Category::App, "pod", Box::pin(application::checks(api, settings, &plan))),
+        Box::pin(subject.checks_of_nodes_and_pods()),
     );
-    let is_dns_down = network.iter().any(Check::is_dns_down);
-    let connections = match connections {
-        // No container answers there.
-        _ if subject.is_simulation() => Vec::new(),
-        (pod, reported) => connections::checks(&reported, &pod, is_dns_down),
-    };
     let mut checks = vec![server::version(&version, took), server::clock(api.clock().ahead())];
+    let [network, connections, nodes, sandboxes] = listed;
     for more in [metrics, rights, storage, network, host, connections, webhooks, nodes, sandboxes, app] {
         checks.extend(more);
     }
@@ -148,11 +135,15 @@ struct Subject<'a> {
     api: &'a Api,
     settings: &'a Settings,
     plan: &'a Plan,
-    nodes: &'a Listed,
-    /// The pods of the whole cluster that have not ended.
-    pods: &'a Listed,
     /// 0: the server does not tell it.
     server_minor: u32,
+}
+
+/// The lists that several categories share.
+struct SharedLists {
+    nodes: Listed,
+    /// The pods of the whole cluster that have not ended.
+    pods: Listed,
 }
 
 impl Subject<'_> {
@@ -161,10 +152,36 @@ impl Subject<'_> {
     }
 
     /// Whether no node runs a container.
-    fn is_simulation(&self) -> bool {
+    fn is_simulation(&self, lists: &SharedLists) -> bool {
         let all_simulated =
             |nodes: &Vec<Value>| !nodes.is_empty() && nodes.iter().all(node_fit::is_simulated);
-        self.session.is_simulation || self.nodes.as_ref().is_ok_and(all_simulated)
+        self.session.is_simulation || lists.nodes.as_ref().is_ok_and(all_simulated)
+    }
+
+    /// Reads the lists that several categories share, and runs their checks: of the network, of connections from a pod, of
+    /// nodes and of sandboxes.
+    async fn checks_of_nodes_and_pods(&self) -> [Vec<Check>; 4] {
+        let all = ListParams::default().limit(MAX_OBJECTS);
+        let running = all.clone().fields("status.phase!=Succeeded,status.phase!=Failed");
+        let (nodes, pods) = tokio::join!(
+            limited(LISTS_LIMIT, reading::list(self.api, NODE, None, &all)),
+            limited(LISTS_LIMIT, reading::list(self.api, POD, None, &running))
+        );
+        let lists = SharedLists { nodes, pods };
+        let (network, connected, nodes, sandboxes) = tokio::join!(
+            within(Category::Network, "ingress class", Box::pin(self.network(&lists))),
+            limited(LIMIT, Box::pin(self.connections(&lists))),
+            within(Category::Nodes, "nodes", Box::pin(self.nodes(&lists.nodes))),
+            within(Category::Sandboxes, "sandboxes", Box::pin(self.sandboxes(&lists))),
+        );
+        let is_dns_down = network.iter().any(Check::is_dns_down);
+        let connections = match connected {
+            // No container answers there.
+            _ if self.is_simulation(&lists) => Vec::new(),
+            Ok((pod, steps)) => connections::checks(&Ok(steps), &pod, is_dns_down),
+            Err(reason) => connections::checks(&Err(reason), "", is_dns_down),
+        };
+        [network, connections, nodes, sandboxes]
     }
 
     fn members(&self, kind: KindInfo) -> impl Iterator<Item = &Member> {
@@ -232,7 +249,8 @@ impl Subject<'_> {
         }
     }
 
-    async fn network(&self) -> Vec<Check> {
+    async fn network(&self, lists: &SharedLists) -> Vec<Check> {
+        let is_simulation = self.is_simulation(lists);
         let of_dns = ListParams::default().labels(&format!("{}={}", labels::SERVICE_NAME, dns::SERVICE));
         let all = ListParams::default();
         let (slices, classes, secrets) = tokio::join!(
@@ -243,16 +261,16 @@ impl Subject<'_> {
         let ingresses =
             self.members(INGRESS).map(|member| member.manifest["spec"]["ingressClassName"].as_str());
         // Simulated nodes run no controller. A class that the configuration names must exist all the same.
-        let ingresses = ingresses.filter(|class| !self.is_simulation() || class.is_some());
+        let ingresses = ingresses.filter(|class| !is_simulation || class.is_some());
         let mut checks: Vec<Check> =
-            ingresses.map(|class| ingress::class(class, &classes, self.pods, self.settings)).collect();
-        if self.is_simulation() {
+            ingresses.map(|class| ingress::class(class, &classes, &lists.pods, self.settings)).collect();
+        if is_simulation {
             let text = "simulated nodes run no pod that resolves names";
             checks.push(Check::noted(Category::Network, "cluster DNS", text));
         } else {
             checks.insert(0, dns::endpoints(&slices));
             if self.members(NETWORK_POLICY).next().is_some() {
-                checks.push(policies::enforced(self.pods, self.settings));
+                checks.push(policies::enforced(&lists.pods, self.settings));
             }
         }
         checks.extend(secrets);
@@ -309,7 +327,7 @@ impl Subject<'_> {
             Ok(secret) => secret,
             Err(reason) => return Check::unknown(category, label, format!("secret/{name}: {reason}")),
         };
-        let fault = secret_ref.fault(secret.as_ref());
+        let fault = secret_ref.fault(secret.as_ref(), self.api.clock().now());
         match (fault, used_for) {
             (None, _) => Check::passed(category, label, format!("secret/{name} in namespace {namespace}")),
             (Some(fault), SecretUse::Keys(_)) => {
@@ -384,33 +402,30 @@ impl Subject<'_> {
     }
 
     /// Connects from a ready pod of the application. Returns the pod's name, and what it reports.
-    async fn connections(&self) -> (String, Result<Value, String>) {
-        if self.is_simulation() {
-            return (String::new(), Err("simulated nodes run no container".to_owned()));
+    async fn connections(&self, lists: &SharedLists) -> Result<(String, Value), String> {
+        if self.is_simulation(lists) {
+            return Err("simulated nodes run no container".to_owned());
         }
         if self.settings.deploy.profile == Profile::Dev {
-            return (String::new(), Err("profile dev runs the application on this computer".to_owned()));
+            return Err("profile dev runs the application on this computer".to_owned());
         }
         let selector = labels::instance_selector(self.settings.deploy.name.as_str());
         let selector = ListParams::default().labels(&selector);
-        let listed = reading::list(self.api, POD, Some(self.namespace()), &selector);
-        let pods = match limited(LIMIT, listed).await {
-            Ok(pods) => pods,
-            Err(reason) => return (String::new(), Err(reason)),
-        };
+        let pods = reading::list(self.api, POD, Some(self.namespace()), &selector).await?;
         let ready =
             pods.iter().find(|pod| condition::is_ready(pod)).and_then(|pod| pod["metadata"]["name"].as_str());
         let (Some(pod), Some(service)) = (ready, self.members(SERVICE).next()) else {
-            return (String::new(), Err("no pod of the application is ready".to_owned()));
+            return Err("no pod of the application is ready".to_owned());
         };
         let port =
             service.manifest["spec"]["ports"][0]["port"].as_u64().and_then(|port| u16::try_from(port).ok());
         let target = (service.id.name.as_str(), port.unwrap_or_default());
-        (pod.to_owned(), in_pod::connections(self.api, self.namespace(), pod, target).await)
+        let steps = in_pod::connections(self.api, self.namespace(), pod, target).await?;
+        Ok((pod.to_owned(), steps))
     }
 
-    async fn nodes(&self) -> Vec<Check> {
-        match self.nodes {
+    async fn nodes(&self, nodes: &Listed) -> Vec<Check> {
+        match nodes {
             Err(reason) => vec![Check::unknown(Category::Nodes, "nodes", reason.as_str())],
             Ok(nodes) => {
                 let having = self.local_nodes_with(self.settings.deploy.image.as_str()).await;
@@ -430,7 +445,7 @@ impl Subject<'_> {
         }
     }
 
-    async fn sandboxes(&self) -> Vec<Check> {
+    async fn sandboxes(&self, lists: &SharedLists) -> Vec<Check> {
         let runtime = match self.settings.deploy.profile {
             // mirrord's agent runs beside the pod.
             Profile::Dev => self.namespace(),
@@ -448,7 +463,7 @@ impl Subject<'_> {
             quota::sandbox_room(&quotas, self.settings),
             limit_range::sandbox(&ranges.map(|ranges| self.with_planned_ranges(ranges)), self.settings),
         ];
-        match (self.nodes, self.pods) {
+        match (&lists.nodes, &lists.pods) {
             (Err(reason), _) | (_, Err(reason)) => {
                 checks.push(Check::unknown(Category::Sandboxes, "room", reason.as_str()));
             }

@@ -17,12 +17,20 @@ const SCHEDULER_REASONS: &[(&str, &[&str])] = &[
     ("pod affinity rules", &["deploy.affinity"]),
     ("pod anti-affinity rules", &["deploy.affinity"]),
     ("topology spread constraints", &["deploy.topology_spread"]),
-    ("untolerated taint", &["deploy.tolerations"]),
+    (UNTOLERATED, &["deploy.tolerations"]),
     ("PersistentVolume's node affinity", VOLUME_KEYS),
     ("volume node affinity", VOLUME_KEYS),
     ("persistentvolumeclaim", &["deploy.existing_claim"]),
     ("ReadWriteOncePod access mode", &["deploy.existing_claim"]),
 ];
+
+const UNTOLERATED: &str = "untolerated taint";
+
+/// The keys of taints on nodes that are not ready or lack something, as they begin: no toleration is missing then.
+const STATES_OF_NODES: &[&str] = &["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/"];
+
+/// The keys of the taints of a control plane.
+const CONTROL_PLANE: &[&str] = &["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
 
 const VOLUME_KEYS: &[&str] = &["deploy.existing_claim", "deploy.volume", "deploy.storage_class"];
 
@@ -96,7 +104,7 @@ pub fn of_failure(
         _ if container == Some(container_names::PULL) && names_sandbox_image(text, settings) => {
             owned(&["sandbox.runtime_container_image"])
         }
-        Id::Unschedulable => of_scheduler(text, settings),
+        Id::Unschedulable => of_scheduler(text, &[], settings),
         Id::QuotaExceeded | Id::PodsRejected => of_rejection(kind, text),
         Id::ImageForbidden => owned(&["deploy.image_pull_secrets", "deploy.image"]),
         Id::ImageUnavailable => owned(&["deploy.image"]),
@@ -113,6 +121,13 @@ pub fn of_failure(
         id => id.entry().key.into_iter().map(str::to_owned).collect(),
     };
     settings.config_keys(&keys)
+}
+
+/// Returns the keys that keep a pod from every node, by the scheduler's message, and by the keys of the taints that repel
+/// the pod, which newer schedulers do not name.
+#[must_use]
+pub fn of_unschedulable(message: &str, taints: &[String], settings: &Settings) -> Vec<ConfigKey> {
+    settings.config_keys(&of_scheduler(message, taints, settings))
 }
 
 /// Returns the keys that cause what an Ingress lacks.
@@ -150,12 +165,18 @@ pub fn of_rejected_object(kind: &str, message: &str, settings: &Settings) -> Vec
 }
 
 /// The scheduler counts nodes: the reason of the most nodes comes first. A key that nobody set and whose default is
-/// nothing causes no selector.
-fn of_scheduler(message: &str, settings: &Settings) -> Vec<String> {
+/// nothing causes no selector. The taint of a control plane is no cause beside another one: its nodes are not for pods.
+fn of_scheduler(message: &str, taints: &[String], settings: &Settings) -> Vec<String> {
     let reasons = message.split_once(": ").map_or(message, |(_, reasons)| reasons);
+    let reasons: Vec<&str> = reasons.split(", ").collect();
+    let is_taint = |reason: &str| reason.contains(UNTOLERATED);
+    let has_other_cause = reasons.iter().any(|reason| !is_taint(reason));
+    let of_kubernetes = [STATES_OF_NODES, CONTROL_PLANE].concat();
+    let no_cause = if has_other_cause { &of_kubernetes } else { STATES_OF_NODES };
+    let is_no_cause = |reason: &str| is_taint(reason) && has_only(no_cause, reason, taints);
     let mut counted: Vec<(u32, &[&str])> = reasons
-        .split(", ")
-        .filter(|reason| !is_state_of_nodes(reason))
+        .into_iter()
+        .filter(|reason| !is_no_cause(reason))
         .filter_map(|reason| {
             let number = reason.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0);
             let (_, keys) = SCHEDULER_REASONS.iter().find(|(phrase, _)| reason.contains(phrase))?;
@@ -172,9 +193,16 @@ fn of_scheduler(message: &str, settings: &Settings) -> Vec<String> {
     keys
 }
 
-/// Whether nodes are tainted because they are not ready or lack something: no toleration is missing then.
-fn is_state_of_nodes(reason: &str) -> bool {
-    reason.contains("{node.kubernetes.io/") || reason.contains("{node.cloudprovider.kubernetes.io/")
+/// Whether a reason of the scheduler names a taint with one of these prefixes; where it names none, whether all taints that
+/// repel the pod are such.
+fn has_only(prefixes: &[&str], reason: &str, taints: &[String]) -> bool {
+    match reason.split_once('{') {
+        Some((_, named)) => prefixes.iter().any(|prefix| named.starts_with(prefix)),
+        None => {
+            !taints.is_empty()
+                && taints.iter().all(|taint| prefixes.iter().any(|prefix| taint.starts_with(prefix)))
+        }
+    }
 }
 
 /// Quotas and limit ranges name resources, accounts have names, and every other rejection names a field.
@@ -368,6 +396,28 @@ mod tests {
     }
 
     #[test]
+    fn taint_of_the_control_plane_is_no_cause_beside_another_one() {
+        let of = |message: &str, taints: &[&str]| {
+            let taints: Vec<String> = taints.iter().map(|taint| (*taint).to_owned()).collect();
+            let keys = of_unschedulable(message, &taints, &settings("")).into_iter();
+            keys.map(|key| key.key).collect::<Vec<_>>()
+        };
+        let control_plane = "node-role.kubernetes.io/control-plane";
+        let message = "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu.";
+        let cordoned = "node.kubernetes.io/unschedulable";
+        assert_eq!(of(message, &[control_plane]), ["deploy.resources.requests.cpu"]);
+        assert_eq!(of(message, &[control_plane, cordoned]), ["deploy.resources.requests.cpu"]);
+        let cpu_and_tolerations = ["deploy.resources.requests.cpu", "deploy.tolerations"];
+        assert_eq!(of(message, &[control_plane, "gpu"]), cpu_and_tolerations);
+        assert_eq!(of(message, &[]), cpu_and_tolerations, "the nodes could not be read");
+        let named = message.replace("taint(s)", "taint {node-role.kubernetes.io/control-plane: }");
+        assert_eq!(of(&named, &[]), ["deploy.resources.requests.cpu"]);
+        let alone = "0/1 nodes are available: 1 node(s) had untolerated taint(s).";
+        assert_eq!(of(alone, &[control_plane]), ["deploy.tolerations"]);
+        assert!(of(alone, &["node.kubernetes.io/not-ready"]).is_empty());
+    }
+
+    #[test]
     fn selector_mismatch_names_the_keys_that_are_set() {
         let message = "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.";
         let selector = "[deploy]\nnode_selector = { disk = \"gold\" }\n";
@@ -388,6 +438,27 @@ mod tests {
         );
         let missing = "failed quota: team: must specify limits.cpu for: openhands";
         assert_eq!(names(Id::QuotaExceeded, missing, ""), ["deploy.resources.limits.cpu"]);
+    }
+
+    #[test]
+    fn quota_on_claims_names_the_keys_of_the_volume() {
+        let exceeded = "exceeded quota: team, requested: persistentvolumeclaims=1,requests.storage=5Gi, used: \
+                        persistentvolumeclaims=2, limited: persistentvolumeclaims=2";
+        assert_eq!(
+            keys(Id::QuotaExceeded, exceeded, "[deploy]\nstorage_size = \"5Gi\"\n"),
+            [("deploy.existing_claim".to_owned(), None), ("deploy.storage_size".to_owned(), Some(2))]
+        );
+    }
+
+    #[test]
+    fn lost_volume_names_only_the_keys_that_chose_it() {
+        let mount = "MountVolume.SetUp failed for volume \"state\": volume is attached to another node";
+        for id in [Id::MountFailed, Id::ClaimLost] {
+            assert_eq!(names(id, mount, ""), [""; 0], "{id}: handsctl's own claim has no key");
+            let key = |line: &str| keys(id, mount, &format!("[deploy]\n{line}\n"));
+            assert_eq!(key("existing_claim = \"mine\""), [("deploy.existing_claim".to_owned(), Some(2))]);
+            assert_eq!(key("volume = \"pv-1\""), [("deploy.volume".to_owned(), Some(2))]);
+        }
     }
 
     #[test]

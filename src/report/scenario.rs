@@ -149,6 +149,7 @@ pub(super) fn image_missing() -> Finding {
         member: None,
         keys: Vec::new(),
         claims: Vec::new(),
+        taints: Vec::new(),
         exhibits: Vec::new(),
     }
 }

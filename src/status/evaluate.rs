@@ -318,6 +318,25 @@ mod tests {
     }
 
     #[test]
+    fn rejected_replica_set_asks_for_its_webhook() {
+        let of = |message: &str| {
+            let mut observed = observed();
+            let failed = json!({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message,
+                "lastTransitionTime": at(1).to_string()});
+            let set = replica_set(&json!([failed]));
+            observed.apply(0, TrackedKind::ReplicaSet, &set, at(1)).unwrap();
+            let grace = GracePeriods::starting_at(at(0));
+            let mut findings = evaluate(&observed, &expected(true), &grace, at(70)).findings;
+            assert_eq!((findings.len(), findings[0].id), (1, Id::PodsRejected));
+            findings.swap_remove(0).lookups
+        };
+        let silent =
+            "Internal error occurred: failed calling webhook \"pods.example.io\": context deadline exceeded";
+        assert_eq!(of(silent), [Lookup::Webhook("pods.example.io".to_owned())]);
+        assert_eq!(of("admission webhook \"pods.example.io\" denied the request: no"), []);
+    }
+
+    #[test]
     fn preempted_pod_is_named_where_its_replacement_finds_no_node() {
         let mut observed = observed();
         let mut victim = pod(&json!({}), 0, false);
@@ -334,11 +353,18 @@ mod tests {
         for object in [&victim, &replacement] {
             observed.apply(0, TrackedKind::Pod, object, at(30)).unwrap();
         }
+        let preempted = json!({"metadata": {"uid": "event"}, "involvedObject": {"uid": "victim"}, "reason": "Preempted",
+            "message": "Preempted by pod 6f1c on node n", "eventTime": at(29).to_string(),
+            "related": {"kind": "Pod", "namespace": "batch", "name": "urgent", "apiVersion": "v1"}});
+        observed.apply(0, TrackedKind::Event, &preempted, at(30)).unwrap();
         let evaluation = evaluate(&observed, &expected(true), &GracePeriods::starting_at(at(0)), at(45));
         assert_eq!(evaluation.findings[0].id, Id::Unschedulable);
         assert_eq!(
             evaluation.findings[0].evidence,
-            ["pod/victim: PreemptionByScheduler: preempting to accommodate a higher priority pod"]
+            [
+                "pod/victim: PreemptionByScheduler: preempting to accommodate a higher priority pod",
+                "pod/victim: Preempted at 08:00:29Z: Preempted by pod 6f1c on node n, which is pod/urgent in namespace batch"
+            ]
         );
     }
 

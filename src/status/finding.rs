@@ -35,6 +35,8 @@ pub struct Finding {
     /// The claims that cause it, as `NAMESPACE/NAME`: it affects every revision that mounts one of them. `cluster` fills
     /// them in.
     pub claims: Vec<String>,
+    /// The keys of the taints that repel its pod. `cluster` fills them in.
+    pub taints: Vec<String>,
     /// The objects that were observed around it, for `--evidence`. `cluster` fills them in.
     pub exhibits: Vec<Exhibit>,
 }
@@ -56,6 +58,7 @@ impl Finding {
             member: None,
             keys: Vec::new(),
             claims: Vec::new(),
+            taints: Vec::new(),
             exhibits: Vec::new(),
         }
     }
@@ -112,6 +115,8 @@ pub enum Lookup {
     /// The taints that a pod with these tolerations does not tolerate, because the scheduler's message does not name
     /// their keys.
     NodeTaints(Vec<Value>),
+    /// The size of the nodes, in the resources of which the scheduler found too little.
+    NodeRoom(PodRoom),
     /// What is wrong with a node.
     NodeFaults(String),
     /// The platform of the node on which a container ends with `exec format error`.
@@ -160,6 +165,15 @@ impl Exhibit {
         let events = self.events.iter().map(|event| change(event)).collect();
         Self { object: map_strings(&self.object, change), events }
     }
+}
+
+/// What a pod lacks on the nodes that accept it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodRoom {
+    /// The fields `nodeSelector` and `tolerations` of the pod's `spec`.
+    pub spec: Value,
+    /// The resources, such as `cpu`.
+    pub resources: Vec<String>,
 }
 
 /// The claims that a pod mounts.

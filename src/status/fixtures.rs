@@ -155,6 +155,9 @@ fn render_evaluation(evaluation: &Evaluation) -> String {
                     writeln!(text, "  lookup    log of {pod} {container}{which}").unwrap();
                 }
                 Lookup::NodeTaints(_) => text.push_str("  lookup    taints of the nodes\n"),
+                Lookup::NodeRoom(room) => {
+                    writeln!(text, "  lookup    {} of the nodes", room.resources.join(", ")).unwrap();
+                }
                 Lookup::NodeFaults(node) => writeln!(text, "  lookup    faults of node {node}").unwrap(),
                 Lookup::NodePlatform(node) => writeln!(text, "  lookup    platform of node {node}").unwrap(),
                 Lookup::VolumeReach(claims) => {

@@ -58,6 +58,8 @@ pub struct ComponentHealth {
     pub image: String,
     /// The digest of that image in a running pod: `sha256:…`.
     pub digest: Option<String>,
+    /// When its newest pod was created.
+    pub created: Option<Timestamp>,
     /// Restarts of all containers of its current pods.
     pub restarts: u32,
     /// How a container last ended before a restart.
@@ -216,6 +218,7 @@ fn component(observed: &ObservedState, expected: &Expected, health: &ObjectHealt
         ready: number(ready),
         image: image.to_owned(),
         digest: pods.iter().find_map(|pod| digest(pod, image)),
+        created: pods.iter().filter_map(|pod| Some(pod.metadata.creation_timestamp.as_ref()?.0)).max(),
         restarts: pods.iter().flat_map(|pod| statuses(pod)).map(|it| number(Some(it.restart_count))).sum(),
         last_exit: pods.iter().flat_map(|pod| statuses(pod)).filter_map(last_exit).max_by_key(|end| end.time),
         message: health.message.clone(),

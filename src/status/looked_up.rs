@@ -1,7 +1,7 @@
 //! Objects that were read for a finding → lines of its evidence. Pure.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -73,6 +73,15 @@ pub fn taints(nodes: &[Value], tolerations: &[Value]) -> Vec<String> {
         ),
     };
     groups.into_iter().map(describe).collect()
+}
+
+/// Returns the keys of the taints that repel a pod with these tolerations.
+#[must_use]
+pub fn taint_keys(nodes: &[Value], tolerations: &[Value]) -> Vec<String> {
+    let taints = nodes.iter().filter_map(|node| node["spec"]["taints"].as_array()).flatten();
+    let keys =
+        taints.filter(|taint| taint::repels(taint, tolerations)).filter_map(|taint| taint["key"].as_str());
+    keys.collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect()
 }
 
 /// Returns the command that makes cordoned nodes schedulable again; None if no node is cordoned.
@@ -236,6 +245,7 @@ mod tests {
                 "node n7 has the taint disk:NoSchedule"
             ]
         );
+        assert_eq!(taint_keys(&nodes, &tolerations), ["disk", "gpu"]);
     }
 
     #[test]

@@ -40,7 +40,7 @@ mod without_rollout;
 
 pub use audit::{paused_rollouts, scale_command, scaled_to_zero_at, terminating_finding, unfit_replicas};
 pub use evaluate::evaluate;
-pub use finding::{Exhibit, Finding, LogRun, Lookup, PodClaims};
+pub use finding::{Exhibit, Finding, LogRun, Lookup, PodClaims, PodRoom};
 pub use grace::GracePeriods;
 pub use health::{
     ClaimHealth, ComponentHealth, ContainerExit, EndpointsHealth, Health, HealthVerdict, health,
@@ -53,7 +53,7 @@ pub use rejected::rejected_deployments;
 pub use replaced_images::{replaced_image_finding, running_images};
 pub use rules::container_states::{ContainerReport, EventReport};
 pub use sandbox::{SandboxCleanup, SandboxHealth, interrupted_conversations, sandbox_health, stuck_reason};
-pub use threshold::{Metric, MetricHistory, Reading, Threshold};
+pub use threshold::{Metric, MetricHistory, Reading, Threshold, VolumeUsage};
 pub use unanswered::{unanswered_probe, unreachable_url};
 pub use unwatched::is_unwatched;
 pub use verdict::{Evaluation, Expected, ObjectState, Verdict};

@@ -24,6 +24,24 @@ pub enum Reading {
     Unknown(String),
 }
 
+/// How full a volume is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VolumeUsage {
+    /// Used bytes.
+    pub used: u64,
+    /// The bytes of the file system.
+    pub capacity: u64,
+}
+
+impl VolumeUsage {
+    /// Returns the used part in percent; 0 of nothing.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share in percent")]
+    pub fn percent(self) -> f64 {
+        if self.capacity == 0 { 0.0 } else { self.used as f64 / self.capacity as f64 * 100.0 }
+    }
+}
+
 /// The threshold of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Threshold {
@@ -136,6 +154,12 @@ mod tests {
         let bad = metric(Reading::Percent(91.4), Threshold::AtMost(85));
         assert_eq!(bad.reason().as_deref(), Some("memory 91 %, more than 85 %"));
         assert_eq!(metric(Reading::Percent(1.0), Threshold::AtMost(85)).reason(), None);
+    }
+
+    #[test]
+    fn volume_without_bytes_is_empty() {
+        assert!(VolumeUsage { used: 1, capacity: 0 }.percent() < f64::EPSILON);
+        assert!((VolumeUsage { used: 1, capacity: 4 }.percent() - 25.0).abs() < f64::EPSILON);
     }
 
     #[test]

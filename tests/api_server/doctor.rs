@@ -173,6 +173,29 @@ fn doctor_asks_whether_the_api_server_admits_the_application() {
 }
 
 #[test]
+fn expired_certificate_is_named_by_doctor_and_deploy() {
+    let namespace = Bed::shared().namespace("doctor-expired");
+    super::roles::create_with_defaults(&namespace);
+    let mut params = rcgen::CertificateParams::new(vec!["app.example.org".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "tls" }, "type": "kubernetes.io/tls",
+        "stringData": { "tls.crt": certificate.pem(), "tls.key": key.serialize_pem() },
+    });
+    namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &secret.to_string());
+    namespace
+        .config("[deploy]\nhost = \"app.example.org\"\ntls_secret = \"tls\"\nexposure = \"acknowledged\"\n");
+    let checks = checks_of_any_code(&namespace);
+    assert_result(&checks, "config", "secrets", "warning", "HC4203");
+    let expired = "its certificate expired on 2021-01-01";
+    assert!(problem(&checks, "HC4203").to_string().contains(expired), "{checks:#?}");
+    namespace.handsctl(&["deploy", "--dry-run=server"]).exits(0).says(expired);
+}
+
+#[test]
 fn doctor_names_an_ingress_of_another_namespace_with_the_same_host() {
     let (namespace, other) =
         (Bed::shared().namespace("doctor-host"), Bed::shared().namespace("doctor-rival"));
@@ -242,6 +265,29 @@ fn doctor_of_a_silent_api_server_still_reports_the_configuration() {
     let run = proxy.command(&namespace, &["doctor", "--timeout", "50s"]).run().exits(4);
     assert!(run.stdout.contains("config     ✓ file: "), "{}", run.stdout);
     assert!(run.stdout.contains("the API server did not respond within 10 s"), "{}", run.stdout);
+    run.within(Duration::from_secs(45));
+}
+
+#[test]
+fn doctor_reports_the_other_categories_while_two_hang() {
+    let namespace = Bed::shared().namespace("doctor-hangs");
+    super::roles::create_with_defaults(&namespace);
+    namespace.config("");
+    let proxy = Proxy::for_cluster(namespace.bed);
+    let _classes = proxy.on(|request| request.path.contains("/storageclasses")).hold();
+    let _pods = proxy.on(|request| request.path.starts_with("/api/v1/pods?")).hold();
+    let run = proxy.command(&namespace, &["doctor"]).run();
+    for line in [
+        "storage    ? storage class: not checked: no answer within 10 s",
+        "? room: not checked: no answer within 5 s",
+        "✓ rules: ",
+        " nodes: ",
+        "✓ pod security: ",
+        "✓ pod: the API server admits the application",
+        "· installation: nothing is deployed",
+    ] {
+        assert!(run.stdout.contains(line), "{line}: {}", run.stdout);
+    }
     run.within(Duration::from_secs(45));
 }
 

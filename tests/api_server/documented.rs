@@ -27,6 +27,8 @@ const LOCAL_CLUSTER: Outcome = Parsed("it changes a local cluster");
 const FOLLOWS: Outcome = Parsed("it runs until somebody ends it");
 
 const ENGINE: Outcome = Parsed("it needs a container engine");
+/// `api_server/status_views.rs` runs it.
+const OF_ALL_TESTS: Outcome = Parsed("its exit code is that of the worst installation of all tests");
 const NO_LOCAL_CLUSTER: Outcome = Exits(12);
 const DIFFERENCES: Outcome = Exits(1);
 /// On simulated nodes no container writes a log.
@@ -39,6 +41,8 @@ const README: &[(&str, Outcome)] = &[
     ("handsctl logs -f --since 10m", FOLLOWS),
     ("handsctl exec", SIMULATED),
     ("handsctl sandbox exec 0f1c2d3e", NO_CONVERSATION),
+    ("handsctl status -w", FOLLOWS),
+    ("handsctl status -A", OF_ALL_TESTS),
     ("handsctl config init", WithoutConfig),
     ("handsctl image load acme/runtime:dev", ENGINE),
     ("handsctl cluster up --recreate", LOCAL_CLUSTER),
@@ -52,6 +56,8 @@ const EXAMPLES: &[(&str, Outcome)] = &[
     ("handsctl open", FOLLOWS),
     ("handsctl open --forward --port 3000", FOLLOWS),
     ("handsctl logs -f", FOLLOWS),
+    ("handsctl status --watch", FOLLOWS),
+    ("handsctl status --all-namespaces", OF_ALL_TESTS),
     ("handsctl dev -- make run", Parsed("it needs mirrord")),
     ("handsctl dev -- kubectl get pods", Parsed("it needs mirrord")),
     ("handsctl cluster up", LOCAL_CLUSTER),

@@ -1,28 +1,12 @@
 //! The ingress controllers of local clusters, on a real API server.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::bed::{Bed, OwnCluster, finish};
 use crate::fault::{Proxy, Request as RecordedRequest};
+use crate::webhook::{Answer, Authority, Webhook};
 
 const NAMESPACE: &str = "ingress-nginx";
 const WEBHOOK: &str = "validatingwebhookconfigurations/ingress-nginx-admission";
@@ -94,7 +78,7 @@ fn nginx_webhook_is_ready_before_any_ingress_is_sent() {
     );
 
     bed.kubectl(&["uncordon", "-l", "!nobody"]);
-    let webhook = Webhook::new(&authority);
+    let webhook = Webhook::new(&authority, |_call| Answer::Allow);
     let patch = json!([
         { "op": "remove", "path": "/webhooks/0/clientConfig/service" },
         { "op": "add", "path": "/webhooks/0/clientConfig/url", "value": webhook.url() },
@@ -207,88 +191,6 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(begin.elapsed() < WAIT_LIMIT, "{what}: not within {WAIT_LIMIT:?}");
         std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-/// The output of the patch Job: a certificate for the webhook, and the bundle that the API server trusts.
-struct Authority(rcgen::CertifiedKey<rcgen::KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        Self(rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap())
-    }
-
-    fn bundle(&self) -> String {
-        STANDARD.encode(self.0.cert.pem())
-    }
-}
-
-/// A webhook that allows everything. Dropping the value stops it.
-struct Webhook {
-    address: SocketAddr,
-    calls: Arc<AtomicUsize>,
-    runtime: Option<Runtime>,
-}
-
-impl Webhook {
-    fn new(authority: &Authority) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(authority.0.signing_key.serialize_der()));
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let tls = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![authority.0.cert.der().clone()], key)
-            .unwrap();
-        let calls = Arc::new(AtomicUsize::new(0));
-        runtime.spawn(listen(listener, TlsAcceptor::from(Arc::new(tls)), Arc::clone(&calls)));
-        Self { address, calls, runtime: Some(runtime) }
-    }
-
-    fn url(&self) -> String {
-        format!("https://{}/networking/v1/ingresses", self.address)
-    }
-
-    fn calls(&self) -> usize {
-        self.calls.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Webhook {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-async fn listen(listener: TcpListener, tls: TlsAcceptor, calls: Arc<AtomicUsize>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let (tls, calls) = (tls.clone(), Arc::clone(&calls));
-        tokio::spawn(async move {
-            let Ok(stream) = tls.accept(stream).await else { return };
-            let service = service_fn(|request| allow(request, &calls));
-            let _closed = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
-}
-
-async fn allow(request: Request<Incoming>, calls: &AtomicUsize) -> Result<Response<Full<Bytes>>, Infallible> {
-    let body = request.into_body().collect().await.unwrap().to_bytes();
-    let review: Value = serde_json::from_slice(&body).unwrap();
-    calls.fetch_add(1, Ordering::Relaxed);
-    let review = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "response": { "uid": review["request"]["uid"], "allowed": true },
-    });
-    let response = Response::builder().header("content-type", "application/json");
-    Ok(response.body(Full::new(review.to_string().into())).unwrap())
 }
 
 #[test]

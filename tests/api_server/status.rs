@@ -280,7 +280,32 @@ fn two_replicas_on_one_volume_are_degraded() {
         .prints("error[HC4420]")
         .prints("2 replicas mount persistentvolumeclaim/oh-state, which is ReadWriteOnce")
         .prints(&command)
-        .prints(".spec.replicas is 2 instead of 1, set by kubectl (scale)");
+        .prints(".spec.replicas is 2 instead of 1, set by kubectl (scale)")
+        .prints("drift      1 field that others changed since the deploy");
+    let object = |run: &Run| run.json()["drift"].clone();
+    assert_eq!(object(&namespace.handsctl(&["status", "-o", "json"]).exits(11)), 1);
+    kubectl(&namespace, &["scale", "deployment/oh", "--replicas=1"]);
+    wait_for_ready(&namespace, "1");
+    namespace.handsctl(&["deploy", "--force-conflicts"]).exits(0);
+    assert_eq!(object(&namespace.handsctl(&["status", "-o", "json"]).exits(0)), 0);
+}
+
+#[test]
+fn drift_degrades_only_with_its_flag() {
+    let namespace = deployed("status-drift");
+    kubectl(&namespace, &["annotate", "ingress/oh", "traefik.ingress.kubernetes.io/x=y"]);
+    namespace.handsctl(&["status", "--drift"]).exits(0).prints("drift      none");
+    let patch = r#"{"spec": {"progressDeadlineSeconds": 601}}"#;
+    kubectl(&namespace, &["patch", "deployment/oh", "--field-manager=ana", "-p", patch]);
+    namespace
+        .handsctl(&["status"])
+        .exits(0)
+        .prints("drift      1 field that others changed since the deploy");
+    namespace
+        .handsctl(&["status", "--drift"])
+        .exits(11)
+        .prints("oh  degraded: deployment.apps/oh: .spec.progressDeadlineSeconds is 601 instead of 600, set by ana")
+        .prints("error[HC4023]");
 }
 
 #[test]

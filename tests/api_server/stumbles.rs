@@ -1,5 +1,5 @@
 //! Rollouts that stumble and succeed: no obstacle within its grace is an alarm. `src/status/fixtures/healthy_rollouts.rs`
-//! has many more, second by second, without a cluster.
+//! has many more, second by second, without a cluster; `seeded_rollouts` combines them.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use super::refusals::{quota, wait_for_output};
 use super::rollouts::pod;
 use crate::bed::{BackgroundRun, Bed, Namespace};
 use crate::kubelet::{BareNode, wait_for_pod, waiting};
+use crate::webhook::PodWebhook;
 
 /// How long an obstacle lasts: longer than the time after which a fault is reported, shorter than each grace.
 const OBSTACLE: Duration = Duration::from_secs(4);
@@ -32,7 +33,7 @@ fn bind(namespace: &Namespace, node: &BareNode) -> String {
 }
 
 /// Writes the status of a pod and of its container, as a kubelet would.
-fn report(namespace: &Namespace, pod: &str, phase: &str, container: &Value) {
+pub(super) fn report(namespace: &Namespace, pod: &str, phase: &str, container: &Value) {
     let is_ready = container["ready"] == true;
     let mut status =
         json!({ "name": "openhands", "image": "x", "imageID": "", "ready": false, "restartCount": 0 });
@@ -50,7 +51,7 @@ fn report(namespace: &Namespace, pod: &str, phase: &str, container: &Value) {
 }
 
 /// The status of a container that has run since now.
-fn running(ready: bool, restarts: u32) -> Value {
+pub(super) fn running(ready: bool, restarts: u32) -> Value {
     let now = jiff::Timestamp::now().to_string();
     let mut status = json!({ "ready": ready, "started": ready, "restartCount": restarts,
         "state": { "running": { "startedAt": now } } });
@@ -98,7 +99,7 @@ fn restarted_container_and_rescheduled_pod_are_no_alarm() {
 }
 
 /// The name of a simulated node on which pods run.
-fn worker(bed: &Bed) -> String {
+pub(super) fn worker(bed: &Bed) -> String {
     let nodes = bed.get(&["nodes", "-l", "!node-role.kubernetes.io/control-plane"]);
     let nodes = nodes["items"].as_array().unwrap();
     let is_simulated = |node: &&Value| !node["metadata"]["annotations"]["kwok.x-k8s.io/node"].is_null();
@@ -135,7 +136,7 @@ fn node_that_comes_late_is_no_alarm() {
 }
 
 /// Waits until the ReplicaSet reports that its pods are rejected.
-fn wait_for_rejection(namespace: &Namespace) {
+pub(super) fn wait_for_rejection(namespace: &Namespace) {
     let reason = "jsonpath={.items[*].status.conditions[?(@.type==\"ReplicaFailure\")].reason}";
     let sets = ["get", "replicasets", "-n", &namespace.name, "-o", reason];
     wait_for_output(namespace.bed, &sets, |text| text.contains("FailedCreate"));
@@ -153,41 +154,11 @@ fn quota_raised_meanwhile_is_no_alarm() {
     deploy.finish().exits(0).says("deployment.apps/oh 1/1").never_says("error[");
 }
 
-/// A webhook for the pods of a namespace, whose service does not exist. Dropping the value deletes it.
-struct DeadWebhook<'a>(&'a Namespace);
-
-impl<'a> DeadWebhook<'a> {
-    fn new(namespace: &'a Namespace) -> Self {
-        let name = format!("pods.{}.example.com", namespace.name);
-        let service = json!({ "namespace": namespace.name, "name": "gone" });
-        let object = json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-            "metadata": { "name": namespace.name },
-            "webhooks": [{
-                "name": name, "clientConfig": { "service": service }, "sideEffects": "None", "timeoutSeconds": 1,
-                "admissionReviewVersions": ["v1"],
-                "rules": [{ "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"] }],
-                "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": namespace.name } },
-            }],
-        });
-        let webhook = Self(namespace);
-        namespace.bed.kubectl_with(&["create", "-f", "-"], &object.to_string());
-        webhook
-    }
-}
-
-impl Drop for DeadWebhook<'_> {
-    fn drop(&mut self) {
-        let delete = ["delete", "validatingwebhookconfiguration", &self.0.name, "--ignore-not-found"];
-        let _already_deleted = self.0.bed.try_kubectl(&delete, "");
-    }
-}
-
 #[test]
 fn webhook_that_fails_for_a_moment_is_no_alarm() {
     let namespace = Bed::shared().namespace("webhook-once");
     namespace.create(&[]);
-    let webhook = DeadWebhook::new(&namespace);
+    let webhook = PodWebhook::without_service(&namespace);
     let deploy = namespace.command(&["deploy"]).spawn_in_background();
     wait_for_rejection(&namespace);
     sleep(OBSTACLE);

@@ -83,7 +83,6 @@ struct Failure {
     texts: Vec<String>,
     report: Report,
     grace: i64,
-    retry: i64,
 }
 
 impl Failure {
@@ -100,7 +99,6 @@ impl Failure {
             texts: Vec::new(),
             report: Report::Nothing,
             grace: 0,
-            retry: 0,
         }
     }
 
@@ -139,12 +137,6 @@ impl Failure {
     /// Seconds of grace after the report.
     fn grace(mut self, seconds: i64) -> Self {
         self.grace = seconds;
-        self
-    }
-
-    /// Seconds after which the cluster tries again: an attempt in progress hides the failure of the one before.
-    fn retried_within(mut self, seconds: i64) -> Self {
-        self.retry = seconds;
         self
     }
 
@@ -498,8 +490,7 @@ fn references() -> Vec<Failure> {
         .also("tolerate = { image_pull = \"3s\" }")
         .says("access modes")
         .after(Report::Event("ProvisioningFailed"))
-        .grace(3)
-        .retried_within(15),
+        .grace(3),
         Failure::new(
             "claim-absent",
             "HC4301",
@@ -775,7 +766,7 @@ fn assert_reported(site: &Site, failure: &Failure) -> String {
     for text in &failure.texts {
         run = run.says(text);
     }
-    let Failure { name, id, exit: code, grace, retry, .. } = failure;
+    let Failure { name, id, exit: code, grace, .. } = failure;
     let said = message(&run.stderr, id);
     if matches!(failure.report, Report::Nothing) {
         return format!("| {name} | {id} | {code} | run of {:.1} s | {said} |", took.as_secs_f64());
@@ -788,7 +779,6 @@ fn assert_reported(site: &Site, failure: &Failure) -> String {
         run.stderr
     );
     let lag = if matches!(failure.report, Report::End) { END_TO_REPORT } else { SignedDuration::ZERO };
-    let lag = lag + SignedDuration::from_secs(*retry);
     assert!(delay <= LIMIT + lag, "{name}: exit {delay:#} after the report and its grace:\n{}", run.stderr);
     let time = if *grace == 0 { String::new() } else { format!("{grace} s + ") };
     format!("| {name} | {id} | {code} | {time}{:.1} s | {said} |", delay.as_secs_f64())

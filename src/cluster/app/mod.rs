@@ -10,7 +10,7 @@
 //! - `exec`: runs a command in its container.
 //! - `sandbox_pods`: lists the pods and Services of its sandboxes. `sandbox_objects`: all objects of conversations.
 //!   `conversations`: which conversations it knows. `pod_log`: reads the log of a sandbox.
-//! - `metrics`: reads its resource usage.
+//! - `metrics`: reads its resource usage. `volume_usage`: reads how full its volumes are.
 
 pub mod client;
 pub mod conversations;
@@ -27,3 +27,4 @@ mod resume;
 pub mod sandbox_objects;
 pub mod sandbox_pods;
 pub mod url_probe;
+pub mod volume_usage;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use tokio::time::Instant;
 
 use super::client::{AppClient, AppError, AppRequest};
 use crate::catalogue::Id;
@@ -11,9 +12,11 @@ use crate::error::{Error, Kind};
 use crate::object::kind::NODE;
 use crate::plan::checks::node_fit;
 
-/// The maximum number of attempts: few, because the application allows ten requests per second, and counts all clients
-/// behind a proxy as one.
-const ATTEMPTS: u32 = 5;
+/// How long a probe that fails is repeated. The kubelet's own probe succeeded already, so only the way to the
+/// application may need a moment. A failed rollout is reported at most two seconds after its cause.
+const RETRY_WINDOW: Duration = Duration::from_millis(1500);
+/// The pause before another attempt: the application allows ten requests per second, and counts all clients behind a
+/// proxy as one.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// The condition that our simulated kubelets set on a pod (`kind/kwok/pods.yaml`).
 const SIMULATED_POD: &str = "handsctl.dev/Simulated";
@@ -59,18 +62,16 @@ pub fn simulated_error(consequence: &str) -> Error {
 
 /// Sends GET of `path`, with retries: the application may have just begun to listen.
 pub async fn probe(api: &Api, application: &AppClient, path: &str) -> ProbeResult {
-    let mut result = ProbeResult::Forbidden("no request was sent".to_owned());
-    for attempt in 0..ATTEMPTS {
-        if attempt > 0 {
-            tokio::time::sleep(RETRY_PAUSE).await;
-        }
-        result = probe_once(api, application, path).await;
+    let started = Instant::now();
+    loop {
+        let result = probe_once(api, application, path).await;
         // A retry of a forbidden request is useless.
-        if matches!(result, ProbeResult::Alive { .. } | ProbeResult::Forbidden(_)) {
-            break;
+        let is_final = matches!(result, ProbeResult::Alive { .. } | ProbeResult::Forbidden(_));
+        if is_final || started.elapsed() >= RETRY_WINDOW {
+            return result;
         }
+        tokio::time::sleep(RETRY_PAUSE).await;
     }
-    result
 }
 
 /// Sends GET of `path` once, and waits at most `limit` for the response.
@@ -90,5 +91,48 @@ async fn probe_once(api: &Api, application: &AppClient, path: &str) -> ProbeResu
         Ok(response) => ProbeResult::Unreachable(response.status.to_string()),
         Err(AppError::Forbidden(reason)) => ProbeResult::Forbidden(reason),
         Err(AppError::Unreachable(reason)) => ProbeResult::Unreachable(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::scripted::scripted;
+
+    const ALIVE: &str = "GET /api/v1/namespaces/n/services/oh:http/proxy/alive";
+
+    fn application() -> AppClient {
+        AppClient { namespace: "n".into(), service: "oh".into(), pod: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silent_application_is_reported_after_the_retry_window() {
+        let (api, mut server) = scripted();
+        let script = async {
+            for _ in 0..4 {
+                server.expect(ALIVE).await.status(503, "ServiceUnavailable", "no endpoints available");
+            }
+        };
+        let started = Instant::now();
+        let application = application();
+        let (result, ()) = tokio::join!(probe(&api, &application, "/alive"), script);
+        assert!(matches!(result, ProbeResult::Unreachable(_)), "{result:?}");
+        assert_eq!(started.elapsed(), RETRY_WINDOW);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn application_that_answers_within_the_window_is_alive() {
+        let (api, mut server) = scripted();
+        let script = async {
+            for _ in 0..3 {
+                server.expect(ALIVE).await.status(503, "ServiceUnavailable", "no endpoints available");
+            }
+            server.expect(ALIVE).await.ok(&json!("alive"));
+        };
+        let application = application();
+        let (result, ()) = tokio::join!(probe(&api, &application, "/alive"), script);
+        assert!(matches!(result, ProbeResult::Alive { status: 200, .. }), "{result:?}");
     }
 }

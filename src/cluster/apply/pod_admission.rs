@@ -1,5 +1,7 @@
 //! Asks the API server whether it would create a pod of a Deployment now: webhooks, policies, Pod Security, quotas.
 
+use std::time::Duration;
+
 use kube::core::Status;
 use serde_json::{Value, json};
 
@@ -9,6 +11,9 @@ use crate::cluster::client::status_error;
 use crate::error::{Error, Kind};
 use crate::object::ObjectId;
 use crate::object::kind::POD;
+
+/// The pause after a call of a webhook failed. A single lost call is no reason to end a command.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether the API server admits a pod.
 #[derive(Debug)]
@@ -32,7 +37,12 @@ pub async fn check(
 ) -> PodAdmission {
     let Some(namespace) = id.namespace.as_deref() else { return PodAdmission::Unknown };
     let pod = pod(id, deployment, owner);
-    match api.create_dry_run(&POD.in_namespace(namespace), &pod).await {
+    let mut response = api.create_dry_run(&POD.in_namespace(namespace), &pod).await;
+    if matches!(&response, Err(ApiError::Status(status)) if is_failed_webhook(status)) {
+        tokio::time::sleep(RETRY_PAUSE).await;
+        response = api.create_dry_run(&POD.in_namespace(namespace), &pod).await;
+    }
+    match response {
         Ok(_) => PodAdmission::Admitted,
         Err(ApiError::Status(status)) => {
             rejection_of(id, &status).map_or(PodAdmission::Unknown, PodAdmission::Rejected)
@@ -70,7 +80,7 @@ fn pod(id: &ObjectId, deployment: &Value, owner: Option<(&str, &str)>) -> Value 
 fn rejection_of(id: &ObjectId, status: &Status) -> Option<Error> {
     let namespace = id.namespace.as_deref().unwrap_or_default();
     let action = format!("the server would reject the new pods of {id} in namespace {namespace}");
-    if status.code == 500 && status.message.contains("failed calling webhook") {
+    if is_failed_webhook(status) {
         return Some(pods_rejected(id, action, status));
     }
     let error = status_error::status_error(&action, status);
@@ -83,6 +93,11 @@ fn rejection_of(id: &ObjectId, status: &Status) -> Option<Error> {
     }
 }
 
+/// Whether the API server could not call a webhook.
+fn is_failed_webhook(status: &Status) -> bool {
+    status.code == 500 && status.message.contains("failed calling webhook")
+}
+
 fn pods_rejected(id: &ObjectId, action: String, status: &Status) -> Error {
     Error::new(Id::PodsRejected, Kind::Rejected, action)
         .caused_by(status.message.clone())
@@ -92,16 +107,11 @@ fn pods_rejected(id: &ObjectId, action: String, status: &Status) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::scripted::{Exchange, scripted};
+    use crate::cluster::scripted::{Exchange, ScriptedServer, scripted};
     use crate::object::kind::DEPLOYMENT;
 
     async fn admission_after(answer: impl FnOnce(Exchange)) -> PodAdmission {
-        let (api, mut server) = scripted();
-        let deployment = json!({ "spec": { "template": {
-            "metadata": { "labels": { "app": "oh" } }, "spec": { "containers": [{ "name": "a", "image": "a:1" }] },
-        } } });
-        let id = DEPLOYMENT.id("n", "oh");
-        let (admission, ()) = tokio::join!(check(&api, &id, &deployment, Some(("oh-1", "u-1"))), async {
+        admission_of(async |server| {
             let exchange = server.expect("POST /api/v1/namespaces/n/pods").await;
             assert!(exchange.query.contains("dryRun=All"), "{}", exchange.query);
             assert_eq!(exchange.body["metadata"]["generateName"], "oh-");
@@ -109,7 +119,18 @@ mod tests {
             assert_eq!(exchange.body["metadata"]["ownerReferences"][0]["name"], "oh-1");
             assert_eq!(exchange.body["spec"]["containers"][0]["image"], "a:1");
             answer(exchange);
-        });
+        })
+        .await
+    }
+
+    async fn admission_of(script: impl AsyncFnOnce(&mut ScriptedServer)) -> PodAdmission {
+        let (api, mut server) = scripted();
+        let deployment = json!({ "spec": { "template": {
+            "metadata": { "labels": { "app": "oh" } }, "spec": { "containers": [{ "name": "a", "image": "a:1" }] },
+        } } });
+        let id = DEPLOYMENT.id("n", "oh");
+        let owner = Some(("oh-1", "u-1"));
+        let (admission, ()) = tokio::join!(check(&api, &id, &deployment, owner), script(&mut server));
         admission
     }
 
@@ -118,18 +139,36 @@ mod tests {
         let quota =
             "pods \"oh-x\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1";
         let webhook = "admission webhook \"pods.example\" denied the request: no";
-        let silent = "Internal error occurred: failed calling webhook \"pods.example\": connection refused";
         for (code, message, id) in [
             (403, quota, Id::QuotaRejected),
             (403, webhook, Id::PodsRejected),
             (400, webhook, Id::PodsRejected),
-            (500, silent, Id::PodsRejected),
         ] {
             let admission = admission_after(|exchange| exchange.status(code, "", message)).await;
             let PodAdmission::Rejected(error) = admission else { panic!("{message}: {admission:?}") };
             assert_eq!((error.id(), error.kind()), (id, Kind::Rejected), "{message}");
             assert_eq!(error.causes(), [message]);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_call_of_a_webhook_is_repeated_once() {
+        const PODS: &str = "POST /api/v1/namespaces/n/pods";
+        let silent = "Internal error occurred: failed calling webhook \"pods.example\": connection refused";
+        let admission = admission_of(async |server| {
+            server.expect(PODS).await.status(500, "InternalError", silent);
+            server.expect(PODS).await.created(&json!({}));
+        })
+        .await;
+        assert!(matches!(admission, PodAdmission::Admitted), "{admission:?}");
+        let admission = admission_of(async |server| {
+            for _ in 0..2 {
+                server.expect(PODS).await.status(500, "InternalError", silent);
+            }
+        })
+        .await;
+        let PodAdmission::Rejected(error) = admission else { panic!("{admission:?}") };
+        assert_eq!((error.id(), error.causes()), (Id::PodsRejected, vec![silent.to_owned()]));
     }
 
     #[tokio::test(start_paused = true)]

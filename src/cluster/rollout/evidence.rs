@@ -14,8 +14,9 @@ use crate::cluster::client::api::{Api, ApiError};
 use crate::object::kind::{CLAIM, INGRESS, NAMESPACE, NODE, PERSISTENT_VOLUME, POD};
 use crate::object::{ObjectId, assignment, literal_secret};
 use crate::plan::checks::ingress_controller::RouteFault;
+use crate::plan::checks::node_fit::NodeFit;
 use crate::status::{
-    Exhibit, Finding, LogRun, Lookup, PodClaims, fold_similar, is_absent_log, looked_up, shorten,
+    Exhibit, Finding, LogRun, Lookup, PodClaims, PodRoom, fold_similar, is_absent_log, looked_up, shorten,
 };
 
 /// The number of lines to read from the end of a container's log.
@@ -33,6 +34,8 @@ struct Evidence {
     log: Vec<String>,
     /// The claims that cause the finding, as `NAMESPACE/NAME`.
     claims: Vec<String>,
+    /// The keys of the taints that repel the pod.
+    taints: Vec<String>,
     /// The cause of a URL that does not respond.
     route_fault: Option<RouteFault>,
     /// The objects that were read.
@@ -55,9 +58,11 @@ pub(crate) async fn collect(api: &Api, finding: &mut Finding, limit: Duration) {
         (subject(lookup), part)
     });
     for (what, part) in join_all(parts).await {
-        let Evidence { lines, hints, log, claims, route_fault, exhibits } = read_or_reason(what, part);
+        let Evidence { lines, hints, log, claims, taints, route_fault, exhibits } =
+            read_or_reason(what, part);
         finding.exhibits.extend(exhibits);
         finding.claims.extend(claims);
+        finding.taints.extend(taints);
         finding.evidence.extend(lines);
         finding.hints.extend(hints);
         if let Some(fault) = route_fault {
@@ -84,6 +89,7 @@ const fn subject(lookup: &Lookup) -> &'static str {
     match lookup {
         Lookup::Log { .. } => "the log",
         Lookup::NodeTaints(_) => "the taints",
+        Lookup::NodeRoom(_) => "the size of the nodes",
         Lookup::NodeFaults(_) | Lookup::NodePlatform(_) => "the node",
         Lookup::VolumeReach(_) => "the volume",
         Lookup::ClaimUsers(_) => "the volume claim's pods",
@@ -108,6 +114,7 @@ async fn read(api: &Api, lookup: &Lookup, limit: Duration) -> Result<Evidence, A
             Ok(Evidence { lines, log, ..Evidence::default() })
         }
         Lookup::NodeTaints(tolerations) => node_taints(api, tolerations).await,
+        Lookup::NodeRoom(room) => node_room(api, room).await,
         Lookup::NodeFaults(node) => node_faults(api, node).await,
         Lookup::NodePlatform(node) => node_platform(api, node).await,
         Lookup::VolumeReach(claims) => volume_reach(api, claims).await,
@@ -172,7 +179,15 @@ async fn read_run(
 async fn node_taints(api: &Api, tolerations: &[Value]) -> Result<Evidence, ApiError> {
     let nodes = api.list(&NODE.collection(None), &ListParams::default()).await?.items;
     let hints = looked_up::uncordon_command(&nodes).into_iter().collect();
-    Ok(Evidence { lines: looked_up::taints(&nodes, tolerations), hints, ..Evidence::default() })
+    let (lines, taints) =
+        (looked_up::taints(&nodes, tolerations), looked_up::taint_keys(&nodes, tolerations));
+    Ok(Evidence { lines, hints, taints, ..Evidence::default() })
+}
+
+async fn node_room(api: &Api, room: &PodRoom) -> Result<Evidence, ApiError> {
+    let nodes = api.list(&NODE.collection(None), &ListParams::default()).await?.items;
+    let fit = NodeFit::of_template(&room.spec);
+    Ok(Evidence::of_lines(room.resources.iter().filter_map(|resource| fit.most_of(&nodes, resource))))
 }
 
 async fn node_faults(api: &Api, node: &str) -> Result<Evidence, ApiError> {

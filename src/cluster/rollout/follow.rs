@@ -202,8 +202,11 @@ fn add_config_keys(finding: &mut Finding, settings: &Settings) {
         return;
     }
     let container = finding.container.as_deref();
-    let Finding { id, object, message, .. } = &*finding;
-    let keys = config_keys::of_failure(*id, &object.kind, container, message, settings);
+    let Finding { id, object, message, taints, .. } = &*finding;
+    let keys = match id {
+        Id::Unschedulable => config_keys::of_unschedulable(message, taints, settings),
+        id => config_keys::of_failure(*id, &object.kind, container, message, settings),
+    };
     // Other members are restored extra objects, whose containers no template has.
     let own = [settings.deploy.name.as_str(), DEV_TARGET];
     let is_of_template = finding

@@ -79,7 +79,9 @@ async fn read_secrets(api: &Api, ingress: &Value) -> RouteReport {
         };
         match api.get_opt(&SECRET.in_namespace(namespace), name).await {
             Ok(secret) => {
-                report.faults.extend(secret_ref.fault(secret.as_ref()).map(RouteFault::of_secret));
+                report
+                    .faults
+                    .extend(secret_ref.fault(secret.as_ref(), api.clock().now()).map(RouteFault::of_secret));
             }
             Err(error) => report.unread.push(unread(&format!("secret/{name}"), &error)),
         }

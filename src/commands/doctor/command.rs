@@ -131,7 +131,7 @@ async fn examine(
 
 async fn installation_checks(session: &Session) -> Vec<Check> {
     examine::within(Category::App, "installation", async {
-        match Box::pin(status::read_judged(session)).await {
+        match Box::pin(status::read_judged(session, status::Drift::Noted)).await {
             Ok(report) => installation::checks(&report),
             Err(error) => installation::unjudged(error).into_iter().collect(),
         }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::all;
-use super::judge::{exit_code, read_judged};
+use super::judge::{Drift, exit_code, read_judged};
 use super::output::value;
 use super::print::{describe_verdict, rows, text};
 use super::read::StatusReport;
-use super::{wait, watch};
+use super::wait;
+use super::watch::{self, View};
 use crate::command_line::RepeatedFlags;
 use crate::error::Result;
 use crate::event::{Event, Events, Finished};
@@ -33,7 +34,7 @@ use crate::status::MetricHistory;
 /// --timeout limits the first reading.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl status\n  handsctl status -o json | jq .verdict\n  handsctl status --watch\n  handsctl status --all-namespaces\n  handsctl status --wait-for=healthy --timeout 10m"
+    after_help = "Examples:\n  handsctl status\n  handsctl status -o json | jq .verdict\n  handsctl status --watch\n  handsctl status --drift\n  handsctl status --all-namespaces\n  handsctl status --wait-for=healthy --timeout 10m"
 )]
 pub struct StatusArgs {
     #[command(flatten)]
@@ -47,6 +48,9 @@ pub struct StatusArgs {
     /// for each change
     #[arg(short, long, conflicts_with = "wait_for")]
     pub watch: bool,
+    /// Fields that others changed since the deploy degrade the verdict; without this flag each has a note
+    #[arg(long, conflicts_with = "all_namespaces")]
+    pub drift: bool,
     /// Wait until the application is healthy: exit 0; at the time limit exit 11 or 12, as without this flag
     #[arg(long, value_name = "STATE")]
     pub wait_for: Option<AwaitedState>,
@@ -74,10 +78,10 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
         return run_watching(global, arguments, streams).await;
     }
     let reading = reading(global, arguments, streams);
-    let (deadline, output) = (reading.deadline, reading.output);
+    let (deadline, output, drift) = (reading.deadline, reading.output, drift(arguments));
     let work = async |events: &Events| {
         let session = open(global, deadline, streams, events).await?;
-        let read = async || read_judged(&session).await;
+        let read = async || read_judged(&session, drift).await;
         let judging = async {
             match arguments.wait_for {
                 Some(AwaitedState::Healthy) => {
@@ -143,16 +147,17 @@ async fn run_all(global: &Global, arguments: &StatusArgs, streams: &Streams) -> 
 }
 
 async fn run_watching(global: &Global, arguments: &StatusArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let reading = reading(global, arguments, streams);
+    let (reading, drift) = (reading(global, arguments, streams), drift(arguments));
     let prepare = async |events: &Events| {
         let session = open(global, reading.deadline, streams, events).await?;
-        let report = read_until(reading.deadline, &session, streams, read_judged(&session)).await;
+        let report = read_until(reading.deadline, &session, streams, read_judged(&session, drift)).await;
         let report = report.map_err(|error| session.with_credentials_hint(error))?;
         Ok((session, report))
     };
     let follow = async |(session, report): (Session, StatusReport), events: &Events| {
         let flags = RepeatedFlags::new(global);
-        watch::follow(session, report, reading.output, flags, events, streams).await
+        let view = View::new(reading.output, flags, streams);
+        watch::follow(session, drift, report, view, events).await
     };
     reading.follow(Interrupts::EndCommand, prepare, follow).await
 }
@@ -165,6 +170,10 @@ fn reading<'a>(global: &'a Global, arguments: &StatusArgs, streams: &'a Streams)
     let deadline = Deadline::of(arguments.read.timeout, default);
     let output = output_form(Some(arguments.output));
     ReadInvocation { global, command: "status", progress, deadline, output, streams }
+}
+
+fn drift(arguments: &StatusArgs) -> Drift {
+    if arguments.drift { Drift::Degrades } else { Drift::Noted }
 }
 
 async fn open(global: &Global, deadline: Deadline, streams: &Streams, events: &Events) -> Result<Session> {

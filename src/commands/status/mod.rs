@@ -27,6 +27,6 @@ mod watch;
 pub(crate) use all::InstallationStatus;
 pub use command::StatusArgs;
 pub(crate) use command::run;
-pub(in crate::commands) use judge::read_judged;
+pub(in crate::commands) use judge::{Drift, read_judged};
 pub(crate) use output::StatusObject;
 pub(in crate::commands) use read::StatusReport;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Number;
 
+use super::judge::drifted_fields;
 use super::print::{describe_verdict, next_command};
 use super::read::StatusReport;
 use crate::cluster::app::probe::ProbeResult;
@@ -38,6 +39,8 @@ pub(crate) struct StatusObject<'a> {
     findings: Vec<StatusFinding<'a>>,
     /// Facts that do not change the verdict.
     notes: Vec<StatusFinding<'a>>,
+    /// The number of fields that others changed since the deploy; null if no revision tells what was deployed.
+    drift: Option<usize>,
     sandboxes: Option<SandboxesObject<'a>>,
     /// The manager that applied the objects, if it is not handsctl.
     installer: Option<&'a str>,
@@ -60,6 +63,8 @@ struct ComponentObject<'a> {
     ready: u32,
     image: &'a str,
     digest: Option<&'a str>,
+    /// When its newest pod was created.
+    created: Option<String>,
     restarts: u32,
     last_exit: Option<ExitObject<'a>>,
     message: &'a str,
@@ -106,6 +111,8 @@ struct VolumeObject<'a> {
     phase: &'a str,
     capacity: Option<&'a str>,
     class: Option<&'a str>,
+    /// The used bytes; null if the kubelet does not measure the volume, or the account may not ask it.
+    used_bytes: Option<u64>,
     message: &'a str,
 }
 
@@ -158,12 +165,13 @@ pub(super) fn value<'a>(session: &'a Session, report: &'a StatusReport) -> Statu
         components: report.health.components.iter().map(component).collect(),
         revision: report.revision.as_ref().map(revision),
         gauges: report.metrics.iter().map(gauge).collect(),
-        volumes: report.health.claims.iter().map(volume).collect(),
+        volumes: report.health.claims.iter().map(|claim| volume(claim, report)).collect(),
         endpoints: report.health.endpoints.iter().map(endpoint).collect(),
         url: report.url.as_ref().map(|served| served.url.as_str()),
         alive: report.alive.as_ref().map(alive),
         findings: report.findings.iter().map(finding).collect(),
         notes: report.notes.iter().map(finding).collect(),
+        drift: drifted_fields(report),
         sandboxes: report.sandboxes.as_ref().map(sandboxes),
         installer: report.installer.as_deref(),
         running: report.running.as_deref(),
@@ -181,6 +189,7 @@ fn component(component: &ComponentHealth) -> ComponentObject<'_> {
         ready: component.ready,
         image: &component.image,
         digest: component.digest.as_deref(),
+        created: component.created.map(|created| created.to_string()),
         restarts: component.restarts,
         last_exit: component.last_exit.as_ref().map(exit),
         message: &component.message,
@@ -219,12 +228,13 @@ fn gauge(metric: &Metric) -> GaugeObject<'_> {
     GaugeObject { name: metric.name, value, unit, why, bad: metric.is_exceeded() }
 }
 
-fn volume(claim: &ClaimHealth) -> VolumeObject<'_> {
+fn volume<'a>(claim: &'a ClaimHealth, report: &'a StatusReport) -> VolumeObject<'a> {
     VolumeObject {
         name: &claim.id.name,
         phase: &claim.phase,
         capacity: claim.capacity.as_deref(),
         class: claim.class.as_deref(),
+        used_bytes: report.volumes.get(&claim.id.name).map(|usage| usage.used),
         message: &claim.message,
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use jiff::Timestamp;
 
+use super::judge::drifted_fields;
 use super::read::StatusReport;
 use crate::cluster::app::probe::ProbeResult;
 use crate::diagnostic::Severity;
@@ -153,6 +154,15 @@ fn sandboxes_line(session: &Session, sandboxes: Option<&SandboxHealth>) -> Optio
     (running + ended > 0).then(|| format!("{:<9}  {running} running{ended_text}{list}", "sandboxes"))
 }
 
+/// Returns `drift      2 fields that others changed`.
+fn drift_line(fields: usize) -> String {
+    let text = match fields {
+        0 => "none".to_owned(),
+        fields => format!("{} that others changed since the deploy", phrase::count(fields, "field")),
+    };
+    format!("{:<9}  {text}", "drift")
+}
+
 /// Returns `2 restarts, last 3 m ago: exit code 1`.
 fn restarts_text(component: &ComponentHealth, now: Timestamp) -> String {
     let count = phrase::count(component.restarts, "restart");
@@ -168,19 +178,23 @@ fn lines(session: &Session, report: &StatusReport, history: &MetricHistory, now:
         let digest =
             component.digest.as_deref().map(|digest| format!(" ({})", digest.get(..19).unwrap_or(digest)));
         lines.push(format!(
-            "{:<9}  {}/{}   {}{}   {}",
+            "{:<9}  {}/{}   {}{}   {}{}",
             component.name,
             component.ready,
             component.desired,
             component.image,
             digest.unwrap_or_default(),
-            restarts_text(component, now)
+            restarts_text(component, now),
+            component.created.map_or_else(String::new, |at| format!("   {} old", phrase::age(at, now)))
         ));
     }
     for claim in &report.health.claims {
         let size = claim.capacity.as_deref().unwrap_or("size unknown");
         let class = claim.class.as_deref().unwrap_or("no class");
-        lines.push(format!("{:<9}  {}  {size}  {class}  {}", "volume", claim.id.name, claim.message));
+        let usage = report.volumes.get(&claim.id.name).map_or_else(String::new, |usage| {
+            format!("  {:.0} % used ({})", usage.percent(), phrase::size(usage.used))
+        });
+        lines.push(format!("{:<9}  {}  {size}  {class}  {}{usage}", "volume", claim.id.name, claim.message));
     }
     for endpoints in &report.health.endpoints {
         lines.push(format!(
@@ -210,6 +224,7 @@ fn lines(session: &Session, report: &StatusReport, history: &MetricHistory, now:
     if !unmeasured.is_empty() {
         lines.push(format!("{:<9}  {}", "unknown", unmeasured_text(&unmeasured)));
     }
+    lines.extend(drifted_fields(report).map(drift_line));
     lines.extend(sandboxes_line(session, report.sandboxes.as_ref()));
     if report.simulated {
         lines.push("simulated  every object is real, but OpenHands itself does not run".to_owned());

@@ -1,6 +1,6 @@
 //! Reads the cluster, probes and measures the application, and compares the set with its record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use super::{routes, thresholds};
 use crate::catalogue::Id;
 use crate::cluster::app::client::AppClient;
 use crate::cluster::app::probe::{self, ProbeResult};
-use crate::cluster::app::sandbox_pods;
+use crate::cluster::app::{sandbox_pods, volume_usage};
 use crate::cluster::rollout::follow;
 use crate::cluster::watch::deployed::{self, DeployedMembers};
 use crate::cluster::watch::observed_set;
@@ -30,7 +30,8 @@ use crate::session::exposure::{self, Exposure};
 use crate::session::local_state;
 use crate::settings::handsctl::{Expose, Profile, Provider};
 use crate::status::{
-    self, Expected, Finding, Health, HealthVerdict, Metric, SandboxCleanup, SandboxHealth, evaluate,
+    self, Expected, Finding, Health, HealthVerdict, Metric, SandboxCleanup, SandboxHealth, VolumeUsage,
+    evaluate,
 };
 
 /// The state of the set, as `status` prints it.
@@ -60,6 +61,8 @@ pub(in crate::commands) struct StatusReport {
     pub(super) alive: Option<ProbeResult>,
     /// The metrics of a running application; empty if no container runs.
     pub(super) metrics: Vec<Metric>,
+    /// How full the application's volumes are, by the name of the claim; without those that nobody measures.
+    pub(super) volumes: BTreeMap<String, VolumeUsage>,
     /// The URL of a running application.
     pub(super) url: Option<ServedUrl>,
     /// The running watches of the set's objects: they report the next change.
@@ -137,7 +140,7 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
     let unfinished = unfinished.map(DeployProgress::next_commands);
     let findings = view.with_held_claims(findings);
     let (findings, notes) = with_commands(findings, assessment);
-    let AppStatus { simulated, alive, metrics, url } = app;
+    let AppStatus { simulated, alive, metrics, volumes, url } = app;
     let revision = record.revisions.and_then(|mut revisions| revisions.pop());
     let DeployedMembers { installer, unknown, observed, .. } = deployed;
     Ok(StatusReport {
@@ -155,6 +158,7 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
         unfinished,
         alive,
         metrics,
+        volumes,
         url,
         watches: observed.watches,
     })
@@ -262,6 +266,7 @@ struct AppStatus {
     simulated: bool,
     alive: Option<ProbeResult>,
     metrics: Vec<Metric>,
+    volumes: BTreeMap<String, VolumeUsage>,
     url: Option<ServedUrl>,
 }
 
@@ -289,9 +294,15 @@ async fn read_app_status(
     };
     // A slower answer would exceed the latency threshold anyway.
     let timeout = Duration::from_secs(deploy.thresholds.latency.as_secs());
-    let alive = probe::probe_within(api, &application, "/alive", timeout).await;
+    let usage = async {
+        let (node, name) = (pod.spec.as_ref()?.node_name.as_deref()?, pod.metadata.name.as_deref()?);
+        let usage = volume_usage::get_volume_usage(api, node, deploy.namespace.as_str(), name);
+        tokio::time::timeout(timeout, usage).await.ok()?
+    };
+    let (alive, volumes) = tokio::join!(probe::probe_within(api, &application, "/alive", timeout), usage);
+    let volumes = volumes.unwrap_or_default();
     if probing == Probing::AnswerOnly {
-        return AppStatus { alive: Some(alive), ..AppStatus::default() };
+        return AppStatus { alive: Some(alive), volumes, ..AppStatus::default() };
     }
     let proxies = &session.environment.proxies;
     let ingress = observed.members.get(&INGRESS.id(deploy.namespace.as_str(), deploy.name.as_str()));
@@ -301,8 +312,14 @@ async fn read_app_status(
         exposure::for_live(ingress, &session.settings, session.local, proxies)
     };
     let configured = exposure::for_settings(&session.settings, session.local, proxies);
-    let metrics = thresholds::measure(session, health, &application, &exposure, &alive).await;
-    AppStatus { simulated: false, alive: Some(alive), metrics, url: served_url(exposure, configured) }
+    let metrics = thresholds::measure(session, health, &application, &exposure, &alive, &volumes).await;
+    AppStatus {
+        simulated: false,
+        alive: Some(alive),
+        metrics,
+        volumes,
+        url: served_url(exposure, configured),
+    }
 }
 
 /// Returns whether no URL of the configuration is served, because the Ingress does not exist. One that the account may not

@@ -1,5 +1,6 @@
 //! The part of `status` that measures: each metric of `[deploy.thresholds]`, or the reason why it is unknown.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -11,19 +12,21 @@ use crate::cluster::app::url_probe::{self, ProbeResponse, ProbeTarget};
 use crate::session::cluster_session::Session;
 use crate::session::exposure::Exposure;
 use crate::settings::format::Quantity;
-use crate::status::{ComponentHealth, Health, Metric, Reading, Threshold};
+use crate::status::{ComponentHealth, Health, Metric, Reading, Threshold, VolumeUsage};
 
 /// The number of URL probes from which the share of answers is computed.
 const URL_PROBES: usize = 5;
 
 /// Measures all metrics. `alive` is the result of probing `/alive`; if it did not answer, disk and ingress are not
-/// measured.
+/// measured. The disk is the fullest of the volumes in `volumes`; where the kubelet measured none, it is the one that the
+/// application measures.
 pub(crate) async fn measure(
     session: &Session,
     health: &Health,
     application: &AppClient,
     exposure: &Exposure,
     alive: &ProbeResult,
+    volumes: &BTreeMap<String, VolumeUsage>,
 ) -> Vec<Metric> {
     let api = &session.connection.api;
     let thresholds = &session.settings.deploy.thresholds;
@@ -32,6 +35,10 @@ pub(crate) async fn measure(
     let (usage, disk, ingress) = tokio::join!(
         within(timeout, metrics::get_pod_usage(api, &set)),
         within(timeout, async {
+            let fullest = volumes.values().map(|usage| usage.percent()).max_by(f64::total_cmp);
+            if let Some(percent) = fullest {
+                return Ok(percent);
+            }
             ensure_answers(alive)?;
             metrics::get_disk_usage(api, application).await
         }),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::judge::read_judged;
+use super::judge::{Drift, read_judged};
 use super::output::value;
 use super::print::{describe_verdict, text};
 use super::read::StatusReport;
@@ -29,13 +29,11 @@ const READING: Duration = Duration::from_secs(15);
 /// Standard output cannot be written.
 pub(super) async fn follow(
     mut session: Session,
+    drift: Drift,
     first: StatusReport,
-    output: Output,
-    flags: RepeatedFlags,
+    mut view: View<'_>,
     events: &Events,
-    streams: &Streams,
 ) -> Result<Finished> {
-    let mut view = View::new(output, flags, streams);
     let mut reported = BTreeMap::new();
     let mut read = Ok(first);
     loop {
@@ -52,10 +50,10 @@ pub(super) async fn follow(
         tokio::select! {
             () = changed(&mut read) => sleep_until(read_at + wait::SETTLE).await,
             () = sleep(MEASURE) => {}
-            () = streams.out_closed() => return Ok(Finished::default()),
+            () = view.streams.out_closed() => return Ok(Finished::default()),
         }
         session.connection.api = session.connection.api.until(Instant::now() + READING);
-        read = read_judged(&session).await;
+        read = read_judged(&session, drift).await;
         if let Ok(report) = &read {
             for finding in &report.findings {
                 events.send(Event::Finding(Box::new(finding.clone()))).await;
@@ -73,7 +71,7 @@ async fn changed(read: &mut Result<StatusReport>) {
 }
 
 /// What shows the reports.
-struct View<'a> {
+pub(super) struct View<'a> {
     output: Output,
     flags: RepeatedFlags,
     streams: &'a Streams,
@@ -85,7 +83,7 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn new(output: Output, flags: RepeatedFlags, streams: &'a Streams) -> Self {
+    pub(super) fn new(output: Output, flags: RepeatedFlags, streams: &'a Streams) -> Self {
         let screen = if output == Output::Human { Screen::on_stdout(streams) } else { None };
         let (history, last, facts) = Default::default();
         Self { output, flags, streams, screen, history, last, facts }

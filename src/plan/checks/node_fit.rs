@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
+use super::pod_resources::amount;
 use crate::object::{condition, taint};
+use crate::phrase;
 use crate::plan::manifests::scheduling;
 use crate::settings::Settings;
+use crate::settings::format::Quantity;
 
 /// The node selector and the tolerations of a pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +60,24 @@ impl NodeFit {
         let taint = taints.into_iter().find(|taint| taint::repels(taint, &self.tolerations))?;
         Some(format!("tainted {}", taint["key"].as_str().unwrap_or_default()))
     }
+
+    /// Describes how much of a resource the largest node has that accepts the pod; `None` if none accepts it.
+    #[must_use]
+    pub fn most_of(&self, nodes: &[Value], resource: &str) -> Option<String> {
+        let accepting = nodes.iter().filter(|node| self.mismatch(node).is_none());
+        let size = |node: &Value| node["status"]["allocatable"][resource].clone();
+        let largest = accepting.max_by_key(|node| amount(&size(node)))?;
+        let most = amount(&size(largest));
+        if most == 0 {
+            return Some(format!("{resource}: no node that accepts the pod has any"));
+        }
+        let most = match resource {
+            "memory" | "ephemeral-storage" => phrase::size(u64::try_from(most / Quantity::ONE).ok()?),
+            _ => size(largest).as_str()?.to_owned(),
+        };
+        let name = largest["metadata"]["name"].as_str().unwrap_or_default();
+        Some(format!("{resource}: the largest node that accepts the pod, {name}, has {most}"))
+    }
 }
 
 /// Returns whether kwok simulates the node's kubelet.
@@ -91,6 +112,25 @@ mod tests {
         assert_eq!(other_effect.mismatch(&tainted).as_deref(), Some("tainted gpu"));
         tainted["spec"]["taints"][0]["effect"] = json!("PreferNoSchedule");
         assert_eq!(NodeFit::default().mismatch(&tainted), None);
+    }
+
+    #[test]
+    fn largest_node_that_accepts_the_pod_is_named() {
+        let sized = |name: &str, cpu: &str, memory: &str| {
+            let mut node = node();
+            node["metadata"]["name"] = json!(name);
+            node["status"]["allocatable"] = json!({ "cpu": cpu, "memory": memory });
+            node
+        };
+        let mut cordoned = sized("c", "64", "64Gi");
+        cordoned["spec"]["unschedulable"] = json!(true);
+        let nodes = [sized("a", "3920m", "8388608Ki"), sized("b", "2", "16Gi"), cordoned];
+        let most = |resource: &str| NodeFit::default().most_of(&nodes, resource).unwrap();
+        assert_eq!(most("cpu"), "cpu: the largest node that accepts the pod, a, has 3920m");
+        assert_eq!(most("memory"), "memory: the largest node that accepts the pod, b, has 16.0 GiB");
+        assert_eq!(most("nvidia.com/gpu"), "nvidia.com/gpu: no node that accepts the pod has any");
+        let other_zone = NodeFit { selector: vec![("zone".into(), "b".into())], ..NodeFit::default() };
+        assert_eq!(other_zone.most_of(&nodes, "cpu"), None);
     }
 
     #[test]

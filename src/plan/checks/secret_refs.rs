@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::certificate;
@@ -131,10 +132,10 @@ impl SecretRef {
         (!missing.is_empty()).then(|| command("secret", &self.name, &self.namespace, &missing))
     }
 
-    /// Describes the Secret's fault and its consequence; `None` if the Secret is usable. `secret` is the live object,
-    /// if it exists.
+    /// Describes the Secret's fault at this time and its consequence; `None` if the Secret is usable. `secret` is the live
+    /// object, if it exists.
     #[must_use]
-    pub fn fault(&self, secret: Option<&Value>) -> Option<String> {
+    pub fn fault(&self, secret: Option<&Value>, now: Timestamp) -> Option<String> {
         let name = self.described();
         let secret = match (&self.used_for, secret) {
             (SecretUse::Keys(_), secret) => {
@@ -169,7 +170,7 @@ impl SecretRef {
             SecretUse::Certificate { host } => {
                 let usable = kind == "kubernetes.io/tls" && !lacks("tls.crt") && !lacks("tls.key");
                 if usable {
-                    return certificate::fault(secret, host).map(|fault| format!("{name}: {fault}"));
+                    return certificate::fault(secret, host, now).map(|fault| format!("{name}: {fault}"));
                 }
                 Some(format!(
                     "{name} is of type {kind}, and an Ingress needs kubernetes.io/tls with tls.crt and tls.key"
@@ -192,15 +193,16 @@ mod tests {
 
     #[test]
     fn mistake_covers_absence_keys_and_types() {
+        let now = "2026-11-21T07:00:00Z".parse().unwrap();
         let keys = secret_ref(SecretUse::Keys(["a".to_owned(), "b".to_owned()].into()));
-        assert_eq!(keys.fault(Some(&json!({ "data": { "a": "", "b": "" } }))), None);
+        assert_eq!(keys.fault(Some(&json!({ "data": { "a": "", "b": "" } })), now), None);
         assert!(
-            keys.fault(Some(&json!({ "data": { "a": "" } })))
+            keys.fault(Some(&json!({ "data": { "a": "" } })), now)
                 .unwrap()
                 .contains("no entry \"b\"; it has \"a\";")
         );
-        assert!(keys.fault(Some(&json!({}))).unwrap().contains("no entry \"a\", \"b\"; it has nothing"));
-        assert!(keys.fault(None).unwrap().contains("does not exist; the pod will wait"));
+        assert!(keys.fault(Some(&json!({})), now).unwrap().contains("no entry \"a\", \"b\"; it has nothing"));
+        assert!(keys.fault(None, now).unwrap().contains("does not exist; the pod will wait"));
         let command = "kubectl create secret generic s -n n --from-literal=a=VALUE --from-literal=b=VALUE";
         assert_eq!(keys.completing_command(None).as_deref(), Some(command));
         // The entry that exists keeps its value.
@@ -211,8 +213,10 @@ mod tests {
         let pull = secret_ref(SecretUse::Pull);
         assert_eq!(pull.completing_command(None), None);
         let config = json!({ "type": "kubernetes.io/dockerconfigjson", "data": { ".dockerconfigjson": "" } });
-        assert_eq!(pull.fault(Some(&config)), None);
-        assert!(pull.fault(Some(&json!({ "type": "Opaque" }))).unwrap().contains("the kubelet ignores it"));
+        assert_eq!(pull.fault(Some(&config), now), None);
+        assert!(
+            pull.fault(Some(&json!({ "type": "Opaque" })), now).unwrap().contains("the kubelet ignores it")
+        );
 
         let certificate = secret_ref(SecretUse::Certificate { host: "x.org".to_owned() });
         let tls = |names: &[&str]| {
@@ -220,11 +224,11 @@ mod tests {
             let pem = rcgen::generate_simple_self_signed(names).unwrap().cert.pem();
             json!({ "type": "kubernetes.io/tls", "data": { "tls.crt": STANDARD.encode(pem), "tls.key": "" } })
         };
-        assert_eq!(certificate.fault(Some(&tls(&["x.org"]))), None);
+        assert_eq!(certificate.fault(Some(&tls(&["x.org"])), now), None);
         assert_eq!(
-            certificate.fault(Some(&tls(&["y.org"]))).unwrap(),
+            certificate.fault(Some(&tls(&["y.org"])), now).unwrap(),
             "secret/s in namespace n: its certificate is not valid for x.org"
         );
-        assert!(certificate.fault(Some(&config)).unwrap().contains("tls.key"));
+        assert!(certificate.fault(Some(&config), now).unwrap().contains("tls.key"));
     }
 }

@@ -404,6 +404,7 @@ mod tests {
                 },
             ],
             claims: Vec::new(),
+            taints: Vec::new(),
             exhibits: Vec::new(),
         };
         assert_recorded!("finding", finding(&crash, Severity::Error, PLAIN));

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{Event, ObjectReference};
 use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::Value;
+
+use crate::object::ObjectId;
 
 /// One Event, with the number of its repetitions.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub(crate) struct KubeEvent {
     pub(crate) message: String,
     /// The container in the field path: `openhands` of `spec.containers{openhands}`.
     pub(crate) container: Option<String>,
+    /// Another object that the Event is about: the pod for which the scheduler preempts this one.
+    pub(crate) related: Option<ObjectId>,
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
     pub(crate) count: u32,
@@ -109,11 +113,21 @@ impl KubeEvent {
             reason: event.reason.clone().unwrap_or_default(),
             message: event.message.clone().unwrap_or_default(),
             container: event.involved_object.field_path.as_deref().and_then(container_of).map(str::to_owned),
+            related: event.related.as_ref().and_then(id_of),
             first,
             last,
             count: u32::try_from(count).unwrap_or(1),
         }
     }
+}
+
+/// Returns the object of a reference with a kind and a name.
+fn id_of(reference: &ObjectReference) -> Option<ObjectId> {
+    let version = reference.api_version.as_deref().unwrap_or_default();
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    let (kind, name) = (reference.kind.as_deref()?, reference.name.as_deref()?);
+    let namespace = reference.namespace.clone();
+    Some(ObjectId { group: group.to_owned(), kind: kind.to_owned(), namespace, name: name.to_owned() })
 }
 
 /// Returns the container in a field path: `wait` of `spec.initContainers{wait}`.

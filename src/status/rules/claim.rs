@@ -84,8 +84,8 @@ fn pending(
 }
 
 /// Returns the Event that tells how far the claim is: the latest one. As long as the claim is not bound, the control plane
-/// repeats `ExternalProvisioning`, which says nothing about the last attempt of the provisioner. A missing class is the
-/// control plane's own report, so its next Event replaces it.
+/// repeats `ExternalProvisioning`, and the provisioner reports `Provisioning` at each attempt: neither says that the
+/// failure before is over. A missing class is the control plane's own report, so its next Event replaces it.
 fn last_event<'a>(observed: &'a ObservedState, uid: &str) -> Option<&'a KubeEvent> {
     let last = observed.events.latest(
         uid,
@@ -97,14 +97,11 @@ fn last_event<'a>(observed: &'a ObservedState, uid: &str) -> Option<&'a KubeEven
             "Provisioning",
         ],
     )?;
-    if last.reason != "ExternalProvisioning" {
+    if !matches!(last.reason.as_str(), "ExternalProvisioning" | "Provisioning") {
         return Some(last);
     }
-    let attempt = observed.events.latest(uid, &["Provisioning"]);
     let failed = observed.events.latest(uid, &["ProvisioningFailed"]);
-    // Both often have the same second: the attempt comes first.
-    let is_current = |event: &&KubeEvent| attempt.is_none_or(|attempt| event.last >= attempt.last);
-    failed.filter(|event| !is_missing_class(event)).filter(is_current).or(Some(last))
+    failed.filter(|event| !is_missing_class(event)).or(Some(last))
 }
 
 fn is_missing_class(event: &KubeEvent) -> bool {
@@ -149,4 +146,64 @@ pub(crate) fn mounts_claim(spec: Option<&PodSpec>, claim: &str) -> bool {
 
 fn created_at(claim: &PersistentVolumeClaim) -> Option<Timestamp> {
     claim.metadata.creation_timestamp.as_ref().map(|time| time.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::object::kind::CLAIM;
+    use crate::status::observed::state::TrackedKind;
+
+    fn time(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// An Event about the claim, with the second of its first and of its last occurrence.
+    fn event(reason: &str, message: &str, (first, last): (i64, i64)) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Event",
+            "metadata": { "name": reason.to_lowercase(), "namespace": "n", "uid": reason },
+            "involvedObject": { "apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": "data", "namespace": "n", "uid": "u" },
+            "reason": reason, "message": message, "type": "Normal", "count": 2,
+            "firstTimestamp": time(first).to_string(), "lastTimestamp": time(last).to_string(),
+        })
+    }
+
+    fn health(events: &[Value]) -> ObjectHealth {
+        let claim: PersistentVolumeClaim = serde_json::from_value(json!({
+            "metadata": { "name": "data", "namespace": "n", "uid": "u", "creationTimestamp": time(0).to_string() },
+            "spec": { "storageClassName": "standard" }, "status": { "phase": "Pending" },
+        }))
+        .unwrap();
+        let mut observed = ObservedState::default();
+        for event in events {
+            observed.apply(0, TrackedKind::Event, event, time(30)).unwrap();
+        }
+        evaluate(&observed, &CLAIM.id("n", "data"), &claim, &GracePeriods::starting_at(time(0)))
+    }
+
+    #[test]
+    fn retry_in_progress_keeps_the_failure_before() {
+        let failed = event("ProvisioningFailed", "only one access mode is supported", (2, 2));
+        let attempt = event("Provisioning", "External provisioner is provisioning volume", (1, 17));
+        let repeated = event("ExternalProvisioning", "Waiting for a volume to be created", (1, 20));
+        for events in [&[failed.clone(), attempt.clone()][..], &[attempt.clone(), failed, repeated]] {
+            let health = health(events);
+            let [fault] = &health.faults[..] else { panic!("{health:?}") };
+            assert_eq!(fault.finding.id, Id::ProvisioningFailed);
+            let grace = GracePeriods::starting_at(time(0)).image_pull;
+            assert_eq!(fault.final_at, final_after(Some(time(2)), grace), "since the first failure");
+        }
+        assert!(health(&[attempt]).faults.is_empty(), "the first attempt is no failure");
+    }
+
+    #[test]
+    fn class_that_appears_ends_its_fault() {
+        let missing =
+            event("ProvisioningFailed", "storageclass.storage.k8s.io \"standard\" not found", (2, 2));
+        let attempt = event("ExternalProvisioning", "Waiting for a volume to be created", (3, 3));
+        assert!(health(&[missing, attempt]).faults.is_empty());
+    }
 }

@@ -103,7 +103,13 @@ impl<'a> PodFacts<'a> {
             format!("{reason}: {}", condition.message.as_deref().unwrap_or_default())
         });
         let event = self.latest_event(&["Preempted"]);
-        let event = event.map(|event| format!("{}: {}", text::occurrences(event), event.message));
+        let event = event.map(|event| {
+            // The message has only the UID of the other pod.
+            let other = event.related.as_ref().map(|other| {
+                format!(", which is {other} in namespace {}", other.namespace.as_deref().unwrap_or_default())
+            });
+            format!("{}: {}{}", text::occurrences(event), event.message, other.unwrap_or_default())
+        });
         condition.into_iter().chain(event).collect()
     }
 

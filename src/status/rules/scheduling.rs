@@ -1,8 +1,10 @@
 //! Pods without a node.
 
+use serde_json::json;
+
 use super::pod_facts::{PodFacts, PodHealth};
 use crate::catalogue::Id;
-use crate::status::finding::Lookup;
+use crate::status::finding::{Lookup, PodRoom};
 use crate::status::grace::final_after;
 
 /// The scheduler's words for a node that cannot reach a volume: those of 1.34, and those of earlier versions
@@ -41,6 +43,7 @@ pub(crate) fn unscheduled(facts: &PodFacts) -> Option<PodHealth> {
             health.faults.push(
                 fault
                     .lookups(has_taint.then(|| Lookup::NodeTaints(facts.tolerations())))
+                    .lookups(room(facts, message))
                     .lookups(is_out_of_reach.then(|| Lookup::VolumeReach(facts.claims())))
                     .lookups(message.contains(ONE_POD).then(|| Lookup::ClaimUsers(facts.claims())))
                     .evidence(facts.disrupted_siblings()),
@@ -49,6 +52,21 @@ pub(crate) fn unscheduled(facts: &PodFacts) -> Option<PodHealth> {
         _ => health.reason = Some("waiting for a node".to_owned()),
     }
     Some(health)
+}
+
+/// Returns the lookup of the nodes' size, if a resource is missing.
+fn room(facts: &PodFacts, message: &str) -> Option<Lookup> {
+    let resources = missing_resources(message);
+    let spec = facts.pod.spec.as_ref().filter(|_| !resources.is_empty())?;
+    let spec = json!({ "nodeSelector": spec.node_selector, "tolerations": facts.tolerations() });
+    Some(Lookup::NodeRoom(PodRoom { spec, resources }))
+}
+
+/// Returns the resources in the scheduler's message of which the nodes have too little.
+fn missing_resources(message: &str) -> Vec<String> {
+    let reasons = without_preemption(message).trim_end_matches('.').split(", ");
+    let missing = reasons.filter_map(|reason| Some(reason.split_once("Insufficient ")?.1.to_owned()));
+    missing.collect()
 }
 
 /// Returns whether an autoscaler is adding a node, according to cluster-autoscaler's or Karpenter's Events.
@@ -85,6 +103,15 @@ fn reason(message: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn missing_resources_are_those_of_the_message() {
+        let message = "0/3 nodes are available: 1 Insufficient cpu, 1 Insufficient nvidia.com/gpu, 1 node(s) had untolerated \
+                       taint(s). preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.";
+        assert_eq!(missing_resources(message), ["cpu", "nvidia.com/gpu"]);
+        assert_eq!(missing_resources("0/1 nodes are available: 1 Insufficient memory."), ["memory"]);
+        assert_eq!(missing_resources("0/1 nodes are available: 1 Too many pods."), [""; 0]);
+    }
 
     #[test]
     fn scheduler_message_becomes_short_reason() {
