@@ -16,6 +16,10 @@ use crate::commands::config::{
     check, edit, explain as config_explain, get, init, schema as config_schema, set, show,
 };
 use crate::commands::image::{load, pull};
+use crate::commands::sandbox::{
+    describe as sandbox_describe, exec as sandbox_exec, gc as sandbox_gc, list as sandbox_list,
+    logs as sandbox_logs,
+};
 use crate::commands::{
     backup, completion, deploy, dev, diff, doctor, exec, explain, history, list, logs, man, open, options,
     rbac, render, restart, rollback, schema, status, teardown, up, version,
@@ -82,6 +86,9 @@ pub enum Command {
     Logs(logs::LogsArgs),
     Exec(exec::ExecArgs),
     Open(open::OpenArgs),
+    /// Manage sandboxes: list, logs, describe, exec, gc
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
     Rollback(rollback::RollbackArgs),
     History(history::HistoryArgs),
     List(list::ListArgs),
@@ -122,6 +129,17 @@ pub enum ClusterCommand {
 pub enum ImageCommand {
     Load(load::ImageLoadArgs),
     Pull(pull::ImagePullArgs),
+}
+
+/// A command of the group `sandbox`.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "each command is documented in its own file")]
+pub enum SandboxCommand {
+    List(sandbox_list::SandboxListArgs),
+    Logs(sandbox_logs::SandboxLogsArgs),
+    Describe(sandbox_describe::SandboxDescribeArgs),
+    Exec(sandbox_exec::SandboxExecArgs),
+    Gc(sandbox_gc::SandboxGcArgs),
 }
 
 /// A command of the group `config`.
@@ -383,6 +401,13 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
             ImageCommand::Load(arguments) => load::run(global, arguments, streams).await,
             ImageCommand::Pull(arguments) => pull::run(global, arguments, streams).await,
         },
+        Command::Sandbox(command) => match command {
+            SandboxCommand::List(arguments) => sandbox_list::run(global, arguments, streams).await,
+            SandboxCommand::Logs(arguments) => sandbox_logs::run(global, arguments, streams).await,
+            SandboxCommand::Describe(arguments) => sandbox_describe::run(global, arguments, streams).await,
+            SandboxCommand::Exec(arguments) => sandbox_exec::run(global, arguments, streams).await,
+            SandboxCommand::Gc(arguments) => sandbox_gc::run(global, arguments, streams).await,
+        },
         Command::Open(arguments) => open::run(global, arguments, streams).await,
         Command::Rollback(arguments) => rollback::run(global, arguments, streams).await,
         Command::History(arguments) => history::run(global, arguments, streams).await,
@@ -555,7 +580,6 @@ fn with_installation(text: &str, at: usize, words: &[OsString], streams: &Stream
     let names = foreign_commands::Names {
         name: settings.deploy.name.as_str(),
         namespace: settings.deploy.namespace.as_str(),
-        sandboxes: settings.runtime_namespace(),
         cluster: settings.cluster.name.as_str(),
     };
     let text = foreign_commands::with_names(text, names);
@@ -582,6 +606,8 @@ fn error_output(command: &Command) -> Output {
         Command::Teardown(arguments) => arguments.output,
         Command::Image(ImageCommand::Load(arguments)) => arguments.images.output,
         Command::Image(ImageCommand::Pull(arguments)) => arguments.images.output,
+        Command::Sandbox(SandboxCommand::List(arguments)) => Some(arguments.output),
+        Command::Sandbox(SandboxCommand::Gc(arguments)) => arguments.output,
         Command::Open(arguments) => arguments.output,
         Command::Rbac(arguments) => arguments.output,
         Command::History(arguments) => Some(arguments.output()),
@@ -596,10 +622,11 @@ fn error_output(command: &Command) -> Output {
         Command::Config(ConfigCommand::Explain(arguments)) => Some(arguments.output),
         Command::Config(ConfigCommand::Get(arguments)) => Some(arguments.output),
         Command::Version(arguments) => Some(arguments.output),
+        Command::Logs(arguments) => arguments.format(),
         // These commands have no flag -o. Move a command to the lines above when it gets one.
         Command::Cluster(ClusterCommand::Up(_) | ClusterCommand::Down(_))
-        | Command::Logs(_)
         | Command::Exec(_)
+        | Command::Sandbox(SandboxCommand::Logs(_) | SandboxCommand::Describe(_) | SandboxCommand::Exec(_))
         | Command::Render(_)
         | Command::Dev(_)
         | Command::Config(
@@ -646,6 +673,7 @@ mod tests {
             Some("restore") => &["backup.tar.gz"],
             Some("set") => &["deploy.replicas=1"],
             Some("get") => &["deploy.replicas"],
+            Some("logs" | "describe" | "exec") if path.len() == 2 => &["0f1c2d3e"],
             _ => &[],
         };
         let path = path.iter().map(String::as_str);

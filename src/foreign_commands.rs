@@ -69,10 +69,7 @@ const FOREIGN: Sentences = &[
         &["import", "recover"],
         "handsctl restore FILE brings back the settings and conversations of a backup; handsctl rollback restores a configuration",
     ),
-    (
-        &["sandbox", "sandboxes"],
-        "handsctl status shows how many sandboxes run; kubectl get pods -n SANDBOX_NAMESPACE lists their pods",
-    ),
+    (&["sandboxes", "conversations"], "handsctl sandbox list lists the sandboxes of conversations"),
     (
         &["forward", "port-forward", "browse", "url", "dashboard"],
         "handsctl open opens the application at its URL, or through a port-forward",
@@ -205,8 +202,6 @@ pub(crate) struct Names<'a> {
     pub(crate) name: &'a str,
     /// Its namespace.
     pub(crate) namespace: &'a str,
-    /// The namespace of its sandboxes.
-    pub(crate) sandboxes: &'a str,
     /// The local cluster.
     pub(crate) cluster: &'a str,
 }
@@ -214,8 +209,7 @@ pub(crate) struct Names<'a> {
 /// Replaces the placeholders of a suggested command of kubectl or of the engine.
 pub(crate) fn with_names(text: &str, names: Names<'_>) -> String {
     // The longest first: the others are parts of it.
-    text.replace("SANDBOX_NAMESPACE", names.sandboxes)
-        .replace("CLUSTER_NAME", names.cluster)
+    text.replace("CLUSTER_NAME", names.cluster)
         .replace("NAMESPACE", names.namespace)
         .replace("NAME", names.name)
 }
@@ -227,7 +221,7 @@ mod tests {
     use super::*;
     use crate::cli::definition;
 
-    const NAMES: Names<'_> = Names { name: "mine", namespace: "two", sandboxes: "boxes", cluster: "hands" };
+    const NAMES: Names<'_> = Names { name: "mine", namespace: "two", cluster: "hands" };
 
     #[test]
     fn stop_stops_before_it_deletes() {
@@ -244,9 +238,9 @@ mod tests {
     }
 
     #[test]
-    fn sandboxes_have_a_namespace_of_their_own() {
+    fn suggested_commands_name_the_installation() {
         let answer = |word: &str| with_names(counterpart(None, word).unwrap(), NAMES);
-        assert!(answer("sandboxes").contains("kubectl get pods -n boxes lists"));
+        assert!(answer("sandboxes").starts_with("handsctl sandbox list"));
         assert!(answer("suspend").contains("kubectl scale deployment/mine -n two "));
     }
 

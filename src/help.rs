@@ -10,8 +10,8 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "Commands for every day",
         &[
-            "status", "logs", "exec", "diff", "restart", "backup", "restore", "history", "rollback", "list",
-            "doctor", "dev", "explain",
+            "status", "logs", "exec", "sandbox", "diff", "restart", "backup", "restore", "history",
+            "rollback", "list", "doctor", "dev", "explain",
         ],
     ),
     ("Configuration commands", &["config", "render", "rbac", "schema"]),

@@ -74,6 +74,7 @@ mod api_server {
     mod revisions;
     mod roles;
     mod rollouts;
+    mod sandboxes;
     mod secrets;
     mod seeded_rollouts;
     mod state;
@@ -96,5 +97,6 @@ mod containers {
     mod image;
     mod kind;
     mod logs;
+    mod sandboxes;
     mod volumes;
 }

@@ -1,15 +1,18 @@
 //! Names in the cluster, for the completion of a typed word. Each is one request.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use kube::api::ListParams;
 use serde_json::Value;
 
 use crate::cluster::client::api::{Api, ApiError};
 use crate::object::container_names::container_names;
-use crate::object::kind::{Collection, NAMESPACE, POD, SECRET};
+use crate::object::kind::{CLAIM, Collection, NAMESPACE, POD, SECRET};
 use crate::object::labels;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::revision;
+use crate::status::sandbox::ConversationPart;
 
 /// More names than a person reads.
 const MOST: u32 = 500;
@@ -53,6 +56,21 @@ pub async fn pods(api: &Api, set: &ApplySet) -> Result<Vec<String>, ApiError> {
     let params = ListParams::default().labels(&labels::instance_selector(&set.name));
     let listed = list_metadata(api, &POD.in_namespace(&set.namespace), params).await?;
     Ok(listed.iter().filter_map(name).map(str::to_owned).collect())
+}
+
+/// Lists the conversations that have a pod or a volume claim in the namespace, sorted.
+pub async fn conversations(api: &Api, namespace: &str) -> Result<Vec<String>, ApiError> {
+    let (pods, claims) = (POD.in_namespace(namespace), CLAIM.in_namespace(namespace));
+    let (pods, claims) = tokio::join!(
+        list_metadata(api, &pods, ListParams::default()),
+        list_metadata(api, &claims, ListParams::default()),
+    );
+    let mut ids = BTreeSet::new();
+    for (part, objects) in [(ConversationPart::Pod, pods?), (ConversationPart::Claim, claims?)] {
+        let found = objects.iter().filter_map(|it| part.conversation_in(name(it)?)).map(str::to_owned);
+        ids.extend(found);
+    }
+    Ok(ids.into_iter().collect())
 }
 
 async fn list_metadata(

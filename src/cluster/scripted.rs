@@ -190,7 +190,8 @@ impl Exchange {
         WatchStream(sender)
     }
 
-    fn respond(self, status: StatusCode, body: &Value) {
+    /// Responds with this status and body, which is not a `Status` of the API server.
+    pub(crate) fn respond(self, status: StatusCode, body: &Value) {
         respond(self.response, self.date, status, body);
     }
 }

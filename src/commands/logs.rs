@@ -20,7 +20,7 @@ use crate::cluster::names;
 use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase, Progress};
-use crate::flags::{Global, number, parse_duration};
+use crate::flags::{Format, Global, number, parse_duration};
 use crate::logs::batch::LogPart;
 use crate::logs::level::LogLevel;
 use crate::logs::line_filter::LineFilter;
@@ -36,7 +36,7 @@ use crate::session::long_calls::read_until;
 use crate::session::reading::{Interrupts, ReadInvocation};
 use crate::session::step::Deadline;
 
-/// Print the logs of the application, of its sandboxes or of other pods
+/// Print the logs of the application, its sandboxes or others
 ///
 /// In order: list the pods, read the log of each container, print its lines; with several containers each line begins
 /// with the names of its pod and container. With -f: follow these logs and those of pods and containers that start later, each
@@ -127,6 +127,13 @@ pub enum LogFormat {
     Text,
     /// An object per line.
     Json,
+}
+
+impl LogsArgs {
+    /// Returns the format of the errors; None for people.
+    pub(crate) fn format(&self) -> Option<Format> {
+        (self.output == Some(LogFormat::Json)).then_some(Format::Json)
+    }
 }
 
 fn parse_pattern(text: &str) -> Result<Regex, String> {

@@ -13,6 +13,7 @@ use super::history::RevisionObject;
 use super::list::InstallationObject;
 use super::open::OpenedUrl;
 use super::rbac::RightObject;
+use super::sandbox::list::SandboxObject;
 use super::status::{InstallationStatus, StatusObject};
 use super::version::Versions;
 use crate::provider::{ClusterStatus, ListedCluster};
@@ -35,7 +36,7 @@ pub struct SchemaArgs {
 pub enum SchemaName {
     /// A line of `--events`
     Events,
-    /// `-o json` of deploy, up, rollback, restart, backup, restore, teardown and image
+    /// `-o json` of deploy, up, rollback, restart, backup, restore, teardown, image and sandbox gc
     Deploy,
     /// `restore --dry-run -o json`
     Backup,
@@ -55,6 +56,8 @@ pub enum SchemaName {
     History,
     /// `open -o json`
     Open,
+    /// `sandbox list -o json`
+    SandboxList,
     /// `rbac -o json`
     Rbac,
     /// `config show -o json`
@@ -107,6 +110,7 @@ fn schema(name: SchemaName) -> Value {
             report::schema_of::<OneOrAll<Versioned<RevisionObject<'static>>>>("handsctl history -o json")
         }
         SchemaName::Open => report::result_schema_of::<OpenedUrl<'static>>("handsctl open -o json"),
+        SchemaName::SandboxList => report::list_schema_of::<SandboxObject>("handsctl sandbox list -o json"),
         SchemaName::Rbac => report::list_schema_of::<RightObject<'static>>("handsctl rbac -o json"),
         SchemaName::Show => report::list_schema_of::<ShownKey<'static>>("handsctl config show -o json"),
         SchemaName::Version => report::result_schema_of::<Versions>("handsctl version -o json"),

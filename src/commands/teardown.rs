@@ -349,7 +349,7 @@ async fn warn_of_unlimited(run: &Run<'_>, namespace: &str, sandboxes: &[ObjectId
     }
     let sandboxes = if pods == 1 { "1 sandbox".to_owned() } else { format!("{pods} sandboxes") };
     let message = format!(
-        "no policy limits {sandboxes} in namespace {namespace} any more: kubectl delete pod -n {namespace} -l {}",
+        "no policy limits {sandboxes} in namespace {namespace} any more; handsctl sandbox list shows their conversations: kubectl delete pod -n {namespace} -l {}",
         labels::SANDBOX_SELECTOR
     );
     run.events().warn(Id::SandboxesUnlimited, message).await;

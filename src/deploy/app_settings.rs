@@ -59,7 +59,7 @@ pub(crate) async fn seed(run: &Run<'_>, client: &AppClient) -> AppSettingsResult
 }
 
 /// Returns the configured session key.
-fn session_key(settings: &Settings) -> Option<Redacted> {
+pub(crate) fn session_key(settings: &Settings) -> Option<Redacted> {
     match settings.secrets.get(SESSION_KEY) {
         Some(SecretSource::Value(value)) => Some(value.clone()),
         _ => settings.env.get(SESSION_KEY).map(|value| Redacted::new(value.clone())),

@@ -35,6 +35,7 @@ const DIFFERENCES: Outcome = Exits(1);
 const SIMULATED: Outcome = Exits(14);
 /// A simulated application has no files that a backup could contain.
 const NO_FILE: Outcome = Exits(14);
+const NO_CONVERSATION: Outcome = Exits(2);
 
 const README: &[(&str, Outcome)] = &[
     ("handsctl up", LOCAL_CLUSTER),
@@ -42,6 +43,8 @@ const README: &[(&str, Outcome)] = &[
     ("handsctl logs -f --since 10m", FOLLOWS),
     ("handsctl backup before.tar.gz", SIMULATED),
     ("handsctl restore before.tar.gz", NO_FILE),
+    ("handsctl exec", SIMULATED),
+    ("handsctl sandbox exec 0f1c2d3e", NO_CONVERSATION),
     ("handsctl status -w", FOLLOWS),
     ("handsctl status -A", OF_ALL_TESTS),
     ("handsctl config init", WithoutConfig),
@@ -79,6 +82,14 @@ const EXAMPLES: &[(&str, Outcome)] = &[
     ("handsctl restore openhands.tar.gz --dry-run", NO_FILE),
     ("handsctl restore openhands.tar.gz", NO_FILE),
     ("handsctl restore openhands.tar.gz --delete-data --yes", NO_FILE),
+    ("handsctl exec", SIMULATED),
+    ("handsctl exec -- ls -l /.openhands", SIMULATED),
+    ("echo id | handsctl exec -i -- sh", SIMULATED),
+    ("handsctl sandbox logs 0f1c2d3e", NO_CONVERSATION),
+    ("handsctl sandbox logs 0f1c2d3e -f --tail 100", NO_CONVERSATION),
+    ("handsctl sandbox describe 0f1c2d3e", NO_CONVERSATION),
+    ("handsctl sandbox exec 0f1c2d3e", NO_CONVERSATION),
+    ("handsctl sandbox exec 0f1c2d3e -- ls -l /workspace", NO_CONVERSATION),
     // The host of README's configuration does not exist.
     ("handsctl open --no-forward --no-browser", Exits(12)),
     ("handsctl config init", WithoutConfig),

@@ -6,16 +6,20 @@
 //! - `node_port`: finds its URL at a port of the nodes.
 //! - `port_forward`: forwards a local port to it.
 //! - `exec`: runs a command in its container.
-//! - `sandbox_pods`: lists the pods and Services of its sandboxes.
+//! - `sandbox_pods`: lists the pods and Services of its sandboxes. `sandbox_objects`: all objects of conversations.
+//!   `conversations`: which conversations it knows. `pod_log`: reads the log of a sandbox.
 //! - `metrics`: reads its resource usage. `volume_usage`: reads how full its volumes are.
 
 pub mod client;
+pub mod conversations;
 pub mod exec;
 mod http_get;
 pub mod metrics;
 pub mod node_port;
+pub mod pod_log;
 pub mod port_forward;
 pub mod probe;
+pub mod sandbox_objects;
 pub mod sandbox_pods;
 pub mod url_probe;
 pub mod volume_usage;

@@ -103,6 +103,7 @@ impl Completers {
             ValueSource::Revisions => self.lookup.revisions(),
             ValueSource::Containers => self.lookup.containers(),
             ValueSource::LogTargets => self.lookup.log_targets(),
+            ValueSource::Conversations => self.lookup.conversations(),
             ValueSource::LocalClusters => NameLookup::local_clusters(),
             ValueSource::Assignments => keys::assignments(&KeyReference::default(), typed),
             ValueSource::Keys => keys::keys(&KeyReference::default(), typed, ""),

@@ -90,6 +90,16 @@ impl NameLookup {
         components.chain(plain(names.unwrap_or_default())).collect()
     }
 
+    /// Returns the conversations with a pod or a volume claim in the sandboxes' namespace.
+    pub(super) fn conversations(&self) -> Vec<Candidate> {
+        let ids = self.within_limit(async {
+            let session = self.session().await?;
+            let namespace = session.settings.runtime_namespace();
+            names::conversations(&session.connection.api, namespace).await.ok()
+        });
+        plain(ids.unwrap_or_default())
+    }
+
     /// Returns the local clusters of this user, from their records on this computer.
     pub(super) fn local_clusters() -> Vec<Candidate> {
         plain(provider::names(&cluster_session::read_environment()).unwrap_or_default())

@@ -17,6 +17,8 @@ pub(super) enum ValueSource {
     Containers,
     /// The components with logs, and the installation's pods.
     LogTargets,
+    /// The conversations with objects in the cluster.
+    Conversations,
     /// The local clusters that handsctl created.
     LocalClusters,
     /// `KEY=VALUE` of config.toml.
@@ -44,6 +46,7 @@ pub(super) fn source_of(command: &str, argument: &Arg) -> Option<ValueSource> {
         }
         ("logs" | "exec", "container") => ValueSource::Containers,
         ("logs", "targets") => ValueSource::LogTargets,
+        ("sandbox logs" | "sandbox describe" | "sandbox exec", "conversation") => ValueSource::Conversations,
         ("cluster up" | "cluster down" | "cluster status", "cluster") => ValueSource::LocalClusters,
         ("config explain" | "config get", "key") => ValueSource::Keys,
         ("explain", "subject") => ValueSource::Subjects,

@@ -150,7 +150,8 @@ fn sandboxes_line(session: &Session, sandboxes: Option<&SandboxHealth>) -> Optio
     };
     let (running, ended) = (sandboxes.running, sandboxes.ended.len());
     let ended_text = if ended == 0 { String::new() } else { format!(", {ended} ended") };
-    (running + ended > 0).then(|| format!("{:<9}  {running} running{ended_text}", "sandboxes"))
+    let list = if ended > 0 { "; handsctl sandbox list" } else { "" };
+    (running + ended > 0).then(|| format!("{:<9}  {running} running{ended_text}{list}", "sandboxes"))
 }
 
 /// Returns `drift      2 fields that others changed`.

@@ -175,9 +175,9 @@ async fn read_sandboxes(session: &Session) -> Result<Option<SandboxHealth>> {
     Ok(pods.map(|pods| status::sandbox_health(&pods, &services, namespace, cleanup)))
 }
 
-/// Returns what deletes ended sandboxes: `up` for the local cluster that the configuration names.
+/// Returns what deletes ended sandboxes: `up` for the local cluster that the configuration names, `sandbox gc` for others.
 fn sandbox_cleanup(session: &Session) -> SandboxCleanup {
-    if is_own_cluster(session) { SandboxCleanup::Up } else { SandboxCleanup::Kubectl }
+    if is_own_cluster(session) { SandboxCleanup::Up } else { SandboxCleanup::Gc }
 }
 
 /// Returns whether `up` brings the session's cluster up.

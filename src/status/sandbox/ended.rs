@@ -85,7 +85,7 @@ fn name(object: &Value) -> Option<&str> {
 }
 
 /// Returns whether no container of the pod will run again. A kubelet reports the end of the containers before the phase.
-fn has_ended(pod: &Value) -> bool {
+pub(super) fn has_ended(pod: &Value) -> bool {
     let is_terminal = matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
     let containers = pod["status"]["containerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
     let is_terminated = |status: &Value| status["state"]["terminated"].is_object();

@@ -2,12 +2,19 @@
 //!
 //! - `ended`: sandboxes that have ended, whose rest blocks their conversation.
 //! - `stuck_conversations`: the finding about them.
+//! - `conversation`: the objects of each conversation, by their exact names. `garbage`: what `sandbox gc` deletes of them.
 //! - `interrupted_conversations`: what a stop of the application means for the running ones.
 
+mod conversation;
 mod ended;
+mod garbage;
 mod interrupted_conversations;
 mod stuck_conversations;
 
+pub use conversation::{
+    AppKnowledge, Conversation, ConversationPart, SandboxObjects, conversations, note, short_id,
+};
 pub use ended::{EndedSandbox, NAME_PREFIX, ended, is_of_conversation, running};
+pub use garbage::{Garbage, GarbageObject, GarbageOptions, garbage};
 pub use interrupted_conversations::interrupted_conversations;
 pub use stuck_conversations::{SandboxCleanup, SandboxHealth, sandbox_health, stuck_reason};

@@ -14,8 +14,8 @@ use crate::status::finding::Finding;
 pub enum SandboxCleanup {
     /// `handsctl up`, because the cluster is the configuration's local one.
     Up,
-    /// `kubectl delete`.
-    Kubectl,
+    /// `handsctl sandbox gc`.
+    Gc,
 }
 
 /// The sandboxes of a namespace.
@@ -60,12 +60,11 @@ fn stuck_finding(ended: &[EndedSandbox<'_>], namespace: &str, cleanup: SandboxCl
     let message = format!("{}: {cause} ended and will not run again", stuck_reason(ended.len()));
     let finding = Finding::new(Id::ConversationStuck, POD.id(namespace, first.name), message)
         .evidence(ended.iter().map(pod_state));
-    let finding = match cleanup {
-        SandboxCleanup::Up => finding.hint("handsctl up deletes what is left of them"),
-        SandboxCleanup::Kubectl => {
-            ended.iter().fold(finding, |finding, sandbox| finding.hint(delete_command(sandbox, namespace)))
-        }
+    let command = match cleanup {
+        SandboxCleanup::Up => "handsctl up deletes what is left of them",
+        SandboxCleanup::Gc => "handsctl sandbox gc deletes what is left of them",
     };
+    let finding = finding.hint(command);
     Some(finding.hint("the volumes with the files are kept: a conversation starts again when it is opened"))
 }
 
@@ -81,15 +80,6 @@ fn pod_state(sandbox: &EndedSandbox<'_>) -> String {
     let code = containers.find_map(|it| it["state"]["terminated"]["exitCode"].as_i64());
     let code = code.map(|code| format!(", exit code {code}"));
     format!("{}: {phase}{}{}", sandbox.name, reason.unwrap_or_default(), code.unwrap_or_default())
-}
-
-/// Returns the command that deletes the pod, and the Ingress and Services that the application fails to create again.
-fn delete_command(sandbox: &EndedSandbox<'_>, namespace: &str) -> String {
-    let entry_points = sandbox.entry_points();
-    let objects =
-        entry_points.iter().map(|(kind, name)| format!("{}/{name}", kind.kind.to_ascii_lowercase()));
-    let objects: Vec<String> = objects.chain([format!("pod/{}", sandbox.name)]).collect();
-    format!("kubectl delete -n {namespace} --ignore-not-found {}", objects.join(" "))
 }
 
 #[cfg(test)]
@@ -111,9 +101,9 @@ mod tests {
     }
 
     #[test]
-    fn ended_sandboxes_are_one_finding_with_their_commands() {
+    fn ended_sandboxes_are_one_finding_with_its_command() {
         let pods = [pod("b", "Failed"), pod("a", "Failed"), pod("c", "Running")];
-        let health = sandbox_health(&pods, &[], "boxes", SandboxCleanup::Kubectl);
+        let health = sandbox_health(&pods, &[], "boxes", SandboxCleanup::Gc);
         assert_eq!((health.running, health.ended.len()), (1, 2));
         let finding = health.finding.unwrap();
         assert_eq!(finding.id, Id::ConversationStuck);
@@ -121,12 +111,8 @@ mod tests {
             "2 conversations are stuck: the pods of their sandboxes have ended and will not run again";
         assert_eq!(finding.message, message);
         assert_eq!(finding.evidence[0], "openhands-runtime-a: Failed, exit code 255");
-        assert_eq!(
-            finding.hints[0],
-            "kubectl delete -n boxes --ignore-not-found ingress/openhands-runtime-a-ingress-code \
-             service/openhands-runtime-a-svc-code service/openhands-runtime-a-svc pod/openhands-runtime-a"
-        );
-        assert_eq!(finding.hints.len(), 3, "{:?}", finding.hints);
+        assert_eq!(finding.hints[0], "handsctl sandbox gc deletes what is left of them");
+        assert_eq!(finding.hints.len(), 2, "{:?}", finding.hints);
     }
 
     #[test]
@@ -141,18 +127,17 @@ mod tests {
     fn sandbox_of_which_only_services_are_left_is_stuck() {
         let service = |name: &str| json!({ "metadata": { "name": format!("openhands-runtime-{name}-svc") } });
         let services = [service("a"), service("b")];
-        let health = sandbox_health(&[pod("b", "Running")], &services, "boxes", SandboxCleanup::Kubectl);
+        let health = sandbox_health(&[pod("b", "Running")], &services, "boxes", SandboxCleanup::Gc);
         assert_eq!((health.running, health.ended), (1, vec!["openhands-runtime-a".to_owned()]));
         let finding = health.finding.unwrap();
         assert_eq!(finding.evidence, ["openhands-runtime-a: its pod was deleted, its Services are left"]);
-        assert!(finding.hints[0].contains("service/openhands-runtime-a-svc"), "{:?}", finding.hints);
     }
 
     #[test]
     fn deleted_or_running_sandbox_is_no_finding() {
         let mut deleted = pod("a", "Failed");
         deleted["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        let health = sandbox_health(&[deleted, pod("b", "Running")], &[], "boxes", SandboxCleanup::Kubectl);
+        let health = sandbox_health(&[deleted, pod("b", "Running")], &[], "boxes", SandboxCleanup::Gc);
         assert_eq!(health, SandboxHealth { running: 1, ended: Vec::new(), finding: None });
     }
 }

@@ -1,0 +1,200 @@
+//! `sandbox describe`: prints one conversation's objects, conditions and Events, and what the application knows.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use jiff::Timestamp;
+use kube::api::ListParams;
+use serde_json::Value;
+
+use super::read::{self, AppAnswers};
+use crate::error::Result;
+use crate::event::{Events, Finished};
+use crate::flags::{Global, ReadArgs};
+use crate::object::kind::EVENT;
+use crate::object::list_items::items;
+use crate::phrase;
+use crate::report::{Output, ReadingProgress, Streams};
+use crate::session::cluster_session::{self, Secrets, Session};
+use crate::session::long_calls::read_until;
+use crate::session::reading::ReadInvocation;
+use crate::session::step::Deadline;
+use crate::status::sandbox::{self, AppKnowledge, Conversation, ConversationPart};
+
+/// Print the objects, conditions and Events of a conversation
+///
+/// In order: list the objects of the sandboxes' namespace, ask the application about the conversation, list the Events of
+/// its pod and its volume claim, print all of it.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  handsctl sandbox describe 0f1c2d3e")]
+pub struct SandboxDescribeArgs {
+    /// The conversation: its id, or the beginning of it
+    #[arg(value_name = "CONVERSATION", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub conversation: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub read: ReadArgs,
+}
+
+/// The width of the labels.
+const LABEL: usize = 14;
+
+/// Runs `sandbox describe`.
+pub(crate) async fn run(
+    global: &Global,
+    arguments: &SandboxDescribeArgs,
+    streams: &Streams,
+) -> anyhow::Result<u8> {
+    let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
+    let (progress, output) = (ReadingProgress::EventsOnly, Output::Human);
+    let command = "sandbox describe";
+    let reading = ReadInvocation { global, command, progress, deadline, output, streams };
+    let work = async |events: &Events| {
+        let loaded = cluster_session::load_until(deadline, global, Secrets::IfAvailable, streams).await?;
+        let session = Session::to_read(global, loaded, streams, deadline).await?;
+        events.target(command, session.target()).await;
+        let text =
+            read_until(deadline, &session, streams, describe(&session, &arguments.conversation, events))
+                .await
+                .map_err(|error| session.with_credentials_hint(error))?;
+        Ok((text, Finished::default()))
+    };
+    let text = reading.run(work).await?;
+    let _written = streams.text(&streams.sanitized(&text))?;
+    Ok(0)
+}
+
+async fn describe(session: &Session, typed: &str, events: &Events) -> Result<String> {
+    let namespace = session.settings.runtime_namespace();
+    let listing = read::objects(session, events).await?;
+    let conversations = sandbox::conversations(&listing.objects);
+    let conversation = read::resolve(&conversations, typed, namespace)?;
+    let answers = read::ask(session, &[conversation.id], 1).await;
+    let now = session.connection.api.clock().now();
+    let mut text = String::new();
+    line(&mut text, "conversation", conversation.id);
+    line(&mut text, "application", &application_text(conversation.id, &answers));
+    if let Some(note) = sandbox::note(conversation, answers.knowledge(conversation.id)) {
+        line(&mut text, "note", note);
+    }
+    line(&mut text, "namespace", namespace);
+    for (part, object) in conversation.objects.iter().rev() {
+        match part {
+            ConversationPart::Pod => pod_lines(&mut text, object, now),
+            ConversationPart::Claim => line(&mut text, "volume claim", &claim_text(object, now)),
+            ConversationPart::Ingress => line(&mut text, "ingress", &named(object, now)),
+            ConversationPart::Service | ConversationPart::CodeService => {
+                line(&mut text, "service", &named(object, now));
+            }
+        }
+    }
+    event_lines(&mut text, session, conversation, now).await?;
+    Ok(text)
+}
+
+fn line(text: &mut String, label: &str, value: &str) {
+    let _infallible = writeln!(text, "{label:<LABEL$}{value}");
+}
+
+fn application_text(id: &str, answers: &AppAnswers) -> String {
+    let field = |name: &str| answers.conversation(id).and_then(|it| it[name].as_str());
+    match answers.knowledge(id) {
+        AppKnowledge::Yes => {
+            let title = field("title").map(|title| format!(", {title}"));
+            let status = field("status").map(|status| format!(", {status}"));
+            format!("knows it{}{}", status.unwrap_or_default(), title.unwrap_or_default())
+        }
+        AppKnowledge::No => "does not know it".to_owned(),
+        AppKnowledge::Unclear => {
+            format!("unknown: {}", answers.why_unclear.as_deref().unwrap_or("it was not asked"))
+        }
+    }
+}
+
+/// Returns the name of an object with its age.
+fn named(object: &Value, now: Timestamp) -> String {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let created = object["metadata"]["creationTimestamp"].as_str().and_then(|time| time.parse().ok());
+    let age = created.map(|created| format!(", {} old", phrase::age(created, now)));
+    format!("{name}{}", age.unwrap_or_default())
+}
+
+fn claim_text(claim: &Value, now: Timestamp) -> String {
+    let fields = [
+        &claim["status"]["phase"],
+        &claim["status"]["capacity"]["storage"],
+        &claim["spec"]["storageClassName"],
+        &claim["spec"]["volumeName"],
+    ];
+    let fields = fields.into_iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+    format!("{}, {fields}", named(claim, now))
+}
+
+fn pod_lines(text: &mut String, pod: &Value, now: Timestamp) {
+    let field = |value: &Value| value.as_str().map(|text| format!(", {text}")).unwrap_or_default();
+    let status = &pod["status"];
+    let pod_text =
+        [field(&status["phase"]), field(&status["reason"]), field(&pod["spec"]["nodeName"])].concat();
+    line(text, "pod", &format!("{}{pod_text}", named(pod, now)));
+    for condition in items(&status["conditions"]) {
+        let kind = condition["type"].as_str().unwrap_or_default();
+        let state = condition["status"].as_str().unwrap_or_default();
+        let why = [field(&condition["reason"]), field(&condition["message"])].concat();
+        line(text, "  condition", &format!("{kind} {state}{why}"));
+    }
+    for container in items(&status["containerStatuses"]) {
+        let name = container["name"].as_str().unwrap_or_default();
+        let image = field(&container["image"]);
+        line(text, "  container", &format!("{name}, {}{image}", container_state(&container["state"])));
+    }
+}
+
+/// Returns the state of a container: `running`, `waiting: ImagePullBackOff`, `terminated: Error, exit code 137`.
+fn container_state(state: &Value) -> String {
+    let Some((kind, details)) = state.as_object().and_then(|state| state.iter().next()) else {
+        return "no state".to_owned();
+    };
+    let reason = details["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let code = details["exitCode"].as_i64().map(|code| format!(", exit code {code}")).unwrap_or_default();
+    format!("{kind}{reason}{code}")
+}
+
+/// Adds the Events of the pod and the claim, oldest first.
+async fn event_lines(
+    text: &mut String,
+    session: &Session,
+    conversation: &Conversation<'_>,
+    now: Timestamp,
+) -> Result<()> {
+    let namespace = session.settings.runtime_namespace();
+    let mut found = Vec::new();
+    for object in [conversation.pod(), conversation.claim()].into_iter().flatten() {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let params = ListParams::default().fields(&format!("involvedObject.name={name}"));
+        match session.connection.api.list(&EVENT.in_namespace(namespace), &params).await {
+            Ok(list) => found.extend(list.items),
+            Err(error) if error.code() == Some(403) => {
+                line(text, "events", "no right to list events; the account needs the verb list on events");
+                return Ok(());
+            }
+            Err(error) => {
+                return Err(error.into_error(&format!("cannot list events in namespace {namespace}")));
+            }
+        }
+    }
+    found.sort_by(|one, other| time_of(one).cmp(&time_of(other)));
+    for event in &found {
+        let age = time_of(event).and_then(|time| time.parse().ok()).map(|time| phrase::age(time, now));
+        let kind = event["involvedObject"]["kind"].as_str().unwrap_or_default().to_ascii_lowercase();
+        let [reason, message] = ["reason", "message"].map(|field| event[field].as_str().unwrap_or_default());
+        line(text, "event", &format!("{} ago, {kind}, {reason}: {message}", age.unwrap_or_default()));
+    }
+    Ok(())
+}
+
+fn time_of(event: &Value) -> Option<&str> {
+    ["lastTimestamp", "eventTime"]
+        .into_iter()
+        .find_map(|field| event[field].as_str())
+        .or_else(|| event["metadata"]["creationTimestamp"].as_str())
+}

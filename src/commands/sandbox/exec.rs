@@ -1,0 +1,56 @@
+//! `sandbox exec`: runs a command in the sandbox of a conversation.
+
+use clap::Args;
+
+use super::read;
+use crate::catalogue::Id;
+use crate::cluster::app::sandbox_objects;
+use crate::command_line::RepeatedFlags;
+use crate::commands::exec::{ContainerTarget, RemoteArgs, container_in, run_in};
+use crate::error::{Error, Kind, Result};
+use crate::flags::Global;
+use crate::report::Streams;
+use crate::session::cluster_session::Session;
+use crate::status::sandbox;
+
+/// Run a command in the sandbox of a conversation, or a shell
+///
+/// Without a COMMAND: a shell, bash where the image has it. On a terminal the command has a terminal, too. handsctl exits
+/// with the command's exit code. A conversation without a pod has no sandbox: opening it in the application starts one.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl sandbox exec 0f1c2d3e\n  handsctl sandbox exec 0f1c2d3e -- ls -l /workspace"
+)]
+pub struct SandboxExecArgs {
+    /// The conversation: its id, or the beginning of it
+    #[arg(value_name = "CONVERSATION", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub conversation: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub remote: RemoteArgs,
+}
+
+/// Runs `sandbox exec`.
+pub(crate) async fn run(
+    global: &Global,
+    arguments: &SandboxExecArgs,
+    streams: &Streams,
+) -> anyhow::Result<u8> {
+    let flags = RepeatedFlags::new(global);
+    let why = flags.insert_into(&format!("handsctl sandbox describe {} shows why", arguments.conversation));
+    let find = async |session: &Session| find_pod(session, &arguments.conversation, &why).await;
+    run_in(global, "sandbox exec", &arguments.remote, streams, find).await
+}
+
+async fn find_pod(session: &Session, typed: &str, why: &str) -> Result<ContainerTarget> {
+    let namespace = session.settings.runtime_namespace();
+    let listing = sandbox_objects::list(&session.connection.api, namespace).await?;
+    let conversations = sandbox::conversations(&listing.objects);
+    let conversation = read::resolve(&conversations, typed, namespace)?;
+    let Some(pod) = conversation.pod() else {
+        let message = format!("conversation {} has no pod in namespace {namespace}", conversation.id);
+        return Err(Error::new(Id::NotReady, Kind::Down, message)
+            .hint("it gets one when it is opened in the application"));
+    };
+    container_in(session, namespace, pod, None, why).await
+}

@@ -1,0 +1,229 @@
+//! `sandbox gc`: deletes what blocks conversations, and what is left of those that do not exist any more.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use clap::Args;
+use futures::StreamExt as _;
+
+use super::read::{self, AppAnswers};
+use crate::catalogue::Id;
+use crate::cluster::access::rules::as_rules;
+use crate::cluster::app::sandbox_objects::{self, OtherApplications, SandboxListing};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Action, Finished, Phase};
+use crate::flags::{Format, Global, parse_duration};
+use crate::phrase;
+use crate::report::Streams;
+use crate::session::cluster_session::Secrets;
+use crate::session::confirm;
+use crate::session::runner::{Invocation, Run};
+use crate::status::sandbox::{self, Conversation, ConversationPart, Garbage, GarbageObject, GarbageOptions};
+
+/// Delete what blocks conversations, and what is left of them
+///
+/// In order: list the objects of the sandboxes' namespace, ask the application which conversations it knows, list what is
+/// to be deleted, ask for a confirmation, delete it. Deleted are pods that have ended, with their Services and Ingress;
+/// Services and Ingresses without a pod; and every object of a conversation that the application does not know any more,
+/// its volume claim only with --delete-data. The files of a conversation that the application knows are never deleted.
+/// Without an answer of the application nothing is deleted that depends on it.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl sandbox gc --dry-run\n  handsctl sandbox gc --yes\n  handsctl sandbox gc --delete-data"
+)]
+pub struct SandboxGcArgs {
+    /// List what would be deleted, and delete nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also delete the volumes of conversations that the application does not know any more, with their files
+    #[arg(long)]
+    pub delete_data: bool,
+    /// Time limit of the whole command [default: 5m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+    /// Output format of the summary on stdout
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// The conversations whose objects are deleted at once.
+const AT_ONCE: usize = 8;
+
+/// Runs `sandbox gc`.
+pub(crate) async fn run(global: &Global, arguments: &SandboxGcArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let invocation = Invocation {
+        global,
+        command: "sandbox gc",
+        output: arguments.output,
+        timeout: arguments.timeout.unwrap_or(TIMEOUT),
+        streams,
+    };
+    let work = async |run: &Run<'_>| collect(run, global, arguments, streams).await;
+    invocation.change_cluster(Secrets::IfAvailable, work).await
+}
+
+async fn collect(
+    run: &Run<'_>,
+    global: &Global,
+    arguments: &SandboxGcArgs,
+    streams: &Streams,
+) -> Result<Finished> {
+    let namespace = run.settings().runtime_namespace();
+    let listing = read::objects(run.session, run.events()).await?;
+    ensure_pods_are_listed(&listing, namespace)?;
+    let conversations = sandbox::conversations(&listing.objects);
+    let ids: Vec<&str> = conversations.iter().map(|conversation| conversation.id).collect();
+    let answers = read::ask(run.session, &ids, usize::MAX).await;
+    let may_be_of_others = !ids.is_empty() && report_others(run, namespace).await?;
+    let options = GarbageOptions { delete_data: arguments.delete_data, may_be_of_others };
+    let garbage = sandbox::garbage(&conversations, |id| answers.knowledge(id), options);
+    report_unclear(run, &answers).await;
+    let asks = !arguments.dry_run && !global.yes && !garbage.deleted.is_empty();
+    if asks {
+        // Before the first progress output, which would overwrite the question.
+        streams.err(&listed(&garbage));
+        let context = &run.session.connection.choice.context;
+        let objects = phrase::count(garbage.deleted.len(), "object");
+        let question =
+            format!("Delete {objects} in namespace {namespace}, in {context}?{}", data_text(&garbage));
+        confirm::question(global, streams, &question, &format!("deleting {objects}")).await?;
+    }
+    run.events().target("sandbox gc", run.session.target()).await;
+    let deleted = if arguments.dry_run {
+        for object in &garbage.deleted {
+            let (id, reason) = (sandbox_objects::id_of(object.part, namespace, object.object), object.reason);
+            run.events().dry_run_object(Phase::Prune, id, Action::Deleted, Some(reason.to_owned())).await;
+        }
+        garbage.deleted.len()
+    } else {
+        delete_all(run, namespace, &garbage, &conversations).await?
+    };
+    for object in &garbage.kept {
+        let id = sandbox_objects::id_of(object.part, namespace, object.object);
+        run.events().object(Phase::Prune, id, Action::Kept, Some(object.reason.to_owned())).await;
+    }
+    let objects = phrase::count(deleted, "object");
+    let message = match (deleted, arguments.dry_run) {
+        (0, _) => format!("nothing to delete in namespace {namespace}"),
+        (_, true) => {
+            format!("{objects} of namespace {namespace} would be deleted; dry run, nothing was deleted")
+        }
+        (_, false) => format!("{objects} deleted in namespace {namespace}"),
+    };
+    Ok(Finished { message, ..Finished::default() })
+}
+
+/// Checks that pods were listed: without them nothing tells what is left behind.
+///
+/// # Errors
+/// Exit 6 with the rule.
+fn ensure_pods_are_listed(listing: &SandboxListing, namespace: &str) -> Result<()> {
+    if listing.objects.pods.is_some() {
+        return Ok(());
+    }
+    let message =
+        format!("cannot list pods in namespace {namespace}: nothing tells which objects are left behind");
+    let rules = as_rules(&listing.missing);
+    Err(rules.into_iter().fold(Error::new(Id::Forbidden, Kind::Forbidden, message), |error, rule| {
+        error.hint(format!("the account needs the rule {rule}"))
+    }))
+}
+
+/// Reports other applications of the namespace, and returns whether an unknown conversation may be theirs.
+async fn report_others(run: &Run<'_>, namespace: &str) -> Result<bool> {
+    let own = run.settings().deploy.name.as_str();
+    let message = match sandbox_objects::other_applications(run.api(), namespace, own).await? {
+        OtherApplications::None => return Ok(false),
+        OtherApplications::Named(names) => {
+            let names = names.into_iter().collect::<Vec<_>>().join(", ");
+            format!(
+                "{names} can have sandboxes in namespace {namespace}, too: only conversations that `{own}` knows are cleared"
+            )
+        }
+        OtherApplications::Unknown(missing) => format!(
+            "whether another application has sandboxes in namespace {namespace} is unknown, so only conversations that \
+             `{own}` knows are cleared; the account needs the rule {}",
+            as_rules(&missing).join("; ")
+        ),
+    };
+    run.events().warn(Id::ForeignObject, message).await;
+    Ok(true)
+}
+
+async fn report_unclear(run: &Run<'_>, answers: &AppAnswers) {
+    if let Some(why) = &answers.why_unclear {
+        let message = format!(
+            "the application did not answer which conversations it knows, so nothing is deleted that depends on it: {why}"
+        );
+        run.events().warn(Id::ProbeFailed, message).await;
+    }
+}
+
+/// Lists what is to be deleted, a line for each object.
+fn listed(garbage: &Garbage<'_>) -> String {
+    garbage.deleted.iter().fold(String::new(), |mut text, object| {
+        let name = object.object["metadata"]["name"].as_str().unwrap_or_default();
+        let kind = object.part.kind().kind.to_ascii_lowercase();
+        let _infallible = writeln!(text, "  {kind}/{name}: {}", object.reason);
+        text
+    })
+}
+
+/// Says what a deletion costs, for the question.
+fn data_text(garbage: &Garbage<'_>) -> String {
+    let claims = garbage.deleted.iter().filter(|object| object.part == ConversationPart::Claim).count();
+    match claims {
+        0 => String::new(),
+        1 => " The files of 1 conversation are lost.".to_owned(),
+        count => format!(" The files of {count} conversations are lost."),
+    }
+}
+
+/// Deletes the objects, several conversations at once and each in order. Returns the number of deleted objects.
+async fn delete_all(
+    run: &Run<'_>,
+    namespace: &str,
+    garbage: &Garbage<'_>,
+    conversations: &[Conversation<'_>],
+) -> Result<usize> {
+    let of_conversation = |conversation: &Conversation<'_>| -> Vec<GarbageObject<'_>> {
+        garbage.deleted.iter().filter(|object| object.conversation == conversation.id).cloned().collect()
+    };
+    let work = conversations.iter().map(|conversation| (conversation, of_conversation(conversation)));
+    let outcomes: Vec<(usize, Option<Error>)> = futures::stream::iter(work)
+        .map(
+            |(conversation, objects)| async move { delete_one(run, namespace, conversation, &objects).await },
+        )
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let deleted = outcomes.iter().map(|(deleted, _)| deleted).sum();
+    let errors = outcomes.into_iter().filter_map(|(_, error)| error);
+    match errors.reduce(|first, other| first.fact("also", other.message().to_owned())) {
+        None => Ok(deleted),
+        Some(error) => Err(error.state(format!("{} deleted", phrase::count(deleted, "object")))),
+    }
+}
+
+/// Deletes the objects of one conversation in order, until one fails.
+async fn delete_one(
+    run: &Run<'_>,
+    namespace: &str,
+    conversation: &Conversation<'_>,
+    objects: &[GarbageObject<'_>],
+) -> (usize, Option<Error>) {
+    let mut deleted = 0;
+    for object in objects {
+        match sandbox_objects::delete(run.api(), namespace, object, conversation).await {
+            Ok(true) => {
+                deleted += 1;
+                let id = sandbox_objects::id_of(object.part, namespace, object.object);
+                run.events().object(Phase::Prune, id, Action::Deleted, Some(object.reason.to_owned())).await;
+            }
+            Ok(false) => {}
+            Err(error) => return (deleted, Some(error)),
+        }
+    }
+    (deleted, None)
+}

@@ -1,0 +1,152 @@
+//! `sandbox logs`: prints the log of a conversation's sandbox.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use kube::api::LogParams;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::read;
+use crate::catalogue::Id;
+use crate::cluster::app::pod_log;
+use crate::cluster::app::probe;
+use crate::cluster::app::sandbox_objects;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Events, Finished};
+use crate::flags::{Global, number, parse_duration};
+use crate::report::{Output, ReadingProgress, Streams, Written};
+use crate::session::cluster_session::{self, Secrets, Session};
+use crate::session::long_calls::read_until;
+use crate::session::reading::{Interrupts, ReadInvocation};
+use crate::session::step::Deadline;
+use crate::status::sandbox;
+
+/// Print the log of a conversation's sandbox
+///
+/// The log is that of the server in the sandbox, which runs the commands of the conversation. With -f: follow it until the
+/// sandbox ends, or Ctrl-C.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl sandbox logs 0f1c2d3e\n  handsctl sandbox logs 0f1c2d3e -f --tail 100"
+)]
+pub struct SandboxLogsArgs {
+    /// The conversation: its id, or the beginning of it
+    #[arg(value_name = "CONVERSATION", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub conversation: String,
+    /// Follow the log until the sandbox ends, or Ctrl-C
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print only the last LINES lines
+    #[arg(long, value_name = "LINES", value_parser = number(0..=i64::MAX, "a number of lines is expected, such as 100"))]
+    pub tail: Option<i64>,
+    /// Print only lines that are newer than this
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub since: Option<Duration>,
+    /// Start each line with its timestamp
+    #[arg(long)]
+    pub timestamps: bool,
+    /// Time limit of the whole command; with -f until the log begins [default: 5m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+}
+
+/// A whole log may be long.
+const TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// Chunks of lines that are buffered for a slow reader of stdout.
+const CHUNKS: usize = 64;
+
+/// Runs `sandbox logs`.
+pub(crate) async fn run(
+    global: &Global,
+    arguments: &SandboxLogsArgs,
+    streams: &Streams,
+) -> anyhow::Result<u8> {
+    let deadline = Deadline::of(arguments.timeout, TIMEOUT);
+    let (progress, output) = (ReadingProgress::EventsOnly, Output::Human);
+    let command = "sandbox logs";
+    let reading = ReadInvocation { global, command, progress, deadline, output, streams };
+    let prepare = async |events: &Events| {
+        let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
+        let session = Session::to_read(global, loaded, streams, deadline).await?;
+        events.target(command, session.target()).await;
+        let pod = read_until(deadline, &session, streams, find_pod(&session, &arguments.conversation)).await;
+        let pod = pod.map_err(|error| session.with_credentials_hint(error))?;
+        Ok((session, pod))
+    };
+    let follow = async |(session, pod): (Session, Value), _events: &Events| {
+        print(&session, &pod, arguments, deadline, streams).await?;
+        Ok(Finished::default())
+    };
+    reading.follow(Interrupts::EndCommand, prepare, follow).await
+}
+
+async fn find_pod(session: &Session, typed: &str) -> Result<Value> {
+    session.server_version().await?;
+    let namespace = session.settings.runtime_namespace();
+    let listing = sandbox_objects::list(&session.connection.api, namespace).await?;
+    let conversations = sandbox::conversations(&listing.objects);
+    let conversation = read::resolve(&conversations, typed, namespace)?;
+    conversation.pod().cloned().ok_or_else(|| {
+        let message = format!("conversation {} has no pod in namespace {namespace}", conversation.id);
+        Error::new(Id::NotReady, Kind::Down, message).hint("a log ends with its pod")
+    })
+}
+
+async fn print(
+    session: &Session,
+    pod: &Value,
+    arguments: &SandboxLogsArgs,
+    deadline: Deadline,
+    streams: &Streams,
+) -> Result<()> {
+    let (api, namespace) = (&session.connection.api, session.settings.runtime_namespace());
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let params = LogParams {
+        follow: arguments.follow,
+        tail_lines: arguments.tail,
+        since_seconds: arguments.since.map(|since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX)),
+        timestamps: arguments.timestamps,
+        ..LogParams::default()
+    };
+    let opening = pod_log::open(api, namespace, name, &params);
+    let log = match read_until(deadline, session, streams, opening).await {
+        Ok(log) => log,
+        Err(error) if error.kind() != Kind::Forbidden && read::is_simulated(session, pod).await => {
+            return Err(probe::simulated_error("there is no log"));
+        }
+        Err(error) => return Err(session.with_credentials_hint(error)),
+    };
+    let (sender, receiver) = mpsc::channel(CHUNKS);
+    let own = streams.clone();
+    // A separate thread: a write that blocks on stdout must not delay the handling of SIGINT.
+    let writing = tokio::task::spawn_blocking(move || write(receiver, &own));
+    let reading = async {
+        let read = log.read(sender).await;
+        writing
+            .await
+            .map_err(|error| Error::internal("the writer of the log was aborted").caused_by(error))??;
+        read
+    };
+    tokio::select! {
+        ended = reading => ended,
+        ended = timed_out(deadline, session, streams), if !arguments.follow => ended,
+        () = streams.out_closed() => Ok(()),
+    }
+}
+
+async fn timed_out(deadline: Deadline, session: &Session, streams: &Streams) -> Result<()> {
+    read_until(deadline, session, streams, std::future::pending::<Result<()>>()).await
+}
+
+/// Writes until the log ends or stdout is closed. Blocks.
+fn write(mut receiver: mpsc::Receiver<Bytes>, streams: &Streams) -> Result<()> {
+    while let Some(lines) = receiver.blocking_recv() {
+        let text = String::from_utf8_lossy(&lines);
+        if streams.text(&streams.sanitized(&text))? == Written::Closed {
+            break;
+        }
+    }
+    Ok(())
+}

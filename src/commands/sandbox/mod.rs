@@ -1,0 +1,13 @@
+//! The commands of the conversations' sandboxes.
+//!
+//! - `list`: lists them. `describe`: one with its objects, conditions and Events. `logs`: its log. `exec`: runs a command in
+//!   it.
+//! - `gc`: deletes what blocks a conversation, and what is left of conversations that do not exist any more.
+//! - `read`: what they read: the objects, and what the application answers about their conversations.
+
+pub mod describe;
+pub mod exec;
+pub mod gc;
+pub mod list;
+pub mod logs;
+mod read;

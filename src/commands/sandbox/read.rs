@@ -1,0 +1,192 @@
+//! What the commands of sandboxes read: the objects, and what the application answers about their conversations.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use crate::catalogue::Id;
+use crate::cluster::access::rules::as_rules;
+use crate::cluster::app::client::AppClient;
+use crate::cluster::app::conversations::AppConversations;
+use crate::cluster::app::probe;
+use crate::cluster::app::sandbox_objects::{self, SandboxListing};
+use crate::deploy::app_settings;
+use crate::error::{Error, Kind, Result};
+use crate::event::Events;
+use crate::object::condition;
+use crate::object::exec_target;
+use crate::object::kind::POD;
+use crate::object::labels;
+use crate::session::cluster_session::Session;
+use crate::status::sandbox::{AppKnowledge, Conversation, NAME_PREFIX};
+
+/// The ids that an error names at most.
+const MAX_NAMED: usize = 5;
+
+/// What the application answers about conversations.
+#[derive(Debug, Default)]
+pub(super) struct AppAnswers {
+    knowledge: BTreeMap<String, AppKnowledge>,
+    /// Its own description of the conversations that it knows.
+    conversations: BTreeMap<String, Value>,
+    /// Why it is not known of some; None if the application has answered about all.
+    pub(super) why_unclear: Option<String>,
+}
+
+impl AppAnswers {
+    /// Whether the application knows this conversation.
+    pub(super) fn knowledge(&self, id: &str) -> AppKnowledge {
+        self.knowledge.get(id).copied().unwrap_or(AppKnowledge::Unclear)
+    }
+
+    /// Returns the application's description of a conversation.
+    pub(super) fn conversation(&self, id: &str) -> Option<&Value> {
+        self.conversations.get(id)
+    }
+}
+
+/// Lists the objects of the sandboxes' namespace, and reports which of them the account may not list.
+pub(super) async fn objects(session: &Session, events: &Events) -> Result<SandboxListing> {
+    session.server_version().await?;
+    let namespace = session.settings.runtime_namespace();
+    let listing = sandbox_objects::list(&session.connection.api, namespace).await?;
+    if !listing.missing.is_empty() {
+        let kinds: Vec<&str> = listing.missing.iter().map(|missing| missing.resource.as_str()).collect();
+        let rules = as_rules(&listing.missing).join("; ");
+        let message = format!("{} were not listed: the account needs the rule {rules}", kinds.join(", "));
+        events.warn(Id::Forbidden, message).await;
+    }
+    Ok(listing)
+}
+
+/// Asks the application about these conversations. Its list leaves out old ones, so it is asked about each one that is
+/// missing there, but about no more than `most`: it allows ten requests per second.
+pub(super) async fn ask(session: &Session, ids: &[&str], most: usize) -> AppAnswers {
+    let mut answers = AppAnswers::default();
+    if ids.is_empty() {
+        return answers;
+    }
+    let listed = match application(session).await {
+        Ok(application) => application.list().await.map(|listed| (application, listed)),
+        Err(why) => Err(why),
+    };
+    let (application, listed) = match listed {
+        Ok(listed) => listed,
+        Err(why) => return AppAnswers { why_unclear: Some(why), ..answers },
+    };
+    answers.conversations = listed;
+    let mut asked = 0;
+    for id in ids {
+        let knowledge = if answers.conversations.contains_key(*id) {
+            AppKnowledge::Yes
+        } else if asked == most {
+            let why = "its list leaves out old conversations; handsctl sandbox describe asks about one";
+            answers.why_unclear = Some(why.to_owned());
+            continue;
+        } else {
+            asked += 1;
+            match application.get(id).await {
+                Ok(None) => AppKnowledge::No,
+                Ok(Some(conversation)) => {
+                    answers.conversations.insert((*id).to_owned(), conversation);
+                    AppKnowledge::Yes
+                }
+                Err(why) => {
+                    answers.why_unclear = Some(why);
+                    continue;
+                }
+            }
+        };
+        answers.knowledge.insert((*id).to_owned(), knowledge);
+    }
+    answers
+}
+
+/// Finds the application. The error is the reason why it cannot be asked.
+async fn application(session: &Session) -> Result<AppConversations<'_>, String> {
+    const SIMULATED: &str = "no container runs on simulated nodes";
+    if session.is_simulation {
+        return Err(SIMULATED.to_owned());
+    }
+    let deploy = &session.settings.deploy;
+    let api = &session.connection.api;
+    let params = ListParams::default().labels(&labels::instance_selector(deploy.name.as_str()));
+    let pods = api.list(&POD.in_namespace(deploy.namespace.as_str()), &params).await;
+    let pods = pods.map_err(|error| {
+        let action = format!("cannot list pods in namespace {}", deploy.namespace);
+        let error = error.into_error(&action);
+        format!("{action}: {}", error.causes().join(": "))
+    })?;
+    let pod = exec_target::serving_pod(&pods.items).filter(|pod| condition::is_ready(pod));
+    let pod =
+        pod.ok_or_else(|| format!("no pod of `{}` in namespace {} is ready", deploy.name, deploy.namespace))?;
+    if is_simulated(session, pod).await {
+        return Err(SIMULATED.to_owned());
+    }
+    let client = AppClient {
+        namespace: deploy.namespace.to_string(),
+        service: deploy.name.to_string(),
+        pod: pod["metadata"]["name"].as_str().map(str::to_owned),
+    };
+    Ok(AppConversations { api, client, session_key: app_settings::session_key(&session.settings) })
+}
+
+/// Whether the pod runs no container, because its node is simulated.
+pub(super) async fn is_simulated(session: &Session, pod: &Value) -> bool {
+    match Pod::deserialize(pod) {
+        Ok(pod) => session.is_simulation || probe::is_simulated(&session.connection.api, &pod).await,
+        Err(_) => session.is_simulation,
+    }
+}
+
+/// Returns the conversation that is typed: its id, the beginning of one, or the name of its pod.
+///
+/// # Errors
+/// Exit 2 if there is none, or more than one.
+pub(super) fn resolve<'a, 'b>(
+    conversations: &'b [Conversation<'a>],
+    typed: &str,
+    namespace: &str,
+) -> Result<&'b Conversation<'a>> {
+    let id = typed.strip_prefix("pod/").unwrap_or(typed);
+    let id = id.strip_prefix(NAME_PREFIX).unwrap_or(id);
+    let matching: Vec<&Conversation<'a>> =
+        conversations.iter().filter(|conversation| conversation.id.starts_with(id)).collect();
+    match matching.as_slice() {
+        [one] => Ok(*one),
+        [] => {
+            let message = format!("no conversation of namespace {namespace} begins with `{typed}`");
+            Err(Error::new(Id::Usage, Kind::Usage, message).hint("handsctl sandbox list lists them"))
+        }
+        many => {
+            let message = format!("{} conversations begin with `{typed}`", many.len());
+            let ids: Vec<&str> = many.iter().take(MAX_NAMED).map(|conversation| conversation.id).collect();
+            Err(Error::new(Id::Usage, Kind::Usage, message).fact("conversations", ids.join("\n")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn conversation(id: &str) -> Conversation<'_> {
+        Conversation { id, objects: BTreeMap::new(), is_claim_in_use: false }
+    }
+
+    #[test]
+    fn conversation_is_found_by_a_unique_beginning() {
+        let all = [conversation("0f1c2d"), conversation("0f1d"), conversation("77aa")];
+        let resolved = |typed: &str| resolve(&all, typed, "n").map(|found| found.id.to_owned());
+        assert_eq!(resolved("77").unwrap(), "77aa");
+        assert_eq!(resolved("openhands-runtime-0f1c").unwrap(), "0f1c2d");
+        assert_eq!(resolved("pod/openhands-runtime-0f1d").unwrap(), "0f1d");
+        assert_eq!(resolved("0f1").unwrap_err().message(), "2 conversations begin with `0f1`");
+        assert!(resolved("x").unwrap_err().message().starts_with("no conversation of namespace n"));
+    }
+}
