@@ -2,8 +2,8 @@
 //!
 //! The ranges: 01 configuration error, 02 and 03 configuration warning, 10 connection and authentication,
 //! 20 local cluster and preflight, 30 apply and ownership, 40 rollout, 41 image, 42 crash, 43 scheduling,
-//! 44 storage, 45 quota, policy and admission, 46 probe and network, 50 the application's responses,
-//! 60 teardown, 90 internal.
+//! 44 storage, 45 quota, policy and admission, 46 probe and network, 50 the application's responses and
+//! its backups, 60 teardown, 90 internal.
 
 mod guides;
 
@@ -228,7 +228,7 @@ catalogue! {
     VersionChanges "HC2043" "the application's version changes" key "deploy.image"
         "The message names the changes other than the code: the registry, the sandboxes' image, the location of the application's database. Versions 0.60 to 1.6 have a second interface, which is switched off (HC0225)."
     VersionDowngrade "HC2044" "the application's version is downgraded" key "deploy.image"
-        "New versions migrate the data on the volume, and no version migrates it back. An older version may not start, or not find data of a newer one. Restore a copy of the volume to downgrade safely."
+        "New versions migrate the data on the volume, and no version migrates it back. An older version may not start, or not find data of a newer one. `handsctl backup` before the upgrade and `handsctl restore` after a downgrade are the safe way back."
     ClaimDeleted "HC2045" "the volume claim is being deleted"
         "Somebody deleted a volume claim of the installation. It exists, with its data, only as long as a pod uses it, and the deletion cannot be taken back. handsctl does not stop that pod without --delete-data. Copy the data out of the pod first; `handsctl deploy --delete-data` then stops the pod and creates a new, empty volume."
     NewVolume "HC2046" "the volume is new"
@@ -448,6 +448,20 @@ catalogue! {
     // 50: the application's answers
     SettingsNotSaved "HC5001" "the application's settings were not saved" key "deploy.seed_settings"
         "The application reads model and key from its own settings, which handsctl saves with POST /api/settings. The application runs without them; its settings page can save them as well."
+    BackupInvalid "HC5030" "the file is not a complete backup"
+        "`restore` reads the whole file before it changes anything: every file's size and checksum must be as the manifest at the end of the file lists them. A file that is damaged, cut off or of another kind is refused, and so is one with a path that leads out of the volume. `handsctl restore FILE --dry-run` checks a file without a cluster."
+    BackupIncomplete "HC5031" "the backup is not consistent or not complete"
+        "The application wrote to files while they were copied, or files were left out; the message names them, and so does the file's manifest. `handsctl backup --stop` stops the application meanwhile, and its copy is consistent."
+    VolumeHoldsData "HC5032" "the volume holds data"
+        "`restore` replaces everything on the volume. While the volume has settings or conversations, it needs --delete-data, which deletes them."
+    RestoreFailed "HC5033" "the restored files differ from the backup"
+        "`restore` reads the written files back before they take the place of the earlier ones. A difference means that the volume does not store what is written to it. The earlier data is unchanged."
+    ApplicationStopped "HC5034" "the application is still stopped"
+        "`backup --stop` and `restore` scale the application's Deployment to zero and back. This time it was not scaled back: `handsctl deploy` does it."
+    VolumeCommandFailed "HC5035" "the files of a volume cannot be read or written"
+        "handsctl reads and writes a volume with commands in a container that mounts it: sh, and Python or tar. The message has the first lines of the command's errors: mostly the volume is full, or files belong to another account."
+    CommandNotStarted "HC5010" "a command was not started in the container"
+        "The container's runtime did not start the command: its image has no such program, or the container has ended. Or the API server is too old to pass on the end of standard input."
 
     // 60: teardown
     TeardownStuck "HC6001" "an object is not deleted"

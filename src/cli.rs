@@ -17,8 +17,8 @@ use crate::commands::config::{
 };
 use crate::commands::image::{load, pull};
 use crate::commands::{
-    completion, deploy, dev, diff, doctor, explain, history, list, logs, man, open, options, rbac, render,
-    restart, rollback, schema, status, teardown, up, version,
+    backup, completion, deploy, dev, diff, doctor, exec, explain, history, list, logs, man, open, options,
+    rbac, render, restart, rollback, schema, status, teardown, up, version,
 };
 use crate::error::{Error, Kind};
 use crate::flags::{Color, Global, ProgramName};
@@ -80,11 +80,14 @@ pub enum Command {
     Status(status::StatusArgs),
     Doctor(doctor::DoctorArgs),
     Logs(logs::LogsArgs),
+    Exec(exec::ExecArgs),
     Open(open::OpenArgs),
     Rollback(rollback::RollbackArgs),
     History(history::HistoryArgs),
     List(list::ListArgs),
     Restart(restart::RestartArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     /// Put images on the nodes before pods need them: load, pull
     #[command(subcommand)]
     Image(ImageCommand),
@@ -375,6 +378,7 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::Status(arguments) => status::run(global, arguments, streams).await,
         Command::Doctor(arguments) => doctor::run(global, arguments, streams).await,
         Command::Logs(arguments) => logs::run(global, arguments, streams).await,
+        Command::Exec(arguments) => exec::run(global, arguments, streams).await,
         Command::Image(command) => match command {
             ImageCommand::Load(arguments) => load::run(global, arguments, streams).await,
             ImageCommand::Pull(arguments) => pull::run(global, arguments, streams).await,
@@ -384,6 +388,8 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::History(arguments) => history::run(global, arguments, streams).await,
         Command::List(arguments) => list::run(global, arguments, streams).await,
         Command::Restart(arguments) => restart::run(global, arguments, streams).await,
+        Command::Backup(arguments) => backup::run_backup(global, arguments, streams).await,
+        Command::Restore(arguments) => backup::run_restore(global, arguments, streams).await,
         Command::Teardown(arguments) => teardown::run(global, arguments, streams).await,
         Command::Dev(arguments) => dev::run(global, arguments, streams).await,
         Command::Rbac(arguments) => rbac::run(global, arguments, streams),
@@ -571,6 +577,8 @@ fn error_output(command: &Command) -> Output {
         Command::Deploy(arguments) => arguments.apply.rollout.output,
         Command::Rollback(arguments) => arguments.apply.rollout.output,
         Command::Restart(arguments) => arguments.rollout.output,
+        Command::Backup(arguments) => arguments.output,
+        Command::Restore(arguments) => arguments.output,
         Command::Teardown(arguments) => arguments.output,
         Command::Image(ImageCommand::Load(arguments)) => arguments.images.output,
         Command::Image(ImageCommand::Pull(arguments)) => arguments.images.output,
@@ -591,6 +599,7 @@ fn error_output(command: &Command) -> Output {
         // These commands have no flag -o. Move a command to the lines above when it gets one.
         Command::Cluster(ClusterCommand::Up(_) | ClusterCommand::Down(_))
         | Command::Logs(_)
+        | Command::Exec(_)
         | Command::Render(_)
         | Command::Dev(_)
         | Command::Config(
@@ -634,6 +643,7 @@ mod tests {
             Some("man") => &["pages"],
             Some("schema") if path.len() == 1 => &["events"],
             Some("dev") => &["--", "true"],
+            Some("restore") => &["backup.tar.gz"],
             Some("set") => &["deploy.replicas=1"],
             Some("get") => &["deploy.replicas"],
             _ => &[],

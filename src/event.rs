@@ -35,7 +35,7 @@
 //!
 //! | field | values |
 //! |---|---|
-//! | `phase` | `config preflight cluster lock apply track probe settings prune` |
+//! | `phase` | `config preflight cluster lock copy apply track probe settings prune` |
 //! | `object` | `{group, kind, namespace, name}` |
 //! | `action` | `created configured unchanged deleted pruned kept failed skipped`; for steps `begun done skipped failed` |
 //! | `state` | `waiting pulling starting running ready done stopping gone failed` |
@@ -87,6 +87,8 @@ pub enum Phase {
     Cluster,
     /// Acquiring the set's Lease.
     Lock,
+    /// Copying the files of volumes.
+    Copy,
     /// Applying objects.
     Apply,
     /// Following the rollout.
@@ -108,6 +110,7 @@ impl Phase {
             Phase::Preflight => "preflight",
             Phase::Cluster => "cluster",
             Phase::Lock => "lock",
+            Phase::Copy => "copy",
             Phase::Apply => "apply",
             Phase::Track => "track",
             Phase::Probe => "probe",

@@ -62,12 +62,12 @@ const FOREIGN: Sentences = &[
          kubectl scale deployment/NAME -n NAMESPACE --replicas=0 stops the application only; handsctl deploy --force-conflicts starts it",
     ),
     (
-        &["backup", "export", "save", "cp", "copy"],
-        "kubectl cp NAMESPACE/POD:/.openhands DIR copies the settings and conversations; handsctl status names the pod",
+        &["export", "save", "cp", "copy", "dump", "snapshot"],
+        "handsctl backup FILE writes the settings and conversations to one file",
     ),
     (
-        &["restore", "import"],
-        "kubectl cp DIR NAMESPACE/POD:/.openhands copies the files back; handsctl rollback restores a configuration",
+        &["import", "recover"],
+        "handsctl restore FILE brings back the settings and conversations of a backup; handsctl rollback restores a configuration",
     ),
     (
         &["sandbox", "sandboxes"],
@@ -93,8 +93,8 @@ const FOREIGN: Sentences = &[
         "handsctl rbac prints the roles that an account needs; the login is that of the kubeconfig",
     ),
     (
-        &["exec", "shell", "sh", "ssh", "bash", "attach"],
-        "kubectl exec -it deployment/NAME -n NAMESPACE -- bash opens a shell in the pod",
+        &["shell", "sh", "ssh", "bash", "attach"],
+        "handsctl exec opens a shell in the application's pod; handsctl exec -- COMMAND runs a command there",
     ),
 ];
 
@@ -178,12 +178,6 @@ pub(crate) fn meant_argument(command: &str, argument: &str) -> Option<&'static s
     if argument.starts_with('-') {
         return None;
     }
-    if command == "logs" {
-        return Some(
-            "handsctl logs prints the logs of all pods of the installation\n\
-             -c CONTAINER names a container, --name NAME another installation",
-        );
-    }
     if Path::new(argument).extension().is_some_and(|extension| extension == "toml") {
         return Some("--config FILE names the configuration");
     }
@@ -253,7 +247,7 @@ mod tests {
     fn sandboxes_have_a_namespace_of_their_own() {
         let answer = |word: &str| with_names(counterpart(None, word).unwrap(), NAMES);
         assert!(answer("sandboxes").contains("kubectl get pods -n boxes lists"));
-        assert!(answer("exec").contains("kubectl exec -it deployment/mine -n two "));
+        assert!(answer("suspend").contains("kubectl scale deployment/mine -n two "));
     }
 
     #[test]
@@ -279,7 +273,6 @@ mod tests {
         let answer = |command, argument| meant_argument(command, argument).unwrap_or_default();
         assert_eq!(answer("deploy", "-f"), "--config FILE names the config file");
         assert!(answer("status", "--watch").contains("\nwatch handsctl status "));
-        assert!(answer("logs", "deployment/openhands").contains("-c CONTAINER"));
         assert!(answer("restart", "openhands").contains("--name NAME"));
         assert_eq!((answer("restart", "--hard"), answer("config get", "x")), ("", ""));
         let own = definition();

@@ -9,7 +9,10 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Commands to start", &["up", "deploy", "open", "teardown", "completion", "man"]),
     (
         "Commands for every day",
-        &["status", "logs", "diff", "restart", "history", "rollback", "list", "doctor", "dev", "explain"],
+        &[
+            "status", "logs", "exec", "diff", "restart", "backup", "restore", "history", "rollback", "list",
+            "doctor", "dev", "explain",
+        ],
     ),
     ("Configuration commands", &["config", "render", "rbac", "schema"]),
     ("Cluster commands", &["cluster", "image", "version"]),
@@ -235,6 +238,8 @@ mod tests {
             "logs",
             "rollback",
             "restart",
+            "backup",
+            "restore",
             "teardown",
             "render",
             "dev",

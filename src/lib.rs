@@ -25,6 +25,8 @@
 //! plan/             settings and live objects → planned objects, their changes, and the set's record in the cluster
 //! settings/         config.toml, environment, flags → Settings
 //! object/           kinds, ids, labels and YAML of Kubernetes objects
+//! logs/             the lines of container logs: which are read, new and shown, and in what order
+//! archive/          the file of a backup: its manifest, its checksums, the paths that it may have
 //! timeline/         the rows of a run's timeline, and their compact form that a revision keeps
 //!
 //! error.rs          the error type: what could not be done, its cause, hints, and its exit code
@@ -45,8 +47,8 @@
 //! list of its members in the cluster, on the set's *parent* (an ApplySet); a *revision* is one recorded deploy. A *fault*
 //! is a state that may heal; a *finding* is a fault that is final, with the *evidence* that proves it.
 //!
-//! Each folder's `mod.rs` introduces its files. `object`, `plan`, `status`, `timeline` and `settings` (except
-//! `settings/load/read.rs`) are pure: no clock, no environment, no stream, no network. Only `report` writes to a stream.
+//! Each folder's `mod.rs` introduces its files. `archive`, `object`, `plan`, `status`, `timeline`, `logs` and `settings`
+//! (except `settings/load/read.rs`) are pure: no clock, no environment, no stream, no network. Only `report` writes to a stream.
 //! `tests/binary/tidy.rs` names each line that breaks a rule. For tests only: `golden.rs` (expected texts in files),
 //! `damage.rs` (random damage of texts), `cluster/{scripted.rs,in_memory}`, `cluster/client/connect_tests.rs`,
 //! `deploy/history_tests.rs`, `plan/history_model.rs`, `plan/diff/tests.rs`, `plan/inventory/damaged_revisions.rs`,
@@ -54,6 +56,7 @@
 //! `status/fixtures/healthy_rollouts.rs`,
 //! `doctor/fixtures.rs`.
 
+pub mod archive;
 pub mod catalogue;
 pub mod cli;
 pub mod cluster;
@@ -71,6 +74,7 @@ mod foreign_commands;
 #[cfg(test)]
 mod golden;
 mod help;
+pub mod logs;
 mod next_commands;
 pub mod object;
 pub mod phrase;

@@ -22,6 +22,7 @@ mod webhook;
 mod yaml_traps;
 
 mod binary {
+    pub(crate) mod backup;
     mod cli;
     mod completion;
     mod config;
@@ -39,6 +40,7 @@ mod binary {
 }
 
 mod api_server {
+    mod backup;
     mod claims;
     mod clear_text;
     mod completion;
@@ -88,9 +90,11 @@ mod browser {
 
 mod containers {
     mod application;
+    mod backup;
     mod doctor;
     mod failures;
     mod image;
     mod kind;
+    mod logs;
     mod volumes;
 }

@@ -6,6 +6,7 @@
 mod bed;
 mod engine;
 mod goals;
+mod logs;
 mod page;
 mod paths;
 mod process;
@@ -57,6 +58,12 @@ enum Part {
     Engine { work: Work, objects: usize, namespace: String },
     /// Run the bare client
     Wire { server: SocketAddr, objects: usize, namespace: String },
+    /// Compare the throughput of followed logs
+    Logs {
+        /// Write the figures to docs/performance.md
+        #[arg(long)]
+        write: bool,
+    },
     /// Start a command and print its resource usage
     Start {
         #[arg(last = true)]
@@ -85,8 +92,32 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(Part::Wire { server, objects, namespace }) => {
             Runtime::new()?.block_on(wire::run(*server, *objects, namespace))
         }
+        Some(Part::Logs { write }) => compare_logs(*write),
         None => compare(arguments),
     }
+}
+
+/// Returns the path of the page.
+fn page_path() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join("performance.md")
+}
+
+/// Splits the page into the part of the table and the section of the logs, which are measured separately.
+fn page_parts() -> (String, String) {
+    let page = std::fs::read_to_string(page_path()).unwrap_or_default();
+    let at = page.find(logs::HEADING).unwrap_or(page.len());
+    (page[..at].to_owned(), page[at..].to_owned())
+}
+
+/// Measures the logs, prints the section, and writes it into the page.
+fn compare_logs(write: bool) -> anyhow::Result<()> {
+    let section = logs::compare()?;
+    write!(std::io::stdout(), "{section}")?;
+    if write {
+        let (table, _) = page_parts();
+        std::fs::write(page_path(), table + &section).context("cannot write docs/performance.md")?;
+    }
+    Ok(())
 }
 
 /// Prints a line of progress to stderr.
@@ -119,10 +150,9 @@ fn compare(arguments: &Arguments) -> anyhow::Result<()> {
     write!(std::io::stdout(), "{}", page::failures(&measured))?;
     if arguments.write {
         let page = page::page(&measured, &rows, &versions, &bench.commands()?);
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        let path = folder.join("performance.md");
-        std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+        let path = page_path();
+        let (_, logs) = page_parts();
+        std::fs::write(&path, page + &logs).with_context(|| format!("cannot write {}", path.display()))?;
         report(&format!("written: {}", path.display()));
     }
     bed.end()

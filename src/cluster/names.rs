@@ -48,6 +48,13 @@ pub async fn containers(api: &Api, set: &ApplySet) -> Result<Vec<String>, ApiErr
     Ok(container_names(&pods).into_iter().map(str::to_owned).collect())
 }
 
+/// Lists the installation's pods.
+pub async fn pods(api: &Api, set: &ApplySet) -> Result<Vec<String>, ApiError> {
+    let params = ListParams::default().labels(&labels::instance_selector(&set.name));
+    let listed = list_metadata(api, &POD.in_namespace(&set.namespace), params).await?;
+    Ok(listed.iter().filter_map(name).map(str::to_owned).collect())
+}
+
 async fn list_metadata(
     api: &Api,
     collection: &Collection,

@@ -1,21 +1,26 @@
 //! Teardown: deletes the set's objects, waits until they are gone, and reports the kept ones.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use kube::api::ListParams;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::apply::delete_object::{self, DeleteOutcome};
 use super::apply::{deletion_wait, held_claims, inventory};
 use super::client::api::Api;
 use super::client::request::if_same_object;
+use super::finalizer_controllers;
 use super::watch::store::Store;
 use super::watch::watcher::WatchScope;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Event, Events, Phase};
-use crate::object::kind::{self, CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, POD, SECRET};
+use crate::object::kind::{
+    self, CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, NAMESPACE, PERSISTENT_VOLUME, POD, SECRET,
+};
 use crate::object::{ObjectId, deletion, labels};
 use crate::plan::deletions::{self, HeldClaim};
 use crate::plan::inventory::apply_set::ApplySet;
@@ -161,7 +166,7 @@ pub async fn teardown(
         let batch: Vec<ObjectId> = batch.into_iter().filter(|id| !kept.contains(id)).collect();
         result.kept.extend(kept.into_iter().map(|id| (id, delete_object::CHANGED.to_owned())));
         let uids = batch.iter().map(|id| (id.clone(), members[id]["metadata"]["uid"].clone())).collect();
-        wait_gone(&mut store, uids, options, events).await?;
+        wait_gone(api, &mut store, uids, options, events).await?;
         for id in batch {
             events.object(Phase::Prune, id.clone(), Action::Deleted, None).await;
             result.deleted.push(id);
@@ -180,10 +185,25 @@ pub async fn teardown(
         events.object(Phase::Prune, id.clone(), Action::Deleted, None).await;
         result.deleted.push(id);
     }
+    for (id, why) in &mut result.kept {
+        if id.group_kind() == CLAIM.group_kind()
+            && let Some(claim) = members.get(id)
+        {
+            *why += &reclaim_text(api, claim).await.unwrap_or_default();
+        }
+    }
     for (id, why) in &result.kept {
         events.object(Phase::Prune, id.clone(), Action::Kept, Some(why.clone())).await;
     }
     Ok(result)
+}
+
+/// Returns what a deletion of the claim would do to its volume. None if the volume may not be read.
+async fn reclaim_text(api: &Api, claim: &Value) -> Option<String> {
+    let volume = claim["spec"]["volumeName"].as_str()?;
+    let volume = api.get_opt(&PERSISTENT_VOLUME.collection(None), volume).await.ok()??;
+    let policy = volume["spec"]["persistentVolumeReclaimPolicy"].as_str()?;
+    Some(format!(" (reclaim policy {policy})"))
 }
 
 /// Lists the sandbox pods and claims of conversations, which the application creates and no set contains.
@@ -243,7 +263,7 @@ pub async fn delete_namespace(
         Err(error) if error.code() == Some(404) => return Ok(()),
         Err(error) => return Err(error.into_error(&format!("cannot delete namespace {name}"))),
     }
-    wait_gone(&mut store, vec![(id.clone(), uid)], options, events).await?;
+    wait_gone(api, &mut store, vec![(id.clone(), uid)], options, events).await?;
     events.object(Phase::Prune, id, Action::Deleted, None).await;
     Ok(())
 }
@@ -268,35 +288,69 @@ fn scopes(set: &ApplySet) -> Vec<WatchScope> {
 /// Waits until the objects with these UIDs are gone. Foreground deletion removes a Deployment only after its pods, so
 /// the pods need no wait of their own; pods of a copy of the Deployment would match the same labels.
 async fn wait_gone(
+    api: &Api,
     store: &mut Store,
     batch: Vec<(ObjectId, Value)>,
     options: TeardownOptions,
     events: &Events,
 ) -> Result<()> {
+    let explained = RefCell::new(Explanations::new());
     let report = async |store: &Store, batch: &[(ObjectId, Value)], left| {
-        for (id, message) in remaining_objects(store, batch) {
-            events.send(Event::Waiting { object: Some(id), message, left: Some(left) }).await;
+        explain(api, store, batch, &explained).await;
+        for (id, object) in remaining_objects(store, batch) {
+            let message = reason(id, object, &explained.borrow());
+            events.send(Event::Waiting { object: Some(id.clone()), message, left: Some(left) }).await;
         }
     };
     let remaining = deletion_wait::until_gone_from(store, batch, options.deadline, report).await?;
-    if remaining.is_empty() { Ok(()) } else { Err(stuck_error(store, &remaining)) }
+    if remaining.is_empty() {
+        return Ok(());
+    }
+    explain(api, store, &remaining, &explained).await;
+    Err(stuck_error(store, &remaining, &explained.borrow()))
 }
 
-fn stuck_error(store: &Store, batch: &[(ObjectId, Value)]) -> Error {
+/// How many objects are explained at a time: the others wait for the same.
+const MAX_EXPLAINED: usize = 4;
+
+/// What each object waits for, beyond what the object itself tells.
+type Explanations = BTreeMap<ObjectId, Vec<String>>;
+
+/// How long the requests for an explanation may take.
+const EXPLAIN_LIMIT: Duration = Duration::from_secs(1);
+
+/// Finds out once for each object what should remove its finalizers.
+async fn explain(api: &Api, store: &Store, batch: &[(ObjectId, Value)], explained: &RefCell<Explanations>) {
+    let remaining = remaining_objects(store, batch);
+    let new = remaining.into_iter().filter(|(id, _)| !explained.borrow().contains_key(id));
+    let new = new.take(MAX_EXPLAINED).map(async |(id, object)| {
+        let sentences = timeout(EXPLAIN_LIMIT, finalizer_controllers::explain(api, id, object)).await;
+        (id.clone(), sentences.unwrap_or_default())
+    });
+    let sentences = futures::future::join_all(new).await;
+    explained.borrow_mut().extend(sentences);
+}
+
+fn reason(id: &ObjectId, object: &Value, explained: &Explanations) -> String {
+    let sentences = explained.get(id).map(Vec::as_slice).unwrap_or_default();
+    [&[deletion::blocker(object)], sentences].concat().join("; ")
+}
+
+fn stuck_error(store: &Store, batch: &[(ObjectId, Value)], explained: &Explanations) -> Error {
     let mut error = Error::new(Id::TeardownStuck, Kind::Deadline, "timed out before all objects were gone");
-    for (id, why) in remaining_objects(store, batch) {
-        error = error.fact("waiting", format!("{id}  {why}"));
+    for (id, object) in remaining_objects(store, batch) {
+        error = error.fact("waiting", format!("{id}  {}", reason(id, object, explained)));
     }
     error.hint("deleted objects stay deleted; running the command again continues from here")
 }
 
-/// Lists the remaining objects, each with the reason why it still exists.
-fn remaining_objects(store: &Store, batch: &[(ObjectId, Value)]) -> Vec<(ObjectId, String)> {
+/// Lists the objects that still exist, with the terminating pods of a Deployment among them.
+fn remaining_objects<'a>(store: &'a Store, batch: &'a [(ObjectId, Value)]) -> Vec<(&'a ObjectId, &'a Value)> {
     let members = batch.iter().filter_map(|(id, _)| Some((id, store.objects().get(id)?)));
     let with_pods = batch.iter().any(|(id, _)| id.kind == DEPLOYMENT.kind);
     let pods =
         store.of_kind(POD).filter(|(_, pod)| with_pods && !pod["metadata"]["deletionTimestamp"].is_null());
-    members.chain(pods).map(|(id, object)| (id.clone(), deletion::blocker(object))).collect()
+    members.chain(pods).collect()
 }
 
 /// Returns why a member is kept; None if it is deleted.
@@ -337,9 +391,6 @@ async fn delete_own(api: &Api, id: &ObjectId, object: &Value) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::*;
@@ -438,7 +489,10 @@ mod tests {
             let mut with_finalizer = member(SERVICE, "services");
             with_finalizer["metadata"]["finalizers"] = json!(["example.io/hold"]);
             streams[SERVICES].send("MODIFIED", &with_finalizer);
-            server.expect_none_for(Duration::from_secs(29)).await;
+            let pod = json!({ "metadata": { "name": "example-0", "namespace": "ctl" }, "status": { "phase": "Pending" } });
+            server.expect("GET /api/v1/pods").await.list("9", &[pod]);
+            // The controller is searched once.
+            server.expect_none_for(Duration::from_secs(19)).await;
         })
         .await
         .err()
@@ -446,6 +500,7 @@ mod tests {
         assert_eq!(error.id(), Id::TeardownStuck);
         let text = format!("{error:?}");
         assert!(text.contains("service/oh") && text.contains("example.io/hold"), "{text}");
+        assert!(text.contains("its controller may be pod/example-0 (Pending) in namespace ctl"), "{text}");
     }
 
     #[tokio::test(start_paused = true)]

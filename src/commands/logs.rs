@@ -1,10 +1,11 @@
 //! `logs`: prints the logs of the application's containers.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use regex::bytes::Regex;
 use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -12,29 +13,44 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::catalogue::Id;
-use crate::cluster::app::logs::{self, LogPart, LogQuery};
 use crate::cluster::app::probe;
+use crate::cluster::logs::read;
+use crate::cluster::logs::targets::{self, LogPlaces};
+use crate::cluster::names;
 use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events, Finished, Phase, Progress};
 use crate::flags::{Global, number, parse_duration};
+use crate::logs::batch::LogPart;
+use crate::logs::level::LogLevel;
+use crate::logs::line_filter::LineFilter;
+use crate::logs::query::{LogQuery, Since, has_log};
+use crate::logs::target::LogTarget;
 use crate::object::container_names::container_names;
 use crate::object::labels;
-use crate::report::{Output, ReadingProgress, Streams, Written};
+use crate::provider::LocalProvider;
+use crate::report::{LogForm, LogWriter, Output, ReadingProgress, Streams, Written};
 use crate::session::cluster_session::{self, Secrets, Session};
+use crate::session::desired_cluster;
 use crate::session::long_calls::read_until;
 use crate::session::reading::{Interrupts, ReadInvocation};
 use crate::session::step::Deadline;
 
-/// Print the logs of the application's pods
+/// Print the logs of the application, of its sandboxes or of other pods
 ///
 /// In order: list the pods, read the log of each container, print its lines; with several containers each line begins
-/// with the names of its pod and container. With -f: follow these logs and those of pods that start later. Simulated nodes run no container: without a log the command ends with exit code 14, also with --follow.
+/// with the names of its pod and container. With -f: follow these logs and those of pods and containers that start later, each
+/// line once, whatever connection is lost. Where lines may be missing, because the node has deleted them, a line
+/// `-- gap: … --` says so. Simulated nodes run no container: without a log the command ends with exit code 14, also with --follow.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[command(
-    after_help = "Examples:\n  handsctl logs -f\n  handsctl logs --since 10m --tail 100\n  handsctl logs --previous"
+    after_help = "Examples:\n  handsctl logs -f\n  handsctl logs -f app sandbox --level warning\n  handsctl logs deployment/postgres --since 10m --tail 100\n  handsctl logs --since-deploy --merge --with-events\n  handsctl logs --grep 'conversation [0-9a-f]+' -o json\n  handsctl logs --previous"
 )]
 pub struct LogsArgs {
+    /// Whose logs: app, ingress, sandbox, a pod, or KIND/NAME of a workload; repeatable [default: app]
+    #[arg(value_name = "TARGET", value_parser = LogTarget::parse)]
+    pub targets: Vec<LogTarget>,
     /// Follow the logs until Ctrl-C, including pods that start later
     #[arg(short, long, conflicts_with = "previous")]
     pub follow: bool,
@@ -44,18 +60,80 @@ pub struct LogsArgs {
     /// Print only lines that are newer than this
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub since: Option<Duration>,
+    /// Print only lines since the last deploy
+    #[arg(long, conflicts_with = "since")]
+    pub since_deploy: bool,
     /// Print only the logs of this container
     #[arg(short, long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub container: Option<String>,
     /// Print the logs of the container before its last restart
     #[arg(short, long)]
     pub previous: bool,
+    /// Print only lines that match this regular expression
+    #[arg(long, value_name = "REGEX", value_parser = parse_pattern)]
+    pub grep: Option<Regex>,
+    /// Print only lines of this level and above; a line without a level belongs to the one before it
+    #[arg(long, value_name = "LEVEL")]
+    pub level: Option<LevelName>,
+    /// Order the lines of all containers by time
+    #[arg(long)]
+    pub merge: bool,
+    /// Print the Kubernetes Events about the pods and their owners as well
+    #[arg(long, conflicts_with = "previous")]
+    pub with_events: bool,
     /// Start each line with its timestamp
     #[arg(long)]
     pub timestamps: bool,
+    /// Start each line with its pod and its container, or with --prefix=false none [default: with several containers]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub prefix: Option<bool>,
+    /// Output format: json prints an object per line
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<LogFormat>,
     /// Time limit of the whole command; with -f until the first log is followed [default: 5m]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
+}
+
+/// A level of `--level`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LevelName {
+    /// All levels.
+    Debug,
+    /// No traces.
+    Info,
+    /// Warnings and errors.
+    #[value(alias = "warn")]
+    Warning,
+    /// Errors.
+    Error,
+}
+
+impl LevelName {
+    fn level(self) -> LogLevel {
+        match self {
+            Self::Debug => LogLevel::Debug,
+            Self::Info => LogLevel::Info,
+            Self::Warning => LogLevel::Warning,
+            Self::Error => LogLevel::Error,
+        }
+    }
+}
+
+/// The form of the lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// As the containers wrote them.
+    Text,
+    /// An object per line.
+    Json,
+}
+
+fn parse_pattern(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => "the regular expression is too large".to_owned(),
+        error => error.to_string(),
+    })
 }
 
 /// Chunks of lines that are buffered for a slow reader of stdout.
@@ -67,14 +145,16 @@ const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Runs `logs`.
 pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams) -> anyhow::Result<u8> {
     let deadline = Deadline::of(arguments.timeout, TIMEOUT);
-    let (progress, output) = (ReadingProgress::EventsOnly, Output::Human);
+    let is_json = arguments.output == Some(LogFormat::Json);
+    let output = if is_json { Output::Json } else { Output::Human };
+    let progress = ReadingProgress::EventsOnly;
     let reading = ReadInvocation { global, command: "logs", progress, deadline, output, streams };
     let why = RepeatedFlags::new(global).insert_into("handsctl status shows why");
     let prepare = async |events: &Events| {
         let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
         let session = Session::to_read(global, loaded, streams, deadline).await?;
         events.target("logs", session.target()).await;
-        let query = query(&session, arguments);
+        let query = read_until(deadline, &session, streams, query(&session, arguments)).await?;
         let found = read_until(deadline, &session, streams, find_logs(&session, &query)).await?;
         report_pods_without_logs(&session, &query, &found.pods, &why, events, streams).await;
         if let Some(container) = &query.container {
@@ -87,7 +167,11 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
     };
     let follow = async |(session, query, found): (Session, LogQuery, FoundLogs), events: &Events| {
         if !found.pods.is_empty() || query.follow {
-            print(&session, query, found, deadline, events, streams).await?;
+            let form = LogForm { timestamps: arguments.timestamps, json: is_json };
+            let has_several = query.count(&found.pods) > 1;
+            let is_prefixed = arguments.prefix.or(has_several.then_some(true));
+            let writer = LogWriter::new(streams, form, is_prefixed);
+            print(&session, query, found, writer, deadline, events, streams).await?;
         }
         Ok(Finished::default())
     };
@@ -105,7 +189,7 @@ struct FoundLogs {
 
 async fn find_logs(session: &Session, query: &LogQuery) -> Result<FoundLogs> {
     session.server_version().await?;
-    let pods = logs::pods(&session.connection.api, query).await?;
+    let pods = read::pods(&session.connection.api, query).await?;
     let are_simulated = is_simulated(session, &pods).await;
     let is_empty = are_simulated && !has_lines(session, query, &pods).await?;
     Ok(FoundLogs { pods, are_simulated, is_empty })
@@ -122,14 +206,11 @@ async fn report_pods_without_logs(
 ) {
     if pods.is_empty() {
         let waiting = if query.follow { "; waiting for one" } else { "" };
-        let message = format!(
-            "no pods of `{}` in namespace {}{waiting}",
-            session.settings.deploy.name, query.namespace
-        );
+        let message = format!("{}{waiting}", no_pods(session, query));
         streams.err(&format!("{message}; {why}\n"));
         events.send(Event::Waiting { object: None, message, left: None }).await;
     }
-    for pod in pods.iter().filter(|pod| !logs::has_log(pod)) {
+    for pod in pods.iter().filter(|pod| !has_log(pod)) {
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
         let message = "no container has started yet";
         streams.err(&format!("{name}: {message}; {why}\n"));
@@ -137,11 +218,23 @@ async fn report_pods_without_logs(
     }
 }
 
+/// Names what has no pods.
+fn no_pods(session: &Session, query: &LogQuery) -> String {
+    let namespaces = query.namespaces().into_iter().collect::<Vec<_>>().join(", ");
+    let name = session.settings.deploy.name.as_str();
+    let labels = labels::instance_selector(name);
+    if query.pods.iter().all(|selection| selection.labels == labels) {
+        return format!("no pods of `{name}` in namespace {namespaces}");
+    }
+    format!("no such pods in namespace {namespaces}")
+}
+
 /// Prints the logs until they end; with `--follow` until Ctrl-C, or until nobody reads stdout.
 async fn print(
     session: &Session,
     query: LogQuery,
     found: FoundLogs,
+    writer: LogWriter,
     deadline: Deadline,
     events: &Events,
     streams: &Streams,
@@ -151,13 +244,8 @@ async fn print(
     let api = session.connection.api.without_deadline();
     let follow = query.follow;
     let (starts_without_pods, first_query) = (pods.is_empty(), query.clone());
-    let writer = LogWriter {
-        is_prefixed: logs::log_count(&pods, &query) > 1,
-        are_simulated,
-        events: events.clone(),
-        streams: streams.clone(),
-    };
-    let reading = tokio::spawn(async move { logs::read(&api, &query, pods, sender).await });
+    let writer = PartWriter { writer, are_simulated, events: events.clone(), streams: streams.clone() };
+    let reading = tokio::spawn(async move { read::read(&api, &query, pods, sender).await });
     let runtime = tokio::runtime::Handle::current();
     // A separate thread: a write that blocks on stdout must not delay the handling of SIGINT.
     let writing = tokio::task::spawn_blocking(move || writer.write(receiver, &runtime));
@@ -192,18 +280,60 @@ async fn joined(reading: JoinHandle<Result<()>>) -> Result<()> {
     ended.map_err(|error| Error::internal("the reader of the logs was aborted").caused_by(error))?
 }
 
-fn query(session: &Session, arguments: &LogsArgs) -> LogQuery {
-    let deploy = &session.settings.deploy;
-    LogQuery {
-        namespace: deploy.namespace.to_string(),
-        labels: labels::instance_selector(deploy.name.as_str()),
+/// Returns which logs the command line names.
+///
+/// # Errors
+/// Exit 2 if there is no such pod or workload, or no deploy.
+async fn query(session: &Session, arguments: &LogsArgs) -> Result<LogQuery> {
+    session.server_version().await?;
+    let api = &session.connection.api;
+    let settings = &session.settings;
+    let provider = if session.is_simulation { LocalProvider::Kwok } else { LocalProvider::Kind };
+    let places = LogPlaces {
+        set: settings.deploy.name.as_str(),
+        namespace: settings.deploy.namespace.as_str(),
+        sandboxes: settings.runtime_namespace(),
+        controller: desired_cluster::configured_controller(settings, provider),
+    };
+    let mut pods = Vec::new();
+    let default = [LogTarget::App];
+    let targets = if arguments.targets.is_empty() { &default[..] } else { &arguments.targets };
+    for target in targets {
+        let selection = targets::selection(api, &places, target).await?;
+        if !pods.contains(&selection) {
+            pods.push(selection);
+        }
+    }
+    let seconds = |since: Duration| Since::Seconds(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+    let since = match arguments.since {
+        Some(since) => Some(seconds(since)),
+        None if arguments.since_deploy => Some(Since::Time(last_deploy(session).await?)),
+        None => None,
+    };
+    Ok(LogQuery {
+        pods,
         container: arguments.container.clone(),
         follow: arguments.follow,
         tail: arguments.tail,
-        since_seconds: arguments.since.map(|since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX)),
+        since,
         previous: arguments.previous,
-        timestamps: arguments.timestamps,
-    }
+        timestamps: arguments.timestamps || arguments.merge || arguments.output == Some(LogFormat::Json),
+        filter: LineFilter { grep: arguments.grep.clone(), level: arguments.level.map(LevelName::level) },
+        merge: arguments.merge,
+        events: arguments.with_events,
+    })
+}
+
+/// Returns when the current revision was recorded.
+async fn last_deploy(session: &Session) -> Result<Timestamp> {
+    let set = session.set();
+    let revisions = names::revisions(&session.connection.api, &set).await;
+    let action = format!("cannot list the revisions in namespace {}", set.namespace);
+    let revisions = revisions.map_err(|error| error.into_error(&action))?;
+    revisions.first().and_then(|newest| newest.created).ok_or_else(|| {
+        Error::new(Id::Usage, Kind::Usage, format!("`{}` has no recorded deploy", set.name))
+            .hint("--since DURATION names a time instead")
+    })
 }
 
 /// Checks that a pod has a container of this name.
@@ -240,8 +370,8 @@ async fn first_pods_are_simulated(session: &Session, query: &LogQuery) -> Error 
     let api = session.connection.api.without_deadline();
     loop {
         tokio::time::sleep(FIRST_PODS).await;
-        let Ok(pods) = logs::pods(&api, query).await else { continue };
-        if !pods.iter().any(logs::has_log) {
+        let Ok(pods) = read::pods(&api, query).await else { continue };
+        if !pods.iter().any(has_log) {
             continue;
         }
         if is_simulated(session, &pods).await && matches!(has_lines(session, query, &pods).await, Ok(false)) {
@@ -255,81 +385,93 @@ async fn first_pods_are_simulated(session: &Session, query: &LogQuery) -> Error 
 /// common log file.
 async fn has_lines(session: &Session, query: &LogQuery, pods: &[Value]) -> Result<bool> {
     let api = session.connection.api.clone();
-    let query = LogQuery { follow: false, tail: Some(1), since_seconds: None, ..query.clone() };
+    let query = LogQuery {
+        follow: false,
+        tail: Some(1),
+        since: None,
+        filter: LineFilter::default(),
+        merge: false,
+        events: false,
+        ..query.clone()
+    };
     let pods = pods.to_vec();
     let (sender, mut receiver) = mpsc::channel(CHUNKS);
-    let reading = tokio::spawn(async move { logs::read(&api, &query, pods, sender).await });
+    let reading = tokio::spawn(async move { read::read(&api, &query, pods, sender).await });
     let mut has_lines = false;
     while let Some(part) = receiver.recv().await {
-        has_lines |= matches!(part, LogPart::Lines { .. });
+        has_lines |= matches!(part, LogPart::Lines(_));
     }
     joined(reading).await?;
     Ok(has_lines)
 }
 
 /// Writes the logs to stdout, and reports which of them are read.
-struct LogWriter {
-    /// Whether there are several logs at the start.
-    is_prefixed: bool,
+struct PartWriter {
+    writer: LogWriter,
     are_simulated: bool,
     events: Events,
     streams: Streams,
 }
 
-impl LogWriter {
+impl PartWriter {
     /// Writes until all logs have ended or stdout is closed. Blocks.
-    fn write(&self, mut receiver: mpsc::Receiver<LogPart>, runtime: &Handle) -> Result<()> {
-        let (mut is_prefixed, mut only) = (self.is_prefixed, None);
+    fn write(mut self, mut receiver: mpsc::Receiver<LogPart>, runtime: &Handle) -> Result<()> {
         while let Some(part) = receiver.blocking_recv() {
-            runtime.block_on(self.report(&part));
-            if let LogPart::Lines { source, .. } = &part {
-                // A pod that starts later has a log of its own.
-                is_prefixed |= only.get_or_insert_with(|| source.clone()) != source;
+            let mut next = Some(part);
+            while let Some(part) = next {
+                runtime.block_on(self.report(&part));
+                if self.print(&part)? == Written::Closed {
+                    return Ok(());
+                }
+                next = receiver.try_recv().ok();
             }
-            if self.print(part, is_prefixed)? == Written::Closed {
+            if self.writer.flush()? == Written::Closed {
                 break;
             }
         }
         Ok(())
     }
 
-    fn print(&self, part: LogPart, is_prefixed: bool) -> Result<Written> {
-        let streams = &self.streams;
+    fn print(&mut self, part: &LogPart) -> Result<Written> {
         match part {
-            LogPart::Lines { source, lines } => {
-                let text = String::from_utf8_lossy(&lines);
-                let text = if is_prefixed { with_prefix(&source, &text) } else { text.into_owned() };
-                return streams.text(&streams.sanitized(&text));
-            }
-            LogPart::Unreadable { .. } if self.are_simulated => {}
+            LogPart::Lines(lines) => return self.writer.lines(lines),
+            LogPart::Gap(gap) => self.writer.gap(gap),
             LogPart::Connected { .. } => {}
-            LogPart::Began { source } => streams.err(&format!("--- {source} begins\n")),
-            LogPart::Ended { source } => streams.err(&format!("--- {source} ended\n")),
-            LogPart::Unreadable { source, why } => streams.err(&format!("{source}: {why}\n")),
+            LogPart::Unreadable { .. } if self.are_simulated => {}
+            LogPart::Began { source } => return self.mark(&format!("--- {} begins\n", source.label)),
+            LogPart::Ended { source } => return self.mark(&format!("--- {} ended\n", source.label)),
+            LogPart::Unreadable { source, why } => return self.mark(&format!("{}: {why}\n", source.label)),
         }
         Ok(Written::Yes)
     }
 
+    /// Writes a line to stderr, after the lines before it.
+    fn mark(&mut self, line: &str) -> Result<Written> {
+        let written = self.writer.flush()?;
+        self.streams.err(line);
+        Ok(written)
+    }
+
     async fn report(&self, part: &LogPart) {
         let (source, progress, message) = match part {
-            LogPart::Connected { source, again: false } => (source, Progress::Started, "reads the log"),
-            LogPart::Connected { source, again: true } => {
-                (source, Progress::Started, "reads the log again, after the last line that was read")
+            LogPart::Connected { source, again: false } => {
+                (source, Progress::Started, "reads the log".to_owned())
             }
-            LogPart::Ended { source } => (source, Progress::Done, "the container ended"),
+            LogPart::Connected { source, again: true } => (
+                source,
+                Progress::Started,
+                "reads the log again, after the last line that was read".to_owned(),
+            ),
+            LogPart::Gap(gap) => {
+                let message = format!("lines between {} and {} may be missing", gap.from, gap.until);
+                (&gap.source, Progress::Started, message)
+            }
+            LogPart::Ended { source } => (source, Progress::Done, "the container ended".to_owned()),
             LogPart::Unreadable { source, why } if !self.are_simulated => {
-                (source, Progress::Failed, why.as_str())
+                (source, Progress::Failed, why.clone())
             }
-            LogPart::Lines { .. } | LogPart::Began { .. } | LogPart::Unreadable { .. } => return,
+            LogPart::Lines(_) | LogPart::Began { .. } | LogPart::Unreadable { .. } => return,
         };
-        self.events.step(Phase::Track, source, progress, message).await;
+        self.events.step(Phase::Track, &source.label, progress, message).await;
     }
-}
-
-fn with_prefix(source: &str, text: &str) -> String {
-    let mut prefixed = String::with_capacity(text.len() * 2);
-    for line in text.lines() {
-        let _infallible = writeln!(prefixed, "{source} {line}");
-    }
-    prefixed
 }

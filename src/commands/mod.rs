@@ -1,11 +1,13 @@
 //! The commands: one file per command, with its arguments, its help and its steps.
 //!
-//! - The application: `up`, `deploy`, `diff`, `status`, `logs`, `open`, `restart`, `rollback`, `history`, `list`, `teardown`.
+//! - The application: `up`, `deploy`, `diff`, `status`, `logs`, `exec`, `open`, `restart`, `rollback`, `history`, `list`, `teardown`.
+//! - Its data: `backup`, with `restore`.
 //! - What a deploy needs: `doctor`.
 //! - The local cluster: `cluster`. Images on its nodes: `image`.
 //! - Without a cluster: `config`, `render`, `rbac`, `explain`, `schema`, `completion`, `man`, `options`.
 //! - A command of this computer run as if in the pod: `dev`. Versions of handsctl and the cluster: `version`.
 
+pub mod backup;
 pub mod cluster;
 pub mod completion;
 pub mod config;
@@ -13,6 +15,7 @@ pub mod deploy;
 pub mod dev;
 pub mod diff;
 pub mod doctor;
+pub mod exec;
 pub mod explain;
 pub mod history;
 pub mod image;

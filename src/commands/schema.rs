@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::backup::BackupDescription;
 use super::config::check::CheckResult;
 use super::config::show::ShownKey;
 use super::doctor::DoctorObject;
@@ -15,7 +16,7 @@ use super::rbac::RightObject;
 use super::status::{InstallationStatus, StatusObject};
 use super::version::Versions;
 use crate::provider::{ClusterStatus, ListedCluster};
-use crate::report::{self, Output, Streams, Versioned};
+use crate::report::{self, LogObject, Output, Streams, Versioned};
 
 /// Print the JSON Schema of an output for programs
 ///
@@ -34,8 +35,10 @@ pub struct SchemaArgs {
 pub enum SchemaName {
     /// A line of `--events`
     Events,
-    /// `-o json` of deploy, up, rollback, restart, teardown and image
+    /// `-o json` of deploy, up, rollback, restart, backup, restore, teardown and image
     Deploy,
+    /// `restore --dry-run -o json`
+    Backup,
     /// `diff -o json`
     Diff,
     /// `status -o json`, and with -w each line of it
@@ -46,6 +49,8 @@ pub enum SchemaName {
     Doctor,
     /// `list -o json`
     List,
+    /// A line of `logs -o json`
+    Logs,
     /// `history -o json`, and with a REVISION one item of it
     History,
     /// `open -o json`
@@ -86,6 +91,9 @@ fn schema(name: SchemaName) -> Value {
     match name {
         SchemaName::Events => report::events_schema(),
         SchemaName::Deploy => report::summary_schema(),
+        SchemaName::Backup => {
+            report::result_schema_of::<BackupDescription>("handsctl restore --dry-run -o json")
+        }
         SchemaName::Diff => report::diff_schema(),
         SchemaName::Failure => report::failure_schema(),
         SchemaName::Status => report::result_schema_of::<StatusObject<'static>>("handsctl status -o json"),
@@ -94,6 +102,7 @@ fn schema(name: SchemaName) -> Value {
         }
         SchemaName::Doctor => report::result_schema_of::<DoctorObject<'static>>("handsctl doctor -o json"),
         SchemaName::List => report::list_schema_of::<InstallationObject<'static>>("handsctl list -o json"),
+        SchemaName::Logs => report::result_schema_of::<LogObject<'static>>("a line of handsctl logs -o json"),
         SchemaName::History => {
             report::schema_of::<OneOrAll<Versioned<RevisionObject<'static>>>>("handsctl history -o json")
         }

@@ -12,7 +12,9 @@ use crate::settings::Settings;
 pub(crate) async fn report(run: &Run<'_>, prepared: &Preparation) {
     let Some(change) = change(run.settings(), prepared) else { return };
     let id = if change.is_downgrade() { Id::VersionDowngrade } else { Id::VersionChanges };
-    run.events().warn(id, change.sentence()).await;
+    // The state is on a volume that the new version may migrate.
+    let message = format!("{}; handsctl backup saves its data first", change.sentence());
+    run.events().warn(id, message).await;
 }
 
 /// Returns the image of future sandboxes if the planned configuration has another one than the deployed one.

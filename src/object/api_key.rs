@@ -43,6 +43,11 @@ const MIN_RUN: usize = 20;
 /// The minimum number of digits among them.
 const MIN_DIGITS: usize = 3;
 
+/// Returns texts of which one is in every text of several words that has a key.
+pub(crate) fn marks() -> impl Iterator<Item = &'static str> {
+    [UNMISTAKABLE, MISTAKABLE, OTHER, SCHEMES].into_iter().flatten().copied()
+}
+
 /// Whether a text begins like the keys of a known service: `sk-…`, `ghp_…`.
 #[must_use]
 pub fn has_known_prefix(text: &str) -> bool {

@@ -10,12 +10,14 @@ pub const APP: &str = "openhands";
 pub const DEV: &str = "ubuntu";
 /// The container of the pods that pull an image.
 pub const PULL: &str = "pull";
+/// The container of the pods that mount a volume for a backup.
+pub const VOLUME: &str = "volume";
 
 /// Returns whether handsctl defines a container of this name. A webhook or another tool adds others, such as the proxy
 /// of a service mesh.
 #[must_use]
 pub fn is_of_template(name: &str) -> bool {
-    [APP, DEV, PULL].contains(&name)
+    [APP, DEV, PULL, VOLUME].contains(&name)
 }
 
 /// Returns the names of all containers of these pods, with init containers and those of `kubectl debug`.

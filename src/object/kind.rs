@@ -145,6 +145,10 @@ pub const SELF_ACCESS_REVIEW: KindInfo = KindInfo {
 };
 /// `v1 Pod`, watched; created only to pull an image.
 pub const POD: KindInfo = core("Pod", "pods");
+/// `apps/v1 StatefulSet`, only read.
+pub const STATEFUL_SET: KindInfo = grouped("apps", "StatefulSet", "statefulsets");
+/// `apps/v1 DaemonSet`, only read.
+pub const DAEMON_SET: KindInfo = grouped("apps", "DaemonSet", "daemonsets");
 /// `apps/v1 ReplicaSet`, only watched.
 pub const REPLICA_SET: KindInfo = grouped("apps", "ReplicaSet", "replicasets");
 /// `discovery.k8s.io/v1 EndpointSlice`, only watched.

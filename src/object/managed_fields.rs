@@ -40,6 +40,57 @@ pub fn is_same_but_for_status(before: &Value, after: &Value) -> bool {
     without_noise(before) == without_noise(after)
 }
 
+/// Returns the manifest that we applied last: our fields of the live object, with its identity. None if handsctl has not
+/// applied it.
+#[must_use]
+pub fn applied_manifest(live: &Value) -> Option<Value> {
+    let entry = our_entries(live).find(|entry| entry["apiVersion"] == live["apiVersion"])?;
+    let mut manifest = owned(live, &entry["fieldsV1"]);
+    for key in ["apiVersion", "kind"] {
+        manifest[key] = live[key].clone();
+    }
+    for key in ["name", "namespace", "uid"] {
+        manifest["metadata"][key] = live["metadata"][key].clone();
+    }
+    Some(manifest)
+}
+
+/// Returns the part of a live value that a node of a field set names.
+fn owned(live: &Value, fields: &Value) -> Value {
+    let Some(children) = fields.as_object().filter(|children| !children.is_empty()) else {
+        return live.clone();
+    };
+    let children = children.iter().filter(|(key, _)| *key != ".");
+    match live {
+        Value::Object(map) => {
+            let fields = children.filter_map(|(key, child)| {
+                let name = key.strip_prefix("f:")?;
+                Some((name.to_owned(), owned(map.get(name)?, child)))
+            });
+            Value::Object(fields.collect())
+        }
+        Value::Array(items) => {
+            let children: Vec<_> = children.collect();
+            let of_item = |item: &Value| {
+                children.iter().find_map(|(key, child)| match key.split_at_checked(2)? {
+                    ("k:", keys) => {
+                        let keys: Map<String, Value> = serde_json::from_str(keys).ok()?;
+                        let is_same = keys.iter().all(|(name, value)| item[name.as_str()] == *value);
+                        is_same.then(|| owned(item, child))
+                    }
+                    ("v:", value) => {
+                        let value: Value = serde_json::from_str(value).ok()?;
+                        (value == *item).then(|| item.clone())
+                    }
+                    _ => None,
+                })
+            };
+            items.iter().filter_map(of_item).collect()
+        }
+        scalar => scalar.clone(),
+    }
+}
+
 /// Returns the managed fields entries of our own applies.
 pub(crate) fn our_entries(live: &Value) -> impl Iterator<Item = &Value> {
     entries(live).filter(|entry| is_our_entry(entry))
@@ -229,6 +280,20 @@ mod tests {
     fn only_our_apply_entry_owns_a_label() {
         assert!(owns_label(&live(), "app"));
         assert!(!owns_label(&live(), "theirs"));
+    }
+
+    #[test]
+    fn applied_manifest_has_our_fields_and_no_others() {
+        let applied = applied_manifest(&live()).unwrap();
+        assert!(is_unchanged(&applied, &live()), "{applied}");
+        let without_uid = |mut manifest: Value| {
+            manifest["metadata"].as_object_mut().unwrap().remove("uid");
+            manifest
+        };
+        assert_eq!(without_uid(applied), without_uid(manifest()));
+        let mut foreign = live();
+        foreign["metadata"]["managedFields"][0]["manager"] = json!("helm");
+        assert_eq!(applied_manifest(&foreign), None);
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl Mask {
         self.digits.extend(other.digits);
     }
 
+    /// Returns texts of which one is in every text with a copy of a secret.
+    pub(super) fn marks(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().chain(&self.digits).map(String::as_str)
+    }
+
     /// Masks the copies of secrets in a text.
     #[must_use]
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {

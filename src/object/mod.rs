@@ -6,14 +6,14 @@
 //! - `labels`: the labels and annotations that mark our objects.
 //!
 //! Content:
-//! - `deletion`: since when an object is being deleted, and what holds it.
+//! - `deletion`: since when an object is being deleted, and what holds it. `finalizer`: what removes each.
 //! - `condition`: whether a pod or a node is ready. `taint`: which pods a node repels.
 //! - `webhook`: the failed webhook in a message of the API server, and where it is configured.
 //! - `list_items`: the items of a list. `item_selector`: selectors of one list item, by its keys or by its value.
 //! - `field_path`: paths of fields, as server-side apply writes them.
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
 //! - `references`: the names that an object refers to.
-//! - `container_names`: the names of a pod's containers, and those of handsctl's templates.
+//! - `container_names`: the names of a pod's containers. `exec_target`: the container of a command that names none.
 //! - `pod_spec`: the specification of an object's pods and the claims that they mount.
 //! - `entry_commands`: the commands of kubectl that give a Secret or a ConfigMap its entries.
 //! - `running_image`: the images that pods run, with their digests.
@@ -32,7 +32,9 @@ pub mod condition;
 pub mod container_names;
 pub mod deletion;
 pub mod entry_commands;
+pub mod exec_target;
 pub mod field_path;
+pub mod finalizer;
 pub mod id;
 pub mod item_selector;
 pub mod kind;

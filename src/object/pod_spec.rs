@@ -22,6 +22,42 @@ pub fn mounted_claims(object: &Value) -> impl Iterator<Item = String> {
     names.map(move |name| format!("{namespace}/{name}"))
 }
 
+/// A volume claim as a container mounts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimMount {
+    /// The name of the claim.
+    pub claim: String,
+    /// The container.
+    pub container: String,
+    /// The folder in the container: `/.openhands`.
+    pub path: String,
+}
+
+/// Returns the whole volume claims that the containers of a pod or a workload mount.
+#[must_use]
+pub fn claim_mounts(object: &Value) -> Vec<ClaimMount> {
+    let Some(spec) = pod_spec(object) else { return Vec::new() };
+    let claim_of = |mount: &Value| {
+        let volume = items(&spec["volumes"]).find(|volume| volume["name"] == mount["name"])?;
+        volume["persistentVolumeClaim"]["claimName"].as_str()
+    };
+    let mut mounts = Vec::new();
+    for container in items(&spec["containers"]) {
+        for mount in items(&container["volumeMounts"]).filter(|mount| mount["subPath"].is_null()) {
+            if let (Some(claim), Some(container), Some(path)) =
+                (claim_of(mount), container["name"].as_str(), mount["mountPath"].as_str())
+            {
+                mounts.push(ClaimMount {
+                    claim: claim.to_owned(),
+                    container: container.to_owned(),
+                    path: path.to_owned(),
+                });
+            }
+        }
+    }
+    mounts
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -40,5 +76,31 @@ mod tests {
             assert_eq!(mounted_claims(&object).collect::<Vec<_>>(), ["n/a"], "{object}");
         }
         assert_eq!(mounted_claims(&json!({ "kind": "ConfigMap" })).count(), 0);
+    }
+
+    #[test]
+    fn mount_has_its_claim_container_and_folder() {
+        let spec = json!({
+            "containers": [
+                { "name": "app", "volumeMounts": [
+                    { "name": "temporary", "mountPath": "/tmp" },
+                    { "name": "state", "mountPath": "/.openhands" },
+                    { "name": "state", "mountPath": "/part", "subPath": "x" },
+                ] },
+                { "name": "beside" },
+            ],
+            "volumes": [
+                { "name": "temporary", "emptyDir": {} },
+                { "name": "state", "persistentVolumeClaim": { "claimName": "oh-state" } },
+            ],
+        });
+        let expected = ClaimMount {
+            claim: "oh-state".to_owned(),
+            container: "app".to_owned(),
+            path: "/.openhands".to_owned(),
+        };
+        assert_eq!(claim_mounts(&json!({ "spec": spec })), std::slice::from_ref(&expected));
+        assert_eq!(claim_mounts(&json!({ "spec": { "template": { "spec": spec } } })), [expected]);
+        assert_eq!(claim_mounts(&json!({ "spec": {} })), []);
     }
 }

@@ -14,7 +14,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The bytes of a transfer, counted by the thread that moves them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct TransferredBytes {
+pub struct TransferredBytes {
     done: Arc<AtomicU64>,
     /// 0: the size of the whole is unknown.
     total: Arc<AtomicU64>,
@@ -22,13 +22,18 @@ pub(super) struct TransferredBytes {
 
 impl TransferredBytes {
     /// Sets the size of the whole, once it is known.
-    pub(super) fn expect(&self, total: u64) {
+    pub fn expect(&self, total: u64) {
         self.total.store(total, Ordering::Relaxed);
     }
 
     /// Sets the number of bytes so far.
     pub(super) fn set(&self, done: u64) {
         self.done.store(done, Ordering::Relaxed);
+    }
+
+    /// Adds bytes.
+    pub fn add(&self, count: u64) {
+        self.done.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Describes the transfer after this time: `12.0 MiB of 23.1 MiB, 4.1 MiB/s`.
@@ -43,13 +48,13 @@ impl TransferredBytes {
     }
 }
 
-/// Runs the work and reports the bytes behind the step's message as long as it runs. `measure` updates them before each
+/// Runs the work and reports the bytes behind the step's message, if it has one, as long as it runs. `measure` updates them before each
 /// report, if the work does not.
-pub(super) async fn reported<T>(
+pub async fn reported<T>(
     work: impl Future<Output = T>,
     bytes: &TransferredBytes,
     measure: impl Fn(&TransferredBytes),
-    (step, message): (&str, &str),
+    (phase, step, message): (Phase, &str, &str),
     events: &Events,
 ) -> T {
     let began = Instant::now();
@@ -60,7 +65,8 @@ pub(super) async fn reported<T>(
             () = tokio::time::sleep(INTERVAL) => {
                 measure(bytes);
                 let text = bytes.text(began.elapsed());
-                events.begin(Phase::Cluster, step, format!("{message}: {text}")).await;
+                let text = if message.is_empty() { text } else { format!("{message}: {text}") };
+                events.begin(phase, step, text).await;
             }
         }
     }
@@ -78,7 +84,7 @@ mod tests {
         bytes.set(3 << 20);
         let work = tokio::time::sleep(Duration::from_millis(2500));
         let measure = |bytes: &TransferredBytes| bytes.expect(6 << 20);
-        reported(work, &bytes, measure, ("etcd", "downloading etcd"), &events).await;
+        reported(work, &bytes, measure, (Phase::Cluster, "etcd", "downloading etcd"), &events).await;
         let mut messages = Vec::new();
         while let Some(Event::Step { message, .. }) = receiver.try_recv() {
             messages.push(message);

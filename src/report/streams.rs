@@ -153,7 +153,47 @@ impl Streams {
     /// Writing fails, for example because the disk is full. A closed reader is not an error.
     pub fn out(&self, text: &str) -> Result<Written> {
         let text = if self.settings.out.terminal { sanitize_colored(text) } else { Cow::Borrowed(text) };
-        lock(&self.out).write(&text).map_err(|error| Error::io("cannot write to standard output", error))
+        lock(&self.out).write(text.as_bytes()).map_err(cannot_write)
+    }
+
+    /// Writes complete lines of logs to stdout in one write: without secrets, otherwise byte for byte, unless a terminal or
+    /// GitHub's runner would execute a part of them.
+    ///
+    /// # Errors
+    /// As for [`Self::out`].
+    pub fn log_lines(&self, lines: &[u8]) -> Result<Written> {
+        let lines = self.secrets.lines(lines);
+        if self.settings.github.is_some() {
+            self.out(&github::escape_commands(&String::from_utf8_lossy(&lines)))
+        } else if self.settings.out.terminal {
+            self.out(&String::from_utf8_lossy(&lines))
+        } else {
+            lock(&self.out).write(&lines).map_err(cannot_write)
+        }
+    }
+
+    /// Writes the output of a command in a container to stdout, unchanged.
+    ///
+    /// # Errors
+    /// As for [`Self::out`].
+    pub fn out_bytes(&self, bytes: &[u8]) -> Result<Written> {
+        let written = lock(&self.out).write(bytes);
+        written.map_err(cannot_write)
+    }
+
+    /// Writes the messages of a command in a container to stderr, unchanged.
+    ///
+    /// # Errors
+    /// Writing fails. A closed reader is not an error.
+    pub fn err_bytes(&self, bytes: &[u8]) -> Result<Written> {
+        let written = lock(&self.err).write(bytes);
+        written.map_err(|error| Error::io("cannot write to standard error", error))
+    }
+
+    /// Returns a writer of bytes to stdout: a file that a command writes there. A closed reader is an error of it.
+    #[must_use]
+    pub fn raw_out(&self) -> RawOut {
+        RawOut(self.out.clone())
     }
 
     /// Writes a text for people to stdout that contains words of a cluster or of a program: without secrets, and in a
@@ -174,7 +214,7 @@ impl Streams {
     /// because it cannot be reported anywhere else.
     pub fn err(&self, text: &str) {
         let text = self.hidden(text);
-        let _cannot_be_reported = lock(&self.err).write(&sanitize_colored(&text));
+        let _cannot_be_reported = lock(&self.err).write(sanitize_colored(&text).as_bytes());
     }
 
     /// Reports panics from now on like every message: their text may quote a value of a cluster.
@@ -196,7 +236,7 @@ impl Streams {
 
     /// Writes the marks of a GitLab section to stderr. They have control characters, and no text of others.
     pub(super) fn section(&self, marks: &str) {
-        let _cannot_be_reported = lock(&self.err).write(marks);
+        let _cannot_be_reported = lock(&self.err).write(marks.as_bytes());
     }
 
     /// Writes a text to stdout that moves the cursor. It is composed by [`super::Screen`], of sanitized lines.
@@ -204,7 +244,7 @@ impl Streams {
     /// # Errors
     /// As for [`Self::out`].
     pub(super) fn write_controls(&self, text: &str) -> Result<Written> {
-        lock(&self.out).write(text).map_err(|error| Error::io("cannot write to standard output", error))
+        lock(&self.out).write(text.as_bytes()).map_err(cannot_write)
     }
 
     /// Appends text to the summary of a GitHub workflow's step, if there is one.
@@ -265,6 +305,12 @@ impl Streams {
         self.settings.out.terminal
     }
 
+    /// Returns whether stdin is a terminal.
+    #[must_use]
+    pub fn in_is_terminal(&self) -> bool {
+        self.settings.stdin_terminal
+    }
+
     /// Returns whether stderr is a terminal.
     #[must_use]
     pub fn err_is_terminal(&self) -> bool {
@@ -296,6 +342,10 @@ impl Streams {
     }
 }
 
+fn cannot_write(error: std::io::Error) -> Error {
+    Error::io("cannot write to standard output", error)
+}
+
 /// How often to check whether a stream takes text.
 const FULL_CHECK: Duration = Duration::from_millis(50);
 /// A stream that takes no text in so many checks is blocked.
@@ -308,17 +358,30 @@ fn is_full(stream: &impl AsFd) -> bool {
     poll(&mut poll_fds, Some(&none)) == Ok(0)
 }
 
+/// Writes bytes to stdout.
+pub struct RawOut(Arc<Mutex<Pipe>>);
+
+impl Write for RawOut {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        lock(&self.0).writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        lock(&self.0).writer.flush()
+    }
+}
+
 struct Pipe {
     writer: Box<dyn Write + Send>,
     closed: bool,
 }
 
 impl Pipe {
-    fn write(&mut self, text: &str) -> std::io::Result<Written> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<Written> {
         if self.closed {
             return Ok(Written::Closed);
         }
-        match self.writer.write_all(text.as_bytes()).and_then(|()| self.writer.flush()) {
+        match self.writer.write_all(bytes).and_then(|()| self.writer.flush()) {
             Ok(()) => Ok(Written::Yes),
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                 self.closed = true;

@@ -8,14 +8,16 @@
 //! - `runner`: runs a command beside its reporter, with signals, the deadline and the last event. `signals`: the first
 //!   one ends a command in order, the second one at once.
 //! - `reading`: runs a command that only reads beside its reporter.
+//! - `remote_command`: runs a command in a container with the streams of this process.
 //! - `long_calls`: what a command says about requests that wait long: while it waits, and when it times out.
 //! - `step`: runs one named part of a command; also has the command's `Deadline`. `output`: the output format of its
 //!   result; also converts foreign errors. `output_files`: the files that it writes beside its result.
 //! - `set_lock`: acquires the set's lock for a command and releases it however the command ends. `revision_slot`: marks
-//!   an unfinished revision as interrupted before that.
+//!   an unfinished revision as interrupted before that. `cleanup_slot`: undoes what a command must not leave, before both.
 //! - `provenance`: who started this run, as its CI system says.
 //! - `exposure`: computes the URL of the application.
 
+mod cleanup_slot;
 pub(crate) mod cluster_session;
 pub(crate) mod config_file;
 pub(crate) mod confirm;
@@ -29,6 +31,7 @@ pub(crate) mod output;
 pub(crate) mod output_files;
 mod provenance;
 pub(crate) mod reading;
+pub(crate) mod remote_command;
 pub(crate) mod revision_slot;
 pub(crate) mod runner;
 pub(crate) mod set_lock;

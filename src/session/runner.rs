@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::cleanup_slot::CleanupSlot;
 use super::cluster_session::{self, Secrets, Session};
 use super::long_calls::LongCalls;
 use super::output::output_form;
@@ -64,6 +65,8 @@ pub(crate) struct Context {
     provenance: Provenance,
     /// The requests that wait for the API server.
     calls: LongCalls,
+    /// What the command must undo before it ends.
+    cleanups: CleanupSlot,
     /// The set's lock, after the command has requested it.
     lock: LockSlot,
     /// The revision whose result is not recorded yet.
@@ -90,14 +93,15 @@ impl Context {
             process,
             provenance: provenance::of_this_run(),
             calls: LongCalls::default(),
+            cleanups: CleanupSlot::default(),
             lock: LockSlot::default(),
             revision: RevisionSlot::new(timeline.clone()),
             timeline,
         }
     }
 
-    /// Runs the work until it ends, is interrupted or times out. Then marks a revision without a result as interrupted,
-    /// and releases the lock.
+    /// Runs the work until it ends, is interrupted or times out. Then runs its cleanups, marks a revision without a result
+    /// as interrupted, and releases the lock.
     ///
     /// # Errors
     /// Those of the work, the interruption, or exit 10 at the deadline.
@@ -116,6 +120,7 @@ impl Context {
             // Another run may be changing the set and its history.
             self.revision.close();
         }
+        self.cleanups.run_all(self.deadline, &self.events).await;
         // The work has ended or was dropped, so it sends no more requests.
         let release = self.lock.release(&self.revision, self.deadline, &self.events);
         let _a_stopped_reader_takes_no_warning = tokio::time::timeout(RELEASE, release).await;
@@ -333,6 +338,10 @@ impl<'a> Run<'a> {
 
     pub(crate) fn events(&self) -> &'a Events {
         &self.context.events
+    }
+
+    pub(crate) fn cleanups(&self) -> &'a CleanupSlot {
+        &self.context.cleanups
     }
 
     pub(crate) fn revision(&self) -> &'a RevisionSlot {

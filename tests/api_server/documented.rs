@@ -33,11 +33,15 @@ const NO_LOCAL_CLUSTER: Outcome = Exits(12);
 const DIFFERENCES: Outcome = Exits(1);
 /// On simulated nodes no container writes a log.
 const SIMULATED: Outcome = Exits(14);
+/// A simulated application has no files that a backup could contain.
+const NO_FILE: Outcome = Exits(14);
 
 const README: &[(&str, Outcome)] = &[
     ("handsctl up", LOCAL_CLUSTER),
     ("handsctl open", FOLLOWS),
     ("handsctl logs -f --since 10m", FOLLOWS),
+    ("handsctl backup before.tar.gz", SIMULATED),
+    ("handsctl restore before.tar.gz", NO_FILE),
     ("handsctl status -w", FOLLOWS),
     ("handsctl status -A", OF_ALL_TESTS),
     ("handsctl config init", WithoutConfig),
@@ -69,6 +73,12 @@ const EXAMPLES: &[(&str, Outcome)] = &[
     ("handsctl render | kubectl diff --server-side --field-manager=handsctl -f -", DIFFERENCES),
     ("handsctl logs --since 10m --tail 100", SIMULATED),
     ("handsctl logs --previous", SIMULATED),
+    ("handsctl backup", SIMULATED),
+    ("handsctl backup before-upgrade.tar.gz --stop", SIMULATED),
+    ("handsctl backup - > openhands.tar.gz", SIMULATED),
+    ("handsctl restore openhands.tar.gz --dry-run", NO_FILE),
+    ("handsctl restore openhands.tar.gz", NO_FILE),
+    ("handsctl restore openhands.tar.gz --delete-data --yes", NO_FILE),
     // The host of README's configuration does not exist.
     ("handsctl open --no-forward --no-browser", Exits(12)),
     ("handsctl config init", WithoutConfig),

@@ -365,3 +365,86 @@ fn secret_in_the_log_of_a_finding_is_in_no_output() {
         assert_hidden(&file.display().to_string(), &std::fs::read_to_string(&file).unwrap());
     }
 }
+
+#[test]
+fn lines_are_filtered_by_pattern_and_level_and_printed_as_objects() {
+    let namespace = deployed("logs-filter");
+    let mark = &namespace.name;
+    for line in ["INFO: one", "ERROR: two", "Traceback: of two", "INFO: three"] {
+        append_now(namespace.bed, &format!("{line} {mark}"));
+    }
+    let text = |arguments: &[&str]| -> Vec<String> {
+        let run = namespace.handsctl(&[&["logs"], arguments].concat()).exits(0);
+        marked(&run, mark).iter().map(|line| line.replace(&format!(" {mark}"), "")).collect()
+    };
+    assert_eq!(text(&["--grep", "t[wh]"]), ["ERROR: two", "Traceback: of two", "INFO: three"]);
+    assert_eq!(text(&["--level", "warning"]), ["ERROR: two", "Traceback: of two"]);
+    assert_eq!(text(&["--level", "error", "--grep", "^Trace"]), ["Traceback: of two"]);
+    let pod = pods(&namespace).remove(0);
+    assert_eq!(text(&["--prefix", "--grep", "one"]), [format!("{pod} openhands INFO: one")]);
+
+    let json = namespace.handsctl(&["logs", "-o", "json", "--grep", &format!("one {mark}")]).exits(0);
+    let object: Value = serde_json::from_str(json.stdout.trim()).unwrap();
+    assert_eq!(
+        (&object["v"], &object["type"], &object["pod"], &object["container"], &object["message"]),
+        (&json!(1), &json!("line"), &json!(pod), &json!("openhands"), &json!(format!("INFO: one {mark}")))
+    );
+    assert!(object["time"].as_str().unwrap().parse::<Timestamp>().is_ok(), "{object}");
+
+    let none = namespace.handsctl(&["logs", "--grep", "("]).exits(2);
+    none.says("--grep");
+    let deploy = namespace.handsctl(&["logs", "--since-deploy"]).exits(0);
+    assert_eq!(marked(&deploy, mark).len(), 4, "{}", deploy.stdout);
+}
+
+#[test]
+fn targets_are_components_pods_and_workloads() {
+    let namespace = deployed("logs-targets");
+    let mark = &namespace.name;
+    append_now(namespace.bed, &format!("{mark} line"));
+    let pod = pods(&namespace).remove(0);
+    let sources = |arguments: &[&str]| {
+        let run = namespace.handsctl(&[&["logs", "--prefix"], arguments].concat()).exits(0);
+        marked(&run, mark).iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for target in ["app", pod.as_str(), &format!("pod/{pod}"), "deployment/oh", "deploy/oh"] {
+        assert_eq!(sources(&[target]), [pod.as_str()], "{target}");
+    }
+    assert_eq!(sources(&["app", "deploy/oh", &pod]), [pod.as_str()], "each log once");
+    assert_eq!(sources(&["sandbox"]), [""; 0]);
+    for (target, says) in [
+        ("nothing", "there is no pod/nothing in namespace"),
+        ("statefulset/x", "there is no statefulset.apps/x in namespace"),
+        ("service/oh", "`service` has no pods"),
+    ] {
+        namespace.handsctl(&["logs", target]).exits(2).says(says);
+    }
+    let without = namespace.handsctl(&["logs", "ingress", "--set", "cluster.ingress=\"none\""]).exits(2);
+    without.says("handsctl applies no ingress controller");
+}
+
+#[test]
+fn lines_and_events_of_all_pods_are_ordered_by_time() {
+    let namespace = deployed("logs-merge");
+    let mark = &namespace.name;
+    let name = &["-n", &namespace.name][..];
+    namespace.bed.kubectl(&[&["scale", "deployment/oh", "--replicas=2"], name].concat());
+    namespace.bed.kubectl(&[&["rollout", "status", "deployment/oh", "--timeout=60s"], name].concat());
+    for count in 0..3 {
+        append_now(namespace.bed, &format!("{mark} {count}"));
+    }
+    let merged = namespace.handsctl(&["logs", "--merge", "--with-events", "--since-deploy"]).exits(0);
+    let lines = marked(&merged, &format!(" openhands {mark} "));
+    let counts: Vec<&str> = lines.iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
+    assert_eq!(counts, ["0", "0", "1", "1", "2", "2"], "{}", merged.stdout);
+    assert!(merged.stdout.contains(" event Normal Scheduled: "), "{}", merged.stdout);
+
+    let followed =
+        FollowedLogs::start(namespace.command(&["logs", "-f", "--merge", "--tail", "1", "--with-events"]));
+    followed.line(&format!("{mark} 2"));
+    append_now(namespace.bed, &format!("{mark} followed"));
+    followed.line(&format!("{mark} followed"));
+    followed.line(&format!("{mark} followed"));
+    namespace.bed.kubectl(&[&["delete", "pod", &pods(&namespace)[0]], name].concat());
+    followed.line(" event Normal SuccessfulCreate: ");
+}

@@ -382,7 +382,7 @@ fn commands_of_other_tools_lead_to_ours() {
         ("undo", "handsctl rollback"),
         ("template", "handsctl render"),
         ("lint", "handsctl config check"),
-        ("exec", "kubectl exec"),
+        ("ssh", "handsctl exec"),
         ("top", "handsctl status"),
         ("upgrade", "handsctl deploy"),
         ("backup", "kubectl cp"),
@@ -404,7 +404,6 @@ fn commands_of_other_tools_lead_to_ours() {
         ("xyzzy", "handsctl --help lists the commands"),
         ("deploy -f config.toml", "--config FILE names the config file"),
         ("status --watch", "watch handsctl status repeats it"),
-        ("logs openhands", "handsctl logs prints the logs of all pods"),
     ] {
         let words: Vec<&str> = word.split(' ').collect();
         let run = run_in_home(home.path(), &words).exits(2);
@@ -418,15 +417,15 @@ fn commands_of_other_tools_lead_to_ours() {
 #[test]
 fn foreign_command_names_the_installation_of_the_configuration() {
     let home = with_config("[deploy]\nname = \"mine\"\nnamespace = \"two\"\n");
-    let command = "kubectl exec -it deployment/mine -n two -- bash";
-    run_in_home(home.path(), &["exec"]).exits(2).says(command);
-    run_in_home(home.path(), &["exec", "-it", "--", "bash"]).exits(2).says(command);
-    let other = "kubectl --context c exec -it deployment/mine -n three -- bash";
-    run_in_home(home.path(), &["exec", "-n", "three", "--context", "c"]).exits(2).says(other);
+    let command = "kubectl scale deployment/mine -n two --replicas=0";
+    run_in_home(home.path(), &["suspend"]).exits(2).says(command);
+    run_in_home(home.path(), &["suspend", "-it", "--", "bash"]).exits(2).says(command);
+    let other = "kubectl --context c scale deployment/mine -n three --replicas=0";
+    run_in_home(home.path(), &["suspend", "-n", "three", "--context", "c"]).exits(2).says(other);
     std::fs::write(home.path().join("config.toml"), "[deploy\n").unwrap();
-    run_in_home(home.path(), &["exec"])
+    run_in_home(home.path(), &["suspend"])
         .exits(2)
-        .says("kubectl exec -it deployment/NAME -n NAMESPACE -- bash");
+        .says("kubectl scale deployment/NAME -n NAMESPACE --replicas=0");
 }
 
 #[test]
@@ -943,7 +942,9 @@ fn hanging_credential_plugin_exits_10_at_the_deadline() {
         let text = format!("{}{}", run.stdout, run.stderr);
         assert!(text.contains("credential plugin has not ended"), "{command}: {text}");
     }
-    run_in_home(home.path(), &["dev", "--timeout", "1s", "--", "true"]).exits(10).within(PLUGIN_LIMIT);
+    for command in ["dev", "exec"] {
+        run_in_home(home.path(), &[command, "--timeout", "1s", "--", "true"]).exits(10).within(PLUGIN_LIMIT);
+    }
 }
 
 #[test]
@@ -968,6 +969,7 @@ fn empty_names_exit_2_without_empty_quotes() {
         &["status", "--context", ""][..],
         &["deploy", "--context="],
         &["logs", "-c", ""],
+        &["exec", "-c", ""],
         &["teardown", "-n", ""],
         &["teardown", "--name="],
         &["cluster", "down", ""],

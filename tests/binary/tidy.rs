@@ -26,6 +26,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("command_line", &["flags"]),
     ("object", &["error"]),
     ("timeline", &[]),
+    ("logs", &[]),
+    ("archive", &["error", "catalogue"]),
     ("settings", &["object", "error", "catalogue", "diagnostic"]),
     ("plan", &["object", "settings", "timeline", "error", "catalogue", "diagnostic"]),
     ("status", &["object", "timeline", "catalogue", "diagnostic"]),
@@ -33,11 +35,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cluster",
         &[
+            "archive",
             "object",
             "settings",
             "plan",
             "status",
             "timeline",
+            "logs",
             "event",
             "error",
             "catalogue",
@@ -47,7 +51,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("provider", &["object", "settings", "event", "error", "catalogue", "process_group", "proxy"]),
-    ("report", &["object", "plan", "status", "timeline", "event", "error", "catalogue", "diagnostic"]),
+    (
+        "report",
+        &["object", "plan", "status", "timeline", "logs", "event", "error", "catalogue", "diagnostic"],
+    ),
     (
         "session",
         &[
@@ -68,6 +75,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "deploy",
         &[
+            "archive",
             "flags",
             "command_line",
             "session",
@@ -91,6 +99,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
+            "archive",
             "flags",
             "command_line",
             "session",
@@ -100,6 +109,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "settings",
             "plan",
             "status",
+            "logs",
             "cluster",
             "provider",
             "report",
@@ -132,10 +142,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const EVERYWHERE: &[&str] = &["phrase", "reason"];
 /// Modules without a clock, an environment, a stream, a process or a network.
 const PURE: &[&str] = &[
+    "archive",
     "object",
     "plan",
     "status",
     "timeline",
+    "logs",
     "settings",
     "catalogue",
     "diagnostic",

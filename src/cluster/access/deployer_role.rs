@@ -30,6 +30,8 @@ const NO_PORT_FORWARD: Impact =
 const NO_PREPULL: Impact = Some(
     "a changed image is pulled, and a rejection of the new pod is noticed, only after the old pod has stopped",
 );
+const NO_BACKUP: Impact = Some("backup and restore fail");
+const NO_SANDBOX_BACKUP: Impact = Some("backup and restore leave out the volumes of conversations");
 const NO_CAPACITY: Impact =
     Some("the number of sandboxes that fit is not reported, and taints are not explained");
 const NO_ROUTE_CHECK: Impact = Some("an Ingress whose class does not exist is not noticed");
@@ -51,6 +53,14 @@ pub fn deployer_permissions(plan: &Plan, secret_refs: &[SecretRef]) -> BTreeMap<
     let mut add_optional = |permission: Permission, impact: Impact| {
         permissions.insert(permission, impact);
     };
+    for namespace in set.namespaces() {
+        for permission in rules::for_sandbox_volumes(namespace, true) {
+            add_optional(permission, NO_SANDBOX_BACKUP);
+        }
+    }
+    for permission in rules::for_stop(set) {
+        add_optional(permission, NO_BACKUP);
+    }
     for namespace in set.namespaces() {
         for kind in set.kinds_in(namespace) {
             for verb in ["get", "list", "watch", "delete"] {
@@ -170,7 +180,7 @@ fn borrows_accounts(permission: &Permission) -> bool {
 }
 
 impl Permission {
-    fn for_subresource(namespace: &str, kind: KindInfo, subresource: &str, verb: &str) -> Self {
+    pub(super) fn for_subresource(namespace: &str, kind: KindInfo, subresource: &str, verb: &str) -> Self {
         let whole = Self::new(namespace, kind, verb);
         Self { resource: format!("{}/{subresource}", whole.resource), ..whole }
     }
@@ -243,7 +253,11 @@ mod tests {
             assert!(needed("", resource) && !needed(named, resource), "{resource}");
         }
         let sandbox_pod = permission("boxes", "", "pods", "create");
-        assert_eq!(permissions(named).get(&sandbox_pod), None, "the account grants nothing");
+        assert_eq!(
+            permissions(named).get(&sandbox_pod),
+            Some(&NO_SANDBOX_BACKUP),
+            "the account grants nothing"
+        );
     }
 
     #[test]

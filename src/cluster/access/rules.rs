@@ -6,7 +6,7 @@ use k8s_openapi::api::authorization::v1::ResourceRule;
 use serde_json::Value;
 
 use crate::object::ObjectId;
-use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_SET, ROLE, SECRET};
+use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_SET, ROLE, SECRET};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::{Member, Plan};
 
@@ -125,6 +125,40 @@ pub fn for_lock(set: &ApplySet) -> BTreeSet<Permission> {
 pub fn for_restart(set: &ApplySet) -> BTreeSet<Permission> {
     let mut permissions = for_lock(set);
     permissions.insert(Permission::new(&set.namespace, DEPLOYMENT, "patch"));
+    permissions
+}
+
+/// Returns the permissions for a command in the containers of a namespace.
+#[must_use]
+pub fn for_exec(namespace: &str) -> BTreeSet<Permission> {
+    // A WebSocket is a GET; newer API servers also check `create`.
+    let exec = ["get", "create"].map(|verb| Permission::for_subresource(namespace, POD, "exec", verb));
+    exec.into_iter().chain([Permission::new(namespace, POD, "list")]).collect()
+}
+
+/// Returns the permissions for stopping the application and mounting its volume in a pod.
+#[must_use]
+pub fn for_stop(set: &ApplySet) -> BTreeSet<Permission> {
+    let mut permissions = for_lock(set);
+    permissions.insert(Permission::new(&set.namespace, DEPLOYMENT, "patch"));
+    permissions.extend(for_exec(&set.namespace));
+    permissions.extend(for_volume_pods(&set.namespace));
+    permissions
+}
+
+/// Returns the permissions for mounting volumes of a namespace in pods.
+#[must_use]
+pub fn for_volume_pods(namespace: &str) -> BTreeSet<Permission> {
+    ["list", "watch", "create", "delete"].map(|verb| Permission::new(namespace, POD, verb)).into()
+}
+
+/// Returns the permissions for copying the volumes of conversations; `writes`: for restoring them.
+#[must_use]
+pub fn for_sandbox_volumes(namespace: &str, writes: bool) -> BTreeSet<Permission> {
+    let mut permissions = for_exec(namespace);
+    permissions.extend(for_volume_pods(namespace));
+    let verbs: &[&str] = if writes { &["get", "list", "create", "patch"] } else { &["list"] };
+    permissions.extend(verbs.iter().map(|verb| Permission::new(namespace, CLAIM, verb)));
     permissions
 }
 

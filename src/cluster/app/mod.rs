@@ -5,20 +5,17 @@
 //! - `url_probe`: checks at its URL: attempts, pauses, limits. `http_get`: one GET, through the environment's proxies.
 //! - `node_port`: finds its URL at a port of the nodes.
 //! - `port_forward`: forwards a local port to it.
-//! - `logs`: reads the logs of its containers and sandboxes. `line_buffer`: splits them into lines. `resume`: where a followed
-//!   one continues.
+//! - `exec`: runs a command in its container.
 //! - `sandbox_pods`: lists the pods and Services of its sandboxes.
 //! - `metrics`: reads its resource usage. `volume_usage`: reads how full its volumes are.
 
 pub mod client;
+pub mod exec;
 mod http_get;
-mod line_buffer;
-pub mod logs;
 pub mod metrics;
 pub mod node_port;
 pub mod port_forward;
 pub mod probe;
-mod resume;
 pub mod sandbox_pods;
 pub mod url_probe;
 pub mod volume_usage;

@@ -12,7 +12,7 @@
 //! - `pod_admission`: asks whether the server would create the pods of a Deployment.
 //! - `held_claims`: reads the claims that are being deleted and that the pods to stop still keep.
 //! - `deletion_wait`: waits until objects that are being deleted are gone.
-//! - `restart`: replaces the pods without another change.
+//! - `restart`: replaces the pods without another change. `scale`: changes their number without another change.
 
 pub mod applied;
 pub(super) mod apply_object;
@@ -29,4 +29,5 @@ pub mod prune;
 pub mod refusals;
 pub mod restart;
 pub mod revisions;
+pub mod scale;
 pub mod waves;

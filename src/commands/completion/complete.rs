@@ -102,6 +102,7 @@ impl Completers {
             ValueSource::Installations => self.lookup.installations(),
             ValueSource::Revisions => self.lookup.revisions(),
             ValueSource::Containers => self.lookup.containers(),
+            ValueSource::LogTargets => self.lookup.log_targets(),
             ValueSource::LocalClusters => NameLookup::local_clusters(),
             ValueSource::Assignments => keys::assignments(&KeyReference::default(), typed),
             ValueSource::Keys => keys::keys(&KeyReference::default(), typed, ""),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::answer::{Candidate, is_plain};
 use crate::cluster::{installations, names};
 use crate::flags::Global;
+use crate::logs::target::COMPONENTS;
 use crate::phrase;
 use crate::provider;
 use crate::report::Streams;
@@ -77,6 +78,16 @@ impl NameLookup {
             names::containers(&session.connection.api, &session.set()).await.ok()
         });
         plain(names.unwrap_or_default())
+    }
+
+    /// Returns the components with logs, and the installation's pods.
+    pub(super) fn log_targets(&self) -> Vec<Candidate> {
+        let names = self.within_limit(async {
+            let session = self.session().await?;
+            names::pods(&session.connection.api, &session.set()).await.ok()
+        });
+        let components = COMPONENTS.iter().map(|(word, meaning)| Candidate::new(*word, *meaning));
+        components.chain(plain(names.unwrap_or_default())).collect()
     }
 
     /// Returns the local clusters of this user, from their records on this computer.

@@ -15,6 +15,8 @@ pub(super) enum ValueSource {
     Revisions,
     /// The containers of the installation's pods.
     Containers,
+    /// The components with logs, and the installation's pods.
+    LogTargets,
     /// The local clusters that handsctl created.
     LocalClusters,
     /// `KEY=VALUE` of config.toml.
@@ -40,7 +42,8 @@ pub(super) fn source_of(command: &str, argument: &Arg) -> Option<ValueSource> {
         ("history" | "history diff" | "rollback" | "diff", "revision" | "from" | "to") => {
             ValueSource::Revisions
         }
-        ("logs", "container") => ValueSource::Containers,
+        ("logs" | "exec", "container") => ValueSource::Containers,
+        ("logs", "targets") => ValueSource::LogTargets,
         ("cluster up" | "cluster down" | "cluster status", "cluster") => ValueSource::LocalClusters,
         ("config explain" | "config get", "key") => ValueSource::Keys,
         ("explain", "subject") => ValueSource::Subjects,

@@ -10,7 +10,8 @@
 //!
 //! Objects outside the set:
 //! - `ingress_controller`: the ingress controllers of local clusters.
-//! - `image_pull_pod`: the short-lived pod that makes a node pull an image.
+//! - `image_pull_pod`: the short-lived pod that makes a node pull an image. `volume_pod`: the one that mounts a volume for a
+//!   backup.
 
 pub mod content_hash;
 pub mod extra_manifests;
@@ -21,3 +22,4 @@ pub(crate) mod scheduling;
 pub mod stop_signal;
 pub mod template;
 pub mod values;
+pub mod volume_pod;

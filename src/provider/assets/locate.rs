@@ -198,7 +198,7 @@ impl<'a> Locator<'a> {
                 download::fetch(release, dir.incomplete(program), &bytes, &self.environment.proxies),
                 &bytes,
                 |_the_download_counts_them| {},
-                (program.name(), &message),
+                (Phase::Cluster, program.name(), &message),
                 self.events,
             );
             match fetched.await {

@@ -253,7 +253,7 @@ impl LoadContext<'_> {
             self.server.save(image, &archive.0).run(),
             &bytes,
             |bytes| bytes.set(written()),
-            (step, &message),
+            (Part::Cluster, step, &message),
             events,
         );
         saved.await.map_err(|failure| self.failed(image, failure))?;

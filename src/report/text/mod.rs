@@ -7,6 +7,7 @@
 //! - `gitlab`: the sections of a GitLab job's log.
 //! - `json_text`: JSON without secrets, and without what a terminal or GitHub's runner would execute.
 //! - `json_objects`: objects and findings in the form that all JSON outputs share.
+//! - `log_text`: the lines of container logs.
 //! - `mark`: the mark before the result of a check.
 //! - `messages`: errors, warnings, questions and results outside of the event stream.
 //!
@@ -26,6 +27,7 @@ pub(super) mod github;
 pub(super) mod gitlab;
 pub(super) mod json_objects;
 pub(super) mod json_text;
+pub(super) mod log_text;
 pub(super) mod mark;
 pub(super) mod markdown;
 pub(super) mod messages;

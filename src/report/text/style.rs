@@ -59,6 +59,24 @@ impl Palette {
         self.apply(&Style::new().dim(), text)
     }
 
+    /// A text in the colour of a name, which is always the same.
+    pub(crate) fn by_name(self, name: &str, text: &str) -> String {
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let style = match hash >> 32 & 7 {
+            0 => Style::new().cyan(),
+            1 => Style::new().green(),
+            2 => Style::new().magenta(),
+            3 => Style::new().yellow(),
+            4 => Style::new().blue(),
+            5 => Style::new().cyan().bold(),
+            6 => Style::new().green().bold(),
+            _ => Style::new().magenta().bold(),
+        };
+        self.apply(&style, text)
+    }
+
     fn apply(self, style: &Style, text: &str) -> String {
         if text.is_empty() {
             return String::new();

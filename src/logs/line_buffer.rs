@@ -4,13 +4,13 @@ use bytes::{Bytes, BytesMut};
 
 /// The longest line, in bytes. The rest of a longer one is dropped, so that a log without a line break needs neither
 /// memory nor time without bound.
-pub(super) const MAX_LINE: usize = 256 * 1024;
+pub(crate) const MAX_LINE: usize = 256 * 1024;
 /// The end of a line that was cut.
 const CUT: &[u8] = " … (cut after 256 KiB)\n".as_bytes();
 
 /// The unfinished line at the end of the bytes that were received.
 #[derive(Debug, Default)]
-pub(super) struct LineBuffer {
+pub(crate) struct LineBuffer {
     unfinished: BytesMut,
     /// Whether the rest of a line that was cut is still to be dropped.
     drops_line: bool,
@@ -18,7 +18,7 @@ pub(super) struct LineBuffer {
 
 impl LineBuffer {
     /// Adds received bytes, and returns the lines that they complete, each with its line break.
-    pub(super) fn push(&mut self, received: &[u8]) -> Bytes {
+    pub(crate) fn push(&mut self, received: &[u8]) -> Bytes {
         let mut received = received;
         if self.drops_line {
             let Some(end) = received.iter().position(|byte| *byte == b'\n') else { return Bytes::new() };
@@ -37,7 +37,7 @@ impl LineBuffer {
     }
 
     /// Returns the last line if it has no line break.
-    pub(super) fn finish(&mut self) -> Bytes {
+    pub(crate) fn finish(&mut self) -> Bytes {
         if !self.unfinished.is_empty() {
             self.unfinished.extend_from_slice(b"\n");
         }

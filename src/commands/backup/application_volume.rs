@@ -1,0 +1,163 @@
+//! Finds the application's Deployment, the volume with its state, and the pod that has it mounted.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use crate::catalogue::Id;
+use crate::cluster::app::probe;
+use crate::cluster::volume::transfer::MountedVolume;
+use crate::cluster::watch::deployed;
+use crate::cluster::watch::observed_set::{self, ObservedSet};
+use crate::deploy::missing_application;
+use crate::error::{Error, Kind, Result};
+use crate::object::container_names::APP;
+use crate::object::kind::{CLAIM, DEPLOYMENT, POD};
+use crate::object::labels;
+use crate::object::list_items::items;
+use crate::object::pod_spec::{ClaimMount, claim_mounts};
+use crate::plan::manifests::image_pull_pod::image_of;
+use crate::session::runner::Run;
+use crate::settings::AppVersion;
+use crate::settings::format::ImageRef;
+
+/// The deployed application with its volume.
+pub(super) struct ApplicationVolume {
+    /// The live Deployment.
+    pub(super) deployment: Value,
+    /// The set, watched from before the first change.
+    pub(super) observed: ObservedSet,
+    /// The volume's claim, as the application mounts it.
+    pub(super) mount: ClaimMount,
+    /// The requested size of the claim, if the account may read it.
+    pub(super) size: Option<String>,
+    /// The application's image.
+    pub(super) image: String,
+    /// The application's version; None if it is not known.
+    pub(super) version: Option<AppVersion>,
+    /// The volume in the running application; None if it does not run.
+    pub(super) running: Option<MountedVolume>,
+}
+
+/// Finds the application. `action` is "nothing to back up".
+///
+/// # Errors
+/// Exit 12 if nothing is deployed; exit 14 on simulated nodes; exit 2 if the state is not on a volume claim.
+pub(super) async fn find(run: &Run<'_>, action: &str) -> Result<ApplicationVolume> {
+    let set = run.session.set();
+    let version = run.session.server_version().await?;
+    let (observed, forbidden) = observed_set::open_deployed(run.api(), &set, version.streams_lists()).await?;
+    let is_application =
+        |object: &&Value| object["kind"] == DEPLOYMENT.kind && labels::is_of_application(object);
+    let Some(deployment) = observed.members.values().find(is_application).cloned() else {
+        if forbidden.iter().any(|scope| scope.kind == DEPLOYMENT) {
+            let message = format!("{action}: no right to read deployments in namespace {}", set.namespace);
+            return Err(Error::new(Id::Forbidden, Kind::Forbidden, message));
+        }
+        return Err(missing_application::error(run.session, action).await);
+    };
+    let pods = pods(run).await?;
+    ensure_real(run, &pods).await?;
+    let Some(mount) = claim_mounts(&deployment).into_iter().find(|mount| mount.container == APP) else {
+        let message = format!("{action}: the application's state is not on a volume claim");
+        return Err(Error::new(Id::Usage, Kind::Usage, message)
+            .hint("a bucket and a database are copied with their own tools"));
+    };
+    let claims = CLAIM.in_namespace(&set.namespace);
+    let claim = run.api().get_opt(&claims, &mount.claim).await;
+    let claim = match claim {
+        Err(error) if error.code() == Some(403) => None,
+        claim => {
+            claim.map_err(|error| error.into_error(&format!("cannot read volume claim {}", mount.claim)))?
+        }
+    };
+    let image = image_of(&deployment).unwrap_or_default().to_owned();
+    let version = ImageRef::parse(&image).ok().map(|image| run.settings().version_of(&image));
+    let running = pods.iter().find(|pod| is_running(pod, &mount)).map(|pod| MountedVolume {
+        namespace: set.namespace.clone(),
+        pod: pod["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
+        mount: mount.clone(),
+        is_live: true,
+    });
+    Ok(ApplicationVolume {
+        observed,
+        size: claim.as_ref().and_then(requested_size),
+        image,
+        version: version.filter(|version| !version.assumed),
+        running,
+        deployment,
+        mount,
+    })
+}
+
+/// Lists the application's pods.
+///
+/// # Errors
+/// The account may not list pods.
+pub(super) async fn pods(run: &Run<'_>) -> Result<Vec<Value>> {
+    let set = run.session.set();
+    let params = ListParams::default().labels(&labels::instance_selector(&set.name));
+    let pods = run.api().list(&POD.in_namespace(&set.namespace), &params).await;
+    Ok(pods.map_err(|error| error.into_error("cannot list the application's pods"))?.items)
+}
+
+/// Returns the deployed revision, if the account may read it.
+pub(super) async fn deployed_revision(run: &Run<'_>) -> Option<u64> {
+    let record = deployed::read_record(run.api(), &run.session.set()).await.ok()?;
+    record.revisions?.last().map(|revision| revision.number)
+}
+
+/// Returns the requested size of a claim: `5Gi`.
+pub(super) fn requested_size(claim: &Value) -> Option<String> {
+    claim["spec"]["resources"]["requests"]["storage"].as_str().map(str::to_owned)
+}
+
+/// Returns whether the container that mounts the volume runs, and is not being stopped.
+pub(super) fn is_running(pod: &Value, mount: &ClaimMount) -> bool {
+    let mut containers = items(&pod["status"]["containerStatuses"]);
+    pod["metadata"]["deletionTimestamp"].is_null()
+        && claim_mounts(pod).contains(mount)
+        && containers
+            .any(|status| status["name"] == *mount.container && status["state"]["running"].is_object())
+}
+
+async fn ensure_real(run: &Run<'_>, pods: &[Value]) -> Result<()> {
+    let is_simulated = match pods.first().and_then(|pod| Pod::deserialize(pod).ok()) {
+        Some(pod) => probe::is_simulated(run.api(), &pod).await,
+        None => run.session.is_simulation,
+    };
+    if is_simulated { Err(probe::simulated_error("a volume has no files")) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pod_runs_while_its_container_does() {
+        let mount =
+            ClaimMount { claim: "c".into(), container: "openhands".into(), path: "/.openhands".into() };
+        let pod = json!({
+            "metadata": { "name": "oh-1" },
+            "spec": {
+                "containers": [{ "name": "openhands", "volumeMounts": [{ "name": "s", "mountPath": "/.openhands" }] }],
+                "volumes": [{ "name": "s", "persistentVolumeClaim": { "claimName": "c" } }],
+            },
+            "status": { "containerStatuses": [{ "name": "openhands", "state": { "running": {} } }] },
+        });
+        assert!(is_running(&pod, &mount));
+        for (pointer, value) in [
+            ("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z")),
+            ("/status/containerStatuses/0/state", json!({ "waiting": {} })),
+            ("/spec/volumes/0/persistentVolumeClaim/claimName", json!("other")),
+        ] {
+            let mut other = pod.clone();
+            other["metadata"]["deletionTimestamp"] = Value::Null;
+            *other.pointer_mut(pointer).unwrap() = value;
+            assert!(!is_running(&other, &mount), "{pointer}");
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! `backup`: writes the application's state to one file.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::application_volume::{self, ApplicationVolume};
+use super::destination::{self, Destination};
+use super::sandbox_volumes;
+use super::stopped_application::{self, HalfReplaced};
+use crate::archive::manifest::{FORMAT, Manifest, Part, STATE};
+use crate::archive::write::{ArchiveWriter, PartSource};
+use crate::catalogue::Id;
+use crate::cluster::access::{access_review, rules};
+use crate::cluster::apply::applied::Applied;
+use crate::cluster::rollout::follow::RolloutWatch;
+use crate::cluster::volume::transfer::{MountedVolume, ReadFiles};
+use crate::cluster::watch::observed_set;
+use crate::deploy::{rollout, verify};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Finished, Phase};
+use crate::flags::{Format, Global, LockArgs, Probe, parse_duration};
+use crate::phrase;
+use crate::provider::{self, TransferredBytes};
+use crate::report::Streams;
+use crate::session::cluster_session::Secrets;
+use crate::session::runner::{Invocation, Run};
+use crate::session::step::step;
+
+/// Write the application's settings and conversations to one file
+///
+/// In order: find the application and its volume, copy the volume through the API server, write the file's manifest with
+/// a checksum for every file. The application keeps running: databases are copied as of one moment, and files that
+/// changed meanwhile are named. With --stop it is stopped before the copy and started again, also after an interruption.
+/// The file has API keys, so only its owner may read it. `restore` is the way back.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl backup\n  handsctl backup before-upgrade.tar.gz --stop\n  handsctl backup - > openhands.tar.gz"
+)]
+pub struct BackupArgs {
+    /// File to write, `-` for stdout [default: openhands-NAME-TIME.tar.gz]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Also copy the volumes of conversations
+    #[arg(long)]
+    pub sandboxes: bool,
+    /// Stop the application while its volume is copied
+    #[arg(long)]
+    pub stop: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub lock: LockArgs,
+    /// Time limit of the whole command [default: 30m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+    /// Output format of the summary on stdout
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+type Archive = ArchiveWriter<Box<dyn Write + Send>>;
+
+/// Runs `backup`.
+pub(crate) async fn run(global: &Global, arguments: &BackupArgs, streams: &Streams) -> anyhow::Result<u8> {
+    if destination::is_stdout(arguments.file.as_deref()) {
+        ensure_free_stdout(global, arguments)?;
+    }
+    let invocation = Invocation {
+        global,
+        command: "backup",
+        output: arguments.output,
+        timeout: arguments.timeout.unwrap_or(TIMEOUT),
+        streams,
+    };
+    let work = async |run: &Run<'_>| {
+        run.waiting_for_lock(arguments.lock.lock_wait, async || backup(run, arguments, streams).await).await
+    };
+    invocation.change_cluster(Secrets::Unneeded, work).await
+}
+
+fn ensure_free_stdout(global: &Global, arguments: &BackupArgs) -> Result<()> {
+    let events = global.events.as_ref().is_some_and(|path| path.as_os_str() == "-");
+    let other = match arguments.output {
+        Some(Format::Json | Format::Yaml) => "-o",
+        _ if events => "--events -",
+        _ => return Ok(()),
+    };
+    let message = format!("the backup and {other} both write to standard output");
+    Err(Error::new(Id::Usage, Kind::Usage, message).hint("name a file for the backup"))
+}
+
+async fn backup(run: &Run<'_>, arguments: &BackupArgs, streams: &Streams) -> Result<Finished> {
+    let created = Timestamp::from_second(run.api().clock().now().as_second()).unwrap_or_default();
+    run.events().target("backup", run.session.target()).await;
+    let set = run.session.set();
+    let application = step(run.events(), Phase::Preflight, "preflight", async {
+        let application = application_volume::find(run, "nothing to back up").await?;
+        let mut needed = rules::for_exec(&set.namespace);
+        if arguments.sandboxes {
+            needed.extend(rules::for_sandbox_volumes(run.settings().runtime_namespace(), false));
+        }
+        access_review::check(run.api(), &needed).await?;
+        if !arguments.stop && application.running.is_none() {
+            let message = "the application does not run, so no container has its volume mounted";
+            return Err(Error::new(Id::NothingDeployed, Kind::Down, message)
+                .hint("handsctl backup --stop mounts it in a pod of its own")
+                .hint("handsctl status shows why the application does not run"));
+        }
+        let message = format!("volume claim {}", application.mount.claim);
+        Ok((application, message))
+    })
+    .await?;
+    let revision = application_volume::deployed_revision(run).await;
+    let destination = Destination::open(arguments.file.as_deref(), &set.name, created, streams)?;
+    let archive = ArchiveWriter::new(destination.writer()?);
+    let source = PartSource {
+        name: STATE.to_owned(),
+        claim: application.mount.claim.clone(),
+        size: application.size.clone(),
+        is_at_rest: arguments.stop,
+    };
+    let ((mut archive, state), restarted) =
+        if let (Some(volume), false) = (&application.running, arguments.stop) {
+            (copy(run, volume, source, archive).await?, None)
+        } else {
+            let (copied, restarted) = copy_stopped(run, &application, source, archive).await?;
+            (copied, Some(restarted))
+        };
+    let mut parts = vec![state];
+    if arguments.sandboxes {
+        archive = sandbox_volumes::copy_all(run, archive, &mut parts).await?;
+    }
+    let manifest = Manifest {
+        format: FORMAT,
+        handsctl: env!("CARGO_PKG_VERSION").to_owned(),
+        installation: set.name.clone(),
+        namespace: set.namespace.clone(),
+        image: application.image.clone(),
+        version: application.version.map(|version| version.to_string()),
+        revision,
+        created,
+        stopped: arguments.stop,
+        parts,
+    };
+    let finished = finish(run, archive, manifest, destination).await?;
+    let Some((applied, started)) = restarted else { return Ok(finished) };
+    match await_application(run, &[applied], started).await {
+        Ok(url) => Ok(Finished { url, ..finished }),
+        // The application's fault is not the backup's.
+        Err(error) => Err(error.fact("backup", finished.message)),
+    }
+}
+
+/// Copies the volume of the stopped application and starts the application again. Returns the Deployment, and the time
+/// before it was stopped.
+async fn copy_stopped(
+    run: &Run<'_>,
+    application: &ApplicationVolume,
+    source: PartSource,
+    archive: Archive,
+) -> Result<((Archive, Part), (Applied, Timestamp))> {
+    let set = run.session.set();
+    let work = async move |volume: &MountedVolume| copy(run, volume, source, archive).await;
+    run.under_lock(&set, async {
+        let started = run.api().clock().floor();
+        let half_replaced = HalfReplaced::default();
+        let (copied, applied) =
+            stopped_application::while_stopped(run, application, &half_replaced, work).await?;
+        Ok((copied, (applied, started)))
+    })
+    .await
+}
+
+/// Waits until the started application is ready and answers. Returns its URL.
+pub(super) async fn await_application(
+    run: &Run<'_>,
+    applied: &[Applied],
+    started: Timestamp,
+) -> Result<Option<String>> {
+    let version = run.session.server_version().await?;
+    let (mut observed, _) =
+        observed_set::open_deployed(run.api(), &run.session.set(), version.streams_lists()).await?;
+    let rollout = RolloutWatch {
+        expected: observed_set::expected(applied),
+        grace: rollout::grace_periods(run.settings(), started),
+        deadline: run.deadline().at,
+        usual: None,
+    };
+    rollout::follow(run, &mut observed, &rollout).await?;
+    let endpoint = verify::probe_application(run, Probe::Auto, &observed).await?.endpoint;
+    Ok(endpoint.into_url())
+}
+
+/// Copies the files of a volume into the archive.
+pub(super) async fn copy(
+    run: &Run<'_>,
+    volume: &MountedVolume,
+    source: PartSource,
+    mut archive: Archive,
+) -> Result<(Archive, Part)> {
+    let bytes = TransferredBytes::default();
+    let counted = bytes.clone();
+    let name = format!("copy {}", source.name);
+    step(run.events(), Phase::Copy, &name, async {
+        let reading = volume.read(run.api(), ReadFiles::Current, move |stream| {
+            let part = archive.add_part(source, stream, |count| counted.add(count));
+            let part = part.map_err(|error| Error::io("cannot write the backup", error))?;
+            Ok((archive, part))
+        });
+        let place = (Phase::Copy, name.as_str(), "");
+        let copied = provider::report_transfer(reading, &bytes, |_counted| {}, place, run.events()).await?;
+        let files = phrase::count(copied.1.files.len(), "file");
+        let message = format!("{files}, {}", phrase::size(copied.1.bytes()));
+        Ok((copied, message))
+    })
+    .await
+}
+
+async fn finish(
+    run: &Run<'_>,
+    archive: Archive,
+    manifest: Manifest,
+    destination: Destination,
+) -> Result<Finished> {
+    for part in &manifest.parts {
+        let is_at_rest = manifest.stopped && part.name == STATE;
+        let Some(problem) = part.consistency.problem(is_at_rest) else { continue };
+        let hint = if part.name == STATE { "; handsctl backup --stop makes a consistent copy" } else { "" };
+        let message = format!("{}: {problem}{hint}", part.name);
+        run.events().warn(Id::BackupIncomplete, message).await;
+    }
+    for part in &manifest.parts {
+        if let Some(omissions) = part.consistency.omissions() {
+            run.events().warn(Id::BackupIncomplete, format!("{}: {omissions}", part.name)).await;
+        }
+    }
+    let summary = manifest.summary();
+    let notes = notes(&manifest);
+    let written = tokio::task::spawn_blocking(move || -> Result<_> {
+        let mut output =
+            archive.finish(&manifest).map_err(|error| Error::io("cannot write the backup", error))?;
+        output.flush().map_err(|error| Error::io("cannot write the backup", error))?;
+        drop(output);
+        destination.finish()
+    });
+    let written = written.await.map_err(|error| Error::internal(error.to_string()))??;
+    let (message, next) = match written {
+        Some((path, size)) => {
+            let path = path.display();
+            let next = vec![
+                ("check".to_owned(), format!("handsctl restore {path} --dry-run")),
+                ("restore".to_owned(), format!("handsctl restore {path}")),
+            ];
+            (format!("{summary}; written to {path} ({})", phrase::size(size)), next)
+        }
+        None => (format!("{summary}; written to standard output"), Vec::new()),
+    };
+    Ok(Finished { message, notes, next, ..Finished::default() })
+}
+
+/// Returns what whoever keeps the file has to know.
+fn notes(manifest: &Manifest) -> Vec<String> {
+    let mut notes = Vec::new();
+    let databases: Vec<&str> =
+        manifest.parts.iter().flat_map(|part| &part.consistency.databases).map(String::as_str).collect();
+    if manifest.stopped {
+        notes.push("consistent: the application was stopped".to_owned());
+    } else if manifest.parts.iter().all(|part| part.consistency.problem(false).is_none()) {
+        let databases = if databases.is_empty() {
+            String::new()
+        } else {
+            format!(", and {} as of one moment", databases.join(", "))
+        };
+        notes.push(format!(
+            "consistent: each file as of one moment{databases}; files may be of different moments, as the application ran"
+        ));
+    }
+    notes.push("the file has the API keys of the settings: only its owner may read it".to_owned());
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::manifest::Consistency;
+
+    #[test]
+    fn notes_say_what_is_consistent() {
+        let part = |consistency| Part {
+            name: STATE.into(),
+            claim: "c".into(),
+            size: None,
+            consistency,
+            files: Vec::new(),
+        };
+        let mut manifest = Manifest {
+            format: FORMAT,
+            handsctl: String::new(),
+            installation: "oh".into(),
+            namespace: "n".into(),
+            image: String::new(),
+            version: None,
+            revision: None,
+            created: Timestamp::UNIX_EPOCH,
+            stopped: false,
+            parts: vec![part(Consistency {
+                is_checked: true,
+                databases: vec!["openhands.db".into()],
+                ..Consistency::default()
+            })],
+        };
+        assert!(notes(&manifest)[0].contains("openhands.db as of one moment"), "{:?}", notes(&manifest));
+        manifest.parts[0].consistency.changed.push("x".into());
+        assert_eq!(notes(&manifest).len(), 1, "a warning says what is not");
+        manifest.stopped = true;
+        assert_eq!(notes(&manifest)[0], "consistent: the application was stopped");
+        assert!(notes(&manifest)[1].contains("API keys"));
+    }
+}

@@ -1,0 +1,389 @@
+//! `restore`: replaces the application's state by that of a backup.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::sync::oneshot;
+
+use super::application_volume::{self, ApplicationVolume};
+use super::backup_command::await_application;
+use super::description::BackupDescription;
+use super::sandbox_volumes;
+use super::stopped_application::{self, HalfReplaced};
+use crate::archive::contents;
+use crate::archive::manifest::{Manifest, Part, STATE};
+use crate::archive::read;
+use crate::catalogue::Id;
+use crate::cluster::access::{access_review, rules};
+use crate::cluster::volume::transfer::{MountedVolume, ReadFiles};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Finished, Phase};
+use crate::flags::{Format, Global, LockArgs, parse_duration};
+use crate::phrase;
+use crate::provider::{self, TransferredBytes};
+use crate::report::{Output, Streams};
+use crate::session::cluster_session::Secrets;
+use crate::session::confirm;
+use crate::session::output::output_form;
+use crate::session::runner::{Invocation, Run};
+use crate::session::step::step;
+
+/// Replace settings and conversations by those of a backup
+///
+/// In order: check the whole file, find the installation, stop the application, write the files beside the present ones
+/// and read them back, replace the present ones by renaming, start the application and probe it. An interruption leaves
+/// the earlier files or the restored ones, never a mix. A volume with settings or conversations is only replaced with
+/// --delete-data. The volumes of conversations that the file has are restored, too.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  handsctl restore openhands.tar.gz --dry-run\n  handsctl restore openhands.tar.gz\n  handsctl restore openhands.tar.gz --delete-data --yes"
+)]
+pub struct RestoreArgs {
+    /// File that `backup` has written
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Replace existing settings and conversations, which deletes them
+    #[arg(long)]
+    pub delete_data: bool,
+    /// Check the file and describe it, without a cluster
+    #[arg(long, conflicts_with = "delete_data")]
+    pub dry_run: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the flags of the command")]
+    pub lock: LockArgs,
+    /// Time limit of the whole command [default: 30m]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+    /// Output format of the summary on stdout
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// Runs `restore`.
+///
+/// With `--dry-run -o json` or `-o yaml`: the description of the backup.
+pub(crate) async fn run(global: &Global, arguments: &RestoreArgs, streams: &Streams) -> anyhow::Result<u8> {
+    if arguments.dry_run {
+        return describe(arguments, streams).await;
+    }
+    let invocation = Invocation {
+        global,
+        command: "restore",
+        output: arguments.output,
+        timeout: arguments.timeout.unwrap_or(TIMEOUT),
+        streams,
+    };
+    let work = async |run: &Run<'_>| {
+        if arguments.delete_data {
+            let action = format!("replacing the data of {}", run.settings().deploy.name);
+            confirm::ensure_answerable(global, streams, &action)?;
+        }
+        let manifest = Arc::new(verify(arguments.file.clone(), TransferredBytes::default()).await?);
+        let target = Target::read(run, &manifest).await?;
+        if !arguments.delete_data {
+            target.ensure_empty()?;
+            sandbox_volumes::ensure_absent(run, &manifest).await?;
+        } else if target.may_hold_data() && !global.yes {
+            // Ask before the first progress output, which would overwrite the question.
+            let deploy = &run.settings().deploy;
+            let object = format!(
+                "{} of {} in namespace {}, and restore {}",
+                target.describe_data(),
+                deploy.name,
+                deploy.namespace,
+                arguments.file.display()
+            );
+            confirm::deletion(global, &object, &run.session.connection.choice.context, streams).await?;
+        }
+        run.events().target("restore", run.session.target()).await;
+        run.waiting_for_lock(arguments.lock.lock_wait, async || restore(run, arguments, &manifest).await)
+            .await
+    };
+    invocation.change_cluster(Secrets::Unneeded, work).await
+}
+
+/// Checks the file and prints what it contains.
+async fn describe(arguments: &RestoreArgs, streams: &Streams) -> anyhow::Result<u8> {
+    let manifest = verify(arguments.file.clone(), TransferredBytes::default()).await?;
+    let description = BackupDescription::new(&manifest);
+    match output_form(arguments.output) {
+        Output::Human => streams.text(&description.text(&manifest)).map(drop)?,
+        output => streams.value(&description, output).map(drop)?,
+    }
+    Ok(0)
+}
+
+/// Checks the whole file on a thread of its own.
+async fn verify(path: PathBuf, bytes: TransferredBytes) -> Result<Manifest> {
+    let checking = tokio::task::spawn_blocking(move || {
+        let manifest = read::verify(open(&path)?, |count| bytes.add(count));
+        let manifest = manifest.map_err(|error| error.fact("file", path.display().to_string()))?;
+        if manifest.part(STATE).is_none() {
+            let message = "the backup does not have the application's state";
+            return Err(Error::new(Id::BackupInvalid, Kind::Usage, message));
+        }
+        Ok(manifest)
+    });
+    checking.await.unwrap_or_else(|error| Err(Error::internal(error.to_string())))
+}
+
+fn open(path: &Path) -> Result<BufReader<File>> {
+    let file = File::open(path);
+    Ok(BufReader::new(file.map_err(|error| Error::file(format!("cannot read {}", path.display()), error))?))
+}
+
+/// The installation before anything is changed.
+struct Target {
+    application: ApplicationVolume,
+    /// What the volume holds; None if it holds no data, or if no container has it mounted.
+    data: Option<String>,
+}
+
+impl Target {
+    /// Reads the installation.
+    ///
+    /// # Errors
+    /// Exit 12 if nothing is deployed; exit 2 if the backup is of a newer application.
+    async fn read(run: &Run<'_>, manifest: &Manifest) -> Result<Self> {
+        let application = match application_volume::find(run, "nothing to restore into").await {
+            Err(error) if error.kind() == Kind::Down => {
+                return Err(error.hint("handsctl deploy creates the installation with an empty volume"));
+            }
+            application => application?,
+        };
+        ensure_not_newer(manifest, application.version.map(|version| (version.major, version.minor)))?;
+        let data = match &application.running {
+            Some(volume) => data_of_state(&volume.list(run.api()).await?),
+            None => None,
+        };
+        Ok(Self { application, data })
+    }
+
+    fn ensure_empty(&self) -> Result<()> {
+        match &self.data {
+            Some(data) => Err(holds_data(&self.application.mount.claim, data, "nothing was changed")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the volume holds data, or nobody knows.
+    fn may_hold_data(&self) -> bool {
+        self.data.is_some() || self.application.running.is_none()
+    }
+
+    fn describe_data(&self) -> &str {
+        self.data.as_deref().unwrap_or("whatever the volume holds")
+    }
+}
+
+fn data_of_state(paths: &[String]) -> Option<String> {
+    contents::data_of_state(paths.iter().map(String::as_str))
+}
+
+fn holds_data(claim: &str, data: &str, state: &str) -> Error {
+    let message = format!("volume claim {claim} holds data: {data}; {state}");
+    Error::new(Id::VolumeHoldsData, Kind::Usage, message)
+        .hint("handsctl backup saves it")
+        .hint("--delete-data replaces it by the backup")
+}
+
+/// Refuses the state of a newer application.
+///
+/// # Errors
+/// Exit 2 with both versions.
+fn ensure_not_newer(manifest: &Manifest, deployed: Option<(u32, u32)>) -> Result<()> {
+    let (Some(saved), Some(deployed)) = (manifest.app_version(), deployed) else { return Ok(()) };
+    if saved <= deployed {
+        return Ok(());
+    }
+    let version = |(major, minor): (u32, u32)| format!("{major}.{minor}");
+    let (saved, deployed) = (version(saved), version(deployed));
+    let message = format!(
+        "the backup is of OpenHands {saved}, and {deployed} is deployed: it may not be able to read newer data; \
+         nothing was changed"
+    );
+    Err(Error::new(Id::VersionDowngrade, Kind::Usage, message).hint(format!(
+        "handsctl deploy --set 'deploy.image=\"{}\"' deploys the version of the backup",
+        manifest.image
+    )))
+}
+
+async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest>) -> Result<Finished> {
+    let set = run.session.set();
+    let (applied, started) = run
+        .under_lock(&set, async {
+            if manifest.sandboxes().next().is_some() {
+                let needed = rules::for_sandbox_volumes(run.settings().runtime_namespace(), true);
+                access_review::check(run.api(), &needed).await?;
+            }
+            // Another run may have changed the installation until now.
+            let target = Target::read(run, manifest).await?;
+            if !arguments.delete_data {
+                target.ensure_empty()?;
+                sandbox_volumes::ensure_absent(run, manifest).await?;
+            }
+            let started = run.api().clock().floor();
+            let half_replaced = HalfReplaced::default();
+            let work = async |volume: &MountedVolume| {
+                if !arguments.delete_data
+                    && let Some(data) = data_of_state(&volume.list(run.api()).await?)
+                {
+                    return Err(holds_data(&volume.mount.claim, &data, "its files were not changed"));
+                }
+                for part in manifest.sandboxes() {
+                    sandbox_volumes::restore(run, part, async |volume| {
+                        write(run, &arguments.file, part, volume).await?;
+                        volume.swap(run.api()).await?;
+                        volume.clean(run.api()).await
+                    })
+                    .await?;
+                }
+                let state = manifest.part(STATE).ok_or_else(|| Error::internal("a backup without state"))?;
+                write(run, &arguments.file, state, volume).await?;
+                replace(run, volume, &half_replaced).await
+            };
+            let ((), applied) =
+                stopped_application::while_stopped(run, &target.application, &half_replaced, work).await?;
+            Ok((applied, started))
+        })
+        .await?;
+    let kept = "the earlier files are still on the volume, in .handsctl-restore/old";
+    let url = await_application(run, &[applied], started).await.map_err(|error| error.fact("note", kept))?;
+    if let Err(error) = delete_earlier(run).await {
+        run.events().warn(Id::VolumeCommandFailed, format!("{kept}: {}", error.with_causes())).await;
+    }
+    let message = format!("restored {}", manifest.summary());
+    Ok(Finished { url, message, ..Finished::default() })
+}
+
+/// Writes a part of the backup beside the files of a volume, and compares what the volume has with the backup.
+async fn write(run: &Run<'_>, file: &Path, part: &Part, volume: &MountedVolume) -> Result<()> {
+    let (name, bytes) = (format!("write {}", part.name), TransferredBytes::default());
+    step(run.events(), Phase::Copy, &name, async {
+        let (path, folder, counted) = (file.to_owned(), part.name.clone(), bytes.clone());
+        bytes.expect(part.bytes());
+        let writing = volume.unpack(run.api(), move |stream| {
+            let stream = CountingWriter { stream, counted };
+            let copied = read::copy_part(open(&path)?, &folder, stream);
+            copied.map_err(|error| Error::io("cannot write the files of the backup", error))
+        });
+        let place = (Phase::Copy, name.as_str(), "");
+        provider::report_transfer(writing, &bytes, |_counted| {}, place, run.events()).await?;
+        Ok(((), format!("{}, {}", phrase::count(part.files.len(), "file"), phrase::size(part.bytes()))))
+    })
+    .await?;
+    let (name, bytes) = (format!("check {}", part.name), TransferredBytes::default());
+    step(run.events(), Phase::Copy, &name, async {
+        bytes.expect(part.bytes());
+        let (expected, counted) = (part.clone(), bytes.clone());
+        let comparing = volume.read(run.api(), ReadFiles::Unpacked, move |stream| {
+            read::compare_part(stream, &expected, |count| counted.add(count))
+        });
+        let place = (Phase::Copy, name.as_str(), "");
+        provider::report_transfer(comparing, &bytes, |_counted| {}, place, run.events()).await?;
+        Ok(((), "every checksum is right".to_owned()))
+    })
+    .await
+}
+
+/// Replaces the files of the application's volume. The renames go on when the command is interrupted, and the application
+/// does not start between them.
+async fn replace(run: &Run<'_>, volume: &MountedVolume, half_replaced: &HalfReplaced) -> Result<()> {
+    step(run.events(), Phase::Copy, "replace", async {
+        let (sender, receiver) = oneshot::channel();
+        let (api, volume, flag) = (run.api().without_deadline(), volume.clone(), half_replaced.clone());
+        flag.set(true);
+        let renaming = tokio::spawn(async move {
+            let result = volume.swap(&api).await;
+            if result.is_ok() {
+                flag.set(false);
+            }
+            let _the_command_was_interrupted = sender.send(result);
+        });
+        let consequence = "the files of the volume are only partly replaced";
+        run.cleanups().push(Id::ApplicationStopped, consequence, async move {
+            renaming.await.map_err(|error| Error::internal(error.to_string()))
+        });
+        let result = receiver.await.unwrap_or_else(|_| Err(Error::internal("the swap has ended")));
+        run.cleanups().forget_last();
+        result
+            .map_err(|error| error.hint("run handsctl restore again: it completes the replacement first"))?;
+        Ok(((), "the restored files have replaced the earlier ones".to_owned()))
+    })
+    .await
+}
+
+/// Deletes the earlier files through the running application.
+async fn delete_earlier(run: &Run<'_>) -> Result<()> {
+    let application = application_volume::find(run, "nothing to clean").await?;
+    match application.running {
+        Some(volume) => volume.clean(run.api()).await,
+        None => Err(Error::internal("the application does not run")),
+    }
+}
+
+/// Counts what is written.
+struct CountingWriter<W> {
+    stream: W,
+    counted: TransferredBytes,
+}
+
+impl<W: std::io::Write> std::io::Write for CountingWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.stream.write(bytes)?;
+        self.counted.add(count as u64);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::archive::manifest::FORMAT;
+
+    fn manifest(version: Option<&str>) -> Manifest {
+        Manifest {
+            format: FORMAT,
+            handsctl: String::new(),
+            installation: "oh".into(),
+            namespace: "n".into(),
+            image: "a/openhands:x".into(),
+            version: version.map(str::to_owned),
+            revision: None,
+            created: Timestamp::UNIX_EPOCH,
+            stopped: false,
+            parts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn state_of_newer_application_is_refused() {
+        for (saved, deployed, is_accepted) in [
+            (Some("0.59"), Some((0, 59)), true),
+            (Some("0.59"), Some((1, 6)), true),
+            (Some("1.6"), Some((0, 59)), false),
+            (Some("0.60"), Some((0, 59)), false),
+            (Some("0.9"), Some((0, 59)), true),
+            (None, Some((0, 59)), true),
+            (Some("1.6"), None, true),
+        ] {
+            let result = ensure_not_newer(&manifest(saved), deployed);
+            assert_eq!(result.is_ok(), is_accepted, "{saved:?} into {deployed:?}");
+        }
+        let error = ensure_not_newer(&manifest(Some("1.6")), Some((0, 59))).unwrap_err();
+        assert_eq!((error.id(), error.kind()), (Id::VersionDowngrade, Kind::Usage));
+        assert!(error.hints()[0].contains("a/openhands:x"), "{:?}", error.hints());
+    }
+}

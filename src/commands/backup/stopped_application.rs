@@ -1,0 +1,168 @@
+//! Stops the application, mounts its volume in a pod of its own, and starts the application again, however the work
+//! between ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value;
+
+use super::application_volume::{self, ApplicationVolume};
+use crate::catalogue::Id;
+use crate::cluster::access::{access_review, rules};
+use crate::cluster::apply::applied::Applied;
+use crate::cluster::apply::deletion_wait::{self, DeletedObject};
+use crate::cluster::apply::scale::ScaledDeployment;
+use crate::cluster::volume::transfer::MountedVolume;
+use crate::cluster::volume::volume_pod::{self as pods, PodLimits};
+use crate::deploy::{claim_guard, conversation_guard, conversations, rollout};
+use crate::error::{Error, Kind, Result};
+use crate::event::Phase;
+use crate::object::ObjectId;
+use crate::object::kind::POD;
+use crate::phrase;
+use crate::plan::manifests::image_pull_pod::owner;
+use crate::plan::manifests::stop_signal;
+use crate::plan::manifests::volume_pod::{self, VolumePod};
+use crate::session::runner::Run;
+use crate::session::step::step;
+
+/// A pod that mounts a volume ends by itself so long after the command's time limit.
+const AFTER_DEADLINE: u64 = 60;
+
+/// Whether the volume is in a state in which the application must not start.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HalfReplaced(Arc<AtomicBool>);
+
+impl HalfReplaced {
+    pub(super) fn set(&self, is_half_replaced: bool) {
+        self.0.store(is_half_replaced, Ordering::SeqCst);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Runs `work` with the volume while the application is stopped. Returns its result and the started Deployment. The
+/// caller holds the set's lock.
+///
+/// # Errors
+/// Exit 2 if the stop would delete a conversation's volume; those of the work.
+pub(super) async fn while_stopped<T>(
+    run: &Run<'_>,
+    application: &ApplicationVolume,
+    half_replaced: &HalfReplaced,
+    work: impl AsyncFnOnce(&MountedVolume) -> Result<T>,
+) -> Result<(T, Applied)> {
+    let api = run.api();
+    let set = run.session.set();
+    let ApplicationVolume { deployment, observed, mount, .. } = application;
+    if stop_signal::deletes_conversation_on_stop(deployment) {
+        let hint =
+            "set on_stop = \"keep\" and run handsctl deploy --delete-data: it stops this pod one last time";
+        conversation_guard::ensure_no_conversations(run, hint).await?;
+    }
+    claim_guard::ensure_restart_keeps(run, observed).await?;
+    access_review::check(api, &rules::for_stop(&set)).await?;
+    conversations::warn_of_interruption(run, None).await?;
+    let scaled = ScaledDeployment::new(deployment)?;
+    let seconds = run.deadline().total.as_secs() + AFTER_DEADLINE;
+    let owner = owner(deployment);
+    let pod = volume_pod::for_application(deployment, mount, &set.name, seconds, owner)
+        .ok_or_else(|| Error::internal("the Deployment has no container with its volume"))?;
+    pods::delete_leftover(api, &set.namespace, &set.name, &mount.claim).await?;
+    let replicas = replicas(run, deployment);
+    step(run.events(), Phase::Copy, "stop", async {
+        start_at_the_end(run, &scaled, replicas, half_replaced);
+        scaled.scale(api, 0).await?;
+        let stopped = stop_pods(run).await?;
+        Ok(((), format!("{} stopped", phrase::count(stopped, "pod"))))
+    })
+    .await?;
+    let result = with_volume_pod(run, &pod, work).await?;
+    let applied = step(run.events(), Phase::Copy, "start", async {
+        let applied = scaled.scale(api, replicas).await?;
+        run.cleanups().forget_last();
+        Ok((applied, format!("scaled to {replicas}")))
+    })
+    .await?;
+    Ok((result, applied))
+}
+
+/// Runs `work` with a volume that a pod of its own mounts.
+///
+/// # Errors
+/// Exit 9 if the pod cannot run; those of the work.
+pub(super) async fn with_volume_pod<T>(
+    run: &Run<'_>,
+    pod: &VolumePod,
+    work: impl AsyncFnOnce(&MountedVolume) -> Result<T>,
+) -> Result<T> {
+    let (api, events) = (run.api(), run.events());
+    let namespace = pod.manifest["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
+    let streaming = run.session.server_version().await?.streams_lists();
+    let step_name = format!("mount {}", pod.mount.claim);
+    let volume = step(events, Phase::Copy, &step_name, async {
+        let created = pods::create(api, pod).await?;
+        let consequence = format!(
+            "pod/{} is left in namespace {namespace}; it ends by itself",
+            created["metadata"]["name"].as_str().unwrap_or_default()
+        );
+        let (cleaning, pod_to_delete) = (api.without_deadline(), created.clone());
+        run.cleanups().push(Id::VolumeCommandFailed, consequence, async move {
+            pods::delete(&cleaning, &pod_to_delete).await
+        });
+        let limits = PodLimits {
+            grace: rollout::grace_periods(run.settings(), api.clock().floor()),
+            deadline: run.deadline().at,
+            streaming,
+        };
+        let volume = pods::await_ready(api, pod, &created, limits, run.settings(), events).await?;
+        let message = format!("in pod/{}", volume.pod);
+        Ok((volume, message))
+    })
+    .await?;
+    let result = work(&volume).await;
+    run.cleanups().run_last().await?;
+    result
+}
+
+/// Returns how many pods the application has after the command: as many as before, or as the configuration says if it was
+/// stopped, as after a run that was killed.
+fn replicas(run: &Run<'_>, deployment: &Value) -> u64 {
+    match deployment["spec"]["replicas"].as_u64() {
+        Some(0) | None => run.settings().deploy.replicas.into(),
+        Some(replicas) => replicas,
+    }
+}
+
+fn start_at_the_end(run: &Run<'_>, scaled: &ScaledDeployment, replicas: u64, half_replaced: &HalfReplaced) {
+    let (api, scaled, half_replaced) = (run.api().without_deadline(), scaled.clone(), half_replaced.clone());
+    let consequence = "the application is still stopped; handsctl deploy starts it";
+    run.cleanups().push(Id::ApplicationStopped, consequence, async move {
+        if half_replaced.get() {
+            let message = "the files of its volume are only partly replaced";
+            return Err(Error::new(Id::ApplicationStopped, Kind::Internal, message)
+                .hint("run handsctl restore again: it completes them first"));
+        }
+        scaled.scale(&api, replicas).await.map(drop)
+    });
+}
+
+/// Waits until the application's pods are gone. Returns their number.
+async fn stop_pods(run: &Run<'_>) -> Result<usize> {
+    let set = run.session.set();
+    let pods = application_volume::pods(run).await?;
+    let objects = pods.into_iter().filter_map(|object| {
+        let name = object["metadata"]["name"].as_str()?;
+        let id: ObjectId = POD.id(&set.namespace, name);
+        Some(DeletedObject { id, collection: POD.in_namespace(&set.namespace), object })
+    });
+    let objects: Vec<DeletedObject> = objects.collect();
+    let count = objects.len();
+    let remaining = deletion_wait::until_gone(run.api(), objects, run.deadline().at, run.events()).await?;
+    match remaining.first() {
+        None => Ok(count),
+        Some(pod) => Err(run.deadline().passed(Some(&format!("{} has not stopped", pod.id)))),
+    }
+}
