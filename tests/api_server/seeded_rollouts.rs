@@ -18,7 +18,7 @@ use crate::webhook::{Answer, Authority, PodWebhook, Webhook};
 
 const ROLLOUTS: u64 = 50;
 /// Rollouts at the same time. They wait most of the time.
-const PARALLEL: usize = 6;
+const PARALLEL: usize = 8;
 /// The most obstacles of a rollout.
 const MOST: usize = 3;
 /// The application's pods.
@@ -103,6 +103,8 @@ fn obstacles(random: &mut Random) -> Vec<Obstacle> {
 struct Rollout<'a> {
     namespace: &'a Namespace,
     node: Option<BareNode>,
+    /// The simulated node on which volumes are provisioned.
+    volume_node: &'a str,
     obstacles: &'a [Obstacle],
     random: Random,
 }
@@ -158,7 +160,7 @@ impl Rollout<'_> {
         };
         let pod = wait_for_pod(namespace, APP);
         if self.meets(Obstacle::LateNode) {
-            self.random.pause(6);
+            self.random.pause(5);
         }
         self.run_application(pod);
         if self.has_helper() {
@@ -173,7 +175,7 @@ impl Rollout<'_> {
     fn bind(&mut self) {
         let namespace = self.namespace;
         self.node.get_or_insert_with(|| BareNode::new(namespace)).bind_pod(namespace);
-        let selected = format!("volume.kubernetes.io/selected-node={}", worker(namespace.bed));
+        let selected = format!("volume.kubernetes.io/selected-node={}", self.volume_node);
         let annotate = ["annotate", "--overwrite", "pvc", "oh-state", "-n", &namespace.name, &selected];
         namespace.bed.kubectl(&annotate);
     }
@@ -205,7 +207,7 @@ impl Rollout<'_> {
         }
         if self.meets(Obstacle::SlowStart) {
             report(namespace, &pod, "Running", &starting(0));
-            self.random.pause(4);
+            self.random.pause(3);
         }
         report(namespace, &pod, "Running", &running(true, 0));
     }
@@ -268,11 +270,12 @@ fn report_helper(namespace: &Namespace, pod: &str, restarts: u32, is_ready: bool
 }
 
 /// Runs the rollout of a seed.
-fn run(seed: u64) {
+fn run(seed: u64, volume_node: &str) {
     let mut random = Random::new(seed);
     let obstacles = obstacles(&mut random);
     let namespace = Bed::shared().namespace(&format!("seed-{seed}"));
-    let mut rollout = Rollout { namespace: &namespace, node: None, obstacles: &obstacles, random };
+    let mut rollout =
+        Rollout { namespace: &namespace, node: None, volume_node, obstacles: &obstacles, random };
     let run = rollout.play().finish().exits(0).says("deployment.apps/oh 1/1").never_says("error[");
     if rollout.has_helper() {
         run.says("deployment.apps/helper 1/1");
@@ -281,6 +284,7 @@ fn run(seed: u64) {
 
 #[test]
 fn seeded_rollouts_stumble_without_an_alarm() {
+    let volume_node = worker(Bed::shared());
     let next = Mutex::new(0..ROLLOUTS);
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -288,7 +292,7 @@ fn seeded_rollouts_stumble_without_an_alarm() {
             scope.spawn(|| {
                 while let Some(seed) = { next.lock().unwrap().next() } {
                     // The panic's message is printed above, with the seed in the namespace's name.
-                    if catch_unwind(|| run(seed)).is_err() {
+                    if catch_unwind(|| run(seed, &volume_node)).is_err() {
                         failed.lock().unwrap().push((seed, obstacles(&mut Random::new(seed))));
                     }
                 }
