@@ -185,21 +185,20 @@ async fn quit(attachment: Attachment) -> Error {
 mod tests {
     use super::*;
 
-    fn attachment(stdin: bool, terminal: bool, is_shell: bool, has_terminal: bool) -> (bool, bool) {
-        let flags = AttachmentFlags { stdin, terminal, is_shell };
-        let attachment = Attachment::new(flags, has_terminal);
+    /// Returns whether standard input is passed on, and whether the command has a terminal. The flags: `-i`, `-t`, a shell.
+    fn attachment([stdin, terminal, is_shell]: [bool; 3], has_terminal: bool) -> (bool, bool) {
+        let attachment = Attachment::new(AttachmentFlags { stdin, terminal, is_shell }, has_terminal);
         (attachment.stdin, attachment.terminal)
     }
 
     #[test]
     fn terminal_is_used_where_there_is_one_unless_only_input_is_wanted() {
-        for (stdin, terminal, is_shell) in
-            [(false, false, false), (false, false, true), (true, true, false), (false, true, false)]
+        for flags in [[false, false, false], [false, false, true], [true, true, false], [false, true, false]]
         {
-            assert_eq!(attachment(stdin, terminal, is_shell, true), (true, true), "{stdin} {terminal}");
+            assert_eq!(attachment(flags, true), (true, true), "{flags:?}");
         }
         assert_eq!(
-            attachment(true, false, false, true),
+            attachment([true, false, false], true),
             (true, false),
             "-i alone is no terminal, as with kubectl"
         );
@@ -207,9 +206,9 @@ mod tests {
 
     #[test]
     fn script_keeps_its_input_without_the_flag() {
-        assert_eq!(attachment(false, false, false, false), (false, false));
-        assert_eq!(attachment(false, true, false, false), (false, false), "-t needs a terminal");
-        assert_eq!(attachment(true, true, false, false), (true, false));
-        assert_eq!(attachment(false, false, true, false), (true, false), "a shell reads its commands");
+        assert_eq!(attachment([false, false, false], false), (false, false));
+        assert_eq!(attachment([false, true, false], false), (false, false), "-t needs a terminal");
+        assert_eq!(attachment([true, true, false], false), (true, false));
+        assert_eq!(attachment([false, false, true], false), (true, false), "a shell reads its commands");
     }
 }

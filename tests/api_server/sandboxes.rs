@@ -89,7 +89,7 @@ fn objects(bed: &Bed, namespace: &str) -> BTreeSet<String> {
 fn with_conversations(test: &str) -> Namespace {
     let namespace = Bed::shared().namespace(test);
     namespace.handsctl(&["deploy"]).exits(0);
-    let (bed, name) = (&namespace.bed, namespace.name.as_str());
+    let (bed, name) = (namespace.bed, namespace.name.as_str());
     create(bed, name, &[conversation(RUNNING), conversation(FAILED)].concat());
     create(bed, name, &entry_points(WITHOUT_POD));
     create(bed, name, &[claim(&format!("openhands-runtime-{ONLY_CLAIM}-pvc"))]);
@@ -151,9 +151,9 @@ fn gc_deletes_what_blocks_and_nothing_else() {
     let namespace = with_conversations("sandbox-gc");
     let second = namespace.bed.namespace("sandbox-gc-2");
     namespace.bed.kubectl(&["create", "namespace", &second.name]);
-    create(&namespace.bed, &second.name, &conversation(FAILED));
-    set_phase(&namespace.bed, &second.name, FAILED, "Failed");
-    let all = || (objects(&namespace.bed, &namespace.name), objects(&namespace.bed, &second.name));
+    create(namespace.bed, &second.name, &conversation(FAILED));
+    set_phase(namespace.bed, &second.name, FAILED, "Failed");
+    let all = || (objects(namespace.bed, &namespace.name), objects(namespace.bed, &second.name));
     let before = all();
 
     namespace.handsctl(&["sandbox", "gc", "--delete-data"]).exits(2).says("--yes confirms it");
@@ -190,11 +190,11 @@ fn gc_leaves_a_shared_namespace_alone_without_an_answer() {
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "second" },
         "subjects": [{ "kind": "ServiceAccount", "name": "second", "namespace": "elsewhere" }],
     });
-    create(&namespace.bed, &namespace.name, &[binding]);
-    let before = objects(&namespace.bed, &namespace.name);
+    create(namespace.bed, &namespace.name, &[binding]);
+    let before = objects(namespace.bed, &namespace.name);
     let run = namespace.handsctl(&["sandbox", "gc", "--delete-data", "--yes"]).exits(0);
     run.says("second can have sandboxes in namespace").says("nothing to delete");
-    assert_eq!(objects(&namespace.bed, &namespace.name), before);
+    assert_eq!(objects(namespace.bed, &namespace.name), before);
 }
 
 #[test]

@@ -41,8 +41,9 @@ fn note_of(site: &Site, conversation: &Conversation) -> (String, Option<String>)
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
 fn command_in_a_container_keeps_bytes_and_exit_code() {
     let (site, _, _guard) = shared();
-    let input: Vec<u8> =
-        (0..5 * 1024 * 1024_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let input: Vec<u8> = (0..5 * 1024 * 1024_u32)
+        .map(|number| (number.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0])
+        .collect();
     let mut command = site.command(&["exec", "-i", "--", "cat"]).into_command();
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

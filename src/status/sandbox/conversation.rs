@@ -118,7 +118,7 @@ impl<'a> Conversation<'a> {
     pub fn has_entry_points_only(&self) -> bool {
         use ConversationPart::{CodeService, Ingress, Service};
         let is_entry_point = |part: &ConversationPart| matches!(part, Ingress | CodeService | Service);
-        self.pod().is_none() && self.objects.keys().any(|part| is_entry_point(part))
+        self.pod().is_none() && self.objects.keys().any(is_entry_point)
     }
 }
 

@@ -104,7 +104,7 @@ fn decide(
             Decision::Keep("whether the application knows the conversation is not known")
         }
         // A known conversation mounts its files again when it is opened.
-        (true, _) | (false, _) => Decision::Ignore,
+        (true | false, _) => Decision::Ignore,
     }
 }
 
