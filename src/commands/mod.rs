@@ -1,7 +1,7 @@
 //! The commands: one file per command, with its arguments, its help and its steps.
 //!
 //! - The application: `up`, `deploy`, `diff`, `status`, `logs`, `open`, `restart`, `rollback`, `history`, `list`, `teardown`.
-//! - Its data: `backup`, with `restore`.
+//! - Its data: `backup`, `restore`.
 //! - What a deploy needs: `doctor`.
 //! - The local cluster: `cluster`. Images on its nodes: `image`.
 //! - Without a cluster: `config`, `render`, `rbac`, `explain`, `schema`, `completion`, `man`, `options`.
@@ -26,6 +26,7 @@ pub mod options;
 pub mod rbac;
 pub mod render;
 pub mod restart;
+pub mod restore;
 pub mod rollback;
 pub mod schema;
 pub mod status;
