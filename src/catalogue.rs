@@ -228,7 +228,7 @@ catalogue! {
     VersionChanges "HC2043" "the application's version changes" key "deploy.image"
         "The message names the changes other than the code: the registry, the sandboxes' image, the location of the application's database. Versions 0.60 to 1.6 have a second interface, which is switched off (HC0225)."
     VersionDowngrade "HC2044" "the application's version is downgraded" key "deploy.image"
-        "New versions migrate the data on the volume, and no version migrates it back. An older version may not start, or not find data of a newer one. `handsctl backup` before the upgrade and `handsctl restore` after a downgrade are the safe way back."
+        "New versions migrate the data on the volume, and no version migrates it back. An older version may not start, or not find data of a newer one. `handsctl backup` before the upgrade and `handsctl restore FILE` after a downgrade are the safe way back."
     ClaimDeleted "HC2045" "the volume claim is being deleted"
         "Somebody deleted a volume claim of the installation. It exists, with its data, only as long as a pod uses it, and the deletion cannot be taken back. handsctl does not stop that pod without --delete-data. Copy the data out of the pod first; `handsctl deploy --delete-data` then stops the pod and creates a new, empty volume."
     NewVolume "HC2046" "the volume is new"

@@ -22,7 +22,7 @@ use crate::commands::sandbox::{
 };
 use crate::commands::{
     backup, completion, deploy, dev, diff, doctor, exec, explain, history, list, logs, man, open, options,
-    rbac, render, restart, rollback, schema, status, teardown, up, version,
+    rbac, render, restart, restore, rollback, schema, status, teardown, up, version,
 };
 use crate::error::{Error, Kind};
 use crate::flags::{Color, Global, ProgramName};
@@ -94,7 +94,7 @@ pub enum Command {
     List(list::ListArgs),
     Restart(restart::RestartArgs),
     Backup(backup::BackupArgs),
-    Restore(backup::RestoreArgs),
+    Restore(restore::RestoreArgs),
     /// Put images on the nodes before pods need them: load, pull
     #[command(subcommand)]
     Image(ImageCommand),
@@ -413,8 +413,8 @@ async fn dispatch(cli: &Cli, streams: &Streams) -> anyhow::Result<u8> {
         Command::History(arguments) => history::run(global, arguments, streams).await,
         Command::List(arguments) => list::run(global, arguments, streams).await,
         Command::Restart(arguments) => restart::run(global, arguments, streams).await,
-        Command::Backup(arguments) => backup::run_backup(global, arguments, streams).await,
-        Command::Restore(arguments) => backup::run_restore(global, arguments, streams).await,
+        Command::Backup(arguments) => backup::run(global, arguments, streams).await,
+        Command::Restore(arguments) => restore::run(global, arguments, streams).await,
         Command::Teardown(arguments) => teardown::run(global, arguments, streams).await,
         Command::Dev(arguments) => dev::run(global, arguments, streams).await,
         Command::Rbac(arguments) => rbac::run(global, arguments, streams),

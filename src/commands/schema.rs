@@ -5,7 +5,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::backup::BackupDescription;
 use super::config::check::CheckResult;
 use super::config::show::ShownKey;
 use super::doctor::DoctorObject;
@@ -13,6 +12,7 @@ use super::history::RevisionObject;
 use super::list::InstallationObject;
 use super::open::OpenedUrl;
 use super::rbac::RightObject;
+use super::restore::BackupDescription;
 use super::sandbox::list::SandboxObject;
 use super::status::{InstallationStatus, StatusObject};
 use super::version::Versions;

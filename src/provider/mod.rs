@@ -14,7 +14,6 @@
 //! - `kubeconfig`: edits the user's kubeconfig line by line.
 //! - `state_file`: the record of a cluster that handsctl created. `file_lock`: admits one handsctl at a time.
 //! - `private_file`: files that only this user may read. `atomic_file`: replaces a file atomically.
-//!   `new_file`: a file that has its name only when it is complete.
 //! - `environment`: the environment variables and folders of this computer.
 //! - `command`: child processes. `process_id`: identity of a process. `readyz`: waits for an API server.
 //! - `transfer`: reports bytes and rate of a transfer. `bounded_output`: output of child processes. `log_end`: of logs.
@@ -37,15 +36,14 @@ pub mod kwok;
 mod local_cluster;
 mod log_end;
 pub mod mirrord;
-mod new_file;
 mod private_file;
 mod process_id;
 mod readyz;
 mod state_file;
-mod transfer;
+pub mod transfer;
 
 pub use assets::component::ControlPlaneComponent;
-pub use atomic_file::replace as replace_file;
+pub use atomic_file::{NewFile, replace as replace_file};
 pub use cluster_list::{ClusterList, ListedCluster, ListedCondition, list, names};
 pub use cluster_spec::{ClusterSpec, Ports, ResourceAmount, Workload};
 pub use cluster_status::{ClusterStatus, Details};
@@ -59,6 +57,4 @@ pub use local_cluster::{
     Condition, DownResult, LocalCluster, LocalProvider, ProviderChoice, RECREATE_HINT, StartOutcome,
     UpOptions,
 };
-pub use new_file::NewFile;
 pub use process_id::{Process, has_exited};
-pub use transfer::{TransferredBytes, reported as report_transfer};

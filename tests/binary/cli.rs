@@ -385,7 +385,7 @@ fn commands_of_other_tools_lead_to_ours() {
         ("ssh", "handsctl exec"),
         ("top", "handsctl status"),
         ("upgrade", "handsctl deploy"),
-        ("backup", "kubectl cp"),
+        ("export", "handsctl backup FILE"),
         ("set", "handsctl config set"),
         ("cluster ls", "handsctl cluster list"),
         ("cluster create", "handsctl cluster up"),

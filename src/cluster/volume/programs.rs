@@ -6,14 +6,17 @@ const PACK: &str = include_str!("pack.py");
 /// Without Python nothing notices changes. GNU tar exits with 1 if a file changed. Busybox has no option to leave files out,
 /// and no empty archives.
 const PACK_WITHOUT_PYTHON: &str = r#"
-if command -v python3 >/dev/null 2>&1; then exec python3 -I -c "$1" "$2" "$3"; fi
+finish() { printf %s "$end"; read -r answer; exit 0; }
+end=$4
+if command -v python3 >/dev/null 2>&1; then python3 -I -c "$1" "$2" "$3" </dev/null && finish; exit $?; fi
 cd "$2" || exit 3
 set --
 for f in * .[!.]* ..?*; do if [ -e "$f" ] || [ -L "$f" ]; then case "$f" in .handsctl-*|lost+found) ;; *) set -- "$@" "./$f" ;; esac; fi; done
-if [ $# = 0 ]; then exec dd if=/dev/zero bs=1024 count=1; fi
-tar -cf - "$@"
+if [ $# = 0 ]; then dd if=/dev/zero bs=1024 count=1 && finish; exit $?; fi
+tar -cf - "$@" </dev/null
 code=$?
-if [ $code = 1 ] && tar --version 2>/dev/null | grep -q GNU; then exit 0; fi
+if [ $code = 1 ] && tar --version 2>/dev/null | grep -q GNU; then code=0; fi
+if [ $code = 0 ]; then finish; fi
 exit $code
 "#;
 
@@ -44,9 +47,11 @@ fn shell(script: impl Into<String>, arguments: &[&str]) -> Vec<String> {
     words.into_iter().chain(arguments.iter().map(|word| (*word).to_owned())).collect()
 }
 
-/// Returns the command that writes the files of a folder to its standard output. `is_live`: something may write to them.
-pub(super) fn pack(folder: &str, is_live: bool) -> Vec<String> {
-    shell(PACK_WITHOUT_PYTHON, &[PACK, folder, if is_live { "live" } else { "at-rest" }])
+/// Returns the command that writes the files of a folder to its standard output, and then `end`. `is_live`: something may
+/// write to them. The command ends when it reads a line: once a command has ended, a slow reader does not get the rest of
+/// its output (<https://github.com/kubernetes/kubernetes/issues/60140>; seen with kubectl on Kubernetes 1.34).
+pub(super) fn pack(folder: &str, is_live: bool, end: &str) -> Vec<String> {
+    shell(PACK_WITHOUT_PYTHON, &[PACK, folder, if is_live { "live" } else { "at-rest" }, end])
 }
 
 /// Returns the command that lists the first two levels of a folder.
@@ -104,6 +109,8 @@ mod tests {
     use crate::archive::read::{compare_part, copy_part};
     use crate::archive::write::{ArchiveWriter, PartSource};
 
+    const END: &str = "the end";
+
     fn run(command: &[String], input: &[u8]) -> Output {
         let mut child = Command::new(&command[0])
             .args(&command[1..])
@@ -120,6 +127,12 @@ mod tests {
         let output = run(command, input);
         assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
+    }
+
+    /// Runs a command that packs, and returns its stream without the end.
+    fn packed(command: &[String]) -> Vec<u8> {
+        let output = succeeds(command, b"\n");
+        output.strip_suffix(END.as_bytes()).expect("the end").to_vec()
     }
 
     /// Returns the files of a folder with their content, without those of a restore.
@@ -166,15 +179,15 @@ mod tests {
         write(volume.path(), OLD);
         write(source.path(), NEW);
         let folder = volume.path().to_str().unwrap();
-        let packed = succeeds(&pack(source.path().to_str().unwrap(), false), b"");
+        let new = packed(&pack(source.path().to_str().unwrap(), false, END));
         let mut archive = ArchiveWriter::new(Vec::new());
-        let part = archive.add_part(state(), packed.as_slice(), |_| {}).unwrap();
+        let part = archive.add_part(state(), new.as_slice(), |_| {}).unwrap();
         let archive = archive.finish(&manifest::sample()).unwrap();
         let mut stream = Vec::new();
         copy_part(archive.as_slice(), &part.name, &mut stream).unwrap();
         succeeds(&prepare_restore(folder), b"");
         succeeds(&unpack(folder), &stream);
-        let read_back = succeeds(&pack(&unpacked(folder), false), b"");
+        let read_back = packed(&pack(&unpacked(folder), false, END));
         compare_part(read_back.as_slice(), &part, |_| {}).unwrap();
         volume
     }
@@ -237,9 +250,9 @@ mod tests {
         std::os::unix::fs::symlink("settings.json", source.path().join("link")).unwrap();
         fs::create_dir(source.path().join("folder")).unwrap();
         let folder = source.path().to_str().unwrap();
-        let mut without = pack(folder, false);
+        let mut without = pack(folder, false, END);
         without[2] = without[2].replace("command -v python3", "false");
-        let (with, without) = (part(&succeeds(&pack(folder, false), b"")), part(&succeeds(&without, b"")));
+        let (with, without) = (part(&packed(&pack(folder, false, END))), part(&packed(&without)));
         assert!(with.consistency.is_checked && !without.consistency.is_checked);
         let sorted = |part: &Part| {
             let mut files = part.files.clone();
@@ -250,9 +263,9 @@ mod tests {
         assert_eq!(with.files.len(), 4, "{:?}", with.files);
         assert!(with.consistency.left_out.is_empty() && without.consistency.left_out.is_empty());
         let empty = tempfile::tempdir().unwrap();
-        let mut without = pack(empty.path().to_str().unwrap(), false);
+        let mut without = pack(empty.path().to_str().unwrap(), false, END);
         without[2] = without[2].replace("command -v python3", "false");
-        assert!(part(&succeeds(&without, b"")).files.is_empty());
+        assert!(part(&packed(&without)).files.is_empty());
         let listed = String::from_utf8(succeeds(&list(folder), b"")).unwrap();
         assert!(listed.lines().any(|line| line == "./sessions/a"), "{listed}");
         assert!(!listed.contains("sessions/a/x"), "{listed}");
@@ -268,10 +281,10 @@ db.execute("PRAGMA journal_mode=WAL")
 db.execute("create table t (x)")
 db.execute("insert into t values (7)")
 db.commit()
-packed = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, check=True).stdout
+packed = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
 sys.stdout.buffer.write(packed)
 "#;
-        let command = pack(".", true);
+        let command = pack(".", true, "");
         let output = Command::new("python3")
             .args(["-c", program])
             .args(&command)

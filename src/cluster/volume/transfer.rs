@@ -1,7 +1,6 @@
 //! Runs the commands that read and write a volume, and connects their streams with readers and writers of this computer.
 
 use std::io::{self, Read, Write};
-use std::pin::pin;
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -58,40 +57,39 @@ impl MountedVolume {
         files: ReadFiles,
         consume: impl FnOnce(ChunkReader) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let end = random_end()?;
         let command = match files {
-            ReadFiles::Current => programs::pack(&self.mount.path, self.is_live),
-            ReadFiles::Unpacked => programs::pack(&programs::unpacked(&self.mount.path), false),
+            ReadFiles::Current => programs::pack(&self.mount.path, self.is_live, &end),
+            ReadFiles::Unpacked => programs::pack(&programs::unpacked(&self.mount.path), false, &end),
         };
-        let mut remote = self.start(api, &command, false).await?;
+        let mut remote = self.start(api, &command, true).await?;
         let (sender, receiver) = mpsc::channel(CHUNKS);
         let consuming = tokio::task::spawn_blocking(move || consume(ChunkReader::new(receiver)));
-        let (stdout, stderr) = (remote.stdout.take(), remote.stderr.take());
-        let forwarding = async {
-            let Some(stdout) = stdout else { return false };
-            forward(stdout, &sender).await
+        let (stdin, stdout) = (remote.stdin.take(), remote.stdout.take());
+        let errors = tokio::spawn(read_text(remote.stderr.take()));
+        let forwarded = match stdout {
+            Some(stdout) => forward(stdout, &sender, end.as_bytes()).await,
+            None => Forwarded::Incomplete,
         };
-        let complete = {
-            let (mut forwarding, mut reading_text) = (pin!(forwarding), pin!(read_text(stderr)));
-            tokio::select! {
-                is_complete = &mut forwarding => {
-                    // If the reader has failed, the rest of the stream is of no interest.
-                    if is_complete { Some(reading_text.await) } else { None }
-                }
-                text = &mut reading_text => forwarding.await.then_some(text),
-            }
-        };
-        if let Some(text) = complete {
-            let ended = self.ensure_success(remote, "read", &text).await;
+        if forwarded == Forwarded::NotRead {
+            // The rest of the stream is of no interest.
+            drop((sender, remote));
+            errors.abort();
+            return joined(consuming).await;
+        }
+        if let Some(mut stdin) = stdin {
+            // The command may end now: all of its output has arrived.
+            let _it_has_ended = stdin.write_all(b"\n").await;
+        }
+        let text = errors.await.unwrap_or_default();
+        let ended = self.ensure_success(remote, "read", &text).await;
+        if ended.is_ok() && forwarded == Forwarded::Complete {
             // Only now the reader learns that the stream is complete.
-            if ended.is_ok() {
-                let _reader_has_failed = sender.send(Chunk::End).await;
-            }
-            drop(sender);
-            let consumed = joined(consuming).await;
-            return ended.and(consumed);
+            let _reader_has_failed = sender.send(Chunk::End).await;
         }
         drop(sender);
-        joined(consuming).await
+        let consumed = joined(consuming).await;
+        ended.and(consumed)
     }
 
     /// Writes a tar stream beside the files of the volume. `produce` writes it on a thread of its own.
@@ -191,18 +189,50 @@ impl MountedVolume {
     }
 }
 
-/// Forwards a stream until it ends; false if its reader has failed before.
-async fn forward(mut stream: impl AsyncRead + Unpin, sender: &mpsc::Sender<Chunk>) -> bool {
+/// Returns a text that no file contains.
+fn random_end() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    let random = getrandom::fill(&mut bytes);
+    random.map_err(|error| Error::internal(format!("no random numbers: {error}")))?;
+    Ok(format!("handsctl-end-{:032x}", u128::from_be_bytes(bytes)))
+}
+
+/// How far a stream was forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Forwarded {
+    /// To its end.
+    Complete,
+    /// The stream ended without its end.
+    Incomplete,
+    /// Its reader has failed before.
+    NotRead,
+}
+
+/// Forwards a stream until the bytes of its end arrive, which are not forwarded.
+async fn forward(mut stream: impl AsyncRead + Unpin, sender: &mpsc::Sender<Chunk>, end: &[u8]) -> Forwarded {
     let mut buffer = vec![0; CHUNK];
+    let mut held: Vec<u8> = Vec::new();
     loop {
-        match stream.read(&mut buffer).await {
-            Ok(0) | Err(_) => return true,
-            Ok(count) => {
-                let bytes = Bytes::copy_from_slice(&buffer[..count]);
-                if sender.send(Chunk::Bytes(bytes)).await.is_err() {
-                    return false;
-                }
-            }
+        let count = match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => 0,
+            Ok(count) => count,
+        };
+        held.extend_from_slice(&buffer[..count]);
+        let is_complete = held.ends_with(end);
+        // The last bytes may be a part of the end.
+        let rest = if count == 0 && !is_complete {
+            Vec::new()
+        } else {
+            held.split_off(held.len().saturating_sub(end.len()))
+        };
+        if !held.is_empty() && sender.send(Chunk::Bytes(std::mem::take(&mut held).into())).await.is_err() {
+            return Forwarded::NotRead;
+        }
+        held = rest;
+        match (is_complete, count) {
+            (true, _) => return Forwarded::Complete,
+            (false, 0) => return Forwarded::Incomplete,
+            (false, _) => {}
         }
     }
 }
@@ -311,14 +341,47 @@ mod tests {
         assert_eq!(reading.await.unwrap(), Err(io::ErrorKind::UnexpectedEof));
     }
 
+    /// Forwards these pieces of a stream whose end is `END`; returns how far, and the forwarded text.
+    async fn forwarded(pieces: &[&str]) -> (Forwarded, String) {
+        let (reader, mut writer) = tokio::io::duplex(64);
+        let (sender, mut receiver) = mpsc::channel(64);
+        let write = async {
+            for piece in pieces {
+                writer.write_all(piece.as_bytes()).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            // A complete stream stays open.
+            if !pieces.concat().ends_with("END") {
+                drop(writer);
+            }
+        };
+        let (result, ()) = tokio::join!(forward(reader, &sender, b"END"), write);
+        drop(sender);
+        let mut text = String::new();
+        while let Some(Chunk::Bytes(bytes)) = receiver.recv().await {
+            text.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+        (result, text)
+    }
+
+    #[tokio::test]
+    async fn stream_is_complete_with_its_end() {
+        for pieces in [&["some text", "END"][..], &["some textE", "N", "D"], &["some", " ", "textEND"]] {
+            assert_eq!(forwarded(pieces).await, (Forwarded::Complete, "some text".to_owned()), "{pieces:?}");
+        }
+        assert_eq!(forwarded(&["END"]).await, (Forwarded::Complete, String::new()));
+        assert_eq!(forwarded(&["ENDaEND"]).await, (Forwarded::Complete, "ENDa".to_owned()));
+        for pieces in [&["some text"][..], &["some textE", "N"], &[]] {
+            let (result, text) = forwarded(pieces).await;
+            assert_eq!((result, text), (Forwarded::Incomplete, pieces.concat()), "{pieces:?}");
+        }
+    }
+
     #[tokio::test]
     async fn forwarding_stops_when_the_reader_fails() {
         let (sender, receiver) = mpsc::channel(1);
         drop(receiver);
-        assert!(!forward(&b"text"[..], &sender).await);
-        let (sender, mut receiver) = mpsc::channel(1);
-        assert!(forward(&b"text"[..], &sender).await);
-        assert!(matches!(receiver.recv().await, Some(Chunk::Bytes(bytes)) if bytes == "text"));
+        assert_eq!(forward(&b"text and more"[..], &sender, b"END").await, Forwarded::NotRead);
     }
 
     #[tokio::test]

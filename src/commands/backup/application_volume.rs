@@ -23,28 +23,28 @@ use crate::settings::AppVersion;
 use crate::settings::format::ImageRef;
 
 /// The deployed application with its volume.
-pub(super) struct ApplicationVolume {
+pub(in crate::commands) struct ApplicationVolume {
     /// The live Deployment.
-    pub(super) deployment: Value,
+    pub(in crate::commands) deployment: Value,
     /// The set, watched from before the first change.
-    pub(super) observed: ObservedSet,
+    pub(in crate::commands) observed: ObservedSet,
     /// The volume's claim, as the application mounts it.
-    pub(super) mount: ClaimMount,
+    pub(in crate::commands) mount: ClaimMount,
     /// The requested size of the claim, if the account may read it.
-    pub(super) size: Option<String>,
+    pub(in crate::commands) size: Option<String>,
     /// The application's image.
-    pub(super) image: String,
+    pub(in crate::commands) image: String,
     /// The application's version; None if it is not known.
-    pub(super) version: Option<AppVersion>,
+    pub(in crate::commands) version: Option<AppVersion>,
     /// The volume in the running application; None if it does not run.
-    pub(super) running: Option<MountedVolume>,
+    pub(in crate::commands) running: Option<MountedVolume>,
 }
 
 /// Finds the application. `action` is "nothing to back up".
 ///
 /// # Errors
 /// Exit 12 if nothing is deployed; exit 14 on simulated nodes; exit 2 if the state is not on a volume claim.
-pub(super) async fn find(run: &Run<'_>, action: &str) -> Result<ApplicationVolume> {
+pub(in crate::commands) async fn find(run: &Run<'_>, action: &str) -> Result<ApplicationVolume> {
     let set = run.session.set();
     let version = run.session.server_version().await?;
     let (observed, forbidden) = observed_set::open_deployed(run.api(), &set, version.streams_lists()).await?;

@@ -11,14 +11,14 @@ use crate::provider::NewFile;
 use crate::report::Streams;
 
 /// Where a backup goes.
-pub(super) enum Destination {
+pub(super) enum BackupTarget {
     /// A new file.
     File(NewFile, PathBuf),
     /// Standard output.
     Stdout(Streams),
 }
 
-impl Destination {
+impl BackupTarget {
     /// Creates the file, or checks that standard output takes bytes. Without a name the file is named after the
     /// installation and the time.
     ///

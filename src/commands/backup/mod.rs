@@ -1,20 +1,16 @@
-//! `backup` and `restore`: the application's state as one file.
+//! `backup`: the application's state as one file. `restore` uses what finds, stops and starts the application, too.
 //!
-//! - `backup_command`, `restore_command`: the arguments, the help and the steps.
+//! - `command`: the arguments, the help and the steps.
 //! - `application_volume`: finds the volume with the application's state. `stopped_application`: mounts it while the
 //!   application is stopped. `sandbox_volumes`: the volumes of conversations.
-//! - `destination`: the file that a backup is written to. `description`: a backup as `restore --dry-run` prints it.
+//! - `copy`: copies a volume into the file. `destination`: the file.
 
-mod application_volume;
-mod backup_command;
-mod description;
+pub(in crate::commands) mod application_volume;
+mod command;
+mod copy;
 mod destination;
-mod restore_command;
-mod sandbox_volumes;
-mod stopped_application;
+pub(in crate::commands) mod sandbox_volumes;
+pub(in crate::commands) mod stopped_application;
 
-pub use backup_command::BackupArgs;
-pub(crate) use backup_command::run as run_backup;
-pub use description::BackupDescription;
-pub use restore_command::RestoreArgs;
-pub(crate) use restore_command::run as run_restore;
+pub use command::BackupArgs;
+pub(crate) use command::run;

@@ -1,15 +1,13 @@
 //! The volumes of conversations: copied through their running sandbox, else through a pod that mounts them.
 
-use std::io::Write;
-
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use super::application_volume::{is_running, requested_size};
-use super::backup_command::copy;
+use super::copy::{Archive, copy};
 use super::stopped_application::with_volume_pod;
 use crate::archive::manifest::{Manifest, Part, SANDBOXES};
-use crate::archive::write::{ArchiveWriter, PartSource};
+use crate::archive::write::PartSource;
 use crate::catalogue::Id;
 use crate::cluster::app::sandbox_pods;
 use crate::cluster::volume::transfer::MountedVolume;
@@ -21,8 +19,6 @@ use crate::session::runner::Run;
 
 /// A pod that mounts a volume ends by itself so long after the command's time limit.
 const AFTER_DEADLINE: u64 = 60;
-
-type Archive = ArchiveWriter<Box<dyn Write + Send>>;
 
 /// Copies the volumes of all conversations into the archive.
 pub(super) async fn copy_all(run: &Run<'_>, mut archive: Archive, parts: &mut Vec<Part>) -> Result<Archive> {
@@ -58,7 +54,7 @@ pub(super) async fn copy_all(run: &Run<'_>, mut archive: Archive, parts: &mut Ve
 ///
 /// # Errors
 /// Exit 2 with their names.
-pub(super) async fn ensure_absent(run: &Run<'_>, manifest: &Manifest) -> Result<()> {
+pub(in crate::commands) async fn ensure_absent(run: &Run<'_>, manifest: &Manifest) -> Result<()> {
     let mut existing = Vec::new();
     for part in manifest.sandboxes() {
         if get_claim(run, &part.claim).await?.is_some_and(|claim| !is_unfinished(&claim)) {
@@ -75,7 +71,7 @@ pub(super) async fn ensure_absent(run: &Run<'_>, manifest: &Manifest) -> Result<
 }
 
 /// Restores one volume of a conversation with `work`: creates its claim, or stops the sandbox that has it mounted.
-pub(super) async fn restore(
+pub(in crate::commands) async fn restore(
     run: &Run<'_>,
     part: &Part,
     work: impl AsyncFnOnce(&MountedVolume) -> Result<()>,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::application_volume::{self, ApplicationVolume};
@@ -12,11 +13,14 @@ use crate::cluster::access::{access_review, rules};
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::deletion_wait::{self, DeletedObject};
 use crate::cluster::apply::scale::ScaledDeployment;
+use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::volume::transfer::MountedVolume;
 use crate::cluster::volume::volume_pod::{self as pods, PodLimits};
-use crate::deploy::{claim_guard, conversation_guard, conversations, rollout};
+use crate::cluster::watch::observed_set;
+use crate::deploy::{claim_guard, conversation_guard, conversations, rollout, verify};
 use crate::error::{Error, Kind, Result};
 use crate::event::Phase;
+use crate::flags::Probe;
 use crate::object::ObjectId;
 use crate::object::kind::POD;
 use crate::phrase;
@@ -31,10 +35,10 @@ const AFTER_DEADLINE: u64 = 60;
 
 /// Whether the volume is in a state in which the application must not start.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HalfReplaced(Arc<AtomicBool>);
+pub(in crate::commands) struct HalfReplaced(Arc<AtomicBool>);
 
 impl HalfReplaced {
-    pub(super) fn set(&self, is_half_replaced: bool) {
+    pub(in crate::commands) fn set(&self, is_half_replaced: bool) {
         self.0.store(is_half_replaced, Ordering::SeqCst);
     }
 
@@ -48,7 +52,7 @@ impl HalfReplaced {
 ///
 /// # Errors
 /// Exit 2 if the stop would delete a conversation's volume; those of the work.
-pub(super) async fn while_stopped<T>(
+pub(in crate::commands) async fn while_stopped<T>(
     run: &Run<'_>,
     application: &ApplicationVolume,
     half_replaced: &HalfReplaced,
@@ -87,6 +91,26 @@ pub(super) async fn while_stopped<T>(
     })
     .await?;
     Ok((result, applied))
+}
+
+/// Waits until the started application is ready and answers. Returns its URL.
+pub(in crate::commands) async fn await_application(
+    run: &Run<'_>,
+    applied: &[Applied],
+    started: Timestamp,
+) -> Result<Option<String>> {
+    let version = run.session.server_version().await?;
+    let (mut observed, _) =
+        observed_set::open_deployed(run.api(), &run.session.set(), version.streams_lists()).await?;
+    let rollout = RolloutWatch {
+        expected: observed_set::expected(applied),
+        grace: rollout::grace_periods(run.settings(), started),
+        deadline: run.deadline().at,
+        usual: None,
+    };
+    rollout::follow(run, &mut observed, &rollout).await?;
+    let endpoint = verify::probe_application(run, Probe::Auto, &observed).await?.endpoint;
+    Ok(endpoint.into_url())
 }
 
 /// Runs `work` with a volume that a pod of its own mounts.

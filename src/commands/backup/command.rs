@@ -8,23 +8,20 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::application_volume::{self, ApplicationVolume};
-use super::destination::{self, Destination};
+use super::copy::{Archive, copy};
+use super::destination::{self, BackupTarget};
 use super::sandbox_volumes;
-use super::stopped_application::{self, HalfReplaced};
+use super::stopped_application::{self, HalfReplaced, await_application};
 use crate::archive::manifest::{FORMAT, Manifest, Part, STATE};
 use crate::archive::write::{ArchiveWriter, PartSource};
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
 use crate::cluster::apply::applied::Applied;
-use crate::cluster::rollout::follow::RolloutWatch;
-use crate::cluster::volume::transfer::{MountedVolume, ReadFiles};
-use crate::cluster::watch::observed_set;
-use crate::deploy::{rollout, verify};
+use crate::cluster::volume::transfer::MountedVolume;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
-use crate::flags::{Format, Global, LockArgs, Probe, parse_duration};
+use crate::flags::{Format, Global, LockArgs, parse_duration};
 use crate::phrase;
-use crate::provider::{self, TransferredBytes};
 use crate::report::Streams;
 use crate::session::cluster_session::Secrets;
 use crate::session::runner::{Invocation, Run};
@@ -62,8 +59,6 @@ pub struct BackupArgs {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
-
-type Archive = ArchiveWriter<Box<dyn Write + Send>>;
 
 /// Runs `backup`.
 pub(crate) async fn run(global: &Global, arguments: &BackupArgs, streams: &Streams) -> anyhow::Result<u8> {
@@ -116,7 +111,7 @@ async fn backup(run: &Run<'_>, arguments: &BackupArgs, streams: &Streams) -> Res
     })
     .await?;
     let revision = application_volume::deployed_revision(run).await;
-    let destination = Destination::open(arguments.file.as_deref(), &set.name, created, streams)?;
+    let destination = BackupTarget::open(arguments.file.as_deref(), &set.name, created, streams)?;
     let archive = ArchiveWriter::new(destination.writer()?);
     let source = PartSource {
         name: STATE.to_owned(),
@@ -176,56 +171,11 @@ async fn copy_stopped(
     .await
 }
 
-/// Waits until the started application is ready and answers. Returns its URL.
-pub(super) async fn await_application(
-    run: &Run<'_>,
-    applied: &[Applied],
-    started: Timestamp,
-) -> Result<Option<String>> {
-    let version = run.session.server_version().await?;
-    let (mut observed, _) =
-        observed_set::open_deployed(run.api(), &run.session.set(), version.streams_lists()).await?;
-    let rollout = RolloutWatch {
-        expected: observed_set::expected(applied),
-        grace: rollout::grace_periods(run.settings(), started),
-        deadline: run.deadline().at,
-        usual: None,
-    };
-    rollout::follow(run, &mut observed, &rollout).await?;
-    let endpoint = verify::probe_application(run, Probe::Auto, &observed).await?.endpoint;
-    Ok(endpoint.into_url())
-}
-
-/// Copies the files of a volume into the archive.
-pub(super) async fn copy(
-    run: &Run<'_>,
-    volume: &MountedVolume,
-    source: PartSource,
-    mut archive: Archive,
-) -> Result<(Archive, Part)> {
-    let bytes = TransferredBytes::default();
-    let counted = bytes.clone();
-    let name = format!("copy {}", source.name);
-    step(run.events(), Phase::Copy, &name, async {
-        let reading = volume.read(run.api(), ReadFiles::Current, move |stream| {
-            let part = archive.add_part(source, stream, |count| counted.add(count));
-            let part = part.map_err(|error| Error::io("cannot write the backup", error))?;
-            Ok((archive, part))
-        });
-        let place = (Phase::Copy, name.as_str(), "");
-        let copied = provider::report_transfer(reading, &bytes, |_counted| {}, place, run.events()).await?;
-        let files = phrase::count(copied.1.files.len(), "file");
-        let message = format!("{files}, {}", phrase::size(copied.1.bytes()));
-        Ok((copied, message))
-    })
-    .await
-}
-
 async fn finish(
     run: &Run<'_>,
     archive: Archive,
     manifest: Manifest,
-    destination: Destination,
+    destination: BackupTarget,
 ) -> Result<Finished> {
     for part in &manifest.parts {
         let is_at_rest = manifest.stopped && part.name == STATE;

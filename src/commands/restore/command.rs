@@ -9,22 +9,21 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::oneshot;
 
-use super::application_volume::{self, ApplicationVolume};
-use super::backup_command::await_application;
 use super::description::BackupDescription;
-use super::sandbox_volumes;
-use super::stopped_application::{self, HalfReplaced};
 use crate::archive::contents;
 use crate::archive::manifest::{Manifest, Part, STATE};
 use crate::archive::read;
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
 use crate::cluster::volume::transfer::{MountedVolume, ReadFiles};
+use crate::commands::backup::application_volume::{self, ApplicationVolume};
+use crate::commands::backup::sandbox_volumes;
+use crate::commands::backup::stopped_application::{self, HalfReplaced, await_application};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Format, Global, LockArgs, parse_duration};
 use crate::phrase;
-use crate::provider::{self, TransferredBytes};
+use crate::provider::transfer::{self, TransferredBytes};
 use crate::report::{Output, Streams};
 use crate::session::cluster_session::Secrets;
 use crate::session::confirm;
@@ -114,7 +113,7 @@ async fn describe(arguments: &RestoreArgs, streams: &Streams) -> anyhow::Result<
     let description = BackupDescription::new(&manifest);
     match output_form(arguments.output) {
         Output::Human => streams.text(&description.text(&manifest)).map(drop)?,
-        output => streams.value(&description, output).map(drop)?,
+        output => streams.result(&description, output).map(drop)?,
     }
     Ok(0)
 }
@@ -274,7 +273,7 @@ async fn write(run: &Run<'_>, file: &Path, part: &Part, volume: &MountedVolume) 
             copied.map_err(|error| Error::io("cannot write the files of the backup", error))
         });
         let place = (Phase::Copy, name.as_str(), "");
-        provider::report_transfer(writing, &bytes, |_counted| {}, place, run.events()).await?;
+        transfer::reported(writing, &bytes, |_counted| {}, place, run.events()).await?;
         Ok(((), format!("{}, {}", phrase::count(part.files.len(), "file"), phrase::size(part.bytes()))))
     })
     .await?;
@@ -286,7 +285,7 @@ async fn write(run: &Run<'_>, file: &Path, part: &Part, volume: &MountedVolume) 
             read::compare_part(stream, &expected, |count| counted.add(count))
         });
         let place = (Phase::Copy, name.as_str(), "");
-        provider::report_transfer(comparing, &bytes, |_counted| {}, place, run.events()).await?;
+        transfer::reported(comparing, &bytes, |_counted| {}, place, run.events()).await?;
         Ok(((), "every checksum is right".to_owned()))
     })
     .await
