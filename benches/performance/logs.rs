@@ -139,7 +139,7 @@ fn section(rows: &[(&str, Run, String)]) -> anyhow::Result<String> {
         "\nP8: {PODS} pods, each with {LINES} lines of {LENGTH} bytes, {megabytes:.0} MB in all, followed with prefixes until the last line; \
          medians of {ROUNDS} runs. The server is a program of the bench that answers the requests of these commands over plain HTTP and \
          has the lines in memory, because a real API server and its kubelets are slower than each of the tools. It runs on the same \
-         processors as the tool. handsctl also receives a timestamp with each line, as stern does, to continue after a lost connection. \
+         processors as the tool. handsctl also receives a timestamp with each line, to continue after a lost connection. \
          `cargo bench --bench performance -- logs --write` measures again.\n\n\
          | tool | lines | processor time | memory | command |\n|---|---:|---:|---:|---|\n"
     )?;
