@@ -21,7 +21,9 @@ fn objects(site: &Site) -> BTreeSet<String> {
     let columns = "custom-columns=K:.kind,NS:.metadata.namespace,N:.metadata.name,U:.metadata.uid";
     let text = site.kubectl(&["get", kinds, "-A", "--no-headers", "-o", columns]);
     // Pods of the cluster itself may be restarted, and leases are renewed.
-    text.lines().filter(|line| !line.contains("kube-system")).map(str::to_owned).collect()
+    let lines = text.lines().filter(|line| !line.contains("kube-system"));
+    // The width of the columns follows from their longest cell.
+    lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
 /// The names of the objects that are gone.
