@@ -403,7 +403,6 @@ fn commands_of_other_tools_lead_to_ours() {
         ("config chek", "did you mean handsctl config check?"),
         ("xyzzy", "handsctl --help lists the commands"),
         ("deploy -f config.toml", "--config FILE names the config file"),
-        ("status --watch", "watch handsctl status repeats it"),
         ("logs openhands", "handsctl logs prints the logs of all pods"),
     ] {
         let words: Vec<&str> = word.split(' ').collect();
