@@ -33,7 +33,7 @@ fn refused_backup_and_restore_change_nothing() {
     let destination = destination.to_str().unwrap();
     namespace.handsctl(&["backup", destination]).exits(12).says("nothing to back up");
     let restore = namespace.handsctl(&["restore", file]).exits(12).says("nothing to restore into");
-    restore.says("handsctl deploy creates the installation with an empty volume");
+    restore.says(" creates the installation with an empty volume");
     namespace.handsctl(&["deploy"]).exits(0);
     let before = versions(&namespace);
     for arguments in [

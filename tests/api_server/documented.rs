@@ -78,7 +78,7 @@ const EXAMPLES: &[(&str, Outcome)] = &[
     ("handsctl logs --previous", SIMULATED),
     ("handsctl backup", SIMULATED),
     ("handsctl backup before-upgrade.tar.gz --stop", SIMULATED),
-    ("handsctl backup - > openhands.tar.gz", SIMULATED),
+    ("handsctl backup - > copy.tar.gz", SIMULATED),
     ("handsctl restore openhands.tar.gz --dry-run", NO_FILE),
     ("handsctl restore openhands.tar.gz", NO_FILE),
     ("handsctl restore openhands.tar.gz --delete-data --yes", NO_FILE),

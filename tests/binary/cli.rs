@@ -403,7 +403,7 @@ fn commands_of_other_tools_lead_to_ours() {
         ("config chek", "did you mean handsctl config check?"),
         ("xyzzy", "handsctl --help lists the commands"),
         ("deploy -f config.toml", "--config FILE names the config file"),
-        ("status --watch", "watch handsctl status repeats it"),
+        ("cluster status --watch", "watch handsctl cluster status repeats it"),
     ] {
         let words: Vec<&str> = word.split(' ').collect();
         let run = run_in_home(home.path(), &words).exits(2);

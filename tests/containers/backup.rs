@@ -99,7 +99,7 @@ fn backup_of_settings_and_conversation_is_restored_elsewhere() {
     let in_fresh = |arguments: &[&str]| site.handsctl(&[arguments, &fresh].concat());
     site.handsctl(&["restore", &file_name, "-n", "nothing"])
         .exits(12)
-        .says("handsctl deploy creates the installation");
+        .says(" creates the installation with an empty volume");
     in_fresh(&["deploy"]).exits(0);
     in_fresh(&["restore", &file_name]).exits(2).says("HC5032").says("settings");
     let events = path("events");

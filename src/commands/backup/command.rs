@@ -35,7 +35,7 @@ use crate::session::step::step;
 /// The file has API keys, so only its owner may read it. `restore` is the way back.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl backup\n  handsctl backup before-upgrade.tar.gz --stop\n  handsctl backup - > openhands.tar.gz"
+    after_help = "Examples:\n  handsctl backup\n  handsctl backup before-upgrade.tar.gz --stop\n  handsctl backup - > copy.tar.gz"
 )]
 pub struct BackupArgs {
     /// File to write, `-` for stdout [default: openhands-NAME-TIME.tar.gz]
