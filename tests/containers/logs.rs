@@ -102,10 +102,12 @@ fn every_line_of_ten_pods_is_printed_once_whatever_restarts() {
         let words: Vec<&str> = line.split(' ').collect();
         let number: u64 = words[3].parse().unwrap();
         let expected = next.entry((words[0].to_owned(), words[2].to_owned())).or_insert(0);
-        assert_eq!(number, *expected, "{line}");
         if words[4] == "END" {
+            // The signal may reach the shell between a line and the count of it.
+            assert!([number, number + 1].contains(expected), "{expected} expected: {line}");
             ended += 1;
         } else {
+            assert_eq!(number, *expected, "{line}");
             *expected += 1;
         }
     }
