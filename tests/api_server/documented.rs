@@ -36,11 +36,15 @@ const SIMULATED: Outcome = Exits(14);
 /// A simulated application has no files that a backup could contain.
 const NO_FILE: Outcome = Exits(14);
 const NO_CONVERSATION: Outcome = Exits(2);
+/// The installation has no workload but the application.
+const NO_WORKLOAD: Outcome = Exits(2);
 
 const README: &[(&str, Outcome)] = &[
     ("handsctl up", LOCAL_CLUSTER),
     ("handsctl open", FOLLOWS),
     ("handsctl logs -f --since 10m", FOLLOWS),
+    ("handsctl logs app sandbox --level warning --merge", SIMULATED),
+    ("handsctl logs deployment/db --grep ERROR -o json", NO_WORKLOAD),
     ("handsctl backup before.tar.gz", SIMULATED),
     ("handsctl restore before.tar.gz", NO_FILE),
     ("handsctl exec", SIMULATED),
@@ -74,7 +78,10 @@ const EXAMPLES: &[(&str, Outcome)] = &[
     ("handsctl cluster status -o json | jq .condition", NO_LOCAL_CLUSTER),
     ("handsctl diff --revision 5", DIFFERENCES),
     ("handsctl render | kubectl diff --server-side --field-manager=handsctl -f -", DIFFERENCES),
-    ("handsctl logs --since 10m --tail 100", SIMULATED),
+    ("handsctl logs -f app sandbox --level warning", FOLLOWS),
+    ("handsctl logs deployment/postgres --since 10m --tail 100", NO_WORKLOAD),
+    ("handsctl logs --since-deploy --merge --with-events", SIMULATED),
+    ("handsctl logs --grep 'conversation [0-9a-f]+' -o json", SIMULATED),
     ("handsctl logs --previous", SIMULATED),
     ("handsctl backup", SIMULATED),
     ("handsctl backup before-upgrade.tar.gz --stop", SIMULATED),
