@@ -533,7 +533,7 @@ fn scheduling_and_admission(site: &Site) -> Vec<Failure> {
             format!("node_selector = {{ \"kubernetes.io/hostname\" = \"{control_plane}\" }}\n"),
         ))
         .says(&format!("node {control_plane} has the taint node-role.kubernetes.io/control-plane:NoSchedule"))
-        .says("[deploy].tolerations"),
+        .at("node_selector"),
         scheduler(Failure::of_extra(
             "host-port",
             "HC4301",
