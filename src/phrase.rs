@@ -57,6 +57,13 @@ pub fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
+/// Lists the first names, and counts the others: `a, b and 3 more`.
+pub fn first_few(names: impl ExactSizeIterator<Item: Display>, most: usize) -> String {
+    let more = names.len().saturating_sub(most);
+    let named = names.take(most).map(|name| name.to_string()).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{named} and {more} more") } else { named }
+}
+
 /// Formats a size: `512 B`, `41 KiB`, `3.2 MiB`, `1.5 GiB`.
 #[must_use]
 pub fn size(count: u64) -> String {
@@ -113,6 +120,13 @@ mod tests {
             let from = Timestamp::from_second(now.as_second() - seconds).unwrap();
             assert_eq!(age(from, now), text);
         }
+    }
+
+    #[test]
+    fn names_beyond_the_first_are_counted() {
+        assert_eq!(first_few(["a", "b"].iter(), 2), "a, b");
+        assert_eq!(first_few(["a", "b", "c"].iter(), 2), "a, b and 1 more");
+        assert_eq!(first_few(std::iter::empty::<&str>(), 2), "");
     }
 
     #[test]

@@ -202,9 +202,7 @@ impl Consistency {
 const MAX_NAMED: usize = 5;
 
 fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
-    let more = names.len().saturating_sub(MAX_NAMED);
-    let names = names.take(MAX_NAMED).collect::<Vec<_>>().join(", ");
-    if more > 0 { format!("{names} and {more} more") } else { names }
+    phrase::first_few(names, MAX_NAMED)
 }
 
 fn invalid(error: &serde_json::Error) -> Error {

@@ -7,6 +7,7 @@ use super::client::api::Api;
 use crate::object::finalizer::{Finalizer, Remover, finalizers};
 use crate::object::kind::POD;
 use crate::object::{ObjectId, pod_spec};
+use crate::phrase;
 
 /// How many pods a sentence names.
 const MAX_NAMED: usize = 3;
@@ -70,9 +71,7 @@ fn described(pod: &Value) -> String {
 }
 
 fn named(pods: &[String]) -> String {
-    let more = pods.len().saturating_sub(MAX_NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    pods.iter().take(MAX_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ") + &more
+    phrase::first_few(pods.iter(), MAX_NAMED)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::event::{Action, Events, Finished, Phase};
 use crate::flags::{Format, Global, LockArgs, parse_duration};
 use crate::object::kind::CLAIM;
 use crate::object::{ObjectId, deletion, labels};
+use crate::phrase;
 use crate::plan::deletions::HeldClaim;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::{namespace_objects as ownership, prune};
@@ -185,10 +186,7 @@ fn ensure_no_foreign(arguments: &TeardownArgs, foreign: &[ObjectId], state: &str
 
 /// Names the first objects and counts the others.
 fn named(objects: &[ObjectId]) -> String {
-    let names: Vec<String> = objects.iter().take(MAX_NAMED).map(ToString::to_string).collect();
-    let more = objects.len().saturating_sub(MAX_NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    names.join(", ") + &more
+    phrase::first_few(objects.iter(), MAX_NAMED)
 }
 
 /// Asks for a confirmation if data or a namespace will be deleted.

@@ -8,6 +8,7 @@ use super::checker::RuleChecker;
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::object::literal_secret::{self, FieldRole};
+use crate::phrase;
 use crate::settings::extra_manifests::ExtraObject;
 
 /// How many fields a warning names; the others are counted.
@@ -47,11 +48,7 @@ fn object(extra: &ExtraObject) -> String {
 }
 
 fn listed(fields: &[String]) -> String {
-    let named = fields.iter().take(NAMED_FIELDS).cloned().collect::<Vec<_>>().join(", ");
-    match fields.len().saturating_sub(NAMED_FIELDS) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
+    phrase::first_few(fields.iter(), NAMED_FIELDS)
 }
 
 /// Returns what the owner of a secret can do.
