@@ -1,9 +1,8 @@
 //! Objects that are being deleted: since when, and what holds them.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::list_items::items;
+use super::finalizer::{Finalizer, finalizers};
 
 /// Returns since when an object is being deleted; None if it is not.
 #[must_use]
@@ -19,44 +18,13 @@ pub fn blocker(object: &Value) -> String {
     if !remaining.is_empty() {
         return remaining.join("; ");
     }
-    let finalizers = object["metadata"]["finalizers"].as_array();
-    let finalizer =
-        finalizers.into_iter().flatten().filter_map(Value::as_str).find(|name| *name != "foregroundDeletion");
-    let Some(finalizer) = finalizer else { return "is terminating".to_owned() };
-    match finalizer_manager(object, finalizer) {
-        Some(manager) => format!("waits for finalizer \"{finalizer}\", set by manager \"{manager}\""),
-        None => format!("waits for finalizer \"{finalizer}\""),
+    match finalizers(object).next() {
+        None => "is terminating".to_owned(),
+        Some(Finalizer { name, manager: Some(manager) }) => {
+            format!("waits for finalizer \"{name}\", set by manager \"{manager}\"")
+        }
+        Some(Finalizer { name, manager: None }) => format!("waits for finalizer \"{name}\""),
     }
-}
-
-/// Returns the manager that set a finalizer of an object.
-#[must_use]
-pub fn finalizer_manager<'a>(object: &'a Value, finalizer: &str) -> Option<&'a str> {
-    let mut entries = items(&object["metadata"]["managedFields"]);
-    entries.find(|entry| sets(&entry["fieldsV1"], finalizer))?["manager"].as_str()
-}
-
-/// Returns who set each finalizer of a watched object, as far as its managed fields tell.
-#[must_use]
-pub fn finalizer_managers(metadata: &ObjectMeta) -> Vec<String> {
-    let manager = |finalizer: &String| {
-        let mut entries = metadata.managed_fields.iter().flatten();
-        let owner = entries
-            .find(|entry| entry.fields_v1.as_ref().is_some_and(|fields| sets(&fields.0, finalizer)))?;
-        Some(describe_manager(finalizer, owner.manager.as_deref()?))
-    };
-    metadata.finalizers.iter().flatten().filter_map(manager).collect()
-}
-
-/// Whether these fields of a manager have the finalizer.
-fn sets(fields: &Value, finalizer: &str) -> bool {
-    !fields["f:metadata"]["f:finalizers"][format!("v:\"{finalizer}\"")].is_null()
-}
-
-/// Formats who set a finalizer.
-#[must_use]
-pub fn describe_manager(finalizer: &str, manager: &str) -> String {
-    format!("finalizer {finalizer} was set by manager {manager}")
 }
 
 /// Returns what keeps a namespace from being gone, as the namespace controller reports it in the conditions.

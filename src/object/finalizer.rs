@@ -1,5 +1,6 @@
-//! Finalizers: which controller removes each, and when. Pure.
+//! Finalizers: who set each, and which controller removes it and when. Pure.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use super::list_items::items;
@@ -45,7 +46,37 @@ pub fn finalizers(object: &Value) -> impl Iterator<Item = Finalizer<'_>> {
     let names = items(&object["metadata"]["finalizers"]).filter_map(Value::as_str);
     names
         .filter(|name| *name != "foregroundDeletion")
-        .map(|name| Finalizer { name, manager: super::deletion::finalizer_manager(object, name) })
+        .map(|name| Finalizer { name, manager: manager_of(object, name) })
+}
+
+/// Returns the manager that set a finalizer of an object.
+#[must_use]
+pub fn manager_of<'a>(object: &'a Value, finalizer: &str) -> Option<&'a str> {
+    let mut entries = items(&object["metadata"]["managedFields"]);
+    entries.find(|entry| sets(&entry["fieldsV1"], finalizer))?["manager"].as_str()
+}
+
+/// Returns who set each finalizer of a watched object, as far as its managed fields tell.
+#[must_use]
+pub fn managers(metadata: &ObjectMeta) -> Vec<String> {
+    let manager = |finalizer: &String| {
+        let mut entries = metadata.managed_fields.iter().flatten();
+        let owner = entries
+            .find(|entry| entry.fields_v1.as_ref().is_some_and(|fields| sets(&fields.0, finalizer)))?;
+        Some(describe_manager(finalizer, owner.manager.as_deref()?))
+    };
+    metadata.finalizers.iter().flatten().filter_map(manager).collect()
+}
+
+/// Whether these fields of a manager have the finalizer.
+fn sets(fields: &Value, finalizer: &str) -> bool {
+    !fields["f:metadata"]["f:finalizers"][format!("v:\"{finalizer}\"")].is_null()
+}
+
+/// Formats who set a finalizer.
+#[must_use]
+pub fn describe_manager(finalizer: &str, manager: &str) -> String {
+    format!("finalizer {finalizer} was set by manager {manager}")
 }
 
 impl Finalizer<'_> {

@@ -12,7 +12,7 @@ use super::rules::claim::mounts_claim;
 use super::rules::deployment;
 use super::verdict::Expected;
 use crate::catalogue::Id;
-use crate::object::{ObjectId, deletion};
+use crate::object::{ObjectId, finalizer};
 use crate::phrase;
 
 /// Returns a finding for each expected Deployment whose rollout is paused.
@@ -95,8 +95,8 @@ pub fn terminating_finding(id: &ObjectId, object: &Value) -> Option<Finding> {
     let blocker = (!names.is_empty()).then(|| format!("held by the finalizer {}", names.join(", ")));
     let finding = Finding::new(Id::Deleted, id.clone(), "the object is being deleted");
     let managers = names.iter().filter_map(|finalizer| {
-        let manager = deletion::finalizer_manager(object, finalizer)?;
-        Some(deletion::describe_manager(finalizer, manager))
+        let manager = finalizer::manager_of(object, finalizer)?;
+        Some(finalizer::describe_manager(finalizer, manager))
     });
     let managers: Vec<String> = managers.collect();
     Some(finding.evidence([format!("deletion timestamp {since}")]).evidence(blocker).evidence(managers))

@@ -11,7 +11,7 @@ use super::rules::root_cause::{self, ObjectFault};
 use super::rules::{claim, custom, daemon_set, deployment, progress, text, workload};
 use super::verdict::{Evaluation, Expected, ObjectState, Verdict};
 use crate::catalogue::Id;
-use crate::object::deletion;
+use crate::object::finalizer;
 
 /// Evaluates the set. Each object is checked for deletion first, then for its generation, then by the rule of its kind.
 #[must_use]
@@ -139,7 +139,7 @@ fn deletion_health(observed: &ObservedState, expected: &Expected) -> Option<Obje
     let fault = new_fault("the object is being deleted", "it is being deleted")
         .evidence([since])
         .evidence(blocker)
-        .evidence(deletion::finalizer_managers(metadata));
+        .evidence(finalizer::managers(metadata));
     Some(ObjectHealth::faulty("deleting", fault))
 }
 

@@ -319,7 +319,7 @@ fn age_order(metadata: &ObjectMeta) -> (Option<Timestamp>, Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::deletion;
+    use crate::object::finalizer;
     use serde_json::json;
 
     fn object(uid: &str, owner: Option<&str>) -> Value {
@@ -401,7 +401,7 @@ mod tests {
             json!({"f:metadata": {"f:finalizers": {"v:\"a/b\"": {}}}});
         observed.apply(0, TrackedKind::Pod, &pod, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(
-            deletion::finalizer_managers(observed.metadata("pod").unwrap()),
+            finalizer::managers(observed.metadata("pod").unwrap()),
             ["finalizer a/b was set by manager handsctl"]
         );
     }

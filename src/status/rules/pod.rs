@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::pod_facts::{PodFacts, PodHealth, RunMode};
 use super::{container, scheduling, text};
 use crate::catalogue::Id;
-use crate::object::{condition, deletion};
+use crate::object::{condition, finalizer};
 use crate::status::finding::{LogRun, Lookup};
 use crate::status::grace::{FinalAt, GracePeriods, final_after, later};
 use crate::status::observed::state::ObservedState;
@@ -179,7 +179,7 @@ pub(crate) fn deletion_fault(observed: &ObservedState, grace: &GracePeriods, pod
     } else {
         let message = format!("the pod is deleted but held by the finalizer {finalizers}");
         let reason = format!("the old pod waits for its finalizer {finalizers}");
-        let managers = deletion::finalizer_managers(&pod.metadata);
+        let managers = finalizer::managers(&pod.metadata);
         facts.pod_fault(Id::OldPodStuck, &message, &reason).caused_by(finalizers).evidence(managers)
     };
     // An old pod is always older than the run, but the run cannot fix it. Without a creation time it gets no extra
