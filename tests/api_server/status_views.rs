@@ -133,8 +133,9 @@ impl Drop for WatchedStatus {
 fn watched_status_in_a_pipe_has_a_line_for_each_change() {
     let namespace = Bed::shared().namespace("status-watch");
     namespace.handsctl(&["deploy"]).exits(0);
-    let (text, json) =
-        (WatchedStatus::start(&namespace, &[]), WatchedStatus::start(&namespace, &["-o", "json"]));
+    let events = namespace.folder.path().join("events");
+    let text = WatchedStatus::start(&namespace, &["--events", events.to_str().unwrap()]);
+    let json = WatchedStatus::start(&namespace, &["-o", "json"]);
     let first = text.line("  verdict  healthy");
     assert!(first.starts_with("20"), "the time comes first: {first}");
     text.line("deployment.apps/oh  1/1");
@@ -143,6 +144,8 @@ fn watched_status_in_a_pipe_has_a_line_for_each_change() {
     namespace.bed.kubectl(&["scale", "deployment/oh", "--replicas=0", "-n", &namespace.name]);
     text.line("  verdict  down: app ");
     json.line("\"verdict\":\"down\"");
+    // Longer than the time after which the status is read again without a change.
+    std::thread::sleep(Duration::from_secs(7));
     namespace.bed.kubectl(&["scale", "deployment/oh", "--replicas=1", "-n", &namespace.name]);
     text.line("  verdict  healthy");
     // Nothing changes any more: there is no further line for the next readings.
@@ -150,4 +153,11 @@ fn watched_status_in_a_pipe_has_a_line_for_each_change() {
     let further: Vec<String> = text.1.try_iter().filter(|line| line.contains("  verdict  ")).collect();
     assert_eq!(further, [""; 0]);
     assert_eq!((text.interrupt(), json.interrupt()), (Some(130), Some(130)));
+    let events = std::fs::read_to_string(&events).unwrap();
+    let finding = |line: &str| line.contains("\"type\":\"finding\"");
+    assert_eq!(
+        events.lines().filter(|line| finding(line)).count(),
+        1,
+        "once, not with each reading: {events}"
+    );
 }

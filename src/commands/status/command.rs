@@ -1,6 +1,6 @@
 //! `status`: prints one verdict with its reasons and exits with the verdict's code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -8,13 +8,13 @@ use clap::{Args, ValueEnum};
 use super::all;
 use super::judge::{Drift, exit_code, read_judged};
 use super::output::value;
-use super::print::{describe_verdict, rows, text};
+use super::print::{rows, text, verdict_text};
 use super::read::StatusReport;
 use super::wait;
 use super::watch::{self, View};
 use crate::command_line::RepeatedFlags;
 use crate::error::Result;
-use crate::event::{Event, Events, Finished};
+use crate::event::{Events, Finished};
 use crate::flags::{Format, Global, ReadArgs};
 use crate::report::{Output, ReadingProgress, Streams};
 use crate::session::cluster_session::{self, Secrets, Session};
@@ -93,15 +93,11 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs, streams: &Strea
         let report = read_until(deadline, &session, streams, judging).await;
         let mut report = report.map_err(|error| session.with_credentials_hint(error))?;
         let flags = RepeatedFlags::new(global);
-        for finding in report.findings.iter_mut().chain(&mut report.notes) {
-            *finding = finding.map_hints(|hint| flags.insert_into(hint));
-        }
+        report.map_hints(|hint| flags.insert_into(hint));
         if arguments.wait_for.is_none() {
             wait::report_components(&report, &mut BTreeMap::new(), events).await;
         }
-        for finding in &report.findings {
-            events.send(Event::Finding(Box::new(finding.clone()))).await;
-        }
+        wait::report_findings(&report, &mut BTreeSet::new(), events).await;
         let finished = finished(&report);
         Ok(((session, report), finished))
     };
@@ -185,11 +181,9 @@ async fn open(global: &Global, deadline: Deadline, streams: &Streams, events: &E
 
 /// Returns the verdict for the last event.
 fn finished(report: &StatusReport) -> Finished {
-    let (word, reasons) = describe_verdict(&report.health.verdict);
-    let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
     Finished {
         exit: exit_code(&report.health.verdict),
-        message: format!("{word}{reasons}"),
+        message: verdict_text(&report.health.verdict),
         revision: report.revision.as_ref().map(|revision| revision.number),
         ..Finished::default()
     }

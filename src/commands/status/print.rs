@@ -30,6 +30,14 @@ pub(super) fn describe_verdict(verdict: &HealthVerdict) -> (&'static str, &[Stri
     }
 }
 
+/// Returns the verdict with its reasons: `degraded: app 0/1, memory 91 %, more than 85 %`.
+pub(super) fn verdict_text(verdict: &HealthVerdict) -> String {
+    match describe_verdict(verdict) {
+        (word, []) => word.to_owned(),
+        (word, reasons) => format!("{word}: {}", reasons.join(", ")),
+    }
+}
+
 /// Returns the report as text. `history` are the readings of the metrics until now, if they were read before.
 pub(super) fn text(
     session: &Session,
@@ -38,14 +46,13 @@ pub(super) fn text(
     streams: &Streams,
 ) -> String {
     let deploy = &session.settings.deploy;
-    let (word, reasons) = describe_verdict(&report.health.verdict);
-    let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) };
     let target = format!("{} / {}", session.connection.choice.context, deploy.namespace);
     let now = session.connection.api.clock().now();
     let revision = report.revision.as_ref().map_or_else(String::new, |revision| revision_text(revision, now));
     let is_simulation = report.simulated && report.health.verdict == HealthVerdict::Healthy;
-    let word = if is_simulation { format!("{word} (simulated)") } else { word.to_owned() };
-    let verdict = format!("{}  {word}{reasons}   {target}{revision}", deploy.name);
+    let simulated = if is_simulation { " (simulated)" } else { "" };
+    let verdict = verdict_text(&report.health.verdict);
+    let verdict = format!("{}  {verdict}{simulated}   {target}{revision}", deploy.name);
     let mut text = streams.wrapped_row(&verdict, 2) + "\n";
     for line in lines(session, report, history, now) {
         text += &streams.wrapped_row(&format!("  {line}"), LABELLED);

@@ -69,6 +69,15 @@ pub(in crate::commands) struct StatusReport {
     pub(super) watches: Watches,
 }
 
+impl StatusReport {
+    /// Changes the hints of all findings and notes.
+    pub(super) fn map_hints(&mut self, map: impl Fn(&str) -> String) {
+        for finding in self.findings.iter_mut().chain(&mut self.notes) {
+            *finding = finding.map_hints(&map);
+        }
+    }
+}
+
 /// What is asked of a running application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Probing {

@@ -1,6 +1,6 @@
 //! `status --wait-for=healthy`: reads the status again after each watched change, until it is healthy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -11,7 +11,7 @@ use crate::cluster::watch::watcher::Watches;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events, Phase, Progress};
 use crate::object::ObjectId;
-use crate::status::HealthVerdict;
+use crate::status::{Finding, HealthVerdict};
 
 /// Changes that follow each other within this time are one change: each reading costs a request per kind.
 pub(super) const SETTLE: Duration = Duration::from_secs(1);
@@ -63,6 +63,19 @@ pub(super) async fn changed(watches: &mut Watches) {
     if watches.next().await.is_none() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Reports the findings that the last reading did not have.
+pub(super) async fn report_findings(
+    report: &StatusReport,
+    reported: &mut BTreeSet<(&'static str, ObjectId)>,
+    events: &Events,
+) {
+    let key = |finding: &Finding| (finding.id.code(), finding.object.clone());
+    for finding in report.findings.iter().filter(|finding| !reported.contains(&key(finding))) {
+        events.send(Event::Finding(Box::new(finding.clone()))).await;
+    }
+    *reported = report.findings.iter().map(key).collect();
 }
 
 /// Reports each component whose state has changed, as a deploy does.

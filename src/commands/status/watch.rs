@@ -1,6 +1,7 @@
 //! `status -w`: shows the status again after each change, until Ctrl-C.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use super::read::StatusReport;
 use super::wait;
 use crate::command_line::RepeatedFlags;
 use crate::error::{Error, Result};
-use crate::event::{Event, Events, Finished};
+use crate::event::{Events, Finished};
 use crate::report::{Output, Screen, Streams, Written};
 use crate::session::cluster_session::Session;
 use crate::status::MetricHistory;
@@ -34,15 +35,15 @@ pub(super) async fn follow(
     mut view: View<'_>,
     events: &Events,
 ) -> Result<Finished> {
-    let mut reported = BTreeMap::new();
+    let (mut components, mut findings) = (BTreeMap::new(), BTreeSet::new());
+    let mut closed = pin!(view.streams.out_closed());
     let mut read = Ok(first);
     loop {
         let read_at = Instant::now();
         if let Ok(report) = &mut read {
-            report.findings.iter_mut().chain(&mut report.notes).for_each(|finding| {
-                *finding = finding.map_hints(|hint| view.flags.insert_into(hint));
-            });
-            wait::report_components(report, &mut reported, events).await;
+            report.map_hints(|hint| view.flags.insert_into(hint));
+            wait::report_components(report, &mut components, events).await;
+            wait::report_findings(report, &mut findings, events).await;
         }
         if view.show(&session, &read)? == Written::Closed {
             return Ok(Finished::default());
@@ -50,15 +51,10 @@ pub(super) async fn follow(
         tokio::select! {
             () = changed(&mut read) => sleep_until(read_at + wait::SETTLE).await,
             () = sleep(MEASURE) => {}
-            () = view.streams.out_closed() => return Ok(Finished::default()),
+            () = &mut closed => return Ok(Finished::default()),
         }
         session.connection.api = session.connection.api.until(Instant::now() + READING);
         read = read_judged(&session, drift).await;
-        if let Ok(report) = &read {
-            for finding in &report.findings {
-                events.send(Event::Finding(Box::new(finding.clone()))).await;
-            }
-        }
     }
 }
 
