@@ -90,6 +90,17 @@ impl Mask {
         self.texts.iter().chain(&self.digits).map(String::as_str)
     }
 
+    /// Returns where the last copy of a secret ends that has several lines and begins in this range; None if there is none.
+    pub(super) fn end_of_lines(&self, bytes: &[u8], range: Range<usize>) -> Option<usize> {
+        let secrets = self.texts.iter().filter(|text| text.contains('\n')).map(String::as_bytes);
+        let end = |secret: &[u8]| {
+            let reach = bytes.len().min(range.end + secret.len() - 1);
+            let last = memchr::memmem::rfind(&bytes[range.start..reach], secret)?;
+            Some(range.start + last + secret.len())
+        };
+        secrets.filter_map(end).max()
+    }
+
     /// Masks the copies of secrets in a text.
     #[must_use]
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {

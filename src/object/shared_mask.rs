@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -15,10 +15,16 @@ const KEY_FILE: &[u8] = b"-----BEGIN";
 
 /// A mask whose clones share their secrets.
 #[derive(Clone, Default)]
-pub struct SharedMask(Arc<RwLock<Mask>>, Arc<RwLock<Option<Marks>>>);
+pub struct SharedMask(Arc<RwLock<Secrets>>);
+
+#[derive(Default)]
+struct Secrets {
+    mask: Mask,
+    /// Made of the mask when lines are masked for the first time.
+    marks: OnceLock<Marks>,
+}
 
 /// Finds the lines that may have a secret, many times faster than the secrets themselves are found.
-#[derive(Clone)]
 enum Marks {
     Pattern(Regex),
     /// There are too many secrets for a pattern: each line may have one.
@@ -51,39 +57,44 @@ impl fmt::Debug for SharedMask {
 impl SharedMask {
     /// Adds the secrets of a mask.
     pub fn extend(&self, secrets: Mask) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).extend(secrets);
-        *self.1.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.change(|mask| mask.extend(secrets));
     }
 
     /// Adds a secret.
     pub fn add(&self, secret: &str) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).add(secret);
-        *self.1.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.change(|mask| mask.add(secret));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Mask)) {
+        let mut secrets = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut secrets.mask);
+        secrets.marks = OnceLock::new();
     }
 
     /// Masks the copies of secrets in a text.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).text(text).into_owned()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).mask.text(text).into_owned()
     }
 
     /// Masks the copies of secrets, passwords in URLs and the keys of known services in complete lines. All other bytes
     /// stay, also those that are no text.
     #[must_use]
     pub fn lines<'a>(&self, lines: &'a [u8]) -> Cow<'a, [u8]> {
-        let marks = self.marks();
+        let secrets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let marks = secrets.marks.get_or_init(|| Marks::new(&secrets.mask));
         let (mut masked, mut copied, mut at) = (Vec::new(), 0, 0);
         while let Some(found) = marks.find(&lines[at..]).map(|found| at + found) {
             let start = memchr::memrchr(b'\n', &lines[copied..found]).map_or(copied, |end| copied + end + 1);
-            // A key file has several lines.
             let end = if lines[found..].starts_with(KEY_FILE) {
+                // Nothing tells where an unknown key file ends.
                 lines.len()
             } else {
-                memchr::memchr(b'\n', &lines[found..]).map_or(lines.len(), |end| found + end + 1)
+                end_of_secrets(&secrets.mask, lines, start, found)
             };
             masked.extend_from_slice(&lines[copied..start]);
             for chunk in lines[start..end].utf8_chunks() {
-                let text = self.text(chunk.valid());
+                let text = secrets.mask.text(chunk.valid());
                 masked.extend_from_slice(assignment::without_keys(&text).as_bytes());
                 masked.extend_from_slice(chunk.invalid());
             }
@@ -95,15 +106,17 @@ impl SharedMask {
         masked.extend_from_slice(&lines[copied..]);
         Cow::Owned(masked)
     }
+}
 
-    fn marks(&self) -> Marks {
-        if let Some(marks) = &*self.1.read().unwrap_or_else(PoisonError::into_inner) {
-            return marks.clone();
-        }
-        let mut cached = self.1.write().unwrap_or_else(PoisonError::into_inner);
-        let mask = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        cached.insert(Marks::new(&mask)).clone()
+/// Returns the end of the line at `found`, or of the last line of a secret of several lines that begins after `start`.
+fn end_of_secrets(mask: &Mask, lines: &[u8], start: usize, found: usize) -> usize {
+    let line_end =
+        |from: usize| memchr::memchr(b'\n', &lines[from..]).map_or(lines.len(), |at| from + at + 1);
+    let mut end = line_end(found);
+    while let Some(further) = mask.end_of_lines(lines, start..end).filter(|further| *further > end) {
+        end = line_end(further - 1);
     }
+    end
 }
 
 #[cfg(test)]
@@ -135,6 +148,16 @@ mod tests {
         assert_eq!(String::from_utf8_lossy(&mask.lines(text.as_bytes())), expected);
         mask.add("nothing");
         assert!(mask.lines(b"nothing here\n").starts_with(b"(redacted)"), "a secret that is added later");
+    }
+
+    #[test]
+    fn secret_of_several_lines_is_masked_as_a_whole() {
+        let mask = SharedMask::default();
+        mask.add("first-line-of-it\nab\n-----dashes\nlast");
+        let text = "x first-line-of-it\nab\n-----dashes\nlast y\nab\n";
+        let expected = "x (redacted) y\nab\n";
+        assert_eq!(mask.text(text), expected);
+        assert_eq!(String::from_utf8_lossy(&mask.lines(text.as_bytes())), expected);
     }
 
     #[test]
