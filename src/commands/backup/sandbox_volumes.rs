@@ -10,12 +10,14 @@ use crate::archive::manifest::{Manifest, Part, SANDBOXES};
 use crate::archive::write::PartSource;
 use crate::catalogue::Id;
 use crate::cluster::app::sandbox_pods;
+use crate::cluster::client::request::if_same_object;
 use crate::cluster::volume::transfer::MountedVolume;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::{CLAIM, POD};
 use crate::object::pod_spec::claim_mounts;
 use crate::plan::manifests::volume_pod::{self, UNFINISHED, VolumePod};
 use crate::session::runner::Run;
+use crate::status::sandbox::ConversationPart;
 
 /// A pod that mounts a volume ends by itself so long after the command's time limit.
 const AFTER_DEADLINE: u64 = 60;
@@ -28,7 +30,10 @@ pub(super) async fn copy_all(run: &Run<'_>, mut archive: Archive, parts: &mut Ve
         .map_err(|error| error.into_error(&format!("cannot list volume claims in namespace {namespace}")))?;
     let pods = sandbox_pods::list(run.api(), namespace).await?.unwrap_or_default();
     for claim in claims.items {
-        let Some(name) = claim["metadata"]["name"].as_str().filter(|name| is_of_conversation(name)) else {
+        let Some(name) = claim["metadata"]["name"]
+            .as_str()
+            .filter(|name| ConversationPart::Claim.conversation_in(name).is_some())
+        else {
             continue;
         };
         let running = mounted(&pods, namespace, name);
@@ -79,7 +84,7 @@ pub(in crate::commands) async fn restore(
     let api = run.api();
     let settings = run.settings();
     let namespace = settings.runtime_namespace();
-    if !is_of_conversation(&part.claim) {
+    if ConversationPart::Claim.conversation_in(&part.claim).is_none() {
         let message = format!("the backup has a volume that is not of a conversation: {}", part.claim);
         return Err(Error::new(Id::BackupInvalid, Kind::Usage, message));
     }
@@ -111,7 +116,7 @@ async fn delete_sandbox(run: &Run<'_>, claim: &str) -> Result<()> {
     let has_claim = |pod: &&Value| claim_mounts(pod).iter().any(|mount| mount.claim == claim);
     for pod in pods.iter().filter(has_claim) {
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        let params = crate::cluster::client::request::if_same_object(pod).grace_period(0);
+        let params = if_same_object(pod).grace_period(0);
         let deleted = run.api().delete_same(&POD.in_namespace(namespace), name, &params).await;
         deleted.map_err(|error| error.into_error(&format!("cannot delete the sandbox pod/{name}")))?;
     }
@@ -157,30 +162,9 @@ fn pod_for(run: &Run<'_>, claim: &str) -> Result<VolumePod> {
     Ok(volume_pod::for_sandbox(namespace, claim, image.as_str(), secret.as_deref(), &set.name, seconds))
 }
 
-/// Returns whether a claim has the exact name of a conversation's volume: `openhands-runtime-<32 hex>-pvc`.
-fn is_of_conversation(claim: &str) -> bool {
-    let id = claim.strip_prefix("openhands-runtime-").and_then(|rest| rest.strip_suffix("-pvc"));
-    id.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_exact_names_are_of_conversations() {
-        let id = "0123456789abcdef0123456789abcdef";
-        assert!(is_of_conversation(&format!("openhands-runtime-{id}-pvc")));
-        for name in [
-            format!("openhands-runtime-{id}"),
-            format!("openhands-runtime-{}-pvc", &id[1..]),
-            format!("openhands-runtime-{}-pvc", id.to_uppercase()),
-            format!("my-openhands-runtime-{id}-pvc"),
-            format!("openhands-runtime-{id}-pvc-copy"),
-        ] {
-            assert!(!is_of_conversation(&name), "{name}");
-        }
-    }
 
     #[test]
     fn volume_is_read_in_the_running_sandbox_that_mounts_it() {

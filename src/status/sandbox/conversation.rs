@@ -4,71 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::ended::{NAME_PREFIX, has_ended};
+use super::ended::has_ended;
+use super::part::ConversationPart;
 use crate::object::deletion;
-use crate::object::kind::{CLAIM, INGRESS, KindInfo, POD, SERVICE};
 use crate::object::labels;
 use crate::object::list_items::items;
 
-/// The number of hexadecimal digits of a conversation's id (`uuid4().hex`).
-const ID_LENGTH: usize = 32;
 /// The number of digits that a table shows at least.
 const SHORT_ID: usize = 8;
-
-/// What an object is to its conversation, in the order of deletion: the application itself deletes the pod before the
-/// claim, and fails to create Services that exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ConversationPart {
-    /// The Ingress of VS Code.
-    Ingress,
-    /// The Service of VS Code.
-    CodeService,
-    /// The Service of the sandbox.
-    Service,
-    /// The sandbox's pod.
-    Pod,
-    /// The claim with the conversation's files.
-    Claim,
-}
-
-impl ConversationPart {
-    /// All parts, in the order of deletion.
-    pub const ALL: [Self; 5] = [Self::Ingress, Self::CodeService, Self::Service, Self::Pod, Self::Claim];
-
-    /// Returns the kind of the object.
-    #[must_use]
-    pub const fn kind(self) -> KindInfo {
-        match self {
-            Self::Ingress => INGRESS,
-            Self::CodeService | Self::Service => SERVICE,
-            Self::Pod => POD,
-            Self::Claim => CLAIM,
-        }
-    }
-
-    /// Returns what follows the conversation's id in the object's name
-    /// (`openhands/runtime/impl/kubernetes/kubernetes_runtime.py`).
-    const fn suffix(self) -> &'static str {
-        match self {
-            Self::Ingress => "-ingress-code",
-            Self::CodeService => "-svc-code",
-            Self::Service => "-svc",
-            Self::Pod => "",
-            Self::Claim => "-pvc",
-        }
-    }
-
-    /// Returns the id of the conversation whose object of this part has the name. None of every other name.
-    #[must_use]
-    pub fn conversation_in(self, name: &str) -> Option<&str> {
-        let id = name.strip_prefix(NAME_PREFIX)?.strip_suffix(self.suffix())?;
-        is_conversation_id(id).then_some(id)
-    }
-}
-
-fn is_conversation_id(text: &str) -> bool {
-    text.len() == ID_LENGTH && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
 
 /// The objects of the sandboxes' namespace, as far as the account may list them.
 #[derive(Debug, Clone, Default)]
@@ -238,6 +181,7 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::status::sandbox::part::{ID_LENGTH, NAME_PREFIX};
 
     pub(in crate::status::sandbox) const A: &str = "0f1c2d3e4f5061728394a5b6c7d8e9fa";
     const B: &str = "0f1c2d3e4f5061728394a5b6c7d8e9fb";

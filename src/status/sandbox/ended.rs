@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::part::{ConversationPart, NAME_PREFIX};
 use crate::object::deletion;
 use crate::object::kind::{INGRESS, KindInfo, SERVICE};
 use crate::object::labels;
 
-/// The prefix of the names of all objects of a conversation (`openhands/runtime/impl/kubernetes/kubernetes_runtime.py`).
-pub const NAME_PREFIX: &str = "openhands-runtime-";
 /// The suffixes of a sandbox's Services after its name.
-const SERVICE_SUFFIXES: [&str; 2] = ["-svc-code", "-svc"];
+const SERVICE_SUFFIXES: [&str; 2] =
+    [ConversationPart::CodeService.suffix(), ConversationPart::Service.suffix()];
 
 /// The suffix of a sandbox's Ingress, and of its volume claim.
-const INGRESS_SUFFIX: &str = "-ingress-code";
-const CLAIM_SUFFIX: &str = "-pvc";
+const INGRESS_SUFFIX: &str = ConversationPart::Ingress.suffix();
+const CLAIM_SUFFIX: &str = ConversationPart::Claim.suffix();
 
 /// Whether the application made an object for a conversation. Only the pod has a label; the others have names that
 /// follow from the pod's.
@@ -85,7 +85,8 @@ fn name(object: &Value) -> Option<&str> {
 }
 
 /// Returns whether no container of the pod will run again. A kubelet reports the end of the containers before the phase.
-pub(super) fn has_ended(pod: &Value) -> bool {
+#[must_use]
+pub fn has_ended(pod: &Value) -> bool {
     let is_terminal = matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
     let containers = pod["status"]["containerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
     let is_terminated = |status: &Value| status["state"]["terminated"].is_object();

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::conversation::{AppKnowledge, Conversation, ConversationPart};
+use super::conversation::{AppKnowledge, Conversation};
+use super::part::ConversationPart;
 use crate::object::deletion;
 
 /// What the user allows, and what is known about the namespace.

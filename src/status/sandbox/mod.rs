@@ -1,5 +1,6 @@
 //! The sandboxes of the application's conversations.
 //!
+//! - `part`: the names of a conversation's objects.
 //! - `ended`: sandboxes that have ended, whose rest blocks their conversation.
 //! - `stuck_conversations`: the finding about them.
 //! - `conversation`: the objects of each conversation, by their exact names. `garbage`: what `sandbox gc` deletes of them.
@@ -9,12 +10,12 @@ mod conversation;
 mod ended;
 mod garbage;
 mod interrupted_conversations;
+mod part;
 mod stuck_conversations;
 
-pub use conversation::{
-    AppKnowledge, Conversation, ConversationPart, SandboxObjects, conversations, note, short_id,
-};
-pub use ended::{EndedSandbox, NAME_PREFIX, ended, is_of_conversation, running};
+pub use conversation::{AppKnowledge, Conversation, SandboxObjects, conversations, note, short_id};
+pub use ended::{EndedSandbox, ended, has_ended, is_of_conversation, running};
 pub use garbage::{Garbage, GarbageObject, GarbageOptions, garbage};
 pub use interrupted_conversations::interrupted_conversations;
+pub use part::{ConversationPart, NAME_PREFIX};
 pub use stuck_conversations::{SandboxCleanup, SandboxHealth, sandbox_health, stuck_reason};
