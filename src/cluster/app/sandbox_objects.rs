@@ -11,7 +11,7 @@ use crate::cluster::client::request::if_same_object;
 use crate::error::Result;
 use crate::object::kind::{CLAIM, DEPLOYMENT, INGRESS, KindInfo, POD, ROLE_BINDING, SERVICE};
 use crate::object::{ObjectId, labels};
-use crate::status::sandbox::{Conversation, ConversationPart, GarbageObject, SandboxObjects};
+use crate::status::sandbox::{self, ConversationPart, GarbageObject, SandboxObjects};
 
 /// The objects in the sandboxes' namespace.
 #[derive(Debug, Default)]
@@ -107,16 +107,11 @@ pub fn id_of(part: ConversationPart, namespace: &str, object: &Value) -> ObjectI
 ///
 /// # Errors
 /// Fails if the server is unreachable or rejects the request.
-pub async fn delete(
-    api: &Api,
-    namespace: &str,
-    garbage: &GarbageObject<'_>,
-    conversation: &Conversation<'_>,
-) -> Result<bool> {
+pub async fn delete(api: &Api, namespace: &str, garbage: &GarbageObject<'_>) -> Result<bool> {
     let id = id_of(garbage.part, namespace, garbage.object);
     let same = if_same_object(garbage.object);
     // The kubelet has nothing to stop in a pod that has ended, so that its name is free at once.
-    let has_ended = garbage.part == ConversationPart::Pod && conversation.has_ended_pod();
+    let has_ended = garbage.part == ConversationPart::Pod && sandbox::has_ended(garbage.object);
     let params: DeleteParams = if has_ended { same.grace_period(0) } else { same };
     let deleted = api.delete_same(&garbage.part.kind().in_namespace(namespace), &id.name, &params).await;
     deleted.map_err(|error| error.into_error(&format!("cannot delete {id}")))

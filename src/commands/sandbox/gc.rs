@@ -18,7 +18,7 @@ use crate::report::Streams;
 use crate::session::cluster_session::Secrets;
 use crate::session::confirm;
 use crate::session::runner::{Invocation, Run};
-use crate::status::sandbox::{self, Conversation, ConversationPart, Garbage, GarbageObject, GarbageOptions};
+use crate::status::sandbox::{self, ConversationPart, Garbage, GarbageObject, GarbageOptions};
 
 /// Delete what blocks conversations, and what is left of them
 ///
@@ -97,7 +97,7 @@ async fn collect(
         }
         garbage.deleted.len()
     } else {
-        delete_all(run, namespace, &garbage, &conversations).await?
+        delete_all(run, namespace, &garbage).await?
     };
     for object in &garbage.kept {
         let id = sandbox_objects::id_of(object.part, namespace, object.object);
@@ -181,20 +181,10 @@ fn data_text(garbage: &Garbage<'_>) -> String {
 }
 
 /// Deletes the objects, several conversations at once and each in order. Returns the number of deleted objects.
-async fn delete_all(
-    run: &Run<'_>,
-    namespace: &str,
-    garbage: &Garbage<'_>,
-    conversations: &[Conversation<'_>],
-) -> Result<usize> {
-    let of_conversation = |conversation: &Conversation<'_>| -> Vec<GarbageObject<'_>> {
-        garbage.deleted.iter().filter(|object| object.conversation == conversation.id).cloned().collect()
-    };
-    let work = conversations.iter().map(|conversation| (conversation, of_conversation(conversation)));
-    let outcomes: Vec<(usize, Option<Error>)> = futures::stream::iter(work)
-        .map(
-            |(conversation, objects)| async move { delete_one(run, namespace, conversation, &objects).await },
-        )
+async fn delete_all(run: &Run<'_>, namespace: &str, garbage: &Garbage<'_>) -> Result<usize> {
+    let by_conversation = garbage.deleted.chunk_by(|one, next| one.conversation == next.conversation);
+    let outcomes: Vec<(usize, Option<Error>)> = futures::stream::iter(by_conversation)
+        .map(|objects| delete_one(run, namespace, objects))
         .buffered(AT_ONCE)
         .collect()
         .await;
@@ -207,15 +197,10 @@ async fn delete_all(
 }
 
 /// Deletes the objects of one conversation in order, until one fails.
-async fn delete_one(
-    run: &Run<'_>,
-    namespace: &str,
-    conversation: &Conversation<'_>,
-    objects: &[GarbageObject<'_>],
-) -> (usize, Option<Error>) {
+async fn delete_one(run: &Run<'_>, namespace: &str, objects: &[GarbageObject<'_>]) -> (usize, Option<Error>) {
     let mut deleted = 0;
     for object in objects {
-        match sandbox_objects::delete(run.api(), namespace, object, conversation).await {
+        match sandbox_objects::delete(run.api(), namespace, object).await {
             Ok(true) => {
                 deleted += 1;
                 let id = sandbox_objects::id_of(object.part, namespace, object.object);
