@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::phrase;
 
 /// Files that begin with this are handsctl's own: those of an unfinished restore.
-pub const OWN_PREFIX: &str = ".handsctl-";
+const OWN_PREFIX: &str = ".handsctl-";
 /// The folder of the file system itself.
 const LOST_AND_FOUND: &str = "lost+found";
 /// Files that the application creates when it starts for the first time (seen with 0.59 and 1.6).
@@ -42,14 +42,6 @@ pub fn data_of_state<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<Str
     (!data.is_empty()).then(|| data.join(" and "))
 }
 
-/// Describes the data of a conversation's volume; None if there is none.
-#[must_use]
-pub fn data_of_sandbox<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let paths = paths.into_iter().filter(|path| !path.is_empty() && !is_foreign(path));
-    let top: BTreeSet<&str> = paths.map(|path| path.split('/').next().unwrap_or_default()).collect();
-    (!top.is_empty()).then(|| phrase::count(top.len(), "file"))
-}
-
 fn is_generated(path: &str) -> bool {
     GENERATED.iter().any(|name| {
         path.strip_prefix(name).is_some_and(|suffix| suffix.is_empty() || DATABASE_FILES.contains(&suffix))
@@ -81,11 +73,5 @@ mod tests {
         ] {
             assert_eq!(data_of_state(paths.iter().copied()).as_deref(), Some(data), "{paths:?}");
         }
-    }
-
-    #[test]
-    fn any_file_of_conversation_is_data() {
-        assert_eq!(data_of_sandbox(["lost+found", "lost+found/x"]), None);
-        assert_eq!(data_of_sandbox(["a", "a/b", "c"]).as_deref(), Some("2 files"));
     }
 }

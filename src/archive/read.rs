@@ -9,7 +9,7 @@ use tar::{Archive, Builder, Entry, EntryType};
 use super::contents::is_foreign;
 use super::entry_path::{self, SeenPaths};
 use super::manifest::{FileEntry, MANIFEST, Manifest, Part};
-use super::write::{HashingReader, REPORT};
+use super::write::HashingReader;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::reason;
@@ -54,10 +54,18 @@ pub fn copy_part(file: impl Read, name: &str, output: impl Write) -> io::Result<
     let mut archive = Archive::new(GzDecoder::new(file));
     let mut tar = Builder::new(output);
     let prefix = format!("{name}/");
+    let mut is_in_part = false;
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path_bytes().into_owned();
-        let Some(path) = path.strip_prefix(prefix.as_bytes()) else { continue };
+        let Some(path) = path.strip_prefix(prefix.as_bytes()) else {
+            // The entries of a part follow each other, and the rest need not be decompressed.
+            if is_in_part {
+                break;
+            }
+            continue;
+        };
+        is_in_part = true;
         let path = String::from_utf8_lossy(path).trim_end_matches('/').to_owned();
         if path.is_empty() {
             continue;
@@ -87,9 +95,6 @@ pub fn compare_part(stream: impl Read, part: &Part, mut on_bytes: impl FnMut(u64
     let mut live = BTreeMap::new();
     for entry in archive.entries().map_err(failed)? {
         let mut entry = entry.map_err(failed)?;
-        if entry.path_bytes().as_ref() == REPORT.as_bytes() {
-            continue;
-        }
         let path = entry_path::relative(&entry.path_bytes()).unwrap_or_default();
         if entry.header().entry_type() != EntryType::Regular || is_foreign(&path) {
             continue;

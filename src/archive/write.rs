@@ -15,7 +15,7 @@ use super::entry_path::{self, SeenPaths};
 use super::manifest::{Consistency, FileEntry, LeftOut, MANIFEST, Manifest, Part};
 
 /// The last entry of a stream that the program in the container has checked: its `StreamReport`.
-pub const REPORT: &str = ".handsctl-report.json";
+const REPORT: &str = ".handsctl-report.json";
 /// The longest report in bytes.
 const LARGEST_REPORT: u64 = 64 << 20;
 /// The first bytes of a `SQLite` database (<https://www.sqlite.org/fileformat.html#magic_header_string>).

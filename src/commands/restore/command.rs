@@ -83,7 +83,7 @@ pub(crate) async fn run(global: &Global, arguments: &RestoreArgs, streams: &Stre
             let action = format!("replacing the data of {}", run.settings().deploy.name);
             confirm::ensure_answerable(global, streams, &action)?;
         }
-        let manifest = Arc::new(verify(arguments.file.clone(), TransferredBytes::default()).await?);
+        let manifest = Arc::new(verify(arguments.file.clone()).await?);
         let target = Target::read(run, &manifest).await?;
         if !arguments.delete_data {
             target.ensure_empty()?;
@@ -109,7 +109,7 @@ pub(crate) async fn run(global: &Global, arguments: &RestoreArgs, streams: &Stre
 
 /// Checks the file and prints what it contains.
 async fn describe(arguments: &RestoreArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let manifest = verify(arguments.file.clone(), TransferredBytes::default()).await?;
+    let manifest = verify(arguments.file.clone()).await?;
     let description = BackupDescription::new(&manifest);
     match output_form(arguments.output) {
         Output::Human => streams.text(&description.text(&manifest)).map(drop)?,
@@ -119,9 +119,9 @@ async fn describe(arguments: &RestoreArgs, streams: &Streams) -> anyhow::Result<
 }
 
 /// Checks the whole file on a thread of its own.
-async fn verify(path: PathBuf, bytes: TransferredBytes) -> Result<Manifest> {
+async fn verify(path: PathBuf) -> Result<Manifest> {
     let checking = tokio::task::spawn_blocking(move || {
-        let manifest = read::verify(open(&path)?, |count| bytes.add(count));
+        let manifest = read::verify(open(&path)?, |_| {});
         let manifest = manifest.map_err(|error| error.fact("file", path.display().to_string()))?;
         if manifest.part(STATE).is_none() {
             let message = "the backup does not have the application's state";
