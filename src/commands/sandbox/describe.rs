@@ -11,6 +11,7 @@ use super::read::{self, AppAnswers};
 use crate::error::Result;
 use crate::event::{Events, Finished};
 use crate::flags::{Global, ReadArgs};
+use crate::logs::event_line::time_of;
 use crate::object::kind::EVENT;
 use crate::object::list_items::items;
 use crate::phrase;
@@ -182,19 +183,12 @@ async fn event_lines(
             }
         }
     }
-    found.sort_by(|one, other| time_of(one).cmp(&time_of(other)));
+    found.sort_by_key(time_of);
     for event in &found {
-        let age = time_of(event).and_then(|time| time.parse().ok()).map(|time| phrase::age(time, now));
+        let age = time_of(event).map(|time| phrase::age(time, now));
         let kind = event["involvedObject"]["kind"].as_str().unwrap_or_default().to_ascii_lowercase();
         let [reason, message] = ["reason", "message"].map(|field| event[field].as_str().unwrap_or_default());
         line(text, "event", &format!("{} ago, {kind}, {reason}: {message}", age.unwrap_or_default()));
     }
     Ok(())
-}
-
-fn time_of(event: &Value) -> Option<&str> {
-    ["lastTimestamp", "eventTime"]
-        .into_iter()
-        .find_map(|field| event[field].as_str())
-        .or_else(|| event["metadata"]["creationTimestamp"].as_str())
 }
