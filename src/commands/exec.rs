@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
-use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::catalogue::Id;
-use crate::cluster::app::probe;
+use crate::cluster::app::{app_pods, probe};
 use crate::command_line::RepeatedFlags;
 use crate::deploy::missing_application;
 use crate::error::{Error, Kind, Result};
@@ -18,7 +15,6 @@ use crate::flags::{Global, ReadArgs, parse_duration};
 use crate::object::container_names::container_names;
 use crate::object::exec_target;
 use crate::object::kind::POD;
-use crate::object::labels;
 use crate::report::{Output, ReadingProgress, Streams};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::long_calls::read_until;
@@ -156,7 +152,7 @@ async fn run_command(
 /// Finds the pod and the container that the arguments mean.
 async fn find_container(session: &Session, arguments: &ExecArgs, why: &str) -> Result<ContainerTarget> {
     let namespace = session.settings.deploy.namespace.as_str();
-    let pods = list_pods(session).await?;
+    let pods = app_pods::list(&session.connection.api, &session.set()).await?;
     let typed = arguments.pod.as_deref().map(|pod| pod.strip_prefix("pod/").unwrap_or(pod));
     let pod = match typed {
         Some(name) => named_pod(session, name, &pods).await?,
@@ -188,10 +184,7 @@ pub(super) async fn container_in(
         let message = format!("pod/{name} has no container `{container}`");
         return Err(Error::new(Id::Usage, Kind::Usage, message).hint(format!("its containers: {names}")));
     }
-    let is_simulated = match Pod::deserialize(pod) {
-        Ok(pod) => session.is_simulation || probe::is_simulated(&session.connection.api, &pod).await,
-        Err(_) => session.is_simulation,
-    };
+    let is_simulated = session.is_simulated(pod).await;
     if !is_simulated && !exec_target::has_running_container(pod) {
         let message = format!("pod/{name} in namespace {namespace} has no running container");
         return Err(Error::new(Id::NotReady, Kind::Down, message).hint(why));
@@ -202,15 +195,6 @@ pub(super) async fn container_in(
         container: container.or_else(|| exec_target::default_container(pod)).map(str::to_owned),
         is_simulated,
     })
-}
-
-/// Lists the pods of the installation.
-async fn list_pods(session: &Session) -> Result<Vec<Value>> {
-    let deploy = &session.settings.deploy;
-    let params = ListParams::default().labels(&labels::instance_selector(deploy.name.as_str()));
-    let list = session.connection.api.list(&POD.in_namespace(deploy.namespace.as_str()), &params).await;
-    let action = format!("cannot list pods in namespace {}", deploy.namespace);
-    Ok(list.map_err(|error| error.into_error(&action))?.items)
 }
 
 /// Reads the pod of this name in the namespace of the installation.

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use regex::bytes::Regex;
-use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -359,11 +357,8 @@ fn ensure_container(name: &str, pods: &[Value]) -> Result<()> {
 
 /// Whether the pods run no container. One that is still pending has no node that tells, but its cluster does.
 async fn is_simulated(session: &Session, pods: &[Value]) -> bool {
-    if session.is_simulation && !pods.is_empty() {
-        return true;
-    }
-    match pods.first().and_then(|pod| Pod::deserialize(pod).ok()) {
-        Some(pod) => probe::is_simulated(&session.connection.api, &pod).await,
+    match pods.first() {
+        Some(pod) => session.is_simulated(pod).await,
         None => false,
     }
 }

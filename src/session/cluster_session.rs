@@ -4,12 +4,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use serde::Deserialize as _;
+use serde_json::Value;
 
 use super::desired_cluster::desired_cluster;
 use super::local_defaults::{self, ClusterChoice};
 use super::local_state;
 use super::step::{Deadline, LONGER_LIMIT};
 use crate::catalogue::Id;
+use crate::cluster::app::probe;
 use crate::cluster::client::connect::{self, Connection, ContextArgs};
 use crate::cluster::client::context::{self, ChangeRequest, Confirmation, ContextOrigin};
 use crate::cluster::client::kubeconfig::PodAccount;
@@ -365,6 +369,14 @@ impl Session {
         local_state::stopped(&choice.context, &self.settings.cluster, &self.environment, api.traffic()).await;
         let message = format!("cannot reach the cluster of context `{}`", choice.context);
         Error::new(Id::Unreachable, Kind::Unreachable, message).fact("server", server.clone())
+    }
+
+    /// Returns whether a pod runs no container, because its node is simulated.
+    pub(crate) async fn is_simulated(&self, pod: &Value) -> bool {
+        match Pod::deserialize(pod) {
+            Ok(pod) => self.is_simulation || probe::is_simulated(&self.connection.api, &pod).await,
+            Err(_) => self.is_simulation,
+        }
     }
 
     /// Returns whether the nodes of the cluster are simulated, as far as its context tells without a request.

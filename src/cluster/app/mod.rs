@@ -6,10 +6,12 @@
 //! - `node_port`: finds its URL at a port of the nodes.
 //! - `port_forward`: forwards a local port to it.
 //! - `exec`: runs a command in its container.
+//! - `app_pods`: lists its pods.
 //! - `sandbox_pods`: lists the pods and Services of its sandboxes. `sandbox_objects`: all objects of conversations.
 //!   `conversations`: which conversations it knows. `pod_log`: reads the log of a sandbox.
 //! - `metrics`: reads its resource usage. `volume_usage`: reads how full its volumes are.
 
+pub mod app_pods;
 pub mod client;
 pub mod conversations;
 pub mod exec;

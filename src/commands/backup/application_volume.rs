@@ -1,19 +1,18 @@
 //! Finds the application's Deployment, the volume with its state, and the pod that has it mounted.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::catalogue::Id;
-use crate::cluster::app::probe;
+use crate::cluster::app::{app_pods, probe};
 use crate::cluster::volume::transfer::MountedVolume;
 use crate::cluster::watch::deployed;
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::missing_application;
 use crate::error::{Error, Kind, Result};
 use crate::object::container_names::APP;
-use crate::object::kind::{CLAIM, DEPLOYMENT, POD};
+use crate::object::kind::{CLAIM, DEPLOYMENT};
 use crate::object::labels;
 use crate::object::list_items::items;
 use crate::object::pod_spec::{ClaimMount, claim_mounts};
@@ -96,10 +95,7 @@ pub(in crate::commands) async fn find(run: &Run<'_>, action: &str) -> Result<App
 /// # Errors
 /// The account may not list pods.
 pub(super) async fn pods(run: &Run<'_>) -> Result<Vec<Value>> {
-    let set = run.session.set();
-    let params = ListParams::default().labels(&labels::instance_selector(&set.name));
-    let pods = run.api().list(&POD.in_namespace(&set.namespace), &params).await;
-    Ok(pods.map_err(|error| error.into_error("cannot list the application's pods"))?.items)
+    app_pods::list(run.api(), &run.session.set()).await
 }
 
 /// Returns the deployed revision, if the account may read it.

@@ -3,15 +3,12 @@
 use clap::Args;
 
 use super::read;
-use crate::catalogue::Id;
-use crate::cluster::app::sandbox_objects;
 use crate::command_line::RepeatedFlags;
 use crate::commands::exec::{ContainerTarget, RemoteArgs, container_in, run_in};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::flags::Global;
 use crate::report::Streams;
 use crate::session::cluster_session::Session;
-use crate::status::sandbox;
 
 /// Run a command in the sandbox of a conversation, or a shell
 ///
@@ -44,13 +41,7 @@ pub(crate) async fn run(
 
 async fn find_pod(session: &Session, typed: &str, why: &str) -> Result<ContainerTarget> {
     let namespace = session.settings.runtime_namespace();
-    let listing = sandbox_objects::list(&session.connection.api, namespace).await?;
-    let conversations = sandbox::conversations(&listing.objects);
-    let conversation = read::resolve(&conversations, typed, namespace)?;
-    let Some(pod) = conversation.pod() else {
-        let message = format!("conversation {} has no pod in namespace {namespace}", conversation.id);
-        return Err(Error::new(Id::NotReady, Kind::Down, message)
-            .hint("it gets one when it is opened in the application"));
-    };
-    container_in(session, namespace, pod, None, why).await
+    let hint = "it gets one when it is opened in the application";
+    let pod = read::find_pod(session, typed, hint).await?;
+    container_in(session, namespace, &pod, None, why).await
 }

@@ -9,10 +9,8 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::read;
-use crate::catalogue::Id;
 use crate::cluster::app::pod_log;
 use crate::cluster::app::probe;
-use crate::cluster::app::sandbox_objects;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished};
 use crate::flags::{Global, number, parse_duration};
@@ -21,7 +19,6 @@ use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::long_calls::read_until;
 use crate::session::reading::{Interrupts, ReadInvocation};
 use crate::session::step::Deadline;
-use crate::status::sandbox;
 
 /// Print the log of a conversation's sandbox
 ///
@@ -84,14 +81,7 @@ pub(crate) async fn run(
 
 async fn find_pod(session: &Session, typed: &str) -> Result<Value> {
     session.server_version().await?;
-    let namespace = session.settings.runtime_namespace();
-    let listing = sandbox_objects::list(&session.connection.api, namespace).await?;
-    let conversations = sandbox::conversations(&listing.objects);
-    let conversation = read::resolve(&conversations, typed, namespace)?;
-    conversation.pod().cloned().ok_or_else(|| {
-        let message = format!("conversation {} has no pod in namespace {namespace}", conversation.id);
-        Error::new(Id::NotReady, Kind::Down, message).hint("a log ends with its pod")
-    })
+    read::find_pod(session, typed, "a log ends with its pod").await
 }
 
 async fn print(
@@ -113,7 +103,7 @@ async fn print(
     let opening = pod_log::open(api, namespace, name, &params);
     let log = match read_until(deadline, session, streams, opening).await {
         Ok(log) => log,
-        Err(error) if error.kind() != Kind::Forbidden && read::is_simulated(session, pod).await => {
+        Err(error) if error.kind() != Kind::Forbidden && session.is_simulated(pod).await => {
             return Err(probe::simulated_error("there is no log"));
         }
         Err(error) => return Err(session.with_credentials_hint(error)),
@@ -144,7 +134,7 @@ async fn timed_out(deadline: Deadline, session: &Session, streams: &Streams) -> 
 fn write(mut receiver: mpsc::Receiver<Bytes>, streams: &Streams) -> Result<()> {
     while let Some(lines) = receiver.blocking_recv() {
         let text = String::from_utf8_lossy(&lines);
-        if streams.text(&streams.sanitized(&text))? == Written::Closed {
+        if streams.log_lines(streams.sanitized(&text).as_bytes())? == Written::Closed {
             break;
         }
     }

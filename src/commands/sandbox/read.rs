@@ -2,26 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
-use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::catalogue::Id;
 use crate::cluster::access::rules::as_rules;
+use crate::cluster::app::app_pods;
 use crate::cluster::app::client::AppClient;
 use crate::cluster::app::conversations::AppConversations;
-use crate::cluster::app::probe;
 use crate::cluster::app::sandbox_objects::{self, SandboxListing};
 use crate::deploy::app_settings;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::condition;
 use crate::object::exec_target;
-use crate::object::kind::POD;
-use crate::object::labels;
 use crate::session::cluster_session::Session;
-use crate::status::sandbox::{AppKnowledge, Conversation, NAME_PREFIX};
+use crate::status::sandbox::{self, AppKnowledge, Conversation, NAME_PREFIX};
 
 /// The ids that an error names at most.
 const MAX_NAMED: usize = 5;
@@ -113,17 +108,11 @@ async fn application(session: &Session) -> Result<AppConversations<'_>, String> 
     }
     let deploy = &session.settings.deploy;
     let api = &session.connection.api;
-    let params = ListParams::default().labels(&labels::instance_selector(deploy.name.as_str()));
-    let pods = api.list(&POD.in_namespace(deploy.namespace.as_str()), &params).await;
-    let pods = pods.map_err(|error| {
-        let action = format!("cannot list pods in namespace {}", deploy.namespace);
-        let error = error.into_error(&action);
-        format!("{action}: {}", error.causes().join(": "))
-    })?;
-    let pod = exec_target::serving_pod(&pods.items).filter(|pod| condition::is_ready(pod));
+    let pods = app_pods::list(api, &session.set()).await.map_err(|error| error.with_causes())?;
+    let pod = exec_target::serving_pod(&pods).filter(|pod| condition::is_ready(pod));
     let pod =
         pod.ok_or_else(|| format!("no pod of `{}` in namespace {} is ready", deploy.name, deploy.namespace))?;
-    if is_simulated(session, pod).await {
+    if session.is_simulated(pod).await {
         return Err(SIMULATED.to_owned());
     }
     let client = AppClient {
@@ -134,12 +123,19 @@ async fn application(session: &Session) -> Result<AppConversations<'_>, String> 
     Ok(AppConversations { api, client, session_key: app_settings::session_key(&session.settings) })
 }
 
-/// Whether the pod runs no container, because its node is simulated.
-pub(super) async fn is_simulated(session: &Session, pod: &Value) -> bool {
-    match Pod::deserialize(pod) {
-        Ok(pod) => session.is_simulation || probe::is_simulated(&session.connection.api, &pod).await,
-        Err(_) => session.is_simulation,
-    }
+/// Returns the pod of the conversation that is typed. `hint` is for one without a pod.
+///
+/// # Errors
+/// Exit 2 if there is no such conversation; exit 12 if it has no pod.
+pub(super) async fn find_pod(session: &Session, typed: &str, hint: &str) -> Result<Value> {
+    let namespace = session.settings.runtime_namespace();
+    let listing = sandbox_objects::list(&session.connection.api, namespace).await?;
+    let conversations = sandbox::conversations(&listing.objects);
+    let conversation = resolve(&conversations, typed, namespace)?;
+    conversation.pod().cloned().ok_or_else(|| {
+        let message = format!("conversation {} has no pod in namespace {namespace}", conversation.id);
+        Error::new(Id::NotReady, Kind::Down, message).hint(hint)
+    })
 }
 
 /// Returns the conversation that is typed: its id, the beginning of one, or the name of its pod.
