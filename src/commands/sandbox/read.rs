@@ -1,6 +1,6 @@
 //! What the commands of sandboxes read: the objects, and what the application answers about their conversations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -24,9 +24,10 @@ const MAX_NAMED: usize = 5;
 /// What the application answers about conversations.
 #[derive(Debug, Default)]
 pub(super) struct AppAnswers {
-    knowledge: BTreeMap<String, AppKnowledge>,
     /// Its own description of the conversations that it knows.
     conversations: BTreeMap<String, Value>,
+    /// Those of which it has answered that they do not exist.
+    absent: BTreeSet<String>,
     /// Why it is not known of some; None if the application has answered about all.
     pub(super) why_unclear: Option<String>,
 }
@@ -34,7 +35,13 @@ pub(super) struct AppAnswers {
 impl AppAnswers {
     /// Whether the application knows this conversation.
     pub(super) fn knowledge(&self, id: &str) -> AppKnowledge {
-        self.knowledge.get(id).copied().unwrap_or(AppKnowledge::Unclear)
+        if self.conversations.contains_key(id) {
+            AppKnowledge::Yes
+        } else if self.absent.contains(id) {
+            AppKnowledge::No
+        } else {
+            AppKnowledge::Unclear
+        }
     }
 
     /// Returns the application's description of a conversation.
@@ -73,29 +80,21 @@ pub(super) async fn ask(session: &Session, ids: &[&str], most: usize) -> AppAnsw
         Err(why) => return AppAnswers { why_unclear: Some(why), ..answers },
     };
     answers.conversations = listed;
-    let mut asked = 0;
-    for id in ids {
-        let knowledge = if answers.conversations.contains_key(*id) {
-            AppKnowledge::Yes
-        } else if asked == most {
-            let why = "its list leaves out old conversations; handsctl sandbox describe asks about one";
-            answers.why_unclear = Some(why.to_owned());
-            continue;
-        } else {
-            asked += 1;
-            match application.get(id).await {
-                Ok(None) => AppKnowledge::No,
-                Ok(Some(conversation)) => {
-                    answers.conversations.insert((*id).to_owned(), conversation);
-                    AppKnowledge::Yes
-                }
-                Err(why) => {
-                    answers.why_unclear = Some(why);
-                    continue;
-                }
+    let unlisted: Vec<&&str> = ids.iter().filter(|id| !answers.conversations.contains_key(**id)).collect();
+    for id in unlisted.iter().take(most) {
+        match application.get(id).await {
+            Ok(None) => {
+                answers.absent.insert((**id).to_string());
             }
-        };
-        answers.knowledge.insert((*id).to_owned(), knowledge);
+            Ok(Some(conversation)) => {
+                answers.conversations.insert((**id).to_string(), conversation);
+            }
+            Err(why) => answers.why_unclear = Some(why),
+        }
+    }
+    if unlisted.len() > most {
+        let why = "its list leaves out old conversations; handsctl sandbox describe asks about one";
+        answers.why_unclear = Some(why.to_owned());
     }
     answers
 }
