@@ -299,9 +299,13 @@ impl Namespace {
         std::fs::write(self.folder.path().join("config.toml"), text).unwrap();
     }
 
-    /// Creates the namespace with labels. It does not belong to handsctl.
+    /// Creates the namespace with labels. It does not belong to handsctl. Returns when the controller manager has added
+    /// the objects of every namespace: without its account no pod can be created.
     pub(crate) fn create(&self, labels: &[(&str, &str)]) {
         self.bed.kubectl(&["create", "namespace", &self.name]);
+        for object in ["configmap/kube-root-ca.crt", "serviceaccount/default"] {
+            self.bed.kubectl(&["wait", "--for=create", object, "-n", &self.name, "--timeout=60s"]);
+        }
         for (key, value) in labels {
             self.bed.kubectl(&["label", "namespace", &self.name, &format!("{key}={value}")]);
         }
