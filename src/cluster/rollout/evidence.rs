@@ -16,7 +16,8 @@ use crate::object::{ObjectId, assignment, literal_secret};
 use crate::plan::checks::ingress_controller::RouteFault;
 use crate::plan::checks::node_fit::NodeFit;
 use crate::status::{
-    Exhibit, Finding, LogRun, Lookup, NodeQuestion, PodClaims, fold_similar, is_absent_log, looked_up, shorten,
+    Exhibit, Finding, LogRun, Lookup, NodeQuestion, PodClaims, fold_similar, is_absent_log, looked_up,
+    shorten,
 };
 
 /// The number of lines to read from the end of a container's log.
