@@ -27,7 +27,7 @@ use crate::plan::inventory::revision::{ForeignRevision, Revision};
 use crate::plan::ownership::policy::Ownership;
 use crate::session::cluster_session::Session;
 use crate::session::exposure::{self, Exposure};
-use crate::session::local_state;
+use crate::session::{local_state, set_lock};
 use crate::settings::handsctl::{Expose, Profile, Provider};
 use crate::status::{
     self, Expected, Finding, Health, HealthVerdict, Metric, SandboxCleanup, SandboxHealth, VolumeUsage,
@@ -99,7 +99,8 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
         tokio::join!(session.server_version(), deployed::read_record(api, &set), read_sandboxes(session));
     // The error of the version request comes first, because it explains a failed connection.
     let streaming = version?.streams_lists();
-    let record = record?;
+    let mut record = record?;
+    record.lease = record.lease.filter(|lease| !set_lock::is_abandoned(lease));
     let sandboxes = sandboxes?;
     let mut deployed = deployed::open(api, &set, &record, streaming).await?;
     let now = api.clock().now();
