@@ -14,7 +14,7 @@ use crate::object::list_items::items;
 const SHORT_ID: usize = 8;
 
 /// The objects of the sandboxes' namespace, as far as the account may list them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SandboxObjects {
     /// All pods of the namespace, also those of others: they may use a claim. None: they may not be listed.
     pub pods: Option<Vec<Value>>,
