@@ -1,4 +1,4 @@
-//! `teardown`: deletes the set and lists the objects that it keeps.
+//! The arguments and the steps of `teardown`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
