@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::Value;
 
+use super::sandbox_pods::UNREAD_OF_PODS;
 use crate::cluster::access::rules::Permission;
 use crate::cluster::client::api::{Api, ApiError, ObjectList};
 use crate::cluster::client::request::if_same_object;
@@ -32,11 +33,11 @@ pub async fn list(api: &Api, namespace: &str) -> Result<SandboxListing> {
     let collection = |kind: KindInfo| kind.in_namespace(namespace);
     let (services, ingresses, claims) = (collection(SERVICE), collection(INGRESS), collection(CLAIM));
     let (services, ingresses, claims) = tokio::join!(
-        api.list_metadata(&services, &params),
-        api.list_metadata(&ingresses, &params),
-        api.list(&claims, &params),
+        api.list_names(&services, &params),
+        api.list_names(&ingresses, &params),
+        api.list_without(&claims, &params, &["managedFields"]),
     );
-    let pods = api.list(&collection(POD), &params).await;
+    let pods = api.list_without(&collection(POD), &params, UNREAD_OF_PODS).await;
     let mut missing = BTreeSet::new();
     let mut allowed = |kind: KindInfo, list: std::result::Result<ObjectList, ApiError>| match list {
         Ok(list) => Ok(Some(list.items)),

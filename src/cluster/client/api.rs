@@ -21,7 +21,7 @@ use super::retry::{self, FailedAttempt, Pause};
 use super::server_clock::{self, ServerClock};
 use super::traffic::Traffic;
 use super::write_gate::WriteGate;
-use super::{lost_response, status_error, transport_error};
+use super::{lost_response, reduced_json, status_error, transport_error};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::Collection;
@@ -36,6 +36,9 @@ const LARGEST_BODY: usize = 256 << 20;
 const LARGEST_LOG: usize = 8 << 20;
 /// The largest body of an error, in bytes.
 const LARGEST_ERROR: usize = 1 << 20;
+
+/// The names of fields that a response is parsed without.
+pub type LeftOut = &'static [&'static str];
 
 /// A connection to a cluster.
 #[derive(Clone)]
@@ -260,6 +263,25 @@ impl Api {
         params: &ListParams,
     ) -> Result<ObjectList, ApiError> {
         self.send_list(request::list_metadata(collection, params)).await
+    }
+
+    /// GET of a list without the fields of these names, wherever they are in its objects.
+    pub async fn list_without(
+        &self,
+        collection: &Collection,
+        params: &ListParams,
+        left_out: LeftOut,
+    ) -> Result<ObjectList, ApiError> {
+        self.send_list(without(request::list(collection, params), left_out)).await
+    }
+
+    /// GET of a list without the data of its objects, and without their managed fields.
+    pub async fn list_names(
+        &self,
+        collection: &Collection,
+        params: &ListParams,
+    ) -> Result<ObjectList, ApiError> {
+        self.send_list(without(request::list_metadata(collection, params), &["managedFields"])).await
     }
 
     async fn send_list(
@@ -517,6 +539,7 @@ impl Api {
     }
 
     async fn send_once(&self, request: &ApiRequest) -> Result<Response, ApiError> {
+        let left_out: LeftOut = request.extensions().get::<LeftOut>().copied().unwrap_or_default();
         let (head, bytes) = self.successful(request.clone(), LARGEST_BODY).await?;
         let warnings = head
             .headers
@@ -524,8 +547,12 @@ impl Api {
             .iter()
             .filter_map(|value| warning_text(value.to_str().ok()?))
             .collect();
-        let body = serde_json::from_slice(&bytes)
-            .map_err(|_error| ApiError::NotKubernetes("a text that is not JSON".to_owned()))?;
+        let body = if left_out.is_empty() {
+            serde_json::from_slice(&bytes)
+        } else {
+            reduced_json::parse(&bytes, left_out)
+        };
+        let body = body.map_err(|_error| ApiError::NotKubernetes("a text that is not JSON".to_owned()))?;
         Ok(Response { status: head.status.as_u16(), warnings, body })
     }
 
@@ -598,6 +625,17 @@ fn pause(failed: FailedAttempt, error: &ApiError) -> Option<Pause> {
 /// Returns the error for a request that kube could not build, because of an invalid name or parameter.
 pub(crate) fn not_built(error: kube::core::request::Error) -> ApiError {
     ApiError::Transport(kube::Error::BuildRequest(error))
+}
+
+/// Marks a request: its response is parsed without the fields of these names.
+fn without(
+    request: Result<ApiRequest, kube::core::request::Error>,
+    left_out: LeftOut,
+) -> Result<ApiRequest, kube::core::request::Error> {
+    request.map(|mut request| {
+        request.extensions_mut().insert(left_out);
+        request
+    })
 }
 
 /// Takes the objects out of a list.
