@@ -60,6 +60,8 @@ enum CallLimits {
     PerCall,
     /// All calls end at the command's deadline.
     Until(Instant),
+    /// All calls of one reading end at this time, and the command goes on: an error is that of the last attempt.
+    Reading(Instant),
     /// Calls about the lock. They do not wait for the lock or for other requests, and each has this time limit.
     Lock(Duration),
 }
@@ -169,6 +171,13 @@ impl Api {
         Self { limits: CallLimits::Until(deadline), ..self.clone() }
     }
 
+    /// Returns the connection for one reading of a command that goes on after a failed one. Until this time, calls are
+    /// repeated.
+    #[must_use]
+    pub fn for_reading_until(&self, end: Instant) -> Self {
+        Self { limits: CallLimits::Reading(end), ..self.clone() }
+    }
+
     /// Returns the connection without a deadline, for a part of a command that ends with Ctrl-C.
     #[must_use]
     pub fn without_deadline(&self) -> Self {
@@ -190,7 +199,7 @@ impl Api {
     pub(crate) fn end_of_call(&self) -> Instant {
         match self.limits {
             CallLimits::PerCall => Instant::now() + retry::CALL_LIMIT,
-            CallLimits::Until(deadline) => deadline,
+            CallLimits::Until(end) | CallLimits::Reading(end) => end,
             CallLimits::Lock(limit) => Instant::now() + limit,
         }
     }
@@ -198,7 +207,7 @@ impl Api {
     /// Returns the command's deadline, if the calls end with it.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.limits {
-            CallLimits::Until(deadline) => Some(deadline),
+            CallLimits::Until(end) | CallLimits::Reading(end) => Some(end),
             CallLimits::PerCall | CallLimits::Lock(_) => None,
         }
     }
@@ -770,6 +779,29 @@ mod tests {
             second.ok(&map());
         });
         assert_eq!(response.unwrap().status, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reading_that_fails_names_the_reason_and_no_timeout_of_the_command() {
+        let (api, mut server) = scripted();
+        let (secrets, params) = (SECRET.in_namespace("n"), ListParams::default());
+        let (list, ()) = tokio::join!(api.list(&secrets, &params), async {
+            server.next().await.list("1", &[]);
+        });
+        list.unwrap();
+        for (is_refused, expected) in
+            [(true, "the API server responded 503"), (false, "no response within 15 s")]
+        {
+            let api = api.for_reading_until(Instant::now() + Duration::from_secs(15));
+            let result = tokio::select! {
+                result = api.list(&secrets, &params) => result,
+                () = server.reject_all(503, "ServiceUnavailable"), if is_refused => unreachable!("it never ends"),
+            };
+            let error = result.unwrap_err();
+            let reason = error.reason();
+            assert_eq!(error.into_error("cannot list secrets").id(), Id::Unreachable, "{reason}");
+            assert_eq!(reason, expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]
