@@ -233,10 +233,11 @@ pub(super) async fn sandbox_objects(api: &Api, namespace: &str) -> Result<Vec<(O
         let list = list.map_err(|error| {
             error.into_error(&format!("cannot list {} in namespace {namespace}", kind.plural))
         })?;
-        sandboxes.extend(list.items.into_iter().filter_map(|item| {
-            let name = item["metadata"]["name"].as_str()?;
-            let id = name.starts_with(sandbox::NAME_PREFIX).then(|| kind.id(namespace, name))?;
-            Some((id, item))
+        let of_conversations =
+            list.items.into_iter().filter(|object| sandbox::is_of_conversation(kind.kind, object));
+        sandboxes.extend(of_conversations.filter_map(|object| {
+            let id = kind.id(namespace, object["metadata"]["name"].as_str()?);
+            Some((id, object))
         }));
     }
     Ok(sandboxes)
