@@ -382,10 +382,10 @@ fn conversations_and_protected_objects_are_kept_and_named() {
 const TIMEOUT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A finalizer that no controller removes. Dropping the value removes it, so that the namespace can be deleted.
-struct Finalizer<'a>(&'a Namespace, &'a str);
+pub(crate) struct Finalizer<'a>(&'a Namespace, &'a str);
 
 impl<'a> Finalizer<'a> {
-    fn add(namespace: &'a Namespace, object: &'a str) -> Self {
+    pub(crate) fn add(namespace: &'a Namespace, object: &'a str) -> Self {
         let patch = "{\"metadata\":{\"finalizers\":[\"example.io/hold\"]}}";
         let arguments = ["patch", object, "-n", &namespace.name, "--field-manager=other", "-p", patch];
         namespace.bed.kubectl(&arguments);

@@ -146,12 +146,18 @@ struct SandboxClaim {
     storage_class: Option<String>,
 }
 
-fn text(value: &Value) -> Option<String> {
+/// Returns the value if it is a text.
+pub(super) fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
 impl SandboxObject {
-    fn new(conversation: &Conversation<'_>, answers: &AppAnswers, ids: &[&str], pods_listed: bool) -> Self {
+    pub(super) fn new(
+        conversation: &Conversation<'_>,
+        answers: &AppAnswers,
+        ids: &[&str],
+        pods_listed: bool,
+    ) -> Self {
         let name = |part: ConversationPart| {
             conversation.objects.get(&part).and_then(|it| text(&it["metadata"]["name"]))
         };
