@@ -2,7 +2,6 @@
 
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::settings::app_version::AppVersion;
 use crate::settings::handsctl::{Expose, Ingress, Profile, Provider};
 use crate::settings::left_out::{self, NewerKey};
 use crate::settings::load::schema::{Key, Shape, TableShape, UnknownKeyEffect};
@@ -127,11 +126,8 @@ impl RuleChecker<'_> {
         let version = self.settings.app_version();
         let source = &["deploy", self.version_key()];
         if version.assumed {
-            let message = format!(
-                "the tag of the application's image is not a version: {}.{} is assumed",
-                AppVersion::NEWEST.0,
-                AppVersion::NEWEST.1
-            );
+            let message =
+                format!("the tag of the application's image is not a version: {version} is assumed");
             let label = "set [deploy].version, as in \"0.59\", or use a tag such as 0.59-dev";
             self.report(Id::VersionAssumed, Severity::Warning, source, message, label);
             if !self.settings.is_set(&["sandbox", "runtime_container_image"])
