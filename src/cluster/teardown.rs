@@ -217,10 +217,10 @@ pub async fn list_sandboxes(api: &Api, namespace: &str) -> Result<Vec<ObjectId>>
         let list = list.map_err(|error| {
             error.into_error(&format!("cannot list {} in namespace {namespace}", kind.plural))
         })?;
-        let names = list.items.iter().filter_map(|item| item["metadata"]["name"].as_str());
-        sandboxes.extend(
-            names.filter(|name| name.starts_with(sandbox::NAME_PREFIX)).map(|name| kind.id(namespace, name)),
-        );
+        let of_conversations =
+            list.items.iter().filter(|object| sandbox::is_of_conversation(kind.kind, object));
+        let names = of_conversations.filter_map(|object| object["metadata"]["name"].as_str());
+        sandboxes.extend(names.map(|name| kind.id(namespace, name)));
     }
     Ok(sandboxes)
 }

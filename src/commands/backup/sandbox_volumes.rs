@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::application_volume::{is_running, requested_size};
 use super::copy::{Archive, copy};
-use super::stopped_application::with_volume_pod;
+use super::stopped_application::{volume_pod_seconds, with_volume_pod};
 use crate::archive::manifest::{Manifest, Part, SANDBOXES};
 use crate::archive::write::PartSource;
 use crate::catalogue::Id;
@@ -18,9 +18,6 @@ use crate::object::pod_spec::claim_mounts;
 use crate::plan::manifests::volume_pod::{self, UNFINISHED, VolumePod};
 use crate::session::runner::Run;
 use crate::status::sandbox::ConversationPart;
-
-/// A pod that mounts a volume ends by itself so long after the command's time limit.
-const AFTER_DEADLINE: u64 = 60;
 
 /// Copies the volumes of all conversations into the archive.
 pub(super) async fn copy_all(run: &Run<'_>, mut archive: Archive, parts: &mut Vec<Part>) -> Result<Archive> {
@@ -156,7 +153,7 @@ fn pod_for(run: &Run<'_>, claim: &str) -> Result<VolumePod> {
         return Err(Error::new(Id::Usage, Kind::Usage, message).hint("set [sandbox] runtime_container_image"));
     };
     let secret = settings.openhands.kubernetes.image_pull_secret.as_ref().map(ToString::to_string);
-    let seconds = run.deadline().total.as_secs() + AFTER_DEADLINE;
+    let seconds = volume_pod_seconds(run);
     let namespace = settings.runtime_namespace();
     let set = run.session.set();
     Ok(volume_pod::for_sandbox(namespace, claim, image.as_str(), secret.as_deref(), &set.name, seconds))
