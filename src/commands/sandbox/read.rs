@@ -118,6 +118,7 @@ async fn application(session: &Session) -> Result<AppConversations<'_>, String> 
         namespace: deploy.namespace.to_string(),
         service: deploy.name.to_string(),
         pod: pod["metadata"]["name"].as_str().map(str::to_owned),
+        edition: session.settings.edition(),
     };
     Ok(AppConversations { api, client, session_key: app_settings::session_key(&session.settings) })
 }

@@ -301,6 +301,7 @@ async fn read_app_status(
         namespace: deploy.namespace.to_string(),
         service: deploy.name.to_string(),
         pod: pod.metadata.name.clone(),
+        edition: session.settings.edition(),
     };
     // A slower answer would exceed the latency threshold anyway.
     let timeout = Duration::from_secs(deploy.thresholds.latency.as_secs());
@@ -309,7 +310,8 @@ async fn read_app_status(
         let usage = volume_usage::get_volume_usage(api, node, deploy.namespace.as_str(), name);
         tokio::time::timeout(timeout, usage).await.ok()?
     };
-    let (alive, volumes) = tokio::join!(probe::probe_within(api, &application, "/alive", timeout), usage);
+    let path = application.edition.probes.liveness;
+    let (alive, volumes) = tokio::join!(probe::probe_within(api, &application, path, timeout), usage);
     let volumes = volumes.unwrap_or_default();
     if probing == Probing::AnswerOnly {
         return AppStatus { alive: Some(alive), volumes, ..AppStatus::default() };
