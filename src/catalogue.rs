@@ -455,7 +455,7 @@ catalogue! {
     VolumeHoldsData "HC5032" "the volume holds data"
         "`restore` replaces everything on the volume. While the volume has settings or conversations, it needs --delete-data, which deletes them."
     RestoreFailed "HC5033" "the restored files differ from the backup"
-        "`restore` reads the written files back before they take the place of the earlier ones. A difference means that the volume does not store what is written to it. The earlier data is unchanged."
+        "`restore` reads the written files back before they take the place of the earlier ones. A difference means that the volume does not store what is written to it. The present files of this volume and the settings are unchanged. Volumes of conversations that were replaced before are named; their earlier files are still on them."
     ApplicationStopped "HC5034" "the application is still stopped"
         "`backup --stop` and `restore` scale the application's Deployment to zero and back. This time it was not scaled back: `handsctl deploy` does it."
     VolumeCommandFailed "HC5035" "the files of a volume cannot be read or written"

@@ -169,7 +169,7 @@ fn start_at_the_end(run: &Run<'_>, scaled: &ScaledDeployment, replicas: u64, hal
     let consequence = "the application is still stopped; handsctl deploy starts it";
     run.cleanups().push(Id::ApplicationStopped, consequence, async move {
         if half_replaced.get() {
-            let message = "the files of its volume are only partly replaced";
+            let message = "the files of a volume are only partly replaced";
             return Err(Error::new(Id::ApplicationStopped, Kind::Internal, message)
                 .hint("run handsctl restore again: it completes them first"));
         }
