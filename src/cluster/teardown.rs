@@ -320,9 +320,14 @@ pub(super) async fn wait_gone(
             events.send(Event::Waiting { object: Some(id.clone()), message, left: Some(left) }).await;
         }
     };
+    let awaited: Vec<ObjectId> = batch.iter().map(|(id, _)| id.clone()).collect();
     let remaining = deletion_wait::until_gone_from(store, batch, options.deadline, report).await?;
     if remaining.is_empty() {
         return Ok(());
+    }
+    // The caller reports those of a complete batch.
+    for id in awaited.into_iter().filter(|id| !remaining.iter().any(|(remaining, _)| remaining == id)) {
+        events.object(Phase::Prune, id, Action::Deleted, None).await;
     }
     explain(api, store, &remaining, &explained).await;
     Err(stuck_error(store, &remaining, &explained.borrow()))

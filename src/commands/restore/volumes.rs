@@ -33,6 +33,7 @@ pub(super) struct RestoredVolumes<'a> {
 }
 
 /// The claim of a conversation whose files are replaced.
+#[derive(Clone)]
 struct ReplacedClaim {
     name: String,
     /// Whether earlier files are kept on its volume.
@@ -78,7 +79,7 @@ impl VolumeChanges for RestoredVolumes<'_> {
     async fn replace_state(&self) -> Result<()> {
         replace(self.run, self.state, self.volume, self.half_replaced).await?;
         // From here on the claims that this run has created are data as any other.
-        let replaced = self.replaced.borrow();
+        let replaced = self.replaced.borrow().clone();
         for claim in replaced.iter().filter(|claim| !claim.has_earlier_files) {
             sandbox_volumes::mark_finished(self.run, &claim.name).await?;
         }

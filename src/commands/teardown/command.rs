@@ -229,7 +229,10 @@ async fn confirm(
     let object = if arguments.delete_namespace {
         holders.extend(target.foreign.iter().cloned());
         let also = if holders.is_empty() { String::new() } else { format!(", also {}", named(&holders)) };
-        format!("namespace {} with everything in it{also}", run.session.set().namespaces().join(" and "))
+        let to_delete =
+            target.namespaces.iter().filter(|(name, state)| is_to_be_deleted(run, arguments, name, state));
+        let names = to_delete.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" and ");
+        format!("namespace {names} with everything in it{also}")
     } else {
         holders.retain(|id| id.kind != CLAIM.kind);
         let also = if holders.is_empty() { String::new() } else { format!(", and {}", named(&holders)) };
@@ -305,8 +308,11 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs, target: Target) -> Re
     let foreign = foreign_objects(run, arguments, &namespaces).await?;
     ensure_no_foreign(arguments, &foreign, "the installation was deleted, and the namespace was kept")?;
     let removed = removed.into_inner();
-    finish_namespaces(run, arguments, &namespaces, &removed, options).await?;
+    let deleted_namespaces = finish_namespaces(run, arguments, &namespaces, &removed, options).await?;
     let message = match result.deleted.len() + removed.deleted.len() {
+        0 if !deleted_namespaces.is_empty() => {
+            format!("namespace {} deleted with everything in it", deleted_namespaces.join(" and "))
+        }
         0 if namespaces.is_empty() => format!("nothing to delete: there is no namespace {}", set.namespace),
         0 => format!("nothing to delete: no installation `{}` in namespace {}", set.name, set.namespace),
         1 => "1 object deleted".to_owned(),
@@ -345,23 +351,25 @@ async fn in_terminating_namespace(
     Ok(Finished { message: format!("namespace {name} is gone with everything in it"), ..Finished::default() })
 }
 
-/// Deletes the requested namespaces, and reports the others with the sandboxes in them.
-async fn finish_namespaces(
+/// Deletes the requested namespaces and returns their names. Reports the others with the sandboxes in them.
+async fn finish_namespaces<'a>(
     run: &Run<'_>,
     arguments: &TeardownArgs,
-    namespaces: &[(String, NamespaceState)],
+    namespaces: &'a [(String, NamespaceState)],
     removed: &SandboxTeardownResult,
     options: TeardownOptions,
-) -> Result<()> {
+) -> Result<Vec<&'a str>> {
+    let mut deleted = Vec::new();
     for (name, state) in namespaces {
         if is_to_be_deleted(run, arguments, name, state) {
             teardown::delete_namespace(run.api(), name, options, run.events()).await?;
+            deleted.push(name.as_str());
             continue;
         }
         report_kept(run.events(), ObjectId::cluster("", "Namespace", name), why_kept(state)).await;
         report_sandboxes(run, name, removed).await?;
     }
-    Ok(())
+    Ok(deleted)
 }
 
 /// Reports the sandboxes that stay. A missing right is only a warning, because the set is already deleted.
