@@ -51,8 +51,16 @@ pub(crate) async fn dry_run(
     let message = format!("{label}, nothing was changed; would be: {}", counts(&applied));
     let mask = |text: &str| settings::masked_set(text).unwrap_or_default();
     let command = command_line::without_dry_run(run.words(), mask);
-    let next = vec![("apply it".to_owned(), run.settings().redacted(&command))];
-    Ok(Finished { next, ..finished(message, UndoHint::Nothing, true) })
+    let has_secret = command != command_line::without_dry_run(run.words(), str::to_owned)
+        || command != run.settings().redacted(&command);
+    let mut finished = finished(message, UndoHint::Nothing, true);
+    // A command with a masked value would deploy the mask.
+    if has_secret {
+        finished.notes.push("the same command without --dry-run applies it; it has a secret".to_owned());
+    } else {
+        finished.next = vec![("apply it".to_owned(), command)];
+    }
+    Ok(finished)
 }
 
 /// Makes the checks of a run before its first write.

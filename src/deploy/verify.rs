@@ -385,5 +385,13 @@ mod tests {
         assert_eq!(paths(Some(pod("b/openhands:1.2"))), old);
         assert_eq!(paths(Some(pod("b/openhands:1.3"))), new);
         assert_eq!(paths(None), new, "the configured version");
+
+        let request = Request {
+            set: vec!["deploy.image=b/own:new".into(), "deploy.version='0.59'".into()],
+            ..Request::default()
+        };
+        let settings = read_without_secrets(&request, &[], folder.path()).unwrap().settings;
+        let version = running_version(Some(&pod("b/own:old")), &settings);
+        assert!(inside_paths(settings.edition(), version).eq(old), "the image of before the failed one");
     }
 }

@@ -193,6 +193,9 @@ impl Subject<'_> {
         let all: BTreeSet<_> = needed.keys().cloned().collect();
         match access_review::denied(self.api, &all).await {
             Ok(denied) => rights::checks(&needed, &denied),
+            Err(error) if error.kind() == Kind::Unauthenticated => {
+                vec![Check::failed(Category::Rights, "login", error)]
+            }
             Err(error) => vec![Check::unknown(Category::Rights, "rules", error.with_causes())],
         }
     }

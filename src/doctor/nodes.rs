@@ -157,6 +157,9 @@ pub(super) fn sandbox_image(nodes: &[Value], nodes_with: &[String], settings: &S
     Check::warning(category, name, error)
 }
 
+/// What a sandbox asks of a node.
+const REQUESTS: [&str; 2] = ["kubernetes.resource_cpu_request", "kubernetes.resource_memory_request"];
+
 /// Checks that a sandbox fits on the nodes.
 pub(super) fn sandbox_room(capacity: &SandboxCapacity, settings: &Settings) -> Check {
     let (category, name) = (Category::Sandboxes, "room");
@@ -167,8 +170,8 @@ pub(super) fn sandbox_room(capacity: &SandboxCapacity, settings: &Settings) -> C
                 capacity.each
             );
             let error = Error::new(Id::NoSandboxRoom, Kind::Prerequisite, message)
-                .with_keys(settings.config_keys(&["kubernetes.resource_memory_request".to_owned()]))
-                .hint("handsctl config explain kubernetes.resource_memory_request")
+                .with_keys(settings.config_keys(&REQUESTS.map(str::to_owned)))
+                .hint("kubectl describe nodes shows under Allocated resources which of the two they lack")
                 .hint("more or larger nodes, or an autoscaler that adds them, give room");
             Check::warning(category, name, error)
         }

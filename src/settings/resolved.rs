@@ -320,11 +320,13 @@ impl Settings {
         self.version
     }
 
-    /// Returns the application's version in an image, such as that of a running pod. `[deploy].version` describes only
-    /// the configured image.
+    /// Returns the application's version in an image, such as that of a running pod. `[deploy].version` describes the
+    /// configured image, and those whose tags tell no version: an image of before is more likely of this version than of
+    /// the newest one.
     #[must_use]
     pub fn version_of(&self, image: &ImageRef) -> AppVersion {
-        if *image == self.deploy.image { self.version } else { AppVersion::from_image(image) }
+        let is_told = image.version().is_none() && self.deploy.version.is_some();
+        if *image == self.deploy.image || is_told { self.version } else { AppVersion::from_image(image) }
     }
 
     /// Returns the application's config.toml: the configured keys and those that it needs, sorted, without secrets.

@@ -471,8 +471,13 @@ fn dry_run_changes_nothing() {
         let get = namespace.bed.try_kubectl(&["get", "namespace", &namespace.name], "");
         assert!(!get.status.success(), "{flag} created the namespace");
     }
+    let secret = planted::secret("dry-run");
+    let run = namespace.handsctl(&["deploy", "--dry-run", "--set", &format!("llm.api_key={secret:?}")]);
+    run.exits(0)
+        .says("the same command without --dry-run applies it")
+        .never_says("apply it: ")
+        .never_says("***");
     namespace.create(&[]);
-    wait_for("the default objects of the namespace", || versions(&namespace).len() == 2);
     let before = versions(&namespace);
     for flag in ["--dry-run=client", "--dry-run=server"] {
         namespace.handsctl(&["deploy", flag]).exits(0).says("11 created");
