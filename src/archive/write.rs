@@ -212,6 +212,7 @@ impl PartBuilder {
             raw_databases.into_iter().collect()
         };
         let consistency = Consistency {
+            is_at_rest: source.is_at_rest,
             is_checked,
             changed: report.changed,
             databases: report.databases,
@@ -401,7 +402,10 @@ mod tests {
         let part = add(&entries, false).unwrap();
         assert_eq!(part.consistency.unsafe_databases, ["openhands.db"]);
         assert!(!part.consistency.is_checked);
-        assert!(add(&entries, true).unwrap().consistency.unsafe_databases.is_empty());
+        assert!(!part.consistency.is_at_rest && part.consistency.problem().is_some());
+        let at_rest = add(&entries, true).unwrap().consistency;
+        assert!(at_rest.is_at_rest && at_rest.unsafe_databases.is_empty());
+        assert_eq!(at_rest.problem(), None);
     }
 
     #[test]
@@ -410,7 +414,7 @@ mod tests {
         let database = [SQLITE, b"rest"].concat();
         let entries = stream(&[(FILE, "openhands.db", &database), (FILE, "a", b""), (FILE, REPORT, report)]);
         let part = add(&entries, false).unwrap();
-        let Consistency { is_checked, changed, databases, unsafe_databases, left_out } = part.consistency;
+        let Consistency { is_checked, changed, databases, unsafe_databases, left_out, .. } = part.consistency;
         assert!(is_checked && unsafe_databases.is_empty());
         assert_eq!((changed, databases), (vec!["a".to_owned()], vec!["openhands.db".to_owned()]));
         assert_eq!(left_out, [LeftOut { path: "s".to_owned(), reason: "a socket".to_owned() }]);

@@ -178,8 +178,7 @@ async fn finish(
     destination: BackupTarget,
 ) -> Result<Finished> {
     for part in &manifest.parts {
-        let is_at_rest = manifest.stopped && part.name == STATE;
-        let Some(problem) = part.consistency.problem(is_at_rest) else { continue };
+        let Some(problem) = part.consistency.problem() else { continue };
         let hint = if part.name == STATE { "; handsctl backup --stop makes a consistent copy" } else { "" };
         let message = format!("{}: {problem}{hint}", part.name);
         run.events().warn(Id::BackupIncomplete, message).await;
@@ -216,22 +215,31 @@ async fn finish(
 /// Returns what whoever keeps the file has to know.
 fn notes(manifest: &Manifest) -> Vec<String> {
     let mut notes = Vec::new();
-    let databases: Vec<&str> =
-        manifest.parts.iter().flat_map(|part| &part.consistency.databases).map(String::as_str).collect();
-    if manifest.stopped {
-        notes.push("consistent: the application was stopped".to_owned());
-    } else if manifest.parts.iter().all(|part| part.consistency.problem(false).is_none()) {
-        let databases = if databases.is_empty() {
-            String::new()
-        } else {
-            format!(", and {} as of one moment", databases.join(", "))
-        };
-        notes.push(format!(
-            "consistent: each file as of one moment{databases}; files may be of different moments, as the application ran"
-        ));
-    }
+    notes.extend(consistency_note(manifest));
     notes.push("the file has the API keys of the settings: only its owner may read it".to_owned());
     notes
+}
+
+/// Returns how consistent the copy is. None if a warning says what is not.
+fn consistency_note(manifest: &Manifest) -> Option<String> {
+    let parts = &manifest.parts;
+    if parts.iter().any(|part| part.consistency.problem().is_some()) {
+        return None;
+    }
+    if parts.iter().all(|part| part.consistency.is_at_rest) {
+        return Some("consistent: the application was stopped".to_owned());
+    }
+    let databases: Vec<&str> =
+        parts.iter().flat_map(|part| &part.consistency.databases).map(String::as_str).collect();
+    let databases = if databases.is_empty() {
+        String::new()
+    } else {
+        format!(", and {} as of one moment", databases.join(", "))
+    };
+    let writers = if manifest.stopped { "conversations" } else { "the application" };
+    Some(format!(
+        "consistent: each file as of one moment{databases}; files may be of different moments, as {writers} ran"
+    ))
 }
 
 #[cfg(test)]
@@ -268,7 +276,12 @@ mod tests {
         manifest.parts[0].consistency.changed.push("x".into());
         assert_eq!(notes(&manifest).len(), 1, "a warning says what is not");
         manifest.stopped = true;
+        manifest.parts[0].consistency = Consistency { is_at_rest: true, ..Consistency::default() };
         assert_eq!(notes(&manifest)[0], "consistent: the application was stopped");
         assert!(notes(&manifest)[1].contains("API keys"));
+        manifest.parts.push(part(Consistency { is_checked: true, ..Consistency::default() }));
+        assert!(notes(&manifest)[0].ends_with("as conversations ran"), "{:?}", notes(&manifest));
+        manifest.parts[1].consistency.changed.push("x".into());
+        assert_eq!(notes(&manifest).len(), 1, "the application was stopped, and a conversation wrote");
     }
 }
