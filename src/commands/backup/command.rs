@@ -189,7 +189,8 @@ async fn finish(
         }
     }
     let summary = manifest.summary();
-    let notes = notes(&manifest);
+    let privacy = destination.privacy_note().to_owned();
+    let notes = consistency_note(&manifest).into_iter().chain([privacy]).collect();
     let written = tokio::task::spawn_blocking(move || -> Result<_> {
         let mut output =
             archive.finish(&manifest).map_err(|error| Error::io("cannot write the backup", error))?;
@@ -210,14 +211,6 @@ async fn finish(
         None => (format!("{summary}; written to standard output"), Vec::new()),
     };
     Ok(Finished { message, notes, next, ..Finished::default() })
-}
-
-/// Returns what whoever keeps the file has to know.
-fn notes(manifest: &Manifest) -> Vec<String> {
-    let mut notes = Vec::new();
-    notes.extend(consistency_note(manifest));
-    notes.push("the file has the API keys of the settings: only its owner may read it".to_owned());
-    notes
 }
 
 /// Returns how consistent the copy is. None if a warning says what is not.
@@ -248,7 +241,7 @@ mod tests {
     use crate::archive::manifest::Consistency;
 
     #[test]
-    fn notes_say_what_is_consistent() {
+    fn note_says_what_is_consistent() {
         let part = |consistency| Part {
             name: STATE.into(),
             claim: "c".into(),
@@ -272,16 +265,22 @@ mod tests {
                 ..Consistency::default()
             })],
         };
-        assert!(notes(&manifest)[0].contains("openhands.db as of one moment"), "{:?}", notes(&manifest));
+        let note = consistency_note(&manifest).unwrap();
+        assert!(note.contains("openhands.db as of one moment"), "{note}");
         manifest.parts[0].consistency.changed.push("x".into());
-        assert_eq!(notes(&manifest).len(), 1, "a warning says what is not");
+        assert_eq!(consistency_note(&manifest), None, "a warning says what is not");
         manifest.stopped = true;
         manifest.parts[0].consistency = Consistency { is_at_rest: true, ..Consistency::default() };
-        assert_eq!(notes(&manifest)[0], "consistent: the application was stopped");
-        assert!(notes(&manifest)[1].contains("API keys"));
+        let stopped = consistency_note(&manifest);
+        assert_eq!(stopped.as_deref(), Some("consistent: the application was stopped"));
         manifest.parts.push(part(Consistency { is_checked: true, ..Consistency::default() }));
-        assert!(notes(&manifest)[0].ends_with("as conversations ran"), "{:?}", notes(&manifest));
+        let note = consistency_note(&manifest).unwrap();
+        assert!(note.ends_with("as conversations ran"), "{note}");
         manifest.parts[1].consistency.changed.push("x".into());
-        assert_eq!(notes(&manifest).len(), 1, "the application was stopped, and a conversation wrote");
+        assert_eq!(
+            consistency_note(&manifest),
+            None,
+            "the application was stopped, and a conversation wrote"
+        );
     }
 }
