@@ -358,6 +358,31 @@ subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, check=True)
     }
 
     #[test]
+    fn database_is_unsafe_only_if_its_last_attempt_failed() {
+        let source = tempfile::tempdir().unwrap();
+        // Both files are new, so the program waits and tries again; the first wait completes one of them.
+        let program = r#"
+import shutil, sqlite3, sys, tempfile, time
+for name in ("a.db", "b.db"):
+    with open(name, "wb") as file:
+        file.write(b"SQLite format 3\0 and no database")
+def complete(seconds):
+    with tempfile.TemporaryDirectory() as folder:
+        db = sqlite3.connect(folder + "/x")
+        db.execute("create table t (x)")
+        db.commit()
+        db.close()
+        shutil.copy(folder + "/x", "a.db")
+time.sleep = complete
+program, sys.argv = sys.argv[5], ["-c", ".", "live"]
+exec(program)
+"#;
+        let part = pack_within(source.path(), program);
+        assert_eq!(part.consistency.databases, ["a.db"]);
+        assert_eq!(part.consistency.unsafe_databases, ["b.db"]);
+    }
+
+    #[test]
     fn open_database_is_copied_as_of_one_moment() {
         let source = tempfile::tempdir().unwrap();
         let program = r#"
