@@ -239,6 +239,7 @@ situations! {
     deployment_deleted: "DeploymentDeleted",
     ephemeral_container_crashed: "EphemeralContainerCrashed",
     evicted_again: "EvictedAgain",
+    evicted_before_run: "EvictedBeforeRun",
     evicted_once: "EvictedOnce",
     five_pods_one_cause: "FivePodsOneCause",
     generation_not_observed: "GenerationNotObserved",
