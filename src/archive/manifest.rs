@@ -61,6 +61,9 @@ pub struct Part {
 /// What is consistent in a copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consistency {
+    /// Whether nothing wrote to the volume during the copy.
+    #[serde(default)]
+    pub is_at_rest: bool,
     /// Whether changes of files during the copy were noticed. Without Python in the container they are not.
     pub is_checked: bool,
     /// Files that changed while they were read, in every attempt.
@@ -160,9 +163,9 @@ impl Part {
 }
 
 impl Consistency {
-    /// Describes what is not consistent; None if everything is. `is_at_rest`: nothing wrote to the volume.
+    /// Describes what is not consistent; None if everything is.
     #[must_use]
-    pub fn problem(&self, is_at_rest: bool) -> Option<String> {
+    pub fn problem(&self) -> Option<String> {
         let mut problems = Vec::new();
         if !self.changed.is_empty() {
             problems.push(format!(
@@ -175,7 +178,7 @@ impl Consistency {
             let databases = listed(self.unsafe_databases.iter().map(String::as_str));
             problems.push(format!("copied byte by byte, while it may have been in use: {databases}"));
         }
-        if !self.is_checked && !is_at_rest {
+        if !self.is_checked && !self.is_at_rest {
             problems.push(
                 "changes during the copy were not noticed, because the container has no Python".to_owned(),
             );
@@ -263,17 +266,19 @@ mod tests {
     #[test]
     fn problem_names_what_is_not_consistent() {
         let mut consistency = Consistency { is_checked: true, ..Consistency::default() };
-        assert_eq!(consistency.problem(false), None);
+        assert_eq!(consistency.problem(), None);
         consistency.is_checked = false;
-        assert_eq!(consistency.problem(true), None, "nothing wrote to the volume");
-        assert!(consistency.problem(false).unwrap().contains("no Python"));
+        consistency.is_at_rest = true;
+        assert_eq!(consistency.problem(), None, "nothing wrote to the volume");
+        consistency.is_at_rest = false;
+        assert!(consistency.problem().unwrap().contains("no Python"));
         consistency.is_checked = true;
         consistency.changed = (1..8).map(|number| format!("f{number}")).collect();
         let problem = "7 files changed while being read: f1, f2, f3, f4, f5 and 2 more";
-        assert_eq!(consistency.problem(false).as_deref(), Some(problem));
+        assert_eq!(consistency.problem().as_deref(), Some(problem));
         consistency.changed.clear();
         consistency.unsafe_databases = vec!["openhands.db".to_owned()];
-        assert!(consistency.problem(false).unwrap().ends_with("openhands.db"));
+        assert!(consistency.problem().unwrap().ends_with("openhands.db"));
         consistency.left_out = vec![LeftOut { path: "x".to_owned(), reason: "a socket".to_owned() }];
         assert_eq!(consistency.omissions().as_deref(), Some("1 file left out: x (a socket)"));
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base16ct::lower;
 use flate2::Compression;
@@ -45,15 +47,45 @@ pub struct PartSource {
     pub is_at_rest: bool,
 }
 
-/// Writes a backup.
+/// Writes a backup. Without [`Self::finish`] it writes no end of the file: on standard output, the next attempt would follow
+/// a complete archive, and readers stop at the end of the first one.
 pub struct ArchiveWriter<W: Write> {
-    tar: Builder<GzEncoder<W>>,
+    // Fields are dropped in this order.
+    _abandon: AbandonOnDrop,
+    tar: Builder<GzEncoder<EndlessWriter<W>>>,
+}
+
+/// Tells an [`EndlessWriter`] that the file is not completed.
+struct AbandonOnDrop(Arc<AtomicBool>);
+
+impl Drop for AbandonOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Discards what the encoders write when they are dropped.
+struct EndlessWriter<W> {
+    inner: W,
+    is_abandoned: Arc<AtomicBool>,
+}
+
+impl<W: Write> Write for EndlessWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_abandoned.load(Ordering::Relaxed) { Ok(bytes.len()) } else { self.inner.write(bytes) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 impl<W: Write> ArchiveWriter<W> {
     /// Begins a backup.
     pub fn new(output: W) -> Self {
-        Self { tar: Builder::new(GzEncoder::new(output, LEVEL)) }
+        let is_abandoned = Arc::new(AtomicBool::new(false));
+        let output = EndlessWriter { inner: output, is_abandoned: is_abandoned.clone() };
+        Self { _abandon: AbandonOnDrop(is_abandoned), tar: Builder::new(GzEncoder::new(output, LEVEL)) }
     }
 
     /// Adds the files of a volume from a tar stream. Calls `on_bytes` with the number of bytes as they are read.
@@ -147,7 +179,7 @@ impl<W: Write> ArchiveWriter<W> {
         header.set_mtime(u64::try_from(manifest.created.as_second()).unwrap_or_default());
         header.set_size(text.len() as u64);
         append(&mut self.tar, header, MANIFEST, text.as_slice())?;
-        self.tar.into_inner()?.finish()
+        Ok(self.tar.into_inner()?.finish()?.inner)
     }
 }
 
@@ -180,6 +212,7 @@ impl PartBuilder {
             raw_databases.into_iter().collect()
         };
         let consistency = Consistency {
+            is_at_rest: source.is_at_rest,
             is_checked,
             changed: report.changed,
             databases: report.databases,
@@ -314,7 +347,11 @@ pub(super) fn stream(entries: &[(EntryType, &str, &[u8])]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use flate2::read::GzDecoder;
+
     use super::*;
+    use crate::archive::manifest::{self, STATE};
+    use crate::archive::read;
 
     const FILE: EntryType = EntryType::Regular;
 
@@ -365,7 +402,10 @@ mod tests {
         let part = add(&entries, false).unwrap();
         assert_eq!(part.consistency.unsafe_databases, ["openhands.db"]);
         assert!(!part.consistency.is_checked);
-        assert!(add(&entries, true).unwrap().consistency.unsafe_databases.is_empty());
+        assert!(!part.consistency.is_at_rest && part.consistency.problem().is_some());
+        let at_rest = add(&entries, true).unwrap().consistency;
+        assert!(at_rest.is_at_rest && at_rest.unsafe_databases.is_empty());
+        assert_eq!(at_rest.problem(), None);
     }
 
     #[test]
@@ -374,11 +414,33 @@ mod tests {
         let database = [SQLITE, b"rest"].concat();
         let entries = stream(&[(FILE, "openhands.db", &database), (FILE, "a", b""), (FILE, REPORT, report)]);
         let part = add(&entries, false).unwrap();
-        let Consistency { is_checked, changed, databases, unsafe_databases, left_out } = part.consistency;
+        let Consistency { is_checked, changed, databases, unsafe_databases, left_out, .. } = part.consistency;
         assert!(is_checked && unsafe_databases.is_empty());
         assert_eq!((changed, databases), (vec!["a".to_owned()], vec!["openhands.db".to_owned()]));
         assert_eq!(left_out, [LeftOut { path: "s".to_owned(), reason: "a socket".to_owned() }]);
         assert_eq!(part.files.len(), 2, "the report is no file of the volume");
+    }
+
+    #[test]
+    fn abandoned_backup_has_no_end() {
+        let source = || PartSource { name: STATE.into(), claim: "c".into(), size: None, is_at_rest: false };
+        let entries = stream(&[(FILE, "a", b"x")]);
+        let mut output = Vec::new();
+        drop(ArchiveWriter::new(&mut output));
+        assert!(output.is_empty(), "the next attempt may write to the same stream");
+        let mut archive = ArchiveWriter::new(&mut output);
+        let part = archive.add_part(source(), entries.as_slice(), |_| {}).unwrap();
+        drop(archive);
+        let copied = io::copy(&mut GzDecoder::new(output.as_slice()), &mut io::sink());
+        assert_eq!(copied.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+
+        output.clear();
+        drop(ArchiveWriter::new(&mut output));
+        let mut archive = ArchiveWriter::new(&mut output);
+        archive.add_part(source(), entries.as_slice(), |_| {}).unwrap();
+        let manifest = Manifest { parts: vec![part], ..manifest::sample() };
+        archive.finish(&manifest).unwrap();
+        assert_eq!(read::verify(output.as_slice(), |_| {}).unwrap(), manifest, "the second attempt");
     }
 
     #[test]

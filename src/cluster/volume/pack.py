@@ -40,6 +40,7 @@ def add_database(path, full, status):
 
 def add_file(path, full, status):
     for attempt in range(TRIES):
+        is_unsafe = False
         with open(full, "rb") as file:
             before = mark(file)
             if live and file.read(16) == b"SQLite format 3\0":
@@ -48,13 +49,15 @@ def add_file(path, full, status):
                     report["databases"].append(path)
                     return True
                 except Exception:
-                    report["unsafe_databases"].append(path)
+                    is_unsafe = True
             file.seek(0)
             if before[0] > SMALL:
                 content = Exactly(file, before[0])
                 add(path, status, before[0], content)
                 if content.short or mark(file) != before:
                     report["changed"].append(path)
+                if is_unsafe:
+                    report["unsafe_databases"].append(path)
                 return False
             data = file.read()
             stable = len(data) == before[0] and mark(file) == before
@@ -65,6 +68,8 @@ def add_file(path, full, status):
         time.sleep(0.1)
     if not stable and live:
         report["changed"].append(path)
+    if is_unsafe:
+        report["unsafe_databases"].append(path)
     add(path, status, len(data), io.BytesIO(data))
     return False
 

@@ -90,6 +90,18 @@ pub(super) fn swap(folder: &str) -> Vec<String> {
     shell(script, &[folder])
 }
 
+/// Returns the command that deletes what [`unpack`] has written. It does not touch a swap that has begun, whose folders may
+/// have the only copy of a file.
+pub(super) fn discard(folder: &str) -> Vec<String> {
+    let script = r#"
+cd "$1" || exit 3
+rm -rf .handsctl-restore/new || exit 4
+rmdir .handsctl-restore 2>/dev/null
+exit 0
+"#;
+    shell(script, &[folder])
+}
+
 /// Returns the command that deletes the earlier files and what a restore left.
 pub(super) fn clean(folder: &str) -> Vec<String> {
     shell(format!("rm -rf \"$1/{RESTORE}\""), &[folder])
@@ -211,19 +223,46 @@ mod tests {
         assert_eq!(fs::read_dir(volume.path()).unwrap().count(), 3);
     }
 
+    /// Runs the swap, and kills it after this number of renames: each step of the swap is a call of `mv`. Returns whether
+    /// it was killed.
+    fn is_killed_after(steps: usize, folder: &str) -> bool {
+        let mut command = swap(folder);
+        let dying = format!(
+            "count=0\nmv() {{ if [ $count = {steps} ]; then kill -9 $$; fi; count=$((count + 1)); command mv \"$@\"; }}\n{}",
+            command[2]
+        );
+        command[2] = dying;
+        !run(&command, b"").status.success()
+    }
+
+    #[test]
+    fn discarded_files_leave_the_volume_as_before() {
+        let volume = unpacked_volume();
+        let folder = volume.path().to_str().unwrap();
+        succeeds(&discard(folder), b"");
+        assert_eq!(files(volume.path()), expected(OLD));
+        assert!(!volume.path().join(RESTORE).exists(), "no room is taken");
+        succeeds(&discard(folder), b"");
+    }
+
+    #[test]
+    fn discard_leaves_a_swap_that_has_begun() {
+        for steps in 1..6 {
+            let volume = unpacked_volume();
+            let folder = volume.path().to_str().unwrap();
+            assert!(is_killed_after(steps, folder), "{steps}");
+            succeeds(&discard(folder), b"");
+            succeeds(&prepare_restore(folder), b"");
+            assert_eq!(files(volume.path()), expected(NEW), "after {steps} renames");
+        }
+    }
+
     #[test]
     fn swap_interrupted_after_any_rename_is_finished_by_next_restore() {
-        // Each step of the swap is a call of `mv`: the script is killed after each of them.
         for steps in 0..20 {
             let volume = unpacked_volume();
             let folder = volume.path().to_str().unwrap();
-            let mut command = swap(folder);
-            let dying = format!(
-                "count=0\nmv() {{ if [ $count = {steps} ]; then kill -9 $$; fi; count=$((count + 1)); command mv \"$@\"; }}\n{}",
-                command[2]
-            );
-            command[2] = dying;
-            let died = !run(&command, b"").status.success();
+            let died = is_killed_after(steps, folder);
             if steps == 0 {
                 assert_eq!(files(volume.path()), expected(OLD), "nothing is changed before the first rename");
             }
@@ -316,6 +355,31 @@ subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, check=True)
         );
         assert_eq!(part.consistency.databases, ["app", "notes.db"]);
         assert!(part.consistency.left_out.is_empty(), "{:?}", part.consistency.left_out);
+    }
+
+    #[test]
+    fn database_is_unsafe_only_if_its_last_attempt_failed() {
+        let source = tempfile::tempdir().unwrap();
+        // Both files are new, so the program waits and tries again; the first wait completes one of them.
+        let program = r#"
+import shutil, sqlite3, sys, tempfile, time
+for name in ("a.db", "b.db"):
+    with open(name, "wb") as file:
+        file.write(b"SQLite format 3\0 and no database")
+def complete(seconds):
+    with tempfile.TemporaryDirectory() as folder:
+        db = sqlite3.connect(folder + "/x")
+        db.execute("create table t (x)")
+        db.commit()
+        db.close()
+        shutil.copy(folder + "/x", "a.db")
+time.sleep = complete
+program, sys.argv = sys.argv[5], ["-c", ".", "live"]
+exec(program)
+"#;
+        let part = pack_within(source.path(), program);
+        assert_eq!(part.consistency.databases, ["a.db"]);
+        assert_eq!(part.consistency.unsafe_databases, ["b.db"]);
     }
 
     #[test]

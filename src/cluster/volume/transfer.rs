@@ -131,7 +131,15 @@ impl MountedVolume {
         self.run(api, &programs::swap(&self.mount.path), "replace").await.map(drop)
     }
 
-    /// Deletes what a restore left in the volume: the earlier files, or the unpacked ones.
+    /// Deletes the unpacked files. A swap that has begun is not touched.
+    ///
+    /// # Errors
+    /// The command fails, or the connection is lost.
+    pub async fn discard(&self, api: &Api) -> Result<()> {
+        self.run(api, &programs::discard(&self.mount.path), "delete").await.map(drop)
+    }
+
+    /// Deletes what a restore left in the volume: the earlier files.
     ///
     /// # Errors
     /// The command fails, or the connection is lost.

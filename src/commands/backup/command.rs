@@ -178,8 +178,7 @@ async fn finish(
     destination: BackupTarget,
 ) -> Result<Finished> {
     for part in &manifest.parts {
-        let is_at_rest = manifest.stopped && part.name == STATE;
-        let Some(problem) = part.consistency.problem(is_at_rest) else { continue };
+        let Some(problem) = part.consistency.problem() else { continue };
         let hint = if part.name == STATE { "; handsctl backup --stop makes a consistent copy" } else { "" };
         let message = format!("{}: {problem}{hint}", part.name);
         run.events().warn(Id::BackupIncomplete, message).await;
@@ -190,7 +189,8 @@ async fn finish(
         }
     }
     let summary = manifest.summary();
-    let notes = notes(&manifest);
+    let privacy = destination.privacy_note().to_owned();
+    let notes = consistency_note(&manifest).into_iter().chain([privacy]).collect();
     let written = tokio::task::spawn_blocking(move || -> Result<_> {
         let mut output =
             archive.finish(&manifest).map_err(|error| Error::io("cannot write the backup", error))?;
@@ -213,25 +213,26 @@ async fn finish(
     Ok(Finished { message, notes, next, ..Finished::default() })
 }
 
-/// Returns what whoever keeps the file has to know.
-fn notes(manifest: &Manifest) -> Vec<String> {
-    let mut notes = Vec::new();
-    let databases: Vec<&str> =
-        manifest.parts.iter().flat_map(|part| &part.consistency.databases).map(String::as_str).collect();
-    if manifest.stopped {
-        notes.push("consistent: the application was stopped".to_owned());
-    } else if manifest.parts.iter().all(|part| part.consistency.problem(false).is_none()) {
-        let databases = if databases.is_empty() {
-            String::new()
-        } else {
-            format!(", and {} as of one moment", databases.join(", "))
-        };
-        notes.push(format!(
-            "consistent: each file as of one moment{databases}; files may be of different moments, as the application ran"
-        ));
+/// Returns how consistent the copy is. None if a warning says what is not.
+fn consistency_note(manifest: &Manifest) -> Option<String> {
+    let parts = &manifest.parts;
+    if parts.iter().any(|part| part.consistency.problem().is_some()) {
+        return None;
     }
-    notes.push("the file has the API keys of the settings: only its owner may read it".to_owned());
-    notes
+    if parts.iter().all(|part| part.consistency.is_at_rest) {
+        return Some("consistent: the application was stopped".to_owned());
+    }
+    let databases: Vec<&str> =
+        parts.iter().flat_map(|part| &part.consistency.databases).map(String::as_str).collect();
+    let databases = if databases.is_empty() {
+        String::new()
+    } else {
+        format!(", and {} as of one moment", databases.join(", "))
+    };
+    let writers = if manifest.stopped { "conversations" } else { "the application" };
+    Some(format!(
+        "consistent: each file as of one moment{databases}; files may be of different moments, as {writers} ran"
+    ))
 }
 
 #[cfg(test)]
@@ -240,7 +241,7 @@ mod tests {
     use crate::archive::manifest::Consistency;
 
     #[test]
-    fn notes_say_what_is_consistent() {
+    fn note_says_what_is_consistent() {
         let part = |consistency| Part {
             name: STATE.into(),
             claim: "c".into(),
@@ -264,11 +265,22 @@ mod tests {
                 ..Consistency::default()
             })],
         };
-        assert!(notes(&manifest)[0].contains("openhands.db as of one moment"), "{:?}", notes(&manifest));
+        let note = consistency_note(&manifest).unwrap();
+        assert!(note.contains("openhands.db as of one moment"), "{note}");
         manifest.parts[0].consistency.changed.push("x".into());
-        assert_eq!(notes(&manifest).len(), 1, "a warning says what is not");
+        assert_eq!(consistency_note(&manifest), None, "a warning says what is not");
         manifest.stopped = true;
-        assert_eq!(notes(&manifest)[0], "consistent: the application was stopped");
-        assert!(notes(&manifest)[1].contains("API keys"));
+        manifest.parts[0].consistency = Consistency { is_at_rest: true, ..Consistency::default() };
+        let stopped = consistency_note(&manifest);
+        assert_eq!(stopped.as_deref(), Some("consistent: the application was stopped"));
+        manifest.parts.push(part(Consistency { is_checked: true, ..Consistency::default() }));
+        let note = consistency_note(&manifest).unwrap();
+        assert!(note.ends_with("as conversations ran"), "{note}");
+        manifest.parts[1].consistency.changed.push("x".into());
+        assert_eq!(
+            consistency_note(&manifest),
+            None,
+            "the application was stopped, and a conversation wrote"
+        );
     }
 }

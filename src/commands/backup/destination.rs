@@ -58,6 +58,14 @@ impl BackupTarget {
         }
     }
 
+    /// Returns who may read the backup. The shell chooses the mode of a file that it connects to standard output.
+    pub(super) fn privacy_note(&self) -> &'static str {
+        match self {
+            Self::File(..) => "the file has the API keys of the settings: only its owner may read it",
+            Self::Stdout(_) => "the backup has the API keys of the settings: keep it private",
+        }
+    }
+
     /// Gives the complete file its name. Returns the path; None for standard output.
     ///
     /// # Errors
@@ -93,11 +101,22 @@ fn failed(path: &Path, error: std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::ColorChoice;
 
     #[test]
     fn default_name_has_installation_and_time() {
         let name = default_name("oh", "2026-11-29T18:05:09Z".parse().unwrap());
         assert_eq!(name, Path::new("openhands-oh-20261129-180509.tar.gz"));
         assert!(is_stdout(Some(Path::new("-"))) && !is_stdout(Some(Path::new("./-"))) && !is_stdout(None));
+    }
+
+    #[test]
+    fn only_a_file_of_handsctl_is_said_to_be_private() {
+        let streams = Streams::from_environment(ColorChoice::Never, true, 0);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("b.tar.gz");
+        let file = BackupTarget::open(Some(&file), "oh", Timestamp::UNIX_EPOCH, &streams).unwrap();
+        assert!(file.privacy_note().ends_with("only its owner may read it"));
+        assert!(BackupTarget::Stdout(streams).privacy_note().ends_with("keep it private"));
     }
 }

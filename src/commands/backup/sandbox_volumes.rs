@@ -52,17 +52,26 @@ pub(super) async fn copy_all(run: &Run<'_>, mut archive: Archive, parts: &mut Ve
     Ok(archive)
 }
 
-/// Checks that the conversations' volumes of a backup do not exist, or are those of an unfinished restore.
+/// Returns the claims of a backup's conversations that exist already, without those of an unfinished restore.
 ///
 /// # Errors
-/// Exit 2 with their names.
-pub(in crate::commands) async fn ensure_absent(run: &Run<'_>, manifest: &Manifest) -> Result<()> {
+/// The account may not read volume claims.
+pub(in crate::commands) async fn existing<'a>(run: &Run<'_>, manifest: &'a Manifest) -> Result<Vec<&'a str>> {
     let mut existing = Vec::new();
     for part in manifest.sandboxes() {
         if get_claim(run, &part.claim).await?.is_some_and(|claim| !is_unfinished(&claim)) {
             existing.push(part.claim.as_str());
         }
     }
+    Ok(existing)
+}
+
+/// Checks that the conversations' volumes of a backup do not exist, or are those of an unfinished restore.
+///
+/// # Errors
+/// Exit 2 with their names.
+pub(in crate::commands) async fn ensure_absent(run: &Run<'_>, manifest: &Manifest) -> Result<()> {
+    let existing = existing(run, manifest).await?;
     if existing.is_empty() {
         return Ok(());
     }

@@ -151,8 +151,18 @@ pub(super) async fn with_volume_pod<T>(
     })
     .await?;
     let result = work(&volume).await;
-    run.cleanups().run_last().await?;
-    result
+    after_cleanup(result, run.cleanups().run_last().await)
+}
+
+/// Returns the result of the work, with a failure of its cleanup. The work's own error is the reason for the exit code.
+fn after_cleanup<T>(result: Result<T>, cleaned: Result<()>) -> Result<T> {
+    match (result, cleaned) {
+        (Err(error), Err(failure)) => {
+            let error = error.fact("also", failure.with_causes());
+            Err(failure.hints().iter().fold(error, |error, hint| error.hint(hint.clone())))
+        }
+        (result, cleaned) => cleaned.and(result),
+    }
 }
 
 /// Returns how many pods the application has after the command: as many as before, or as the configuration says if it was
@@ -192,5 +202,22 @@ async fn stop_pods(run: &Run<'_>) -> Result<usize> {
     match remaining.first() {
         None => Ok(count),
         Some(pod) => Err(run.deadline().passed(Some(&format!("{} has not stopped", pod.id)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_of_the_work_is_not_hidden_by_that_of_its_cleanup() {
+        let lost = || Error::new(Id::VolumeCommandFailed, Kind::Rejected, "the copy failed");
+        let left = || Error::internal("cannot delete pod/x");
+        let both = after_cleanup::<()>(Err(lost()), Err(left())).unwrap_err();
+        assert_eq!((both.kind(), both.message()), (Kind::Rejected, "the copy failed"));
+        assert_eq!(both.facts()[0].text, "cannot delete pod/x");
+        assert_eq!(after_cleanup::<()>(Err(lost()), Ok(())).unwrap_err().message(), "the copy failed");
+        assert_eq!(after_cleanup(Ok(1), Err(left())).unwrap_err().message(), "cannot delete pod/x");
+        assert_eq!(after_cleanup(Ok(1), Ok(())).unwrap(), 1);
     }
 }

@@ -23,6 +23,7 @@ use crate::commands::backup::stopped_application::{self, HalfReplaced, await_app
 use crate::error::{Error, Kind, Result};
 use crate::event::Finished;
 use crate::flags::{Format, Global, LockArgs, parse_duration};
+use crate::phrase;
 use crate::report::{Output, Streams};
 use crate::session::cluster_session::Secrets;
 use crate::session::confirm;
@@ -87,17 +88,19 @@ pub(crate) async fn run(global: &Global, arguments: &RestoreArgs, streams: &Stre
         if !arguments.delete_data {
             target.ensure_empty()?;
             sandbox_volumes::ensure_absent(run, &manifest).await?;
-        } else if target.may_hold_data() && !global.yes {
-            // Ask before the first progress output, which would overwrite the question.
-            let deploy = &run.settings().deploy;
-            let object = format!(
-                "{} of {} in namespace {}, and restore {}",
-                target.describe_data(),
-                deploy.name,
-                deploy.namespace,
-                arguments.file.display()
-            );
-            confirm::deletion(global, &object, &run.session.connection.choice.context, streams).await?;
+        } else if !global.yes {
+            let volumes = sandbox_volumes::existing(run, &manifest).await?.len();
+            if let Some(data) = replaced_data(target.possible_data(), volumes) {
+                // Ask before the first progress output, which would overwrite the question.
+                let deploy = &run.settings().deploy;
+                let object = format!(
+                    "{data} of {} in namespace {}, and restore {}",
+                    deploy.name,
+                    deploy.namespace,
+                    arguments.file.display()
+                );
+                confirm::deletion(global, &object, &run.session.connection.choice.context, streams).await?;
+            }
         }
         run.events().target("restore", run.session.target()).await;
         run.waiting_for_lock(arguments.lock.lock_wait, async || restore(run, arguments, &manifest).await)
@@ -174,13 +177,24 @@ impl Target {
         }
     }
 
-    /// Whether the volume holds data, or nobody knows.
-    fn may_hold_data(&self) -> bool {
-        self.data.is_some() || self.application.running.is_none()
+    /// Describes what the volume holds. None if it holds no data; without a running container nobody knows.
+    fn possible_data(&self) -> Option<&str> {
+        match (&self.data, &self.application.running) {
+            (Some(data), _) => Some(data),
+            (None, None) => Some("whatever the volume holds"),
+            (None, Some(_)) => None,
+        }
     }
+}
 
-    fn describe_data(&self) -> &str {
-        self.data.as_deref().unwrap_or("whatever the volume holds")
+/// Describes the data that a restore replaces: that of the state, and this number of conversations' volumes. None if there
+/// is none.
+fn replaced_data(state: Option<&str>, volumes: usize) -> Option<String> {
+    let volumes = (volumes > 0).then(|| format!("{} of conversations", phrase::count(volumes, "volume")));
+    match (state, volumes) {
+        (None, volumes) => volumes,
+        (Some(state), None) => Some(state.to_owned()),
+        (Some(state), Some(volumes)) => Some(format!("{state} and {volumes}")),
     }
 }
 
@@ -273,6 +287,18 @@ mod tests {
             created: Timestamp::UNIX_EPOCH,
             stopped: false,
             parts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn question_names_state_and_volumes_of_conversations() {
+        for (state, volumes, data) in [
+            (None, 0, None),
+            (Some("settings"), 0, Some("settings")),
+            (None, 1, Some("1 volume of conversations")),
+            (Some("settings"), 2, Some("settings and 2 volumes of conversations")),
+        ] {
+            assert_eq!(replaced_data(state, volumes).as_deref(), data, "{state:?}, {volumes}");
         }
     }
 

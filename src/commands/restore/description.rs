@@ -60,7 +60,7 @@ impl BackupDescription {
             size: part.size.clone(),
             files: part.files.len(),
             bytes: part.bytes(),
-            inconsistent: part.consistency.problem(manifest.stopped),
+            inconsistent: part.consistency.problem(),
             left_out: part.consistency.omissions(),
         };
         Self {

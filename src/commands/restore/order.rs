@@ -1,7 +1,7 @@
 //! The order in which a restore replaces the volumes, so that a failure costs as little as possible.
 
 use crate::archive::manifest::{Manifest, Part};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The fact of an error after which some volumes have the restored files.
 const REPLACED: &str = "replaced";
@@ -13,6 +13,8 @@ pub(super) trait VolumeChanges {
     /// Writes the files of a conversation's volume beside the present ones, reads them back, and replaces the present
     /// ones, which are kept.
     async fn replace_conversation(&self, part: &Part) -> Result<()>;
+    /// Deletes the written state after this error. Adds a failure of that to the error.
+    async fn discard_state(&self, error: Error) -> Error;
     /// Replaces the application's state by what was written. The earlier files are kept.
     async fn replace_state(&self) -> Result<()>;
 }
@@ -25,14 +27,20 @@ pub(super) trait VolumeChanges {
 pub(super) async fn replace_volumes(manifest: &Manifest, changes: &impl VolumeChanges) -> Result<()> {
     changes.write_state().await?;
     let mut replaced: Vec<&str> = Vec::new();
-    let result = async {
-        for part in manifest.sandboxes() {
-            changes.replace_conversation(part).await?;
-            replaced.push(&part.claim);
+    let mut failure = None;
+    for part in manifest.sandboxes() {
+        match changes.replace_conversation(part).await {
+            Ok(()) => replaced.push(&part.claim),
+            Err(error) => {
+                failure = Some(changes.discard_state(error).await);
+                break;
+            }
         }
-        changes.replace_state().await
     }
-    .await;
+    let result = match failure {
+        Some(error) => Err(error),
+        None => changes.replace_state().await,
+    };
     result.map_err(|error| {
         if replaced.is_empty() {
             return error;
@@ -52,7 +60,6 @@ mod tests {
 
     use super::*;
     use crate::archive::manifest;
-    use crate::error::Error;
 
     /// Records the changes, of which one fails.
     #[derive(Default)]
@@ -76,6 +83,10 @@ mod tests {
 
         async fn replace_conversation(&self, part: &Part) -> Result<()> {
             self.change(format!("replace {}", part.claim))
+        }
+
+        async fn discard_state(&self, error: Error) -> Error {
+            self.change("discard state".to_owned()).err().unwrap_or(error)
         }
 
         async fn replace_state(&self) -> Result<()> {
@@ -106,9 +117,11 @@ mod tests {
     async fn failure_changes_no_later_volume_and_names_the_replaced_ones() {
         assert_eq!(restored("write state").await, (vec!["write state".to_owned()], None));
         let (done, replaced) = restored("replace c-pvc").await;
-        assert_eq!((done.len(), replaced), (2, None));
+        assert_eq!(done, ["write state", "replace c-pvc", "discard state"]);
+        assert_eq!(replaced, None);
         let (done, replaced) = restored("replace d-pvc").await;
-        assert_eq!((done.len(), replaced), (3, Some(format!("c-pvc; {KEPT}"))));
+        assert_eq!(done, ["write state", "replace c-pvc", "replace d-pvc", "discard state"]);
+        assert_eq!(replaced, Some(format!("c-pvc; {KEPT}")));
         let (done, replaced) = restored("replace state").await;
         assert_eq!((done.len(), replaced), (4, Some(format!("c-pvc, d-pvc; {KEPT}"))));
     }

@@ -76,6 +76,10 @@ impl VolumeChanges for RestoredVolumes<'_> {
         Ok(())
     }
 
+    async fn discard_state(&self, error: Error) -> Error {
+        discard_after(error, async || self.volume.discard(self.run.api()).await).await
+    }
+
     async fn replace_state(&self) -> Result<()> {
         replace(self.run, self.state, self.volume, self.half_replaced).await?;
         // From here on the claims that this run has created are data as any other.
@@ -87,8 +91,27 @@ impl VolumeChanges for RestoredVolumes<'_> {
     }
 }
 
-/// Writes a part of the backup beside the files of a volume, and compares what the volume has with the backup.
+/// Writes a part of the backup beside the files of a volume, and compares what the volume has with the backup. After a
+/// failure it deletes what it has written: the application starts again, and may need the room.
 async fn write(run: &Run<'_>, file: &Path, part: &Part, volume: &MountedVolume) -> Result<()> {
+    match write_and_compare(run, file, part, volume).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(discard_after(error, async || volume.discard(run.api()).await).await),
+    }
+}
+
+/// Deletes written files after an error, and adds the failure of that to the error.
+async fn discard_after(error: Error, discard: impl AsyncFnOnce() -> Result<()>) -> Error {
+    match discard().await {
+        Ok(()) => error,
+        Err(failure) => {
+            let left = "the written files are still on the volume, in .handsctl-restore/new";
+            error.fact("left", format!("{left}: {}", failure.with_causes()))
+        }
+    }
+}
+
+async fn write_and_compare(run: &Run<'_>, file: &Path, part: &Part, volume: &MountedVolume) -> Result<()> {
     let (name, bytes) = (format!("write {}", part.name), TransferredBytes::default());
     step(run.events(), Phase::Copy, &name, async {
         let (path, folder, counted) = (file.to_owned(), part.name.clone(), bytes.clone());
@@ -192,5 +215,21 @@ impl<W: std::io::Write> std::io::Write for CountingWriter<W> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.stream.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn failed_deletion_of_written_files_is_added_to_the_error() {
+        let error = || Error::internal("the volume is full");
+        let discarded = discard_after(error(), async || Ok(())).await;
+        assert!(discarded.facts().is_empty());
+        let discarded = discard_after(error(), async || Err(Error::internal("the connection is lost"))).await;
+        assert_eq!(discarded.message(), error().message());
+        let fact = &discarded.facts()[0].text;
+        assert!(fact.contains(".handsctl-restore/new") && fact.contains("the connection is lost"), "{fact}");
     }
 }
