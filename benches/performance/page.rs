@@ -97,6 +97,12 @@ const WHY_MISSED: &[(&str, &str)] = &[
         "The bare client does nothing before its first PATCH and nothing after its last one: see P1 for the steps of a \
          deploy.",
     ),
+    (
+        "P17",
+        "A conversation is joined from its pod, its claim, its Services and its Ingress, so the lists of all of them are in \
+         memory at once, each as one response and as parsed objects. The fields that nobody reads are not kept. Pages \
+         would need less memory and more requests.",
+    ),
 ];
 
 fn why_missed(rows: &[Row]) -> String {
