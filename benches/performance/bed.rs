@@ -7,11 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use handsctl::cluster::client::api::Api;
 use handsctl::cluster::client::connect;
 use handsctl::object::kind::{
-    CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, LEASE, NAMESPACE, NETWORK_POLICY, POD, REPLICA_SET,
-    ROLE, ROLE_BINDING, SECRET, SERVICE, SERVICE_ACCOUNT,
+    CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, LEASE, NAMESPACE, NETWORK_POLICY, NODE, POD,
+    REPLICA_SET, ROLE, ROLE_BINDING, SECRET, SERVICE, SERVICE_ACCOUNT,
 };
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
@@ -22,6 +23,8 @@ use super::proxy::Proxy;
 
 /// Time limit of each wait of the bench itself.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// The objects that the bench creates at once.
+const AT_ONCE: usize = 16;
 /// Interval of the polls of a wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The kinds that are deleted between two tools' rounds, in this order.
@@ -37,6 +40,7 @@ const KINDS: &[KindInfo] = &[
     CLAIM,
     SERVICE_ACCOUNT,
     LEASE,
+    POD,
 ];
 
 /// The cluster, its proxy, and the home folder of all measured processes.
@@ -129,6 +133,30 @@ impl Bed {
         .await
     }
 
+    /// Returns the name of a simulated node.
+    pub(crate) async fn node(&self) -> anyhow::Result<String> {
+        let nodes = self.api.list(&NODE.collection(None), &ListParams::default()).await;
+        let nodes = nodes.map_err(|error| error.into_error("cannot list nodes"))?;
+        let name = nodes.items.first().and_then(|node| node["metadata"]["name"].as_str());
+        Ok(name.context("the cluster has no node")?.to_owned())
+    }
+
+    /// Creates objects, many at once, and waits until all pods of the namespace run.
+    pub(crate) async fn create_all(
+        &self,
+        namespace: &str,
+        objects: &[(KindInfo, Value)],
+    ) -> anyhow::Result<()> {
+        let creates = objects.iter().map(async |(kind, object)| {
+            let created = self.api.create(&kind.in_namespace(namespace), object).await;
+            created.map(drop).map_err(|error| error.into_error(&format!("cannot create {}", kind.plural)))
+        });
+        let () = stream::iter(creates).buffer_unordered(AT_ONCE).try_collect().await?;
+        let is_running = |pod: &Value| pod["status"]["phase"] == "Running";
+        self.wait_until("the sandboxes", async || Ok(self.list(POD, namespace).await?.iter().all(is_running)))
+            .await
+    }
+
     /// Deletes all objects in the namespace, whichever tool created them, and waits until they are gone.
     pub(crate) async fn delete_all(&self, namespace: &str) -> anyhow::Result<()> {
         for kind in KINDS {
@@ -137,7 +165,7 @@ impl Bed {
                 collection.delete_collection(&DeleteParams::background(), &without_defaults(*kind))?;
             self.api.client().request::<Value>(request).await?;
         }
-        for kind in KINDS.iter().chain(&[REPLICA_SET, POD]) {
+        for kind in KINDS.iter().chain(&[REPLICA_SET]) {
             self.wait_until(kind.plural, async || Ok(self.list(*kind, namespace).await?.is_empty())).await?;
         }
         Ok(())

@@ -340,8 +340,13 @@ async fn teardown(api: &Api, namespace: &str, events: &Events) -> Result<()> {
     let deployed = teardown::list(api, &set, parent, version.streams_lists()).await?;
     access_review::check(api, &rules::for_teardown(&set)).await?;
     let options = TeardownOptions { delete_data: false, deadline: Instant::now() + TIMEOUT };
-    under_lock(api, &set, events, teardown::teardown(api, &set, deployed, options, events, |_| Ok(())))
-        .await?;
+    under_lock(
+        api,
+        &set,
+        events,
+        teardown::teardown(api, &set, deployed, options, events, |_| Ok(()), async || Ok(())),
+    )
+    .await?;
     teardown::list_sandboxes(api, namespace).await?;
     Ok(())
 }

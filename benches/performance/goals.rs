@@ -9,6 +9,8 @@ use super::tool::{Set, Step, Tool};
 
 /// No delay: loopback.
 pub(crate) const NONE: Duration = Duration::ZERO;
+/// The numbers of conversations; the memory of both is compared.
+pub(crate) const SANDBOXES: [usize; 2] = [100, 500];
 /// The round trip time of the goals with a delay.
 pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(5);
 
@@ -16,6 +18,8 @@ pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Figure {
     Time(Duration),
+    /// More than this time: the bench ended the run.
+    Over(Duration),
     Bytes(u64),
     Count(u64),
 }
@@ -90,7 +94,7 @@ impl Row {
             Tool::ALL.into_iter().filter_map(|tool| Some((tool, median(tool)?))).collect();
         let unsteady = medians.iter().filter(|(_, median)| median.is_unsteady());
         self.unsteady = unsteady.map(|(tool, _)| *tool).collect();
-        self.figures = medians.iter().map(|(tool, median)| (*tool, Figure::Time(median.wall))).collect();
+        self.figures = medians.iter().map(|(tool, median)| (*tool, time(median))).collect();
         self
     }
 
@@ -124,6 +128,11 @@ impl Row {
     pub(crate) fn ratio(&self) -> Option<f64> {
         let peer = self.figures.get(&self.peer())?.number();
         (peer > 0.0).then_some(self.handsctl_figure()?.number() / peer)
+    }
+
+    /// Whether the ratio would be smaller if the bench had not ended the peer.
+    pub(crate) fn is_ratio_a_bound(&self) -> bool {
+        matches!(self.figures.get(&self.peer()), Some(Figure::Over(_)))
     }
 
     /// Returns the goal as text.
@@ -160,7 +169,7 @@ impl Figure {
     #[expect(clippy::cast_precision_loss, reason = "ratios of figures far below 2^52")]
     fn number(self) -> f64 {
         match self {
-            Self::Time(time) => time.as_secs_f64(),
+            Self::Time(time) | Self::Over(time) => time.as_secs_f64(),
             Self::Bytes(count) | Self::Count(count) => count as f64,
         }
     }
@@ -176,6 +185,7 @@ impl fmt::Display for Figure {
                 write!(f, "{:.0} ms", time.as_secs_f64() * 1e3)
             }
             Self::Time(time) => write!(f, "{:.1} s", time.as_secs_f64()),
+            Self::Over(time) => write!(f, "> {:.0} s", time.as_secs_f64()),
             Self::Bytes(_) => write!(f, "{:.1} MB", self.number() / 1e6),
             Self::Count(count) => write!(f, "{count}"),
         }
@@ -192,6 +202,11 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// Returns the time of a step.
+pub(crate) fn time(median: &Median) -> Figure {
+    if median.is_over { Figure::Over(median.wall) } else { Figure::Time(median.wall) }
+}
+
 fn requests(median: &Median) -> Figure {
     Figure::Count(median.requests)
 }
@@ -202,7 +217,7 @@ fn patches(median: &Median) -> Figure {
 
 /// Returns the rows of all measured goals.
 pub(crate) fn rows(measured: &Measured) -> Vec<Row> {
-    [apply, own_requests, unchanged, large_set, program, diff, bare, teardown]
+    [apply, own_requests, unchanged, large_set, program, diff, bare, teardown, sandboxes]
         .into_iter()
         .flat_map(|goals| goals(measured))
         .collect()
@@ -315,4 +330,26 @@ fn teardown(measured: &Measured) -> Vec<Row> {
             )
         })
         .into()
+}
+
+fn sandboxes(measured: &Measured) -> Vec<Row> {
+    let [few, many] = SANDBOXES.map(Set::WithSandboxes);
+    let second = Goal::AtMost(Figure::Time(Duration::from_secs(1)));
+    let mut rows: Vec<Row> = [("P15", Step::Status, second), ("P15", Step::Sandboxes, second)]
+        .into_iter()
+        .chain([("P16", Step::Remove, Goal::AtMost(Figure::Time(Duration::from_secs(10))))])
+        .map(|(id, step, goal)| {
+            Row::new(id, format!("{}, {many}, loopback", step.word()), goal)
+                .with_step_times(measured, many, step, NONE)
+        })
+        .collect();
+    rows.extend([Step::Status, Step::Sandboxes].map(|step| {
+        let memory = |set: Set, tool: Tool| Some(measured.step(set, step, NONE, tool)?.rss);
+        let small = memory(few, Tool::Handsctl).unwrap_or_default();
+        let goal = Goal::AtMost(Figure::Bytes(small + small / 4));
+        Row::new("P17", format!("peak memory of {}, {many}", step.word()), goal)
+            .with_figures(measured, many, step, NONE, |median| Figure::Bytes(median.rss))
+            .with_formula(format!("1.25 × that of {} sandboxes", SANDBOXES[0]))
+    }));
+    rows
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use wait4::Wait4 as _;
 
 use super::paths;
+use super::process::{LIMIT, TimeLimit};
 
 const PODS: usize = 10;
 /// The lines of each pod.
@@ -36,7 +37,8 @@ struct Logs {
 /// One run of a tool.
 #[derive(Clone, Copy)]
 struct Run {
-    wall: Duration,
+    /// None if the time limit ended it.
+    wall: Option<Duration>,
     cpu: Duration,
     rss: u64,
 }
@@ -68,7 +70,7 @@ pub(crate) fn compare() -> anyhow::Result<String> {
     let handsctl = [&follow[..], &["--context", "bench", "--name", "bench"]].concat();
     let most = format!("--max-log-requests={PODS}");
     let kubectl = [&follow[..], &["-l", SELECTOR, "--prefix", "--tail=-1", &most]].concat();
-    let stern = ["-n", "bench", "-l", SELECTOR, "--color", "never", "--tail", "-1"];
+    let stern = ["-n", "bench", "-l", SELECTOR, "--color=never", "--tail=-1", &most];
     let tools: [(&str, &[&str]); 3] = [("handsctl", &handsctl), ("kubectl", &kubectl), ("stern", &stern)];
     let mut rows = Vec::new();
     for (name, arguments) in tools {
@@ -78,7 +80,11 @@ pub(crate) fn compare() -> anyhow::Result<String> {
         };
         let mut runs = Vec::new();
         for _ in 0..ROUNDS {
-            runs.push(measure(&program, arguments, folder.path(), &kubeconfig).context(name)?);
+            let run = measure(&program, arguments, folder.path(), &kubeconfig).context(name)?;
+            runs.push(run);
+            if run.wall.is_none() {
+                break;
+            }
         }
         rows.push((name, median(&runs), arguments.join(" ")));
         super::report(&format!("{name} is measured"));
@@ -97,34 +103,44 @@ fn program(name: &str) -> Option<PathBuf> {
     folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
-/// Follows the logs until their last line.
+/// Follows the logs until their last line, or until the time limit.
 fn measure(program: &Path, arguments: &[&str], home: &Path, kubeconfig: &Path) -> anyhow::Result<Run> {
     let begin = Instant::now();
     let mut command = Command::new(program);
     command.args(arguments).current_dir(home).env_clear().env("HOME", home).env("KUBECONFIG", kubeconfig);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn()?;
+    let limit = TimeLimit::start(&child);
     let mut stdout = child.stdout.take().context("no stdout")?;
     let (mut lines, mut buffer) = (0, vec![0; 1 << 20]);
     while lines < PODS * LINES {
         let read = stdout.read(&mut buffer)?;
-        anyhow::ensure!(read > 0, "it ended after {lines} lines");
+        if read == 0 {
+            break;
+        }
         lines += memchr::memchr_iter(b'\n', &buffer[..read]).count();
     }
     let wall = begin.elapsed();
-    kill_process(Pid::from_child(&child), Signal::INT)?;
+    let is_over = limit.end()?;
+    anyhow::ensure!(is_over || lines >= PODS * LINES, "it ended after {lines} lines");
+    if !is_over {
+        kill_process(Pid::from_child(&child), Signal::INT)?;
+    }
     drop(stdout);
     let used = child.wait4()?;
+    let wall = (!is_over).then_some(wall);
     Ok(Run { wall, cpu: used.rusage.utime + used.rusage.stime, rss: used.rusage.maxrss })
 }
 
+/// Returns the medians; no time if one of the runs was ended.
 fn median(runs: &[Run]) -> Run {
     let of = |mut values: Vec<Duration>| {
         values.sort_unstable();
-        values[values.len() / 2]
+        values.get(values.len() / 2).copied().unwrap_or_default()
     };
+    let walls: Option<Vec<Duration>> = runs.iter().map(|run| run.wall).collect();
     Run {
-        wall: of(runs.iter().map(|run| run.wall).collect()),
+        wall: walls.map(of),
         cpu: of(runs.iter().map(|run| run.cpu).collect()),
         rss: runs.iter().map(|run| run.rss).max().unwrap_or_default(),
     }
@@ -139,18 +155,23 @@ fn section(rows: &[(&str, Run, String)]) -> anyhow::Result<String> {
         "\nP8: {PODS} pods, each with {LINES} lines of {LENGTH} bytes, {megabytes:.0} MB in all, followed with prefixes until the last line; \
          medians of {ROUNDS} runs. The server is a program of the bench that answers the requests of these commands over plain HTTP and \
          has the lines in memory, because a real API server and its kubelets are slower than each of the tools. It runs on the same \
-         processors as the tool. handsctl also receives a timestamp with each line, to continue after a lost connection. \
-         `cargo bench --bench performance -- logs --write` measures again.\n\n\
-         | tool | lines | processor time | memory | command |\n|---|---:|---:|---:|---|\n"
+         processors as the tool. handsctl and stern also receive a timestamp with each line, to continue after a lost connection. \
+         A run of more than {} s is ended. `cargo bench --bench performance -- logs --write` measures again.\n\n\
+         | tool | time | lines | processor time | memory | command |\n|---|---:|---:|---:|---:|---|\n",
+        LIMIT.as_secs()
     )?;
     for (name, run, arguments) in rows {
-        let rate = megabytes / run.wall.as_secs_f64();
+        let (over, bound) = if run.wall.is_none() { ("> ", "< ") } else { ("", "") };
+        let wall = run.wall.unwrap_or(LIMIT).as_secs_f64();
+        let (time, rate) = (format!("{over}{wall:.1} s"), format!("{bound}{:.0} MB/s", megabytes / wall));
         let (cpu, memory) = (run.cpu.as_secs_f64(), run.rss as f64 / 1e6);
-        writeln!(text, "| {name} | {rate:.0} MB/s | {cpu:.2} s | {memory:.0} MB | `{name} {arguments}` |")?;
+        writeln!(text, "| {name} | {time} | {rate} | {cpu:.2} s | {memory:.0} MB | `{name} {arguments}` |")?;
     }
     let find = |name: &str| rows.iter().find(|row| row.0 == name).map(|row| row.1);
-    if let (Some(ours), Some(kubectl)) = (find("handsctl"), find("kubectl")) {
-        let faster = kubectl.wall.as_secs_f64() / ours.wall.as_secs_f64();
+    if let (Some(ours), Some(kubectl)) = (find("handsctl"), find("kubectl"))
+        && let Some(own_time) = ours.wall
+    {
+        let faster = kubectl.wall.unwrap_or(LIMIT).as_secs_f64() / own_time.as_secs_f64();
         let less = kubectl.cpu.as_secs_f64() / ours.cpu.as_secs_f64();
         let verdict = if faster >= 10.0 && less >= 10.0 { "met" } else { "**missed**" };
         writeln!(
@@ -195,7 +216,9 @@ fn serve(stream: &TcpStream, logs: &Logs) -> std::io::Result<()> {
             return stream_log(stream, log);
         }
         if path.ends_with("/pods") && has("watch") {
-            return watch(stream, has("sendInitialEvents"));
+            // A watch from no version begins with the present objects, as stern expects it.
+            let is_from_version = query.split('&').any(|part| part.starts_with("resourceVersion="));
+            return watch(stream, has("sendInitialEvents") || !is_from_version);
         }
         answer(stream, path)?;
     }

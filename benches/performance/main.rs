@@ -1,7 +1,8 @@
 //! The performance table: handsctl beside `kubectl`, `helm` and `kapp` on one control plane, in one run.
 //!
 //! `cargo bench --bench performance` prints it; `-- --write` writes it to `docs/performance.md`, with a description of
-//! the method. `-- --quick` runs one round without the large set, to check that the bench works.
+//! the method. `-- --quick` runs one round without the large set, to check that the bench works; `-- --sandboxes` only the rows P15 to
+//! P17.
 
 mod bed;
 mod engine;
@@ -12,6 +13,7 @@ mod paths;
 mod process;
 mod proxy;
 mod samples;
+mod sandboxes;
 mod set;
 mod tool;
 mod wire;
@@ -33,10 +35,13 @@ use samples::{Key, Measured, Sample};
 use set::Files;
 use tool::{Programs, Set, Step, StepTarget, Tool};
 
+/// The rounds with sandboxes: each creates more than 3000 objects for each tool.
+const SANDBOX_ROUNDS: usize = 3;
 /// The number of measured starts: each prints the version.
 const STARTS: usize = 31;
 
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 struct Arguments {
     /// Write the table to docs/performance.md
     #[arg(long, conflicts_with = "quick")]
@@ -44,6 +49,9 @@ struct Arguments {
     /// Run one round, without the set of 1000 objects
     #[arg(long)]
     quick: bool,
+    /// Measure only the installation with sandboxes
+    #[arg(long, conflicts_with = "write")]
+    sandboxes: bool,
     /// Passed by cargo to every bench; ignored
     #[arg(long, hide = true)]
     bench: bool,
@@ -144,7 +152,7 @@ fn compare(arguments: &Arguments) -> anyhow::Result<()> {
     }
     runtime.block_on(bed.refuse_other_kubectl(&versions))?;
     let bench = Bench::new(&bed, &programs, &runtime)?;
-    let measured = bench.measure(arguments.quick)?;
+    let measured = bench.measure(arguments)?;
     let rows = goals::rows(&measured);
     write!(std::io::stdout(), "Beside {}.\n\n{}", versions.join(", "), page::goals(&rows))?;
     write!(std::io::stdout(), "{}", page::failures(&measured))?;
@@ -188,17 +196,21 @@ impl<'a> Bench<'a> {
         Ok(Self { bed, programs, runtime })
     }
 
-    fn measure(&self, quick: bool) -> anyhow::Result<Measured> {
+    fn measure(&self, arguments: &Arguments) -> anyhow::Result<Measured> {
         let mut measured = Measured { own_objects: self.own_objects()?, ..Measured::default() };
         for tool in Tool::ALL {
             if let Some(program) = self.programs.path(tool) {
                 measured.sizes.insert(tool, std::fs::metadata(program)?.len());
             }
         }
+        if arguments.sandboxes {
+            self.sandboxes(arguments.quick, &mut measured)?;
+            return Ok(measured);
+        }
         report("warm-up round, not counted");
         self.round(Set::Of(12), Duration::ZERO, &mut Measured::default())?;
         self.starts(&mut measured)?;
-        let rounds: &[(Set, usize)] = if quick {
+        let rounds: &[(Set, usize)] = if arguments.quick {
             &[(Set::Own, 1), (Set::Of(12), 1), (Set::Of(100), 1)]
         } else {
             &[(Set::Own, 5), (Set::Of(12), 5), (Set::Of(100), 5), (Set::Of(1000), 3)]
@@ -215,7 +227,56 @@ impl<'a> Bench<'a> {
                 }
             }
         }
+        self.sandboxes(arguments.quick, &mut measured)?;
         Ok(measured)
+    }
+
+    /// Measures the steps of an installation with many conversations.
+    fn sandboxes(&self, quick: bool, measured: &mut Measured) -> anyhow::Result<()> {
+        let rounds = if quick { 1 } else { SANDBOX_ROUNDS };
+        for count in goals::SANDBOXES {
+            for round in 1..=rounds {
+                let started = Instant::now();
+                let set = Set::WithSandboxes(count);
+                for tool in [Tool::Handsctl, Tool::Kubectl] {
+                    self.round_of_sandboxes(tool, set, count, measured)?;
+                }
+                report(&format!("{set}, round {round} of {rounds}: {:.0?}", started.elapsed()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Deploys the installation into the tool's namespace, creates the sandboxes, and runs each step of the tool.
+    fn round_of_sandboxes(
+        &self,
+        tool: Tool,
+        set: Set,
+        count: usize,
+        measured: &mut Measured,
+    ) -> anyhow::Result<()> {
+        let (namespace, server) = (tool.namespace(), self.bed.proxy.address.to_string());
+        let files = self.files(tool, set)?;
+        let target = StepTarget { namespace, server: &server, files: &files };
+        let deploy = self.programs.step(Tool::Handsctl, set, Step::First, &target).unwrap_or_default();
+        self.run(&deploy, Duration::ZERO)?;
+        let node = self.runtime.block_on(self.bed.node())?;
+        let objects = sandboxes::objects(count, &node);
+        std::fs::write(
+            sandboxes::manifests_path(&files),
+            set::documents(objects.iter().map(|(_, it)| it.clone()))?,
+        )?;
+        self.runtime.block_on(self.bed.create_all(namespace, &objects))?;
+        for step in [Step::Status, Step::Sandboxes, Step::Remove] {
+            if step == Step::Remove && Some(&count) != goals::SANDBOXES.last() {
+                continue;
+            }
+            let Some(calls) = self.programs.step(tool, set, step, &target) else { continue };
+            let sample = self.run(&calls, Duration::ZERO)?;
+            let key = Key { set, step, delay: Duration::ZERO, tool };
+            measured.steps.entry(key).or_default().push(sample);
+        }
+        self.runtime.block_on(self.bed.delete_all(namespace))
     }
 
     fn starts(&self, measured: &mut Measured) -> anyhow::Result<()> {
@@ -251,7 +312,11 @@ impl<'a> Bench<'a> {
                     }
                     Err(error) => return Err(error),
                 };
+                let is_over = sample.usage.is_over;
                 measured.steps.entry(Key { set, step, delay, tool }).or_default().push(sample);
+                if is_over {
+                    break;
+                }
                 self.runtime.block_on(self.bed.wait_for_deployments(target.namespace))?;
                 if step == Step::First
                     && let Some(calls) = self.programs.after_first(tool, set, &target)
@@ -279,15 +344,20 @@ impl<'a> Bench<'a> {
     fn files(&self, tool: Tool, set: Set) -> anyhow::Result<Files> {
         let folder = self.bed.folder().join(tool.namespace());
         match set {
-            Set::Own => Files::of_text(&folder, &self.render_own_set(tool.namespace())?),
+            Set::Own => Files::of_text(&folder, &self.render_own_set(tool.namespace(), None)?),
+            Set::WithSandboxes(_) => {
+                let config = sandboxes::write_config(&folder, self.own_objects()?)?;
+                Files::of_text(&folder, &self.render_own_set(tool.namespace(), Some(&config))?)
+            }
             Set::Of(objects) => Files::of_plan(&folder, objects, tool.namespace()),
         }
     }
 
     /// Renders handsctl's own set.
-    fn render_own_set(&self, namespace: &str) -> anyhow::Result<String> {
+    fn render_own_set(&self, namespace: &str, config: Option<&Path>) -> anyhow::Result<String> {
         let mut render = Command::new(paths::HANDSCTL);
         render.args(["render", "-n", namespace, "--name", set::NAME]).current_dir(self.bed.folder());
+        render.args(config.iter().flat_map(|path| [Path::new("--config"), path]));
         let output = render.env_clear().envs(self.bed.environment()).output()?;
         if !output.status.success() {
             bail!("handsctl render: {}", String::from_utf8_lossy(&output.stderr));
@@ -296,15 +366,15 @@ impl<'a> Bench<'a> {
     }
 
     fn own_objects(&self) -> anyhow::Result<usize> {
-        let manifests = self.render_own_set(Tool::Handsctl.namespace())?;
+        let manifests = self.render_own_set(Tool::Handsctl.namespace(), None)?;
         Ok(manifests.lines().filter(|line| line.starts_with("kind: ")).count())
     }
 
     /// Returns the command lines of all steps.
     fn commands(&self) -> anyhow::Result<Vec<(String, String)>> {
         let mut commands = Vec::new();
-        for set in [Set::Own, Set::Of(100)] {
-            for step in [Step::First, Step::Unchanged, Step::Diff, Step::Remove] {
+        for set in [Set::Own, Set::Of(100), Set::WithSandboxes(goals::SANDBOXES[1])] {
+            for step in Step::ALL {
                 for tool in Tool::ALL {
                     let files = self.files(tool, set)?;
                     let target = StepTarget { namespace: "NAMESPACE", server: "SERVER", files: &files };
@@ -321,7 +391,10 @@ impl<'a> Bench<'a> {
 
 /// Returns true if the step is measured for this set. A diff and a teardown are only measured for 100 objects.
 fn is_measured(set: Set, step: Step) -> bool {
-    matches!(step, Step::First | Step::Unchanged) || set == Set::Of(100)
+    match set {
+        Set::WithSandboxes(_) => matches!(step, Step::Status | Step::Sandboxes | Step::Remove),
+        Set::Own | Set::Of(_) => matches!(step, Step::First | Step::Unchanged) || set == Set::Of(100),
+    }
 }
 
 /// Returns the command line without the paths of this computer.

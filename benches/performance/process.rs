@@ -2,12 +2,18 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use wait4::Wait4 as _;
+
+/// The time limit of one run: without it, a tool that waits for ever would stop the bench.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// The resource usage of one run.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -18,12 +24,19 @@ pub(crate) struct Usage {
     pub(crate) cpu: Duration,
     /// Peak resident set of the largest of them, in bytes.
     pub(crate) rss: u64,
+    /// Whether the run did not end within [`LIMIT`], so that the bench ended it.
+    pub(crate) is_over: bool,
 }
 
 impl Usage {
     /// Adds the usage of the next command.
     pub(crate) fn then(self, next: Self) -> Self {
-        Self { wall: self.wall + next.wall, cpu: self.cpu + next.cpu, rss: self.rss.max(next.rss) }
+        Self {
+            wall: self.wall + next.wall,
+            cpu: self.cpu + next.cpu,
+            rss: self.rss.max(next.rss),
+            is_over: self.is_over || next.is_over,
+        }
     }
 }
 
@@ -60,6 +73,9 @@ impl Call {
             bail!("cannot start {}: {stderr}", self.program.display());
         }
         let (code, usage): (Option<i32>, Usage) = serde_json::from_slice(&output.stdout)?;
+        if usage.is_over {
+            return Ok(usage);
+        }
         if !code.is_some_and(|code| self.codes.contains(&code)) {
             bail!("{} {}: exit code {code:?}: {stderr}", self.program.display(), self.arguments.join(" "));
         }
@@ -73,12 +89,43 @@ pub(crate) fn start(command: &[String]) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut child =
         Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+    let limit = TimeLimit::start(&child);
     let used = child.wait4()?;
     let usage = Usage {
         wall: started.elapsed(),
         cpu: used.rusage.utime + used.rusage.stime,
         rss: used.rusage.maxrss,
+        is_over: limit.end()?,
     };
     serde_json::to_writer(std::io::stdout(), &(used.status.code(), usage))?;
     Ok(std::io::stdout().flush()?)
+}
+
+/// Kills a process that runs longer than [`LIMIT`].
+pub(crate) struct TimeLimit {
+    /// Dropped when the process has ended.
+    running: Sender<()>,
+    timer: JoinHandle<bool>,
+}
+
+impl TimeLimit {
+    pub(crate) fn start(child: &Child) -> Self {
+        let (running, ended) = mpsc::channel::<()>();
+        let pid = Pid::from_child(child);
+        let timer = std::thread::spawn(move || {
+            let is_over = ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout);
+            if is_over {
+                // A process that has ended just now needs no signal.
+                let _already_ended = kill_process(pid, Signal::KILL);
+            }
+            is_over
+        });
+        Self { running, timer }
+    }
+
+    /// Ends the limit, and returns whether the process was killed.
+    pub(crate) fn end(self) -> anyhow::Result<bool> {
+        drop(self.running);
+        self.timer.join().map_err(|_panic| anyhow!("the timer has panicked"))
+    }
 }

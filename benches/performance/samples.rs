@@ -42,6 +42,8 @@ pub(crate) struct Median {
     pub(crate) patches: u64,
     /// The collections that any run watched.
     pub(crate) watched: BTreeSet<String>,
+    /// Whether the middle run was ended by the time limit, so that its time is a lower bound.
+    pub(crate) is_over: bool,
 }
 
 impl Median {
@@ -90,6 +92,8 @@ pub(crate) fn median(samples: &[Sample]) -> Option<Median> {
         rss: middle(samples, |sample| sample.usage.rss)?,
         requests: middle(samples, |sample| sample.counts.requests)?,
         patches: samples.iter().map(|sample| sample.counts.patches).max()?,
+        // The runs over the limit are the longest ones.
+        is_over: middle(samples, |sample| (sample.usage.wall, sample.usage.is_over))?.1,
         watched: samples.iter().flat_map(|sample| sample.counts.watched.iter().cloned()).collect(),
     })
 }

@@ -94,6 +94,11 @@ fn deployment(number: usize) -> Value {
     })
 }
 
+/// Returns this number of ConfigMaps as manifests, without labels: the user's own files.
+pub(crate) fn config_maps(count: usize) -> anyhow::Result<String> {
+    documents((0..count).map(|number| config_map(number, Edition::First)))
+}
+
 /// The files with the set's manifests for the peers.
 #[derive(Debug, Clone)]
 pub(crate) struct Files {
@@ -106,6 +111,11 @@ pub(crate) struct Files {
 }
 
 impl Files {
+    /// Returns the folder of the files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.manifests.parent().unwrap_or(&self.manifests)
+    }
+
     /// Writes a synthetic set.
     pub(crate) fn of_plan(folder: &Path, objects: usize, namespace: &str) -> anyhow::Result<Self> {
         Self::write(
@@ -137,9 +147,14 @@ impl Files {
 }
 
 fn text(plan: &Plan) -> anyhow::Result<String> {
+    documents(plan.members.iter().map(|member| member.manifest.clone()))
+}
+
+/// Returns the objects as documents of one YAML file.
+pub(crate) fn documents(objects: impl Iterator<Item = Value>) -> anyhow::Result<String> {
     let mut text = String::new();
-    for member in &plan.members {
-        writeln!(text, "---\n{}", yaml::write(&member.manifest)?.trim_end_matches('\n'))?;
+    for object in objects {
+        writeln!(text, "---\n{}", yaml::write(&object)?.trim_end_matches('\n'))?;
     }
     Ok(text)
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::paths;
 use super::process::Call;
 use super::set::{Files, NAME};
+use super::{paths, sandboxes};
 
 /// A measured tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +52,8 @@ pub(crate) enum Set {
     Own,
     /// A synthetic set of this many objects.
     Of(usize),
+    /// handsctl's own set and ConfigMaps, [`sandboxes::OBJECTS`] in all, beside the sandboxes of this many conversations.
+    WithSandboxes(usize),
 }
 
 impl fmt::Display for Set {
@@ -59,6 +61,7 @@ impl fmt::Display for Set {
         match self {
             Self::Own => f.write_str("own set"),
             Self::Of(objects) => write!(f, "N={objects}"),
+            Self::WithSandboxes(count) => write!(f, "N={} and {count} sandboxes", sandboxes::OBJECTS),
         }
     }
 }
@@ -72,17 +75,27 @@ pub(crate) enum Step {
     Unchanged,
     /// Shows the differences to a changed set.
     Diff,
+    /// Shows the state of the set.
+    Status,
+    /// Lists the sandboxes.
+    Sandboxes,
     /// Deletes the set and waits until it is gone.
     Remove,
 }
 
 impl Step {
+    /// The steps in their order.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::First, Self::Unchanged, Self::Diff, Self::Status, Self::Sandboxes, Self::Remove];
+
     /// Returns the name of the step in tables.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::First => "apply",
             Self::Unchanged => "unchanged redeploy",
             Self::Diff => "diff",
+            Self::Status => "status",
+            Self::Sandboxes => "list of sandboxes",
             Self::Remove => "teardown",
         }
     }
@@ -134,7 +147,7 @@ impl Programs {
             Tool::Handsctl => self.handsctl(set, step, target),
             Tool::Kubectl => Some(kubectl(self.path(tool)?, set, step, target)),
             Tool::Helm => helm(self.path(tool)?, set, step, target),
-            Tool::Kapp => Some(vec![kapp(self.path(tool)?, set, step, target)]),
+            Tool::Kapp => Some(vec![kapp(self.path(tool)?, set, step, target)?]),
             Tool::Bare => self.bare(set, step, target),
         }
     }
@@ -142,18 +155,25 @@ impl Programs {
     /// Uses the binary for the own set and the library for synthetic sets.
     fn handsctl(&self, set: Set, step: Step, target: &StepTarget<'_>) -> Option<Vec<Call>> {
         let Set::Of(objects) = set else {
-            let command = match step {
-                Step::First | Step::Unchanged => "deploy",
+            let command: &[&str] = match step {
+                Step::First | Step::Unchanged => &["deploy"],
                 Step::Diff => return None,
-                Step::Remove => "teardown",
+                Step::Status => &["status"],
+                Step::Sandboxes => &["sandbox", "list"],
+                Step::Remove if set == Set::Own => &["teardown"],
+                Step::Remove => &["teardown", "--sandboxes", "--delete-data", "--yes"],
             };
             let flags = ["--name", NAME, "--context", paths::CONTEXT, "-n", target.namespace];
-            return Some(vec![Call::new(self.path(Tool::Handsctl)?, [&[command], &flags[..]].concat())]);
+            let config = sandboxes::config_path(target.files.folder());
+            let config = config.display().to_string();
+            let config = if set == Set::Own { &[][..] } else { &["--config", &config] };
+            return Some(vec![Call::new(self.path(Tool::Handsctl)?, [command, &flags[..], config].concat())]);
         };
         let work = match step {
             Step::First => "apply",
             Step::Unchanged => "deploy",
             Step::Diff => "diff",
+            Step::Status | Step::Sandboxes => return None,
             Step::Remove => "teardown",
         };
         Some(vec![self.part("engine", work, objects, target)])
@@ -201,9 +221,17 @@ fn kubectl(program: &Path, set: Set, step: Step, target: &StepTarget<'_>) -> Vec
         let instance = format!("app.kubernetes.io/instance={NAME}");
         Call::new(program, ["rollout", "status", "deployment", "-n", target.namespace, "-l", &instance])
     };
+    let get = |kinds: &str| Call::new(program, ["get", kinds, "-o", "wide", "-n", target.namespace]);
     match (step, set) {
+        (Step::Remove, Set::WithSandboxes(_)) => {
+            let mut delete = call(&["delete"], manifests);
+            delete.arguments.extend(["-f".into(), text(&sandboxes::manifests_path(target.files))]);
+            vec![delete]
+        }
         (Step::First, Set::Of(_)) => vec![apply()],
-        (Step::First, Set::Own) | (Step::Unchanged, _) => vec![apply(), wait()],
+        (Step::First | Step::Unchanged, _) => vec![apply(), wait()],
+        (Step::Status, _) => vec![get("all,ingresses,persistentvolumeclaims,configmaps")],
+        (Step::Sandboxes, _) => vec![get("pods,services,ingresses,persistentvolumeclaims")],
         (Step::Diff, _) => {
             vec![Call { codes: &[0, 1], ..call(&["diff", "--server-side"], &target.files.changed) }]
         }
@@ -215,24 +243,25 @@ fn helm(program: &Path, set: Set, step: Step, target: &StepTarget<'_>) -> Option
     let chart = text(&target.files.chart);
     let words: &[&str] = match (step, set) {
         (Step::First, Set::Of(_)) => &["install", NAME, &chart],
-        (Step::First, Set::Own) => &["install", NAME, &chart, "--wait"],
+        (Step::First, _) => &["install", NAME, &chart, "--wait"],
         (Step::Unchanged, _) => &["upgrade", NAME, &chart, "--wait"],
         // Helm has no built-in diff.
-        (Step::Diff, _) => return None,
+        (Step::Diff | Step::Status | Step::Sandboxes, _) => return None,
         (Step::Remove, _) => &["uninstall", NAME, "--wait"],
     };
     Some(vec![Call::new(program, [words, &["-n", target.namespace]].concat())])
 }
 
-fn kapp(program: &Path, set: Set, step: Step, target: &StepTarget<'_>) -> Call {
+fn kapp(program: &Path, set: Set, step: Step, target: &StepTarget<'_>) -> Option<Call> {
     let (manifests, changed) = (text(&target.files.manifests), text(&target.files.changed));
     let words: &[&str] = match (step, set) {
         (Step::First, Set::Of(_)) => &["deploy", "-f", &manifests, "--wait=false"],
-        (Step::First, Set::Own) | (Step::Unchanged, _) => &["deploy", "-f", &manifests],
+        (Step::First | Step::Unchanged, _) => &["deploy", "-f", &manifests],
         (Step::Diff, _) => &["deploy", "-f", &changed, "--diff-run", "--diff-changes"],
+        (Step::Status | Step::Sandboxes, _) => return None,
         (Step::Remove, _) => &["delete"],
     };
-    Call::new(program, [words, &["--yes", "-a", NAME, "-n", target.namespace]].concat())
+    Some(Call::new(program, [words, &["--yes", "-a", NAME, "-n", target.namespace]].concat()))
 }
 
 fn text(path: &Path) -> String {

@@ -1,9 +1,9 @@
 //! Turns the tar streams of volumes into a backup.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 
+use base16ct::lower;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Deserialize;
@@ -272,7 +272,7 @@ impl<R: Read, F: FnMut(u64)> HashingReader<R, F> {
 
     /// Returns the number of bytes, their checksum, and whether they begin as a database does.
     pub(super) fn finish(self) -> (u64, String, bool) {
-        (self.count, hex(&self.hash.finalize()), self.head == SQLITE)
+        (self.count, lower::encode_string(&self.hash.finalize()), self.head == SQLITE)
     }
 }
 
@@ -287,13 +287,6 @@ impl<R: Read, F: FnMut(u64)> Read for HashingReader<R, F> {
         (self.on_bytes)(count as u64);
         Ok(count)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Returns a tar stream as a container sends it: each entry with its kind, path, and content or target.

@@ -10,7 +10,8 @@
 //! - `app`: the application itself: probes, metrics, port-forward. `logs`: the logs of containers.
 //! - `volume`: the files of volumes, for backups.
 //! - `diff`: what a deploy would change, by dry run.
-//! - `namespace_objects`: everything in a namespace that is about to be deleted. `teardown`: deletes a set.
+//! - `namespace_objects`: everything in a namespace that is about to be deleted. `teardown`: deletes a set,
+//!   `sandbox_teardown` the sandboxes of its application.
 //!   `finalizer_controllers`: what should remove the finalizers of a deleted object.
 //! - `nodes`: prepares the nodes of local clusters, and reads the capacity of nodes.
 //! - `scripted`: an API server for tests, in process: the test writes each response. `in_memory`: one that stores objects.
@@ -30,6 +31,7 @@ pub mod names;
 pub mod namespace_objects;
 pub mod nodes;
 pub mod rollout;
+pub mod sandbox_teardown;
 #[cfg(test)]
 pub(crate) mod scripted;
 pub mod teardown;

@@ -30,6 +30,9 @@ use crate::plan::inventory::revision::{self, ForeignReason};
 use crate::plan::manifests::stop_signal;
 use crate::status::sandbox;
 
+/// The index of the batch after the Ingress and the Deployment.
+const REST: usize = 2;
+
 /// What a teardown deletes, and its deadline.
 #[derive(Debug, Clone, Copy)]
 pub struct TeardownOptions {
@@ -125,6 +128,7 @@ fn foreign_revisions(set: &ApplySet, secrets: &[Value], parent: Option<&Value>) 
 /// Deletes the set: the Ingress first, then the Deployment with its pods, then the rest, and the parent last.
 ///
 /// `ensure_kept` gets the claims that are being deleted and that a pod still keeps, read right before the pods stop.
+/// `after_stop` runs when the application has stopped, before the policies and accounts are deleted that its sandboxes use.
 ///
 /// # Errors
 /// Those of `ensure_kept`.
@@ -136,6 +140,7 @@ pub async fn teardown(
     options: TeardownOptions,
     events: &Events,
     ensure_kept: impl Fn(&[HeldClaim]) -> Result<()>,
+    after_stop: impl AsyncFnOnce() -> Result<()>,
 ) -> Result<TeardownResult> {
     let DeployedSet { mut store, members, non_members } = deployed;
     let mut result = TeardownResult::default();
@@ -156,9 +161,15 @@ pub async fn teardown(
         .cloned()
         .collect();
     let batches = [batch_of(INGRESS), batch_of(DEPLOYMENT), rest];
+    let mut after_stop = Some(after_stop);
     let objects = batches.iter().flatten().chain(non_members.iter().map(|(id, _)| id)).cloned().collect();
     events.send(Event::Planned { phase: Phase::Prune, objects }).await;
-    for batch in batches {
+    for (index, batch) in batches.into_iter().enumerate() {
+        if index == REST
+            && let Some(after_stop) = after_stop.take()
+        {
+            after_stop().await?;
+        }
         if !options.delete_data {
             ensure_kept(&held_claims::read(api, &members, &batch.iter().cloned().collect()).await?)?;
         }
@@ -199,7 +210,7 @@ pub async fn teardown(
 }
 
 /// Returns what a deletion of the claim would do to its volume. None if the volume may not be read.
-async fn reclaim_text(api: &Api, claim: &Value) -> Option<String> {
+pub(super) async fn reclaim_text(api: &Api, claim: &Value) -> Option<String> {
     let volume = claim["spec"]["volumeName"].as_str()?;
     let volume = api.get_opt(&PERSISTENT_VOLUME.collection(None), volume).await.ok()??;
     let policy = volume["spec"]["persistentVolumeReclaimPolicy"].as_str()?;
@@ -211,16 +222,23 @@ async fn reclaim_text(api: &Api, claim: &Value) -> Option<String> {
 /// # Errors
 /// Fails if they cannot be listed.
 pub async fn list_sandboxes(api: &Api, namespace: &str) -> Result<Vec<ObjectId>> {
+    Ok(sandbox_objects(api, namespace).await?.into_iter().map(|(id, _)| id).collect())
+}
+
+/// Lists the sandbox pods and claims of conversations with their objects.
+pub(super) async fn sandbox_objects(api: &Api, namespace: &str) -> Result<Vec<(ObjectId, Value)>> {
     let mut sandboxes = Vec::new();
     for kind in [POD, CLAIM] {
         let list = api.list(&kind.in_namespace(namespace), &ListParams::default()).await;
         let list = list.map_err(|error| {
             error.into_error(&format!("cannot list {} in namespace {namespace}", kind.plural))
         })?;
-        let names = list.items.iter().filter_map(|item| item["metadata"]["name"].as_str());
-        sandboxes.extend(
-            names.filter(|name| name.starts_with(sandbox::NAME_PREFIX)).map(|name| kind.id(namespace, name)),
-        );
+        let of_conversations =
+            list.items.into_iter().filter(|object| sandbox::is_of_conversation(kind.kind, object));
+        sandboxes.extend(of_conversations.filter_map(|object| {
+            let id = kind.id(namespace, object["metadata"]["name"].as_str()?);
+            Some((id, object))
+        }));
     }
     Ok(sandboxes)
 }
@@ -287,7 +305,7 @@ fn scopes(set: &ApplySet) -> Vec<WatchScope> {
 
 /// Waits until the objects with these UIDs are gone. Foreground deletion removes a Deployment only after its pods, so
 /// the pods need no wait of their own; pods of a copy of the Deployment would match the same labels.
-async fn wait_gone(
+pub(super) async fn wait_gone(
     api: &Api,
     store: &mut Store,
     batch: Vec<(ObjectId, Value)>,
@@ -439,7 +457,7 @@ mod tests {
         let work = async {
             let deployed = list(&api, &set, Some(parent), true).await?;
             let options = TeardownOptions { delete_data: false, deadline: Instant::now() + time };
-            teardown(&api, &set, deployed, options, &events, |_| Ok(())).await
+            teardown(&api, &set, deployed, options, &events, |_| Ok(()), async || Ok(())).await
         };
         let (result, ()) = tokio::join!(work, async {
             let streams = server.open_watches(count, objects).await;

@@ -25,8 +25,9 @@ use crate::session::step::Deadline;
 /// Run a command in a pod of the application, or a shell
 ///
 /// Without a POD: the application's newest ready pod. Without a COMMAND: a shell, bash where the image has it. On a
-/// terminal the command has a terminal, too: every key goes to it, Ctrl-C included. In a script it reads standard input
-/// only with -i. handsctl exits with the command's exit code, and with its own exit codes if the command does not run.
+/// terminal the command has a terminal, too: every key goes to it, Ctrl-C included. In a script a COMMAND reads standard
+/// input only with -i, and the shell reads it always. handsctl exits with the command's exit code, and with its own exit
+/// codes if the command does not run.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl exec\n  handsctl exec -- ls -l /.openhands\n  echo id | handsctl exec -i -- sh"

@@ -249,7 +249,8 @@ async fn print(
     let api = session.connection.api.without_deadline();
     let follow = query.follow;
     let (starts_without_pods, first_query) = (pods.is_empty(), query.clone());
-    let writer = PartWriter { writer, are_simulated, events: events.clone(), streams: streams.clone() };
+    let writer =
+        PartWriter { writer, are_simulated, failure: None, events: events.clone(), streams: streams.clone() };
     let reading = tokio::spawn(async move { read::read(&api, &query, pods, sender).await });
     let runtime = tokio::runtime::Handle::current();
     // A separate thread: a write that blocks on stdout must not delay the handling of SIGINT.
@@ -309,9 +310,8 @@ async fn query(session: &Session, arguments: &LogsArgs) -> Result<LogQuery> {
             pods.push(selection);
         }
     }
-    let seconds = |since: Duration| Since::Seconds(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
     let since = match arguments.since {
-        Some(since) => Some(seconds(since)),
+        Some(since) => Some(Since::Seconds(seconds_before_now(since))),
         None if arguments.since_deploy => Some(Since::Time(last_deploy(session).await?)),
         None => None,
     };
@@ -327,6 +327,12 @@ async fn query(session: &Session, arguments: &LogsArgs) -> Result<LogQuery> {
         merge: arguments.merge,
         events: arguments.with_events,
     })
+}
+
+/// Returns whole seconds. The kubelet subtracts them in nanoseconds of 64 bits, and prints nothing after an overflow.
+pub(in crate::commands) fn seconds_before_now(since: Duration) -> i64 {
+    const CENTURY: u64 = 100 * 365 * 24 * 60 * 60;
+    since.as_secs().min(CENTURY).cast_signed()
 }
 
 /// Returns when the current revision was recorded.
@@ -401,7 +407,13 @@ async fn has_lines(session: &Session, query: &LogQuery, pods: &[Value]) -> Resul
     let reading = tokio::spawn(async move { read::read(&api, &query, pods, sender).await });
     let mut has_lines = false;
     while let Some(part) = receiver.recv().await {
-        has_lines |= matches!(part, LogPart::Lines(_));
+        match part {
+            LogPart::Lines(_) => has_lines = true,
+            LogPart::Unreadable { failure: Some(failure), .. } if failure.kind() == Kind::Forbidden => {
+                return Err(*failure);
+            }
+            _ => {}
+        }
     }
     joined(reading).await?;
     Ok(has_lines)
@@ -411,38 +423,46 @@ async fn has_lines(session: &Session, query: &LogQuery, pods: &[Value]) -> Resul
 struct PartWriter {
     writer: LogWriter,
     are_simulated: bool,
+    /// Why the first log that was not read to its end could not be read.
+    failure: Option<Box<Error>>,
     events: Events,
     streams: Streams,
 }
 
 impl PartWriter {
     /// Writes until all logs have ended or stdout is closed. Blocks.
+    ///
+    /// # Errors
+    /// Fails if stdout does, and if a log could not be read to its end.
     fn write(mut self, mut receiver: mpsc::Receiver<LogPart>, runtime: &Handle) -> Result<()> {
         while let Some(part) = receiver.blocking_recv() {
             let mut next = Some(part);
             while let Some(part) = next {
                 runtime.block_on(self.report(&part));
-                if self.print(&part)? == Written::Closed {
+                if self.print(part)? == Written::Closed {
                     return Ok(());
                 }
                 next = receiver.try_recv().ok();
             }
             if self.writer.flush()? == Written::Closed {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+        self.failure.map_or(Ok(()), |failure| Err(*failure))
     }
 
-    fn print(&mut self, part: &LogPart) -> Result<Written> {
+    fn print(&mut self, part: LogPart) -> Result<Written> {
         match part {
-            LogPart::Lines(lines) => return self.writer.lines(lines),
-            LogPart::Gap(gap) => self.writer.gap(gap),
+            LogPart::Lines(lines) => return self.writer.lines(&lines),
+            LogPart::Gap(gap) => self.writer.gap(&gap),
             LogPart::Connected { .. } => {}
             LogPart::Unreadable { .. } if self.are_simulated => {}
             LogPart::Began { source } => return self.mark(&format!("--- {} begins\n", source.label)),
             LogPart::Ended { source } => return self.mark(&format!("--- {} ended\n", source.label)),
-            LogPart::Unreadable { source, why } => return self.mark(&format!("{}: {why}\n", source.label)),
+            LogPart::Unreadable { source, why, failure } => {
+                self.failure = self.failure.take().or(failure);
+                return self.mark(&format!("{}: {why}\n", source.label));
+            }
         }
         Ok(Written::Yes)
     }
@@ -469,7 +489,7 @@ impl PartWriter {
                 (&gap.source, Progress::Started, message)
             }
             LogPart::Ended { source } => (source, Progress::Done, "the container ended".to_owned()),
-            LogPart::Unreadable { source, why } if !self.are_simulated => {
+            LogPart::Unreadable { source, why, .. } if !self.are_simulated => {
                 (source, Progress::Failed, why.clone())
             }
             LogPart::Lines(_) | LogPart::Began { .. } | LogPart::Unreadable { .. } => return,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::catalogue::Id;
-use crate::cluster::app::client::{self, AppError};
+use crate::cluster::app::client::{self, AppError, AppRequest};
 use crate::cluster::app::node_port;
 use crate::cluster::app::port_forward::{self, ReadyPodName, ReadyPodWatcher};
 use crate::cluster::app::probe;
@@ -30,6 +30,7 @@ use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
 use crate::session::reading::{Interrupts, ReadInvocation};
 use crate::session::step::Deadline;
+use crate::settings::edition::Edition;
 use crate::settings::handsctl::{Expose, Profile};
 
 /// Open the application at its URL, else through a port-forward
@@ -108,12 +109,13 @@ async fn forward(
     let api = session.connection.api.without_deadline();
     let namespace = session.settings.deploy.namespace.as_str();
     let address = listener.local_addr().map_err(|error| Error::io("cannot get the listening port", error))?;
-    let url = format!("http://{address}/");
+    let edition = session.settings.edition();
+    let url = format!("http://{address}{}", edition.page);
     events.begin(Phase::Track, FORWARD, url.as_str()).await;
     show_url(&url, "port-forward", arguments, streams)?;
     tokio::select! {
         outcome = watcher.follow() => outcome?,
-        outcome = port_forward::serve(&api, namespace, listener, pod.clone()) => outcome?,
+        outcome = port_forward::serve(&api, namespace, listener, pod.clone(), edition.port) => outcome?,
         () = report_pod(pod, namespace, flags, events, streams) => {}
     }
     Ok(Finished { url: Some(url), ..Finished::default() })
@@ -150,8 +152,8 @@ async fn start(session: &Session, arguments: &OpenArgs, events: &Events, streams
     let labels = labels::instance_selector(deploy.name.as_str());
     let (watcher, pod) =
         ReadyPodWatcher::open(api, deploy.namespace.as_str(), labels, version.streams_lists()).await?;
-    ensure_forwarding(api, deploy.namespace.as_str(), &pod).await?;
-    let listener = listen(arguments.port).await?;
+    ensure_forwarding(api, deploy.namespace.as_str(), &pod, session.settings.edition()).await?;
+    let listener = listen(arguments.port, session.settings.edition().port).await?;
     // A pod that is pending will run no container either, so no connection would ever be served.
     if session.is_simulation && pod.borrow().is_none() {
         return Err(probe::simulated_error("there is nothing to open"));
@@ -197,7 +199,9 @@ async fn answering_url(session: &Session, events: &Events, streams: &Streams) ->
     };
     if deploy.expose == Expose::NodePort {
         let (namespace, service) = (deploy.namespace.as_str(), deploy.name.as_str());
-        let url = node_port::answering_url(&session.connection.api, namespace, service, Duration::ZERO).await;
+        let api = &session.connection.api;
+        let edition = session.settings.edition();
+        let url = node_port::answering_url(api, namespace, service, edition, Duration::ZERO).await;
         match &url {
             Some(url) => probed(url, true, "answers".to_owned()).await,
             None => probed("the node port", false, "does not answer from this computer".to_owned()).await,
@@ -236,7 +240,7 @@ async fn answering_url(session: &Session, events: &Events, streams: &Streams) ->
 ///
 /// # Errors
 /// Exit 6 if forwarding is forbidden, exit 14 if the pod's node is simulated.
-async fn ensure_forwarding(api: &Api, namespace: &str, pod: &ReadyPodName) -> Result<()> {
+async fn ensure_forwarding(api: &Api, namespace: &str, pod: &ReadyPodName, edition: &Edition) -> Result<()> {
     let Some(name) = pod.borrow().clone() else { return Ok(()) };
     if let Ok(Some(pod)) = api.get_opt(&POD.in_namespace(namespace), &name).await
         && let Ok(pod) = serde_json::from_value(pod)
@@ -244,7 +248,8 @@ async fn ensure_forwarding(api: &Api, namespace: &str, pod: &ReadyPodName) -> Re
     {
         return Err(probe::simulated_error("there is nothing to open"));
     }
-    match client::through_port_forward(api, namespace, &name, client::AppRequest::get("/alive")).await {
+    let request = AppRequest::get(edition.probes.liveness);
+    match client::through_port_forward(api, namespace, &name, edition.port, request).await {
         Err(AppError::Forbidden(why)) => {
             let message = format!("cannot forward to pod/{name} in namespace {namespace}");
             Err(Error::new(Id::Forbidden, Kind::Forbidden, message)
@@ -258,11 +263,11 @@ async fn ensure_forwarding(api: &Api, namespace: &str, pod: &ReadyPodName) -> Re
 
 /// Listens on the requested port; without one, on the application's own port if it is free, so that the URL stays the
 /// same from run to run.
-async fn listen(port: Option<u16>) -> Result<TcpListener> {
+async fn listen(port: Option<u16>, default: u16) -> Result<TcpListener> {
     let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let listener = match port {
         Some(port) => bind(port).await,
-        None => match bind(client::PORT).await {
+        None => match bind(default).await {
             Ok(listener) => Ok(listener),
             Err(_) => bind(0).await,
         },

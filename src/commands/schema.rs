@@ -13,6 +13,7 @@ use super::list::InstallationObject;
 use super::open::OpenedUrl;
 use super::rbac::RightObject;
 use super::restore::BackupDescription;
+use super::sandbox::description::SandboxDescription;
 use super::sandbox::list::SandboxObject;
 use super::status::{InstallationStatus, StatusObject};
 use super::version::Versions;
@@ -58,6 +59,8 @@ pub enum SchemaName {
     Open,
     /// `sandbox list -o json`
     SandboxList,
+    /// `sandbox describe -o json`
+    SandboxDescribe,
     /// `rbac -o json`
     Rbac,
     /// `config show -o json`
@@ -111,6 +114,9 @@ fn schema(name: SchemaName) -> Value {
         }
         SchemaName::Open => report::result_schema_of::<OpenedUrl<'static>>("handsctl open -o json"),
         SchemaName::SandboxList => report::list_schema_of::<SandboxObject>("handsctl sandbox list -o json"),
+        SchemaName::SandboxDescribe => {
+            report::result_schema_of::<SandboxDescription>("handsctl sandbox describe -o json")
+        }
         SchemaName::Rbac => report::list_schema_of::<RightObject<'static>>("handsctl rbac -o json"),
         SchemaName::Show => report::list_schema_of::<ShownKey<'static>>("handsctl config show -o json"),
         SchemaName::Version => report::result_schema_of::<Versions>("handsctl version -o json"),

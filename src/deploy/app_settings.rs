@@ -16,8 +16,6 @@ use crate::session::runner::Run;
 use crate::settings::secrets::value::{Redacted, SecretSource};
 use crate::settings::{SESSION_KEY, Settings};
 
-/// The path of the application's settings.
-const SETTINGS: &str = "/api/settings";
 /// Name of the step.
 const STEP: &str = "settings";
 
@@ -91,6 +89,11 @@ impl SettingsClient<'_> {
         })
     }
 
+    /// The path of the application's settings.
+    fn path(&self) -> &'static str {
+        self.app.edition.settings
+    }
+
     /// Returns the application's current settings; None if it has none yet.
     async fn current(&self) -> Result<Option<Value>, String> {
         let response = self.request(None).await?;
@@ -98,22 +101,22 @@ impl SettingsClient<'_> {
             StatusCode::NOT_FOUND => Ok(None),
             status if status.is_success() => {
                 let settings: Value = serde_json::from_slice(&response.body).map_err(|error| {
-                    format!("{SETTINGS} does not return JSON: {}", reason::of_json(&error))
+                    format!("{} does not return JSON: {}", self.path(), reason::of_json(&error))
                 })?;
                 Ok(Some(settings))
             }
-            status => Err(status_error(status)),
+            status => Err(status_error(self.path(), status)),
         }
     }
 
     async fn post(&self, settings: &Value) -> Result<(), String> {
         let response = self.request(Some(settings)).await?;
-        if response.status.is_success() { Ok(()) } else { Err(status_error(response.status)) }
+        if response.status.is_success() { Ok(()) } else { Err(status_error(self.path(), response.status)) }
     }
 
     async fn request(&self, body: Option<&Value>) -> Result<AppResponse, String> {
         let session_key = self.session_key.as_ref().map(Redacted::expose);
-        let request = AppRequest { path: SETTINGS, body, session_key };
+        let request = AppRequest { path: self.path(), body, session_key };
         self.app.request(self.api, request).await.map_err(|error| match error {
             AppError::Forbidden(why) | AppError::Unreachable(why) => why,
         })
@@ -132,14 +135,12 @@ impl SettingsClient<'_> {
     }
 }
 
-fn status_error(status: StatusCode) -> String {
+fn status_error(path: &str, status: StatusCode) -> String {
     match status {
         StatusCode::UNAUTHORIZED => {
-            format!(
-                "{SETTINGS} requires a session key; set [deploy.env] {SESSION_KEY} to a value or {{ env }}"
-            )
+            format!("{path} requires a session key; set [deploy.env] {SESSION_KEY} to a value or {{ env }}")
         }
-        status => format!("{SETTINGS} returns {status}"),
+        status => format!("{path} returns {status}"),
     }
 }
 

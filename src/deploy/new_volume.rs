@@ -68,9 +68,12 @@ mod tests {
     #[test]
     fn orphaned_sandboxes_are_named() {
         assert_eq!(orphans(&[]), "");
-        let text = orphans(&[CLAIM.id("n", "openhands-runtime-a-pvc"), POD.id("n", "openhands-runtime-a")]);
+        let text = orphans(&[
+            CLAIM.id("n", "openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-pvc"),
+            POD.id("n", "openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ]);
         assert!(
-            text.ends_with(": pod/openhands-runtime-a, persistentvolumeclaim/openhands-runtime-a-pvc"),
+            text.ends_with(": pod/openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, persistentvolumeclaim/openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-pvc"),
             "{text}"
         );
     }

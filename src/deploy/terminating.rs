@@ -82,7 +82,8 @@ pub(super) fn stopped(changes: &Changes) -> impl Iterator<Item = &ObjectId> {
 /// `--delete-data` it first deletes the workloads whose pods keep a claim.
 ///
 /// # Errors
-/// Exit 8 with finalizer and manager if a member still exists at the deadline; nothing was changed then.
+/// Exit 8 with finalizer and manager if a member still exists at the deadline. Then nothing but the
+/// deleted workloads was changed.
 pub(super) async fn wait_for_members(
     run: &Run<'_>,
     request: &DeployRequest,
@@ -98,13 +99,18 @@ pub(super) async fn wait_for_members(
     if deleted.is_empty() {
         return Ok(());
     }
-    for id in stopped(changes).collect::<BTreeSet<_>>() {
+    let to_stop: BTreeSet<&ObjectId> = stopped(changes).collect();
+    for id in &to_stop {
         deleted.extend(stop(run, prepared, id).await?);
     }
+    let state = match to_stop.first() {
+        Some(workload) => format!("{workload} was deleted; the next deploy creates it again"),
+        None => "the installation was not changed".to_owned(),
+    };
     wait(run, deleted, |remaining| {
         let remaining: Vec<_> =
             remaining.iter().map(|object| (object.id.clone(), object.object.clone())).collect();
-        deletion_wait::still_deleted_error(&remaining).state("the installation was not changed")
+        deletion_wait::still_deleted_error(&remaining).state(&state)
     })
     .await?;
     prepared.refresh(run, request).await

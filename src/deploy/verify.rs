@@ -24,6 +24,7 @@ use crate::plan::checks::sandbox_capacity::SandboxCapacity;
 use crate::plan::desired::PlanOrigin;
 use crate::session::exposure::{self, Exposure};
 use crate::session::runner::Run;
+use crate::settings::edition::{Edition, in_release};
 use crate::settings::format::ImageRef;
 use crate::settings::handsctl::{Expose, Profile};
 use crate::settings::{AppVersion, Settings};
@@ -184,6 +185,7 @@ pub(crate) async fn probe_application(
         namespace: deploy.namespace.to_string(),
         service: deploy.name.to_string(),
         pod: ready.as_ref().and_then(|pod| pod.metadata.name.clone()),
+        edition: run.settings().edition(),
     };
     events.begin(Phase::Probe, "probe", "").await;
     let mut answers = match probe_inside(run, &client, version).await {
@@ -199,7 +201,8 @@ pub(crate) async fn probe_application(
         _ if simulated => Endpoint::Simulated,
         Exposure::ClusterOnly if deploy.expose == Expose::NodePort => {
             let (namespace, service) = (client.namespace.as_str(), client.service.as_str());
-            let url = node_port::answering_url(api, namespace, service, NODE_PORT_STARTUP).await;
+            let url =
+                node_port::answering_url(api, namespace, service, client.edition, NODE_PORT_STARTUP).await;
             url.map_or(Endpoint::ClusterOnly, Endpoint::Answers)
         }
         Exposure::ClusterOnly => Endpoint::ClusterOnly,
@@ -222,11 +225,16 @@ enum InsideProbe {
     Unanswered { path: &'static str, why: String },
 }
 
+/// Returns the paths that prove that the application of this version works.
+fn inside_paths(edition: &Edition, version: AppVersion) -> impl Iterator<Item = &'static str> {
+    [Some(edition.probes.liveness), in_release(edition.proof, version.release())].into_iter().flatten()
+}
+
 /// Probes the application through the API server.
 async fn probe_inside(run: &Run<'_>, client: &AppClient, version: AppVersion) -> InsideProbe {
     let events = run.events();
     let mut answers = Vec::new();
-    for path in ["/alive", config_endpoint(version)] {
+    for path in inside_paths(client.edition, version) {
         match probe::probe(run.api(), client, path).await {
             ProbeResult::Alive { status, duration: took } => {
                 let message = format!("{status} in {} ms", took.as_millis());
@@ -328,8 +336,9 @@ async fn route_faults(run: &Run<'_>) -> Vec<String> {
 async fn warn_of_unresolved_host(run: &Run<'_>, target: &ProbeTarget) {
     let host = run.settings().deploy.host.as_str();
     let Some(local) = target.local.filter(|_| !exposure::is_localhost(host)) else { return };
-    let resolved = tokio::net::lookup_host((host, local.port())).await;
-    if resolved.is_ok_and(|mut addresses| addresses.any(|address| address.ip() == local.ip())) {
+    let resolution = timeout(EXPLANATION, tokio::net::lookup_host((host, local.port()))).await;
+    let addresses = resolution.ok().and_then(Result::ok).into_iter().flatten();
+    if addresses.into_iter().any(|address| address.ip() == local.ip()) {
         return;
     }
     let message = format!(
@@ -353,11 +362,6 @@ fn running_version(pod: Option<&Pod>, settings: &Settings) -> AppVersion {
     image.map_or_else(|| settings.app_version(), |image| settings.version_of(&image))
 }
 
-/// Returns the configuration path of the app version. `/ready` proves nothing in app versions below 1.5.
-fn config_endpoint(version: AppVersion) -> &'static str {
-    if version.is_at_least(1, 3) { "/api/v1/web-client/config" } else { "/api/options/config" }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,9 +376,14 @@ mod tests {
         let request = Request { set: vec!["deploy.image=a/openhands:1.6".into()], ..Request::default() };
         let folder = tempfile::tempdir().unwrap();
         let settings = read_without_secrets(&request, &[], folder.path()).unwrap().settings;
-        let endpoint = |pod: Option<Pod>| config_endpoint(running_version(pod.as_ref(), &settings));
-        assert_eq!(endpoint(Some(pod("b/openhands:0.59"))), "/api/options/config");
-        assert_eq!(endpoint(Some(pod("b/openhands:1.5"))), "/api/v1/web-client/config");
-        assert_eq!(endpoint(None), "/api/v1/web-client/config", "the configured version");
+        let paths = |pod: Option<Pod>| {
+            let version = running_version(pod.as_ref(), &settings);
+            inside_paths(settings.edition(), version).collect::<Vec<_>>()
+        };
+        let (old, new) = (["/alive", "/api/options/config"], ["/alive", "/api/v1/web-client/config"]);
+        assert_eq!(paths(Some(pod("b/openhands:0.59"))), old);
+        assert_eq!(paths(Some(pod("b/openhands:1.2"))), old);
+        assert_eq!(paths(Some(pod("b/openhands:1.3"))), new);
+        assert_eq!(paths(None), new, "the configured version");
     }
 }

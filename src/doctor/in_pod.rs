@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::cluster::client::api::Api;
+use crate::cluster::client::transport_error::message_of;
 use crate::object::container_names;
 
 /// The most that the program prints.
@@ -79,7 +80,10 @@ fn refusal(error: &kube::Error, namespace: &str) -> String {
         kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(StatusCode::FORBIDDEN)) => {
             format!("no right to create pods/exec in namespace {namespace}")
         }
-        error => format!("cannot run a command in the pod: {error}"),
+        kube::Error::Api(status) if status.code == 403 => {
+            format!("no right to create pods/exec in namespace {namespace}")
+        }
+        error => format!("cannot run a command in the pod: {}", message_of(error)),
     }
 }
 

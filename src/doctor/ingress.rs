@@ -23,7 +23,12 @@ pub(super) fn class(wanted: Option<&str>, classes: &Listed, pods: &Listed, setti
         None => classes.iter().find(|class| class["metadata"]["annotations"][DEFAULT] == "true"),
     };
     let Some(class) = found else {
-        return Check::failed(category, name, missing(wanted, classes, pods, settings));
+        let missing = missing(wanted, classes, pods, settings);
+        // A controller may serve an Ingress without a class as well: ingress-nginx does with --watch-ingress-without-class.
+        return match wanted {
+            Some(_) => Check::failed(category, name, missing),
+            None => Check::warning(category, name, missing),
+        };
     };
     let class_name = class["metadata"]["name"].as_str().unwrap_or_default();
     let controller = class["spec"]["controller"].as_str().unwrap_or_default();
@@ -49,7 +54,7 @@ fn missing(wanted: Option<&str>, classes: &[Value], pods: &Listed, settings: &Se
             settings.deploy.host
         ),
         None => format!(
-            "the cluster has no default ingress class: nobody serves the Ingress of {}",
+            "the cluster has no default ingress class: only a controller that takes every Ingress serves that of {}",
             settings.deploy.host
         ),
     };
@@ -123,7 +128,9 @@ mod tests {
         let Outcome::Failed(error) = outcome(Some("nginx")) else { panic!("its pod is not ready") };
         assert_eq!(error.id(), Id::IngressWithoutController);
         assert_eq!(error.hints(), ["handsctl config set deploy.ingress_class=traefik"]);
-        let Outcome::Failed(error) = outcome(None) else { panic!("no class is the default") };
+        let Outcome::Failed(error) = outcome(Some("absent")) else { panic!("no class has this name") };
+        assert_eq!(error.id(), Id::IngressClassMissing);
+        let Outcome::Warning(error) = outcome(None) else { panic!("no class is the default") };
         assert_eq!(error.id(), Id::IngressClassMissing);
     }
 }

@@ -38,6 +38,9 @@ pub(super) fn sandbox_room(quotas: &Listed, settings: &Settings) -> Check {
     }
 }
 
+/// A sandbox has a Service of its own and one of its editor.
+const SERVICES: i128 = 2 * Quantity::ONE;
+
 /// What a sandbox uses of each resource of a quota
 /// (<https://kubernetes.io/docs/concepts/policy/resource-quotas/>).
 fn needs(settings: &Settings) -> Vec<(&'static str, i128)> {
@@ -51,6 +54,10 @@ fn needs(settings: &Settings) -> Vec<(&'static str, i128)> {
         ("requests.memory", sandbox.resource_memory_request.nanos()),
         ("limits.memory", sandbox.resource_memory_limit.nanos()),
         ("persistentvolumeclaims", Quantity::ONE),
+        ("count/persistentvolumeclaims", Quantity::ONE),
+        ("services", SERVICES),
+        ("count/services", SERVICES),
+        ("count/ingresses.networking.k8s.io", Quantity::ONE),
         ("requests.storage", sandbox.pvc_storage_size.nanos()),
     ]
 }
@@ -85,5 +92,7 @@ mod tests {
             panic!("499m are left")
         };
         assert_eq!(error.facts()[0].text, "q: 501m of 1 requests.cpu are used");
+        let services = json!({ "metadata": { "name": "q" }, "status": { "hard": { "services": "3" }, "used": { "services": "2" } } });
+        assert!(matches!(sandbox_room(&Ok(vec![services]), &settings).outcome, Outcome::Warning(_)));
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::error::Error;
+
 /// Where lines come from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LogSource {
@@ -79,7 +81,7 @@ impl LogLines {
 }
 
 /// A part of the logs.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum LogPart {
     /// Complete lines, each with its line break.
     Lines(LogLines),
@@ -108,6 +110,8 @@ pub enum LogPart {
         source: Arc<LogSource>,
         /// The error message.
         why: String,
+        /// What the command fails with; None of a followed log, and of a container that has no such log.
+        failure: Option<Box<Error>>,
     },
 }
 

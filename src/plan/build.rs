@@ -120,32 +120,25 @@ pub fn placeholder_name(set: &str) -> String {
     format!("{set}-env-rendered")
 }
 
+/// Returns the templates of the set's objects. Profile `dev` has limits for its sandboxes, and objects of its own.
 fn template_names(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
     let deploy = &settings.deploy;
-    let limits = [
-        (!deploy.quota.is_empty(), "app/resource-quota.yaml"),
-        (deploy.limit_range != LimitRange::default(), "app/limit-range.yaml"),
-    ];
-    let limits = limits.into_iter().filter(|(enabled, _)| *enabled).map(|(_, name)| name);
-    if deploy.profile == Profile::Dev {
-        return template::DEV.iter().map(|(name, _)| *name).chain(limits).collect();
-    }
-    let mut names = vec!["app/config-map.yaml", "app/deployment.yaml", "app/service.yaml"];
-    if deploy.service_account.is_none() {
-        names.extend(["app/service-account.yaml", "app/role.yaml", "app/role-binding.yaml"]);
-    }
-    let optional = [
-        (with_secret, "app/secret.yaml"),
-        (deploy.existing_claim.is_none() && settings.needs_volume(), "app/persistent-volume-claim.yaml"),
-        (deploy.autoscaling.is_some(), "app/horizontal-pod-autoscaler.yaml"),
-        (deploy.expose == Expose::Ingress, "app/ingress.yaml"),
-        (deploy.expose == Expose::Route, "app/route.yaml"),
-        (deploy.network_policy, "app/network-policy.yaml"),
-        (deploy.network_policy, "app/network-policy-app.yaml"),
-    ];
-    names.extend(limits);
-    names.extend(optional.iter().filter(|(enabled, _)| *enabled).map(|(_, name)| name));
-    names
+    let own_account = deploy.service_account.is_none();
+    let is_used = |name: &&&str| match **name {
+        "app/resource-quota.yaml" => !deploy.quota.is_empty(),
+        "app/limit-range.yaml" => deploy.limit_range != LimitRange::default(),
+        _ if deploy.profile == Profile::Dev => false,
+        "app/service-account.yaml" | "app/role.yaml" | "app/role-binding.yaml" => own_account,
+        "app/secret.yaml" => with_secret,
+        "app/persistent-volume-claim.yaml" => deploy.existing_claim.is_none() && settings.needs_volume(),
+        "app/horizontal-pod-autoscaler.yaml" => deploy.autoscaling.is_some(),
+        "app/ingress.yaml" => deploy.expose == Expose::Ingress,
+        "app/route.yaml" => deploy.expose == Expose::Route,
+        "app/network-policy.yaml" | "app/network-policy-app.yaml" => deploy.network_policy,
+        _ => true,
+    };
+    let dev = template::DEV.iter().map(|(name, _)| *name).filter(|_| deploy.profile == Profile::Dev);
+    settings.edition().templates.iter().filter(is_used).copied().chain(dev).collect()
 }
 
 pub(super) fn member(templates: &Templates, name: &str, values: &Value) -> Result<Member> {

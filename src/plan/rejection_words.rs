@@ -1,7 +1,7 @@
 //! An API server's rejection that only a reader of its source understands, in words. Pure.
 
 use super::config_keys;
-use crate::error::Error;
+use crate::error::{Error, RejectedObject};
 use crate::object::ObjectId;
 use crate::settings::Settings;
 
@@ -22,6 +22,9 @@ const CLAIM_FIELDS: &[(&str, &str, &str)] = &[
     ("VolumeName", "volume", "deploy.volume"),
 ];
 
+/// What the dump says of a claim without a volume.
+const NO_VOLUME: &str = "\"VolumeName\": \"\"";
+
 /// Returns a rejection with the keys of config.toml that cause it, in words.
 #[must_use]
 pub fn explained(error: Error, settings: &Settings) -> Error {
@@ -31,7 +34,7 @@ pub fn explained(error: Error, settings: &Settings) -> Error {
     } else {
         config_keys::of_rejected_object(&rejected.kind, &error.causes().join("; "), settings)
     };
-    let Some(words) = in_words(&rejected.kind, &error.causes().join("; ")) else {
+    let Some(words) = in_words(rejected, &error.causes().join("; ")) else {
         return error.with_keys(keys);
     };
     let is_known = keys.iter().any(|known| words.key == Some(known.key.as_str()));
@@ -44,9 +47,9 @@ pub fn explained(error: Error, settings: &Settings) -> Error {
     }
 }
 
-/// Returns the words for a rejection of an object of this kind; None: the server's message says it.
+/// Returns the words for the rejection of an object; None: the server's message says it.
 #[must_use]
-pub fn in_words(kind: &str, message: &str) -> Option<RejectionWords> {
+pub fn in_words(rejected: &RejectedObject, message: &str) -> Option<RejectionWords> {
     let of_claim = || match message {
         _ if message.contains("only dynamically provisioned pvc can be resized") => Some(RejectionWords {
             text: "the volume cannot grow: its storage class does not allow it".to_owned(),
@@ -62,10 +65,13 @@ pub fn in_words(kind: &str, message: &str) -> Option<RejectionWords> {
                 "give deploy.storage_size the size of the volume; handsctl status shows it".to_owned(),
             ),
         }),
-        _ if message.contains("spec is immutable after creation") => changed_claim_field(message),
+        _ if message.contains("spec is immutable after creation") => {
+            let words = changed_claim_field(message)?;
+            Some(if message.contains(NO_VOLUME) { without_volume(rejected, words) } else { words })
+        }
         _ => None,
     };
-    let claim = if kind == "PersistentVolumeClaim" { of_claim() } else { None };
+    let claim = if rejected.kind == "PersistentVolumeClaim" { of_claim() } else { None };
     claim.or_else(|| Some(RejectionWords { text: without_dump(message)?, key: None, hint: None }))
 }
 
@@ -78,10 +84,21 @@ fn changed_claim_field(message: &str) -> Option<RejectionWords> {
         let value = value.trim_end_matches(',');
         let is_text = value.starts_with('"');
         let is = if is_text { format!(": it is {value}") } else { String::new() };
-        let text = format!("the {noun} of a volume that exists cannot change{is}");
+        let text = format!("the {noun} of a volume claim cannot change{is}");
         let hint = is_text.then(|| format!("write {key} = {value}"));
         Some(RejectionWords { text, key: Some(key), hint })
     })
+}
+
+/// Returns the words for a claim that has no volume: nothing is lost with it, and its field may be what keeps it empty.
+fn without_volume(rejected: &RejectedObject, words: RejectionWords) -> RejectionWords {
+    let namespace = rejected.namespace.as_deref().map(|name| format!(" -n {name}")).unwrap_or_default();
+    let delete = format!("kubectl delete persistentvolumeclaim/{}{namespace}", rejected.name);
+    RejectionWords {
+        text: words.text + "; the claim has no volume",
+        hint: Some(format!("{delete} deletes the empty claim; then handsctl deploy creates it again")),
+        ..words
+    }
 }
 
 /// Removes the dump of a change, which begins with `@@ -10,7 +10,7 @@`; None: there is none.
@@ -94,10 +111,20 @@ fn without_dump(message: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn rejected(kind: &str) -> RejectedObject {
+        RejectedObject {
+            kind: kind.to_owned(),
+            group: String::new(),
+            member_kind: kind.to_owned(),
+            namespace: Some("n".to_owned()),
+            name: "oh".to_owned(),
+        }
+    }
+
     #[test]
     fn claims_that_cannot_change_are_told_in_words() {
         let said = |message: &str| {
-            let words = in_words("PersistentVolumeClaim", message)?;
+            let words = in_words(&rejected("PersistentVolumeClaim"), message)?;
             Some((words.text, words.key, words.hint.unwrap_or_default()))
         };
         let grow = "persistentvolumeclaims \"oh\" is forbidden: only dynamically provisioned pvc can be resized and the \
@@ -116,9 +143,15 @@ mod tests {
         let class = "PersistentVolumeClaim \"oh\" is invalid: spec: Forbidden: spec is immutable after creation except \
                      resources.requests\n@@ -10,7 +10,7 @@\n   \"VolumeName\": \"pvc-1\",\n- \"StorageClassName\": \
                      \"standard\",\n+ \"StorageClassName\": \"gold\",\n";
-        let text = "the storage class of a volume that exists cannot change: it is \"standard\"";
+        let text = "the storage class of a volume claim cannot change: it is \"standard\"";
         let hint = "write deploy.storage_class = \"standard\"".to_owned();
         assert_eq!(said(class), Some((text.to_owned(), Some("deploy.storage_class"), hint)));
+        let (text, _, hint) = said(&class.replace("pvc-1", "")).unwrap();
+        assert!(text.ends_with("it is \"standard\"; the claim has no volume"), "{text}");
+        assert!(
+            hint.starts_with("kubectl delete persistentvolumeclaim/oh -n n deletes the empty claim"),
+            "{hint}"
+        );
         assert_eq!(said("exceeded quota: team"), None);
     }
 
@@ -126,7 +159,7 @@ mod tests {
     fn dump_of_another_kind_is_cut() {
         let message =
             "Job.batch \"j\" is invalid: spec.template: field is immutable\n@@ -1,2 +1,2 @@\n- a\n+ b";
-        let words = in_words("Job", message).unwrap();
+        let words = in_words(&rejected("Job"), message).unwrap();
         assert_eq!(
             (words.text.as_str(), words.key),
             ("Job.batch \"j\" is invalid: spec.template: field is immutable", None)

@@ -56,19 +56,23 @@ impl EvidenceFolder {
     }
 }
 
-/// Names the folder of a finding: `HC4201-hands-pod-openhands-6d5f9c7b9-x2kqp-openhands`, with namespace and container. A
-/// name in Kubernetes has no character that a file system rejects, except for the colon of a role.
+/// Names the folder of a finding: `HC4201-hands-pod-openhands-6d5f9c7b9-x2kqp-openhands`, with namespace and container.
 fn folder_name(finding: &Finding) -> String {
     let namespace = finding.object.namespace.iter().map(String::as_str);
     let object = object_name(&finding.object);
     let parts = [finding.id.code()].into_iter().chain(namespace).chain([object.as_str()]);
-    parts.chain(finding.container.as_deref()).collect::<Vec<_>>().join("-")
+    plain(&parts.chain(finding.container.as_deref()).collect::<Vec<_>>().join("-"))
 }
 
 fn object_name(object: &ObjectId) -> String {
+    plain(&format!("{}-{}", object.kind.to_lowercase(), object.name))
+}
+
+/// Replaces what is no letter of a name in Kubernetes. No server decides on a path of this computer.
+fn plain(name: &str) -> String {
     let plain =
         |letter: char| if letter.is_ascii_alphanumeric() || "-._".contains(letter) { letter } else { '_' };
-    format!("{}-{}", object.kind.to_lowercase(), object.name).chars().map(plain).collect()
+    name.chars().map(plain).collect()
 }
 
 fn write_files(folder: &Path, finding: &Finding) -> io::Result<()> {
@@ -131,6 +135,11 @@ mod tests {
         assert!(read("pod-oh-1.yaml").contains("name: oh-1"));
         assert_eq!(read("pod-oh-1.events.txt"), "now  1x  Failed  why\n");
         assert!(!read("pod-oh-1.yaml").contains(['\u{1b}', '\u{202e}']), "{}", read("pod-oh-1.yaml"));
+
+        let mut hostile = image_missing();
+        hostile.object.namespace = Some("../../n".to_owned());
+        evidence.write(&hostile).unwrap();
+        assert!(path.join("HC4103-.._.._n-pod-openhands-6d5f9c7b9-x2kqp-openhands").exists());
 
         fs::remove_dir_all(&own).unwrap();
         evidence.write(&finding).unwrap();

@@ -28,9 +28,9 @@ pub(crate) enum Exposure {
 /// choose the way to any other.
 pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>, proxies: &ProxyVariables) -> Exposure {
     let deploy = &settings.deploy;
-    let target = |url: String, local| ProbeTarget { url, local, proxies: proxies.clone() };
     if deploy.expose == Expose::Route && !is_localhost(deploy.host.as_str()) {
-        return Exposure::Url { target: target(format!("https://{}/", deploy.host), None), managed: false };
+        let target = target(&format!("https://{}", deploy.host), None, settings, proxies);
+        return Exposure::Url { target, managed: false };
     }
     if deploy.expose != Expose::Ingress {
         return Exposure::ClusterOnly;
@@ -63,18 +63,37 @@ fn through_ingress(
     local: Option<Ports>,
     proxies: &ProxyVariables,
 ) -> Exposure {
-    let target = |url: String, local| ProbeTarget { url, local, proxies: proxies.clone() };
     let (scheme, default_port) = if has_tls { ("https", 443) } else { ("http", 80) };
     let Some(ports) = local else {
-        return Exposure::Url { target: target(format!("{scheme}://{host}/"), None), managed: false };
+        let target = target(&format!("{scheme}://{host}"), None, settings, proxies);
+        return Exposure::Url { target, managed: false };
     };
     let Some(port) = (if scheme == "https" { ports.https } else { ports.http }) else {
         return Exposure::ClusterOnly;
     };
     let port_suffix = if port == default_port { String::new() } else { format!(":{port}") };
-    let url = format!("{scheme}://{host}{port_suffix}/");
+    let origin = format!("{scheme}://{host}{port_suffix}");
     let local = Some(SocketAddr::new(connectable(ports.address), port));
-    Exposure::Url { target: target(url, local), managed: settings.cluster.ingress != Some(Ingress::None) }
+    Exposure::Url {
+        target: target(&origin, local, settings, proxies),
+        managed: settings.cluster.ingress != Some(Ingress::None),
+    }
+}
+
+/// Returns the page of the application under a scheme and a host.
+fn target(
+    origin: &str,
+    local: Option<SocketAddr>,
+    settings: &Settings,
+    proxies: &ProxyVariables,
+) -> ProbeTarget {
+    let edition = settings.edition();
+    ProbeTarget {
+        url: format!("{origin}{}", edition.page),
+        path: edition.probes.liveness,
+        local,
+        proxies: proxies.clone(),
+    }
 }
 
 /// Replaces the wildcard address by loopback: a server on the wildcard address also listens on loopback.

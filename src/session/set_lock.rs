@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::phrase;
 use crate::plan::inventory::apply_set::ApplySet;
-use crate::plan::inventory::lease::{Holder, LeaseDuration};
+use crate::plan::inventory::lease::{Holder, LeaseDuration, LeaseInfo};
 use crate::provider::{self, Process};
 
 /// Time limit of the release. CI systems kill a process a few seconds after SIGTERM.
@@ -173,6 +173,12 @@ async fn while_held<T>(
 pub(super) fn this_process() -> Holder {
     let Process { user, host, computer, pid, start, nonce } = Process::current();
     Holder { user, host, computer, pid, start, nonce }
+}
+
+/// Returns whether the holder of a lock is a process of this computer that no longer runs. The next run takes its lock at
+/// once.
+pub(crate) fn is_abandoned(lease: &LeaseInfo) -> bool {
+    Holder::parse(&lease.identity).is_some_and(|holder| has_exited(&holder))
 }
 
 fn has_exited(holder: &Holder) -> bool {

@@ -10,8 +10,6 @@ use super::profile::KEY_FILE;
 use super::resolved::{KeyOrigin, KeyValue, Settings};
 use super::secrets::extract;
 
-/// Mount path of the application's volume.
-pub(super) const STATE: &str = "/.openhands";
 /// Path of the mounted key of a Google Cloud service account.
 const GOOGLE_KEY: &str = "/var/secrets/google/key.json";
 
@@ -74,7 +72,7 @@ impl Settings {
         }
         let version = self.app_version();
         if version.is_at_least(0, 60) {
-            variables.push(("OH_PERSISTENCE_DIR", STATE.to_owned()));
+            variables.push(("OH_PERSISTENCE_DIR", self.edition().state.to_owned()));
             // V1 conversations would run the agent inside the application's own container, beside its token.
             variables.push(("ENABLE_V1", "0".to_owned()));
             variables.extend(database(&self.deploy.database));
@@ -96,9 +94,9 @@ impl Settings {
             |name: &str, path: String| vec![("FILE_STORE", name.to_owned()), ("FILE_STORE_PATH", path)];
         match kind {
             StorageKind::Local if self.openhands.core.file_store == Some(FileStore::Memory) => {
-                store("memory", STATE.to_owned())
+                store("memory", self.edition().state.to_owned())
             }
-            StorageKind::Local => store("local", STATE.to_owned()),
+            StorageKind::Local => store("local", self.edition().state.to_owned()),
             StorageKind::S3 => {
                 let mut variables = store("s3", bucket);
                 if let Some(endpoint) = endpoint {

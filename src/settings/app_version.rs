@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::edition::{CLASSIC, ReleaseNumbers, in_release};
 use super::format::ImageRef;
 use super::handsctl::Deploy;
 
@@ -17,15 +18,10 @@ pub struct AppVersion {
 }
 
 impl AppVersion {
-    /// The first version with the Kubernetes runtime.
-    pub const OLDEST: (u32, u32) = (0, 45);
-    /// The last version with the Kubernetes runtime; 1.7.0 removed it.
-    pub const NEWEST: (u32, u32) = (1, 6);
-
-    /// Returns the version in an image's tag; [`AppVersion::NEWEST`] if the tag is not a version.
+    /// Returns the version in an image's tag; the newest supported one if the tag is not a version.
     #[must_use]
     pub fn from_image(image: &ImageRef) -> Self {
-        let (major, minor) = image.version().unwrap_or(Self::NEWEST);
+        let (major, minor) = image.version().unwrap_or(*CLASSIC.releases.end());
         Self { major, minor, assumed: image.version().is_none() }
     }
 
@@ -37,27 +33,28 @@ impl AppVersion {
         Self { major, minor, assumed: false }
     }
 
+    /// The numbers of this version.
+    #[must_use]
+    pub const fn release(self) -> ReleaseNumbers {
+        (self.major, self.minor)
+    }
+
     /// Whether this is `major.minor` or later.
     #[must_use]
     pub fn is_at_least(self, major: u32, minor: u32) -> bool {
-        (self.major, self.minor) >= (major, minor)
+        self.release() >= (major, minor)
     }
 
-    /// Whether this version has the Kubernetes runtime.
+    /// Whether handsctl supports this version.
     #[must_use]
     pub fn is_supported(self) -> bool {
-        (Self::OLDEST..=Self::NEWEST).contains(&(self.major, self.minor))
+        CLASSIC.releases.contains(&self.release())
     }
 
-    /// Returns the sandbox image that matches this version; the registry changed with 0.60. None if the version is
-    /// assumed.
+    /// Returns the sandbox image that matches this version. None if the version is assumed.
     #[must_use]
     pub fn runtime_image(self) -> Option<String> {
-        let repository = if self.is_at_least(0, 60) {
-            "docker.openhands.dev/openhands/runtime"
-        } else {
-            "docker.all-hands.dev/all-hands-ai/runtime"
-        };
+        let repository = in_release(CLASSIC.sandbox_image, self.release())?;
         (!self.assumed).then(|| format!("{repository}:{self}-nikolaik"))
     }
 }

@@ -7,11 +7,10 @@
 //! - `rules`: reports values that are valid alone but contradict each other.
 //!
 //! The types:
-//! - `openhands`: OpenHands' own tables. `handsctl`: `[cluster]` and `[deploy]`.
-//! - `format`: strings with a syntax of their own: names, images, quantities.
-//! - `profile`: the values that `[deploy] profile` sets instead of the defaults of the types.
+//! - `openhands`: OpenHands' own tables. `handsctl`: `[cluster]` and `[deploy]`. `format`: names, images, quantities.
+//! - `edition`: what handsctl knows of each edition of OpenHands, one row each.
+//! - `profile`: the presets of `[deploy] profile`. `sandbox_tolerations`: the value of `[kubernetes] tolerations_yaml`.
 //! - `extra_manifests`: the user's own objects. `manifest_fields`: their fields that no cluster accepts.
-//! - `sandbox_tolerations`: the value of `[kubernetes] tolerations_yaml`.
 //!
 //! Derived for the application:
 //! - `app_version`: the version of OpenHands. `app_env`: its variables. `left_out`: keys that its config.toml does not get.
@@ -23,6 +22,7 @@
 mod app_env;
 mod app_version;
 mod docs;
+pub mod edition;
 pub mod extra_manifests;
 pub mod format;
 pub mod handsctl;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::app_version::AppVersion;
+use super::edition::{CLASSIC, Edition};
 use super::extra_manifests::ExtraObject;
 use super::format::{ImageRef, OwnedField, Quantity};
 use super::handsctl::{Cluster, Deploy, OwnershipRule, Profile, Resources, StorageKind};
@@ -305,6 +306,12 @@ impl Settings {
             .tolerations_yaml
             .as_deref()
             .map_or_else(Vec::new, sandbox_tolerations::entries)
+    }
+
+    /// The edition of OpenHands.
+    #[must_use]
+    pub fn edition(&self) -> &'static Edition {
+        &CLASSIC
     }
 
     /// The application's version: `[deploy].version`, otherwise that of the image's tag; 1.6 if the tag is not a version.

@@ -112,11 +112,8 @@ pub enum Lookup {
         /// The runs of the container whose log to read.
         run: LogRun,
     },
-    /// The taints that a pod with these tolerations does not tolerate, because the scheduler's message does not name
-    /// their keys.
-    NodeTaints(Vec<Value>),
-    /// The size of the nodes, in the resources of which the scheduler found too little.
-    NodeRoom(PodRoom),
+    /// What the scheduler's message leaves out about the nodes.
+    Nodes(NodeQuestion),
     /// What is wrong with a node.
     NodeFaults(String),
     /// The platform of the node on which a container ends with `exec format error`.
@@ -167,12 +164,16 @@ impl Exhibit {
     }
 }
 
-/// What a pod lacks on the nodes that accept it.
+/// What keeps a pod from the nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PodRoom {
-    /// The fields `nodeSelector` and `tolerations` of the pod's `spec`.
-    pub spec: Value,
-    /// The resources, such as `cpu`.
+pub struct NodeQuestion {
+    /// The pod's node selector.
+    pub node_selector: Value,
+    /// The pod's tolerations.
+    pub tolerations: Vec<Value>,
+    /// Whether taints repel it. The message does not name their keys.
+    pub has_untolerated_taint: bool,
+    /// The resources, such as `cpu`, of which the nodes have too little. The message does not name the nodes' size.
     pub resources: Vec<String>,
 }
 

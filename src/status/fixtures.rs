@@ -154,9 +154,11 @@ fn render_evaluation(evaluation: &Evaluation) -> String {
                     };
                     writeln!(text, "  lookup    log of {pod} {container}{which}").unwrap();
                 }
-                Lookup::NodeTaints(_) => text.push_str("  lookup    taints of the nodes\n"),
-                Lookup::NodeRoom(room) => {
-                    writeln!(text, "  lookup    {} of the nodes", room.resources.join(", ")).unwrap();
+                Lookup::Nodes(question) => {
+                    let taints = question.has_untolerated_taint.then_some("taints");
+                    let looked_up = taints.into_iter().chain(question.resources.iter().map(String::as_str));
+                    let looked_up = looked_up.collect::<Vec<_>>().join(", ");
+                    writeln!(text, "  lookup    {looked_up} of the nodes").unwrap();
                 }
                 Lookup::NodeFaults(node) => writeln!(text, "  lookup    faults of node {node}").unwrap(),
                 Lookup::NodePlatform(node) => writeln!(text, "  lookup    platform of node {node}").unwrap(),
@@ -237,6 +239,7 @@ situations! {
     deployment_deleted: "DeploymentDeleted",
     ephemeral_container_crashed: "EphemeralContainerCrashed",
     evicted_again: "EvictedAgain",
+    evicted_before_run: "EvictedBeforeRun",
     evicted_once: "EvictedOnce",
     five_pods_one_cause: "FivePodsOneCause",
     generation_not_observed: "GenerationNotObserved",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 
 /// The grace periods of `[deploy.tolerate]`, and the start of the run. All times are on the API server's clock; the
 /// caller corrects the difference to this computer's clock.
@@ -56,6 +57,12 @@ impl GracePeriods {
     /// Returns whether a run is followed. `status` evaluates outside of a run, as if one had started at the epoch.
     pub(super) fn is_of_run(&self) -> bool {
         self.started != Timestamp::UNIX_EPOCH
+    }
+
+    /// Returns whether a pod is older than the run that is followed. Its time of creation is cut to the second.
+    pub(super) fn is_before_run(&self, pod: &Pod) -> bool {
+        let created = pod.metadata.creation_timestamp.as_ref();
+        self.is_of_run() && created.is_some_and(|created| created.0.as_second() < self.started.as_second())
     }
 
     /// Returns a fault's end of grace by its number of restarts: now, or never.

@@ -40,7 +40,7 @@ mod without_rollout;
 
 pub use audit::{paused_rollouts, scale_command, scaled_to_zero_at, terminating_finding, unfit_replicas};
 pub use evaluate::evaluate;
-pub use finding::{Exhibit, Finding, LogRun, Lookup, PodClaims, PodRoom};
+pub use finding::{Exhibit, Finding, LogRun, Lookup, NodeQuestion, PodClaims};
 pub use grace::GracePeriods;
 pub use health::{
     ClaimHealth, ComponentHealth, ContainerExit, EndpointsHealth, Health, HealthVerdict, health,

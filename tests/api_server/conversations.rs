@@ -11,8 +11,10 @@ fn deployed(test: &str) -> Namespace {
     namespace
 }
 
-/// Creates the pod of a sandbox as the application does, and sets its phase. No simulated node runs it.
-fn create_sandbox(namespace: &Namespace, id: &str, phase: &str) -> String {
+/// Creates the pod of a sandbox as the application does, and sets its phase. No simulated node runs it. The
+/// conversation's id consists of one digit.
+fn create_sandbox(namespace: &Namespace, digit: &str, phase: &str) -> String {
+    let id = digit.repeat(32);
     let name = format!("openhands-runtime-{id}");
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -32,8 +34,8 @@ fn create_sandbox(namespace: &Namespace, id: &str, phase: &str) -> String {
 #[test]
 fn ended_sandboxes_degrade_status_until_they_are_deleted() {
     let namespace = deployed("conv-stuck");
-    create_sandbox(&namespace, "busy", "Running");
-    let stuck = create_sandbox(&namespace, "stuck", "Failed");
+    create_sandbox(&namespace, "b", "Running");
+    let stuck = create_sandbox(&namespace, "a", "Failed");
     let run = namespace.handsctl(&["status"]).exits(11);
     assert!(run.stdout.starts_with("oh  degraded: 1 conversation is stuck "), "{}", run.stdout);
     let run = run.prints("error[HC4030]").prints("sandboxes  1 running, 1 ended; handsctl sandbox list");
@@ -71,8 +73,8 @@ fn running_conversations_are_named_before_their_application_stops() {
     const INTERRUPTED: &str = "HC2047 1 conversation has a running sandbox and is interrupted";
     const CHANGE: &str = "deploy.env={A=\"1\"}";
     let namespace = deployed("conv-busy");
-    create_sandbox(&namespace, "busy", "Running");
-    create_sandbox(&namespace, "stuck", "Failed");
+    create_sandbox(&namespace, "b", "Running");
+    create_sandbox(&namespace, "a", "Failed");
     // The pod goes on running.
     namespace.handsctl(&["deploy"]).exits(0).never_says("HC2047");
     namespace.handsctl(&["deploy", "--set", "deploy.host=\"b.example\""]).exits(0).never_says("HC2047");
@@ -85,7 +87,7 @@ fn running_conversations_are_named_before_their_application_stops() {
 #[test]
 fn upgrade_names_sandboxes_that_keep_the_old_image() {
     let namespace = deployed("conv-upgrade");
-    create_sandbox(&namespace, "old", "Running");
+    create_sandbox(&namespace, "c", "Running");
     let upgrade = "deploy.image=\"docker.openhands.dev/openhands/openhands:1.6\"";
     namespace
         .handsctl(&["deploy", "--dry-run", "--set", upgrade])

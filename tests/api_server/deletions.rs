@@ -156,7 +156,7 @@ fn deleted_claim_that_the_set_did_not_create_is_kept_too() {
 fn delete_data_completes_the_deletion_and_reports_new_volume() {
     let namespace = with_deleted_claim("given-up");
     let sandbox = json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-        "metadata": { "name": "openhands-runtime-abc-pvc" },
+        "metadata": { "name": "openhands-runtime-abcabcabcabcabcabcabcabcabcabcab-pvc" },
         "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } });
     namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &sandbox.to_string());
     let before = uid(&namespace, "pvc/oh-state");
@@ -165,7 +165,7 @@ fn delete_data_completes_the_deletion_and_reports_new_volume() {
         .exits(0)
         .says("HC2046")
         .says("the volume is new and empty")
-        .says("persistentvolumeclaim/openhands-runtime-abc-pvc");
+        .says("persistentvolumeclaim/openhands-runtime-abcabcabcabcabcabcabcabcabcabcab-pvc");
     let claim = get(&namespace, &["pvc/oh-state"]);
     assert!(claim["metadata"]["uid"] != before.as_str() && claim["metadata"]["deletionTimestamp"].is_null());
     namespace.handsctl(&["deploy"]).exits(0).says("10 unchanged").never_says("HC2046");

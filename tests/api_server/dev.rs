@@ -140,7 +140,7 @@ fn dev_profile_is_not_deployed_beside_sandboxes_of_others() {
     namespace.create(&[("pod-security.kubernetes.io/enforce", "privileged")]);
     let sandbox = json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": { "name": "openhands-runtime-a", "labels": { "app": "openhands-runtime" } },
+        "metadata": { "name": "openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "labels": { "app": "openhands-runtime" } },
         "spec": {
             "nodeSelector": { "example.io/none": "none" },
             "containers": [{ "name": "runtime", "image": "registry.example/runtime:1" }],
@@ -157,7 +157,14 @@ fn dev_profile_is_not_deployed_beside_sandboxes_of_others() {
         .says("error[HC0171]: 1 sandbox pod of another installation in namespace ")
         .says("nothing was changed");
     assert!(!namespace.has("deployment/ubuntu-dev"));
-    let delete = ["delete", "pod", "openhands-runtime-a", "-n", &namespace.name, "--now"];
+    let delete = [
+        "delete",
+        "pod",
+        "openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "-n",
+        &namespace.name,
+        "--now",
+    ];
     namespace.bed.kubectl(&delete);
     namespace.handsctl(&["deploy"]).exits(0);
     // The developer's own program starts sandboxes here.

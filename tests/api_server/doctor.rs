@@ -146,7 +146,7 @@ fn doctor_of_a_broken_installation_says_what_status_says() {
 #[test]
 fn doctor_asks_whether_the_api_server_admits_the_application() {
     let namespace = Bed::shared().namespace("doctor-admission");
-    super::roles::create_with_defaults(&namespace);
+    namespace.create(&[]);
     let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
         { "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "few" }, "spec": { "hard": { "count/services": "0" } } },
         {
@@ -175,7 +175,7 @@ fn doctor_asks_whether_the_api_server_admits_the_application() {
 #[test]
 fn expired_certificate_is_named_by_doctor_and_deploy() {
     let namespace = Bed::shared().namespace("doctor-expired");
-    super::roles::create_with_defaults(&namespace);
+    namespace.create(&[]);
     let mut params = rcgen::CertificateParams::new(vec!["app.example.org".to_owned()]).unwrap();
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);
     params.not_after = rcgen::date_time_ymd(2021, 1, 1);
@@ -199,7 +199,7 @@ fn expired_certificate_is_named_by_doctor_and_deploy() {
 fn doctor_names_an_ingress_of_another_namespace_with_the_same_host() {
     let (namespace, other) =
         (Bed::shared().namespace("doctor-host"), Bed::shared().namespace("doctor-rival"));
-    super::roles::create_with_defaults(&namespace);
+    namespace.create(&[]);
     other.create(&[]);
     let host = format!("{}.example.org", namespace.name);
     let backend = json!({ "service": { "name": "web", "port": { "number": 80 } } });
@@ -239,7 +239,7 @@ fn doctor_reports_a_terminating_namespace_with_what_holds_it() {
 #[test]
 fn doctor_with_half_of_the_rights_says_what_it_could_not_check() {
     let namespace = Bed::shared().namespace("doctor-rights");
-    super::roles::create_with_defaults(&namespace);
+    namespace.create(&[]);
     namespace.config("");
     let view = account(&namespace, "view");
     let run = namespace.command(&["doctor"]).env("KUBECONFIG", &view).run().exits(6);
@@ -271,7 +271,7 @@ fn doctor_of_a_silent_api_server_still_reports_the_configuration() {
 #[test]
 fn doctor_reports_the_other_categories_while_two_hang() {
     let namespace = Bed::shared().namespace("doctor-hangs");
-    super::roles::create_with_defaults(&namespace);
+    namespace.create(&[]);
     namespace.config("");
     let proxy = Proxy::for_cluster(namespace.bed);
     let _classes = proxy.on(|request| request.path.contains("/storageclasses")).hold();

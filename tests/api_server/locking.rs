@@ -148,6 +148,8 @@ fn lock_of_killed_local_holder_is_taken_at_once() {
     let namespace = Bed::shared().namespace("killed");
     // Longer than the test: only the exited process ends this lock.
     let killed = kill_deploy_with_lock(&namespace, "3600");
+    let status = namespace.handsctl(&["status"]);
+    assert!(!status.stdout.contains("another run changes the installation"), "{status:?}");
     namespace
         .handsctl(&["deploy"])
         .exits(0)

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use super::refusals::account;
 use crate::bed::{Bed, CommandLine, Namespace, OwnCluster, Run, finish};
 use crate::planted;
 
@@ -36,6 +37,22 @@ fn deployed(test: &str) -> Namespace {
     let namespace = Bed::shared().namespace(test);
     namespace.handsctl(&["deploy"]).exits(0);
     namespace
+}
+
+#[test]
+fn forbidden_log_exits_6() {
+    let namespace = deployed("forbidden-log");
+    let read = json!([
+        { "apiGroups": ["", "apps"], "resources": ["pods", "deployments", "secrets", "configmaps"], "verbs": ["get", "list", "watch"] },
+    ]);
+    let kubeconfig = account(&namespace, &read);
+    for format in [&["logs"][..], &["logs", "-o", "json"]] {
+        let run = namespace.command(format).env("KUBECONFIG", &kubeconfig).run().exits(6);
+        assert!(
+            run.stderr.contains("cannot read the log of pod/oh-") || run.stdout.contains("pods/log"),
+            "{run:?}"
+        );
+    }
 }
 
 /// Names of the running pods.

@@ -114,7 +114,7 @@ fn claim_is_pruned_only_with_delete_data() {
     namespace
         .handsctl(&["deploy"])
         .exits(0)
-        .says("persistentvolumeclaim/oh-state kept: a volume of 5Gi with its data; --delete-data deletes it");
+        .says("persistentvolumeclaim/oh-state kept: a volume claim that has no volume yet; --delete-data deletes it");
     assert!(namespace.has("pvc/oh-state"));
 
     let run = namespace.handsctl(&["deploy", "--delete-data"]).exits(2);
@@ -192,7 +192,7 @@ fn policy_of_former_namespace_is_kept_while_sandboxes_run() {
         namespace.handsctl(&["deploy"]).exits(0);
         let pod = serde_json::json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": { "name": "openhands-runtime-a", "labels": { "app": "openhands-runtime" } },
+            "metadata": { "name": "openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "labels": { "app": "openhands-runtime" } },
             "spec": {
                 "nodeSelector": { "example.io/none": "none" },
                 "containers": [{ "name": "runtime", "image": "registry.example/runtime:1" }],
@@ -208,7 +208,14 @@ fn policy_of_former_namespace_is_kept_while_sandboxes_run() {
                 .never_says("networkpolicy.networking.k8s.io/oh pruned");
             assert!(former.has("networkpolicy/oh") && !former.has("role/oh"));
         }
-        bed.kubectl(&["delete", "pod", "openhands-runtime-a", "-n", &former.name, "--now"]);
+        bed.kubectl(&[
+            "delete",
+            "pod",
+            "openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "-n",
+            &former.name,
+            "--now",
+        ]);
         namespace.handsctl(&["deploy"]).exits(0).says("networkpolicy.networking.k8s.io/oh pruned");
         assert!(!former.has("networkpolicy/oh") && namespace.has("networkpolicy/oh-app"));
     }

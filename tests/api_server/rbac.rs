@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::refusals::with_token;
-use super::roles::create_with_defaults;
 use crate::bed::{Bed, Namespace, Run};
 
 /// Time limit until the server enforces a changed role.
@@ -33,7 +32,7 @@ impl Drop for AccountNamespace<'_> {
 /// Creates the namespace and an account with the roles that `rbac` prints; returns its kubeconfig.
 fn account(namespace: &Namespace) -> PathBuf {
     let bed = namespace.bed;
-    create_with_defaults(namespace);
+    namespace.create(&[]);
     bed.kubectl(&["create", "secret", "generic", "somebodys", "--from-literal=a=b", "-n", &namespace.name]);
     let manifests = namespace.handsctl(&["rbac"]).exits(0).stdout;
     bed.kubectl_with(&["apply", "-f", "-"], &manifests);

@@ -866,13 +866,13 @@ fn volume_deleting_pod_is_not_stopped_without_delete_data() {
     namespace.handsctl(&["restart"]).exits(0);
 
     let claim = json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-        "metadata": { "name": "openhands-runtime-abc-pvc" },
+        "metadata": { "name": "openhands-runtime-abcabcabcabcabcabcabcabcabcabcab-pvc" },
         "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } });
     namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &claim.to_string());
     let assert_rejected = |run: Run| {
         run.exits(2)
             .says("error[HC2042]: the application would delete the volume of its first conversation when it stops")
-            .says("volumes   persistentvolumeclaim/openhands-runtime-abc-pvc")
+            .says("volumes   persistentvolumeclaim/openhands-runtime-abcabcabcabcabcabcabcabcabcabcab-pvc")
             .says("--> config.toml:2:")
     };
     let generation =

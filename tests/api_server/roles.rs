@@ -27,15 +27,6 @@ fn run(namespace: &Namespace, kubeconfig: &Path, arguments: &[&str]) -> Run {
     namespace.command(arguments).env("KUBECONFIG", kubeconfig).run()
 }
 
-/// Creates the namespace and waits until controllers have created its default objects.
-pub(crate) fn create_with_defaults(namespace: &Namespace) {
-    namespace.create(&[]);
-    for (object, name) in [("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")] {
-        let get = ["get", object, "-n", &namespace.name, "-o", "name"];
-        super::refusals::wait_for_output(namespace.bed, &get, |text| text.contains(name));
-    }
-}
-
 fn objects(namespace: &Namespace) -> String {
     let kinds = "serviceaccounts,roles,rolebindings,configmaps,secrets,persistentvolumeclaims,deployments,services,ingresses,networkpolicies,leases";
     namespace.bed.kubectl(&["get", kinds, "-n", &namespace.name, "-o", "name"])
@@ -44,7 +35,7 @@ fn objects(namespace: &Namespace) -> String {
 #[test]
 fn namespace_admin_can_deploy_rollback_restart_and_teardown() {
     let namespace = Bed::shared().namespace("admin");
-    create_with_defaults(&namespace);
+    namespace.create(&[]);
     let admin = account(&namespace, "admin");
     let before = objects(&namespace);
     namespace.config("[llm]\napi_key = { env = \"KEY\" }\n");
@@ -90,7 +81,7 @@ fn create_application_account(namespace: &Namespace) {
 #[test]
 fn edit_role_deploys_with_a_prepared_service_account() {
     let namespace = Bed::shared().namespace("edit-account");
-    create_with_defaults(&namespace);
+    namespace.create(&[]);
     let edit = account(&namespace, "edit");
     namespace.config("[deploy]\nservice_account = \"app\"\n");
     let before = objects(&namespace);
@@ -127,7 +118,7 @@ fn edit_role_deploys_with_a_prepared_service_account() {
 #[test]
 fn own_account_is_pruned_once_another_is_named() {
     let namespace = Bed::shared().namespace("own-account");
-    create_with_defaults(&namespace);
+    namespace.create(&[]);
     namespace.handsctl(&["deploy"]).exits(0);
     namespace.config("[deploy]\nservice_account = \"oh\"\n");
     namespace
@@ -153,7 +144,7 @@ fn own_account_is_pruned_once_another_is_named() {
 #[test]
 fn edit_role_exits_6_with_missing_rights_before_changes() {
     let namespace = Bed::shared().namespace("edit");
-    create_with_defaults(&namespace);
+    namespace.create(&[]);
     let edit = account(&namespace, "edit");
     let before = objects(&namespace);
     run(&namespace, &edit, &["deploy"])

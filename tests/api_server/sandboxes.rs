@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::refusals::{account, run_with_kubeconfig};
+use super::refusals::{account, run_with_kubeconfig, wait_for_output};
+use super::teardown::Finalizer;
 use crate::bed::{Bed, Namespace};
+use crate::fault::Proxy;
 
 /// A conversation whose sandbox runs.
 pub(super) const RUNNING: &str = "0f1c2d3e4f5061728394a5b6c7d8e9fa";
@@ -149,6 +151,12 @@ fn list_shows_every_case_and_says_why_knowledge_is_unknown() {
         .prints(FAILED)
         .prints("blocks its conversation")
         .prints("volume claim  openhands-runtime-77aa");
+    let described = namespace.handsctl(&["sandbox", "describe", "77", "-o", "json"]).exits(0).json();
+    assert_eq!((&described["conversation"], &described["pod"]["phase"]), (&json!(FAILED), &json!("Failed")));
+    assert_eq!(described["claim"]["name"], format!("openhands-runtime-{FAILED}-pvc"));
+    assert_eq!((&described["namespace"], &described["known"]), (&json!(namespace.name), &json!("unknown")));
+    assert!(described["why_unknown"].as_str().unwrap().contains("simulated"), "{described}");
+    assert!(described["events"].is_array() && described["conditions"].is_array(), "{described}");
     namespace.handsctl(&["sandbox", "describe", "f"]).exits(2).says("no conversation of namespace");
     namespace.handsctl(&["sandbox", "exec", "c0de"]).exits(12).says("has no pod");
 }
@@ -240,4 +248,138 @@ fn command_on_simulated_nodes_exits_14() {
     namespace.handsctl(&["exec"]).exits(14).says("no container runs, so no command can run");
     namespace.handsctl(&["exec", "nothing"]).exits(2).says("there is no pod `nothing`");
     namespace.handsctl(&["exec", "-c", "nothing"]).exits(2).says("has no container `nothing`");
+}
+
+/// The objects of conversations and those with similar names, without UIDs.
+fn names_of_conversations(namespace: &Namespace) -> BTreeSet<String> {
+    let all = objects(namespace.bed, &namespace.name).into_iter();
+    all.filter(|object| object.contains("openhands-runtime")).collect()
+}
+
+/// Kind and name of these objects of a conversation.
+fn parts(id: &str, parts: &[&str]) -> BTreeSet<String> {
+    let name = |(kind, suffix): (&str, &str)| format!("{kind}/openhands-runtime-{id}{suffix}");
+    parts.iter().map(|part| name(part.split_once(' ').unwrap())).collect()
+}
+
+const WITHOUT_CLAIM: [&str; 4] = ["Pod ", "Service -svc", "Service -svc-code", "Ingress -ingress-code"];
+
+fn difference(before: &BTreeSet<String>, after: &BTreeSet<String>) -> BTreeSet<String> {
+    before.difference(after).map(|object| object.split(' ').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn teardown_deletes_sandboxes_and_no_similar_names() {
+    let namespace = with_conversations("teardown-sandboxes");
+    let bed = namespace.bed;
+    let volume = json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": namespace.name },
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "capacity": { "storage": "3Gi" }, "storageClassName": "none",
+            "persistentVolumeReclaimPolicy": "Retain", "hostPath": { "path": "/none" },
+            "claimRef": { "namespace": namespace.name, "name": format!("openhands-runtime-{ONLY_CLAIM}-pvc") },
+        },
+    });
+    bed.kubectl_with(&["create", "-f", "-"], &volume.to_string());
+    let claim = format!("openhands-runtime-{ONLY_CLAIM}-pvc");
+    let phase = ["get", "pvc", &claim, "-n", &namespace.name, "-o", "jsonpath={.status.phase}"];
+    wait_for_output(bed, &phase, |phase| phase == "Bound");
+    let before = names_of_conversations(&namespace);
+
+    namespace.handsctl(&["teardown", "--sandboxes"]).exits(2).says("--yes confirms it");
+    assert_eq!(names_of_conversations(&namespace), before);
+    let run = namespace.handsctl(&["teardown", "--sandboxes", "--yes", "-o", "json"]).exits(0).json();
+    let after = names_of_conversations(&namespace);
+    let mut expected = parts(WITHOUT_POD, &WITHOUT_CLAIM[1..]);
+    expected.extend([RUNNING, FAILED].into_iter().flat_map(|id| parts(id, &WITHOUT_CLAIM)));
+    assert_eq!(difference(&before, &after), expected);
+    assert!(after.is_subset(&before), "nothing is created anew");
+    let message = |id: &str| {
+        let name = format!("openhands-runtime-{id}-pvc");
+        let object =
+            run["objects"].as_array().unwrap().iter().find(|it| it["object"]["name"] == name).unwrap();
+        assert_eq!(object["action"], "kept");
+        object["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(message(ONLY_CLAIM), "--delete-data deletes it, 3Gi (reclaim policy Retain)");
+    assert_eq!(message(RUNNING), "--delete-data deletes it, 2Gi");
+
+    // The installation is gone, and the claims of its conversations are still found.
+    namespace.handsctl(&["teardown", "--sandboxes", "--delete-data", "--yes"]).exits(0);
+    let last = names_of_conversations(&namespace);
+    let claims =
+        [RUNNING, FAILED, ONLY_CLAIM].into_iter().flat_map(|id| parts(id, &["PersistentVolumeClaim -pvc"]));
+    assert_eq!(difference(&after, &last), claims.collect());
+    bed.kubectl(&["delete", "pv", &namespace.name]);
+}
+
+#[test]
+fn interrupted_teardown_of_sandboxes_goes_on() {
+    let namespace = with_conversations("teardown-sandboxes-held");
+    let held = format!("service/openhands-runtime-{RUNNING}-svc");
+    let finalizer = Finalizer::add(&namespace, &held);
+    let run = namespace.handsctl(&["teardown", "--sandboxes", "--yes", "--timeout", "8s"]).exits(10);
+    run.says(&held).says("example.io/hold");
+    let parent = ["get", "configmap/handsctl-oh", "-n", &namespace.name, "-o", "name"];
+    assert_eq!(namespace.bed.kubectl(&parent).trim(), "configmap/handsctl-oh", "the next run finds the rest");
+    drop(finalizer);
+    namespace.handsctl(&["teardown", "--sandboxes", "--yes"]).exits(0);
+    let rest = names_of_conversations(&namespace);
+    assert!(!rest.iter().any(|object| object.contains(RUNNING) && !object.contains("-pvc")), "{rest:?}");
+    assert!(!namespace.bed.try_kubectl(&parent, "").status.success());
+}
+
+#[test]
+fn teardown_keeps_unknown_sandboxes_of_a_shared_namespace() {
+    let namespace = with_conversations("teardown-sandboxes-shared");
+    let labels = json!({
+        "app.kubernetes.io/managed-by": "handsctl", "app.kubernetes.io/instance": "second",
+    });
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": { "name": "second", "labels": labels },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "second" },
+        "subjects": [{ "kind": "ServiceAccount", "name": "second", "namespace": "elsewhere" }],
+    });
+    create(namespace.bed, &namespace.name, &[binding]);
+    let before = names_of_conversations(&namespace);
+    let run = namespace.handsctl(&["teardown", "--sandboxes", "--delete-data", "--yes"]).exits(0);
+    run.says("second can have sandboxes in namespace").says("another application may use it");
+    assert_eq!(names_of_conversations(&namespace), before);
+}
+
+/// The requests that `status` and `sandbox list` may need, whatever the number of conversations.
+const MOST_REQUESTS: usize = 40;
+
+#[test]
+fn request_count_does_not_grow_with_sandboxes() {
+    let namespace = Bed::shared().namespace("sandbox-requests");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let sandbox = |number: usize| {
+        let id = format!("{number:032x}");
+        let mut pod = pod(&format!("openhands-runtime-{id}"), "openhands-runtime");
+        // The scheduler leaves it alone.
+        pod["spec"]["schedulingGates"] = json!([{ "name": "example.io/hold" }]);
+        let mut service = service(&format!("openhands-runtime-{id}-svc"));
+        service["spec"]["clusterIP"] = json!("None");
+        [pod, service]
+    };
+    let sandboxes: Vec<Value> = (0..300).flat_map(sandbox).collect();
+    // kubectl sends 50 requests per second after the first 300.
+    std::thread::scope(|scope| {
+        for part in sandboxes.chunks(200) {
+            scope.spawn(|| create(namespace.bed, &namespace.name, part));
+        }
+    });
+    let proxy = Proxy::for_cluster(namespace.bed);
+    for command in [&["status", "-o", "json"][..], &["sandbox", "list", "-o", "json"]] {
+        let earlier = proxy.requests().len();
+        let run = proxy.command(&namespace, command).run().exits(0);
+        let requests = &proxy.requests()[earlier..];
+        let paths: Vec<&str> = requests.iter().map(|request| request.path.as_str()).collect();
+        assert!(requests.len() <= MOST_REQUESTS, "{command:?}: {} requests: {paths:#?}", requests.len());
+        if command[0] == "sandbox" {
+            assert_eq!(run.json().as_array().unwrap().len(), 300);
+        }
+    }
 }

@@ -42,6 +42,13 @@ fn all_installations_are_judged_and_the_worst_is_the_exit_code() {
     let table =
         in_home(healthy.folder.path(), &words).env("KUBECONFIG", &healthy.bed.kubeconfig).run().exits(12);
     assert!(table.stdout.starts_with("NAMESPACE"), "{}", table.stdout);
+    assert_eq!((&one["simulated"], &other["simulated"]), (&json!(true), &json!(false)), "{list}");
+    let row = |namespace: &Namespace| {
+        let mut lines = table.stdout.lines();
+        lines.find(|line| line.starts_with(&namespace.name)).unwrap_or_default().to_owned()
+    };
+    assert!(row(&healthy).contains("healthy (simulated)"), "{}", table.stdout);
+    assert!(!row(&stopped).contains("simulated"), "{}", table.stdout);
     let next = format!(" -n {} --name oh\n", stopped.name);
     assert!(table.stdout.contains(&next), "{}", table.stdout);
 }

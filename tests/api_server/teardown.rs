@@ -340,12 +340,12 @@ fn conversations_and_protected_objects_are_kept_and_named() {
     let bed = namespace.bed;
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": { "name": "openhands-runtime-1", "namespace": namespace.name, "labels": { "app": "openhands-runtime" } },
+        "metadata": { "name": "openhands-runtime-11111111111111111111111111111111", "namespace": namespace.name, "labels": { "app": "openhands-runtime" } },
         "spec": { "containers": [{ "name": "runtime", "image": "example.io/runtime:1" }] },
     });
     let claim = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-        "metadata": { "name": "openhands-runtime-1-pvc", "namespace": namespace.name },
+        "metadata": { "name": "openhands-runtime-11111111111111111111111111111111-pvc", "namespace": namespace.name },
         "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
     });
     bed.kubectl_with(&["create", "-f", "-"], &pod.to_string());
@@ -359,10 +359,22 @@ fn conversations_and_protected_objects_are_kept_and_named() {
         .filter(|object| object["action"] == "kept")
         .map(|object| object["object"]["name"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(kept, set(&["oh", "openhands-runtime-1", "openhands-runtime-1-pvc", namespace.name.as_str()]));
+    assert_eq!(
+        kept,
+        set(&[
+            "oh",
+            "openhands-runtime-11111111111111111111111111111111",
+            "openhands-runtime-11111111111111111111111111111111-pvc",
+            namespace.name.as_str()
+        ])
+    );
     let warnings = run["warnings"].as_array().unwrap();
     assert!(warnings.iter().any(|warning| warning["id"] == "HC3063"), "{warnings:?}");
-    let kept = ["pod/openhands-runtime-1", "persistentvolumeclaim/openhands-runtime-1-pvc", "service/oh"];
+    let kept = [
+        "pod/openhands-runtime-11111111111111111111111111111111",
+        "persistentvolumeclaim/openhands-runtime-11111111111111111111111111111111-pvc",
+        "service/oh",
+    ];
     wait_for_remaining(&namespace, &kept);
 }
 
@@ -370,10 +382,10 @@ fn conversations_and_protected_objects_are_kept_and_named() {
 const TIMEOUT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A finalizer that no controller removes. Dropping the value removes it, so that the namespace can be deleted.
-struct Finalizer<'a>(&'a Namespace, &'a str);
+pub(crate) struct Finalizer<'a>(&'a Namespace, &'a str);
 
 impl<'a> Finalizer<'a> {
-    fn add(namespace: &'a Namespace, object: &'a str) -> Self {
+    pub(crate) fn add(namespace: &'a Namespace, object: &'a str) -> Self {
         let patch = "{\"metadata\":{\"finalizers\":[\"example.io/hold\"]}}";
         let arguments = ["patch", object, "-n", &namespace.name, "--field-manager=other", "-p", patch];
         namespace.bed.kubectl(&arguments);

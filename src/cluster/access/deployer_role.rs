@@ -32,6 +32,7 @@ const NO_PREPULL: Impact = Some(
 );
 const NO_BACKUP: Impact = Some("backup and restore fail");
 const NO_SANDBOX_BACKUP: Impact = Some("backup and restore leave out the volumes of conversations");
+const NO_SANDBOX_TEARDOWN: Impact = Some("teardown --sandboxes fails");
 const NO_CAPACITY: Impact =
     Some("the number of sandboxes that fit is not reported, and taints are not explained");
 const NO_ROUTE_CHECK: Impact = Some("an Ingress whose class does not exist is not noticed");
@@ -54,6 +55,9 @@ pub fn deployer_permissions(plan: &Plan, secret_refs: &[SecretRef]) -> BTreeMap<
         permissions.insert(permission, impact);
     };
     for namespace in set.namespaces() {
+        for permission in rules::for_sandbox_teardown(namespace, true) {
+            add_optional(permission, NO_SANDBOX_TEARDOWN);
+        }
         for permission in rules::for_sandbox_volumes(namespace, true) {
             add_optional(permission, NO_SANDBOX_BACKUP);
         }

@@ -6,7 +6,9 @@ use k8s_openapi::api::authorization::v1::ResourceRule;
 use serde_json::Value;
 
 use crate::object::ObjectId;
-use crate::object::kind::{CLAIM, CONFIG_MAP, DEPLOYMENT, KindInfo, LEASE, POD, REPLICA_SET, ROLE, SECRET};
+use crate::object::kind::{
+    CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, LEASE, POD, REPLICA_SET, ROLE, SECRET, SERVICE,
+};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::{Member, Plan};
 
@@ -160,6 +162,17 @@ pub fn for_sandbox_volumes(namespace: &str, writes: bool) -> BTreeSet<Permission
     let verbs: &[&str] = if writes { &["get", "list", "create", "patch"] } else { &["list"] };
     permissions.extend(verbs.iter().map(|verb| Permission::new(namespace, CLAIM, verb)));
     permissions
+}
+
+/// Returns the permissions for deleting the sandboxes of a namespace, and their claims with `delete_data`.
+#[must_use]
+pub fn for_sandbox_teardown(namespace: &str, delete_data: bool) -> BTreeSet<Permission> {
+    let of = |kind: KindInfo, verbs: &'static [&'static str]| {
+        verbs.iter().map(move |verb| Permission::new(namespace, kind, verb))
+    };
+    let claims: &[&str] = if delete_data { &["list", "watch", "delete"] } else { &["list", "watch"] };
+    let others = [POD, SERVICE, INGRESS].into_iter().flat_map(|kind| of(kind, &["list", "watch", "delete"]));
+    others.chain(of(CLAIM, claims)).collect()
 }
 
 /// Returns the permissions for `teardown`.

@@ -16,6 +16,7 @@ use crate::cluster::client::transport_error::message_of;
 use crate::object::kind::SERVICE;
 use crate::phrase;
 use crate::reason;
+use crate::settings::edition::Edition;
 
 /// The time limit of a response through a port-forward; the service proxy has the limit of API calls.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
@@ -23,8 +24,6 @@ const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
 const PROXY_HEAD_START: Duration = Duration::from_secs(1);
 /// The longest response, in bytes. The application is not trusted to end one.
 const MAX_RESPONSE: usize = 8 << 20;
-/// The port that the application listens on.
-pub const PORT: u16 = 3000;
 
 /// The application's Service and pod.
 #[derive(Debug, Clone)]
@@ -35,6 +34,8 @@ pub struct AppClient {
     pub service: String,
     /// A ready pod, for a port-forward.
     pub pod: Option<String>,
+    /// The application's edition: its port and paths.
+    pub edition: &'static Edition,
 }
 
 /// A request to the application.
@@ -109,7 +110,7 @@ impl AppClient {
         let Some(pod) = &self.pod else { return self.through_service(api, request).await };
         let mut proxied = pin!(self.through_service(api, request));
         let early = tokio::time::timeout(PROXY_HEAD_START, &mut proxied).await;
-        let forwarded = through_port_forward(api, &self.namespace, pod, request);
+        let forwarded = through_port_forward(api, &self.namespace, pod, self.edition.port, request);
         match early {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => forwarded.await.map_err(|other| first_cause(error, other)),
@@ -170,7 +171,7 @@ fn cause_text(error: ApiError) -> String {
     error.into_error("no response").causes().join(": ")
 }
 
-/// Sends the request to one pod through a port-forward.
+/// Sends the request to a port of one pod through a port-forward.
 ///
 /// # Errors
 /// Fails if the pod does not respond, or port-forwards are forbidden.
@@ -178,9 +179,10 @@ pub async fn through_port_forward(
     api: &Api,
     namespace: &str,
     pod: &str,
+    port: u16,
     request: AppRequest<'_>,
 ) -> Result<AppResponse, AppError> {
-    match tokio::time::timeout(RESPONSE_LIMIT, send_forwarded(api, namespace, pod, request)).await {
+    match tokio::time::timeout(RESPONSE_LIMIT, send_forwarded(api, namespace, pod, port, request)).await {
         Ok(result) => result,
         Err(_) => Err(AppError::Unreachable(format!("no response within {}", phrase::span(RESPONSE_LIMIT)))),
     }
@@ -190,6 +192,7 @@ async fn send_forwarded(
     api: &Api,
     namespace: &str,
     pod: &str,
+    port: u16,
     request: AppRequest<'_>,
 ) -> Result<AppResponse, AppError> {
     let unreachable =
@@ -199,8 +202,8 @@ async fn send_forwarded(
     };
     let pods: kube::Api<Pod> = kube::Api::namespaced(api.client().clone(), namespace);
     let mut forwarder =
-        pods.portforward(pod, &[PORT]).await.map_err(|error| AppError::Forbidden(message_of(&error)))?;
-    let stream = forwarder.take_stream(PORT).ok_or_else(|| AppError::Unreachable("no stream".to_owned()))?;
+        pods.portforward(pod, &[port]).await.map_err(|error| AppError::Forbidden(message_of(&error)))?;
+    let stream = forwarder.take_stream(port).ok_or_else(|| AppError::Unreachable("no stream".to_owned()))?;
     let started = Instant::now();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -218,12 +221,13 @@ async fn send_forwarded(
 mod tests {
     use super::*;
     use crate::cluster::scripted::scripted;
+    use crate::settings::edition::CLASSIC;
 
     const PROXY: &str = "GET /api/v1/namespaces/n/services/oh:http/proxy/alive";
     const PORT_FORWARD: &str = "GET /api/v1/namespaces/n/pods/oh-1/portforward";
 
     fn application() -> AppClient {
-        AppClient { namespace: "n".into(), service: "oh".into(), pod: Some("oh-1".into()) }
+        AppClient { namespace: "n".into(), service: "oh".into(), pod: Some("oh-1".into()), edition: &CLASSIC }
     }
 
     #[tokio::test(start_paused = true)]
@@ -257,7 +261,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn endless_response_of_the_application_is_an_error() {
         let (api, mut server) = scripted();
-        let application = AppClient { namespace: "n".into(), service: "oh".into(), pod: None };
+        let application = AppClient { pod: None, ..application() };
         let (response, ()) =
             tokio::join!(application.request(&api, AppRequest::get("/server_info")), async {
                 let body = server.next().await.watch();

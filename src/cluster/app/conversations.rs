@@ -118,11 +118,12 @@ mod tests {
 
     use super::*;
     use crate::cluster::scripted::scripted;
+    use crate::settings::edition::CLASSIC;
 
     const PROXY: &str = "GET /api/v1/namespaces/n/services/oh:http/proxy/api/conversations";
 
     fn of(api: &Api) -> AppConversations<'_> {
-        let client = AppClient { namespace: "n".into(), service: "oh".into(), pod: None };
+        let client = AppClient { namespace: "n".into(), service: "oh".into(), pod: None, edition: &CLASSIC };
         AppConversations { api, client, session_key: None }
     }
 

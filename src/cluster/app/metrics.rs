@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::client::{AppClient, AppError, AppRequest};
 use crate::cluster::client::api::{Api, ApiError};
+use crate::object::container_names;
 use crate::object::kind::POD_METRICS;
 use crate::object::labels;
 use crate::plan::inventory::apply_set::ApplySet;
@@ -38,9 +39,11 @@ pub async fn get_pod_usage(api: &Api, set: &ApplySet) -> Result<PodUsage, String
     }
 }
 
-/// Returns None if there is no pod, or a quantity cannot be parsed.
+/// Returns the average of the application's container, whose limits it is compared with: a sidecar has its own. None if
+/// there is no such container, or a quantity cannot be parsed.
 fn average(pods: &[Value]) -> Option<PodUsage> {
-    let containers = || pods.iter().flat_map(|pod| pod["containers"].as_array().into_iter().flatten());
+    let is_app = |container: &&Value| container["name"] == container_names::APP;
+    let containers = || pods.iter().filter_map(|pod| pod["containers"].as_array()?.iter().find(is_app));
     let sum = |name: &str| -> Option<i128> {
         let quantities = containers().map(|container| {
             let text = container["usage"][name].as_str()?;
@@ -48,7 +51,7 @@ fn average(pods: &[Value]) -> Option<PodUsage> {
         });
         quantities.sum()
     };
-    let count = i128::try_from(pods.len()).ok()?;
+    let count = i128::try_from(containers().count()).ok()?;
     if count == 0 {
         return None;
     }
@@ -83,8 +86,13 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_average_of_all_containers() {
-        let pod = |cpu: &str, memory: &str| json!({ "containers": [{ "usage": { "cpu": cpu, "memory": memory } }] });
+    fn average_is_of_the_applications_containers() {
+        let pod = |cpu: &str, memory: &str| {
+            json!({ "containers": [
+                { "name": "istio-proxy", "usage": { "cpu": "2", "memory": "8Gi" } },
+                { "name": "openhands", "usage": { "cpu": cpu, "memory": memory } },
+            ] })
+        };
         let used = average(&[pod("100m", "1Gi"), pod("300000000n", "3145728Ki")]).unwrap();
         assert_eq!((used.cpu, used.memory / 1_000_000_000), (200_000_000, 2 * 1024 * 1024 * 1024));
         assert_eq!(average(&[]), None);

@@ -10,13 +10,20 @@ use super::url_probe::{self, ProbeResponse, ProbeTarget};
 use crate::cluster::client::api::Api;
 use crate::object::kind::{NODE, SERVICE};
 use crate::proxy::ProxyVariables;
+use crate::settings::edition::Edition;
 
 /// Number of nodes that are probed: every node forwards the port, so a few show whether this computer reaches any.
 const NODES: u32 = 3;
 
 /// Returns the first URL at a node's address that answers from this computer within this time. None if none answers, the
 /// Service has no node port, or the account may not get the Service or list nodes.
-pub async fn answering_url(api: &Api, namespace: &str, service: &str, within: Duration) -> Option<String> {
+pub async fn answering_url(
+    api: &Api,
+    namespace: &str,
+    service: &str,
+    edition: &Edition,
+    within: Duration,
+) -> Option<String> {
     let services = SERVICE.in_namespace(namespace);
     let first_nodes = ListParams::default().limit(NODES);
     let nodes = NODE.collection(None);
@@ -24,7 +31,7 @@ pub async fn answering_url(api: &Api, namespace: &str, service: &str, within: Du
     let port = node_port(&service.ok()??)?;
     let addresses: Vec<IpAddr> = nodes.ok()?.items.iter().filter_map(address).collect();
     let probes = addresses.into_iter().map(|address| async move {
-        let target = target(address, port);
+        let target = target(address, port, edition);
         match url_probe::probe_url(&target, within).await {
             ProbeResponse::Answers { .. } => Some(target.url),
             ProbeResponse::LoginPage(_)
@@ -36,9 +43,14 @@ pub async fn answering_url(api: &Api, namespace: &str, service: &str, within: Du
 }
 
 /// The nodes' addresses are requested without DNS and without a proxy.
-fn target(address: IpAddr, port: u16) -> ProbeTarget {
+fn target(address: IpAddr, port: u16, edition: &Edition) -> ProbeTarget {
     let local = std::net::SocketAddr::new(address, port);
-    ProbeTarget { url: format!("http://{local}/"), local: Some(local), proxies: ProxyVariables::default() }
+    ProbeTarget {
+        url: format!("http://{local}{}", edition.page),
+        path: edition.probes.liveness,
+        local: Some(local),
+        proxies: ProxyVariables::default(),
+    }
 }
 
 /// Returns the node port of a Service's first port that has one.
@@ -65,6 +77,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::scripted::scripted;
+    use crate::settings::edition::CLASSIC;
 
     #[tokio::test]
     async fn node_port_url_is_the_node_address_that_answers() {
@@ -89,7 +102,7 @@ mod tests {
             let nodes = json!({ "metadata": {}, "items": [node("127.0.0.2"), node("127.0.0.1")] });
             server.expect("GET /api/v1/nodes").await.ok(&nodes);
         };
-        let (url, ()) = tokio::join!(answering_url(&api, "n", "oh", Duration::ZERO), script);
+        let (url, ()) = tokio::join!(answering_url(&api, "n", "oh", &CLASSIC, Duration::ZERO), script);
         answering.join().unwrap();
         assert_eq!(url, Some(format!("http://127.0.0.1:{port}/")));
     }
@@ -100,7 +113,7 @@ mod tests {
             { "type": "InternalIP", "address": "10.0.0.1" },
             { "type": "ExternalIP", "address": "2001:db8::1" },
         ] } });
-        let url = address(&node).map(|address| target(address, 30001).url);
+        let url = address(&node).map(|address| target(address, 30001, &CLASSIC).url);
         assert_eq!(url.as_deref(), Some("http://[2001:db8::1]:30001/"));
         assert_eq!(node_port(&json!({ "spec": { "ports": [{ "port": 80 }] } })), None);
     }

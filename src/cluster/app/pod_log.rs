@@ -20,7 +20,7 @@ pub struct PodLog<R> {
     pod: String,
 }
 
-/// Opens the log of a pod's only container.
+/// Opens the log of a container of a pod.
 ///
 /// # Errors
 /// Fails if the pod has no log, the account may not read it, or the server does not respond in time.

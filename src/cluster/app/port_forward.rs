@@ -10,7 +10,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::client::PORT;
 use crate::cluster::client::api::Api;
 use crate::cluster::watch::store::Store;
 use crate::cluster::watch::watcher::WatchScope;
@@ -78,11 +77,17 @@ fn is_ready(pod: &Value) -> bool {
     pod["metadata"]["deletionTimestamp"].is_null() && condition::is_ready(pod)
 }
 
-/// Accepts connections without end, and forwards each to the pod that is ready at that time.
+/// Accepts connections without end, and forwards each to this port of the pod that is ready at that time.
 ///
 /// # Errors
 /// Fails if the listener cannot accept a connection.
-pub async fn serve(api: &Api, namespace: &str, listener: TcpListener, pod: ReadyPodName) -> Result<()> {
+pub async fn serve(
+    api: &Api,
+    namespace: &str,
+    listener: TcpListener,
+    pod: ReadyPodName,
+    port: u16,
+) -> Result<()> {
     let pods: kube::Api<Pod> = kube::Api::namespaced(api.client().clone(), namespace);
     let pods = Arc::new(pods);
     let mut connections = JoinSet::new();
@@ -92,13 +97,15 @@ pub async fn serve(api: &Api, namespace: &str, listener: TcpListener, pod: Ready
             Some(_) = connections.join_next() => continue,
         };
         let (stream, _) = accepted.map_err(|error| Error::io("cannot accept a connection", error))?;
-        connections.spawn(connect(pods.clone(), pod.clone(), stream));
+        connections.spawn(connect(pods.clone(), pod.clone(), port, stream));
     }
 }
 
 /// Forwards one connection until either side closes it. Closes it if no pod is ready in time.
-async fn connect(pods: Arc<kube::Api<Pod>>, pod: ReadyPodName, mut stream: TcpStream) {
-    if let Ok(Some(mut pod_stream)) = tokio::time::timeout(POD_WAIT, connect_to_ready_pod(&pods, pod)).await {
+async fn connect(pods: Arc<kube::Api<Pod>>, pod: ReadyPodName, port: u16, mut stream: TcpStream) {
+    if let Ok(Some(mut pod_stream)) =
+        tokio::time::timeout(POD_WAIT, connect_to_ready_pod(&pods, pod, port)).await
+    {
         let _closed_by_either_side = tokio::io::copy_bidirectional(&mut stream, &mut pod_stream).await;
     }
 }
@@ -107,11 +114,12 @@ async fn connect(pods: Arc<kube::Api<Pod>>, pod: ReadyPodName, mut stream: TcpSt
 async fn connect_to_ready_pod(
     pods: &kube::Api<Pod>,
     mut pod: ReadyPodName,
+    port: u16,
 ) -> Option<impl AsyncRead + AsyncWrite + Unpin + use<>> {
     loop {
         let name = pod.wait_for(Option::is_some).await.ok()?.clone()?;
-        if let Ok(mut forwarder) = pods.portforward(&name, &[PORT]).await
-            && let Some(stream) = forwarder.take_stream(PORT)
+        if let Ok(mut forwarder) = pods.portforward(&name, &[port]).await
+            && let Some(stream) = forwarder.take_stream(port)
         {
             return Some(stream);
         }

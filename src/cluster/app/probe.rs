@@ -100,11 +100,12 @@ mod tests {
 
     use super::*;
     use crate::cluster::scripted::scripted;
+    use crate::settings::edition::CLASSIC;
 
     const ALIVE: &str = "GET /api/v1/namespaces/n/services/oh:http/proxy/alive";
 
     fn application() -> AppClient {
-        AppClient { namespace: "n".into(), service: "oh".into(), pod: None }
+        AppClient { namespace: "n".into(), service: "oh".into(), pod: None, edition: &CLASSIC }
     }
 
     #[tokio::test(start_paused = true)]

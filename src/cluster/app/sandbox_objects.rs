@@ -2,16 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use futures::StreamExt as _;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::Value;
 
+use super::sandbox_pods::UNREAD_OF_PODS;
 use crate::cluster::access::rules::Permission;
 use crate::cluster::client::api::{Api, ApiError, ObjectList};
 use crate::cluster::client::request::if_same_object;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::object::kind::{CLAIM, DEPLOYMENT, INGRESS, KindInfo, POD, ROLE_BINDING, SERVICE};
 use crate::object::{ObjectId, labels};
+use crate::phrase;
 use crate::status::sandbox::{self, ConversationPart, GarbageObject, SandboxObjects};
+
+/// The conversations whose objects are deleted at once.
+const AT_ONCE: usize = 16;
 
 /// The objects in the sandboxes' namespace.
 #[derive(Debug, Default)]
@@ -32,11 +38,11 @@ pub async fn list(api: &Api, namespace: &str) -> Result<SandboxListing> {
     let collection = |kind: KindInfo| kind.in_namespace(namespace);
     let (services, ingresses, claims) = (collection(SERVICE), collection(INGRESS), collection(CLAIM));
     let (services, ingresses, claims) = tokio::join!(
-        api.list_metadata(&services, &params),
-        api.list_metadata(&ingresses, &params),
-        api.list(&claims, &params),
+        api.list_names(&services, &params),
+        api.list_names(&ingresses, &params),
+        api.list_without(&claims, &params, &["managedFields"]),
     );
-    let pods = api.list(&collection(POD), &params).await;
+    let pods = api.list_without(&collection(POD), &params, UNREAD_OF_PODS).await;
     let mut missing = BTreeSet::new();
     let mut allowed = |kind: KindInfo, list: std::result::Result<ObjectList, ApiError>| match list {
         Ok(list) => Ok(Some(list.items)),
@@ -103,11 +109,57 @@ pub fn id_of(part: ConversationPart, namespace: &str, object: &Value) -> ObjectI
     part.kind().id(namespace, object["metadata"]["name"].as_str().unwrap_or_default())
 }
 
+/// Deletes these objects, which are grouped by conversation: several conversations at once, and each in order until one of
+/// its objects fails. Calls `on_deleted` after each deletion. Returns the number of deleted objects.
+///
+/// # Errors
+/// The first error, which names the others.
+pub async fn delete_all(
+    api: &Api,
+    namespace: &str,
+    objects: &[GarbageObject<'_>],
+    on_deleted: impl AsyncFn(&GarbageObject<'_>),
+) -> Result<usize> {
+    let by_conversation = objects.chunk_by(|one, next| one.conversation == next.conversation);
+    let outcomes: Vec<(usize, Option<Error>)> = futures::stream::iter(by_conversation)
+        .map(|objects| delete_one(api, namespace, objects, &on_deleted))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let deleted = outcomes.iter().map(|(deleted, _)| deleted).sum();
+    let errors = outcomes.into_iter().filter_map(|(_, error)| error);
+    match errors.reduce(|first, other| first.fact("also", other.message().to_owned())) {
+        None => Ok(deleted),
+        Some(error) => Err(error.state(format!("{} deleted", phrase::count(deleted, "object")))),
+    }
+}
+
+/// Deletes the objects of one conversation in order, until one fails.
+async fn delete_one(
+    api: &Api,
+    namespace: &str,
+    objects: &[GarbageObject<'_>],
+    on_deleted: &impl AsyncFn(&GarbageObject<'_>),
+) -> (usize, Option<Error>) {
+    let mut deleted = 0;
+    for object in objects {
+        match delete(api, namespace, object).await {
+            Ok(true) => {
+                deleted += 1;
+                on_deleted(object).await;
+            }
+            Ok(false) => {}
+            Err(error) => return (deleted, Some(error)),
+        }
+    }
+    (deleted, None)
+}
+
 /// Deletes an object that was listed, and no other of its name; false if it is gone already.
 ///
 /// # Errors
 /// Fails if the server is unreachable or rejects the request.
-pub async fn delete(api: &Api, namespace: &str, garbage: &GarbageObject<'_>) -> Result<bool> {
+async fn delete(api: &Api, namespace: &str, garbage: &GarbageObject<'_>) -> Result<bool> {
     let id = id_of(garbage.part, namespace, garbage.object);
     let same = if_same_object(garbage.object);
     // The kubelet has nothing to stop in a pod that has ended, so that its name is free at once.

@@ -3,10 +3,26 @@
 use kube::api::ListParams;
 use serde_json::Value;
 
-use crate::cluster::client::api::Api;
+use crate::cluster::client::api::{Api, LeftOut};
 use crate::error::Result;
 use crate::object::kind::{POD, SERVICE};
 use crate::object::labels;
+
+/// What nobody reads of a sandbox's pod: most of it.
+pub(super) const UNREAD_OF_PODS: LeftOut = &[
+    "managedFields",
+    "command",
+    "args",
+    "env",
+    "ports",
+    "resources",
+    "securityContext",
+    "readinessProbe",
+    "livenessProbe",
+    "startupProbe",
+    "tolerations",
+    "projected",
+];
 
 /// Lists the pods of the sandboxes in a namespace with one request. None if the account may not list pods there.
 ///
@@ -14,20 +30,20 @@ use crate::object::labels;
 /// Fails if the server is unreachable.
 pub async fn list(api: &Api, namespace: &str) -> Result<Option<Vec<Value>>> {
     let params = ListParams::default().labels(labels::SANDBOX_SELECTOR);
-    match api.list(&POD.in_namespace(namespace), &params).await {
+    match api.list_without(&POD.in_namespace(namespace), &params, UNREAD_OF_PODS).await {
         Ok(list) => Ok(Some(list.items)),
         Err(error) if error.code() == Some(403) => Ok(None),
         Err(error) => Err(error.into_error(&format!("cannot list pods in namespace {namespace}"))),
     }
 }
 
-/// Lists the Services of a namespace, among them those of the sandboxes, which no label tells apart. None if the account
+/// Lists the metadata of the Services of a namespace, among them those of the sandboxes, which no label tells apart. None if the account
 /// may not list Services there.
 ///
 /// # Errors
 /// Fails if the server is unreachable.
 pub async fn list_services(api: &Api, namespace: &str) -> Result<Option<Vec<Value>>> {
-    match api.list(&SERVICE.in_namespace(namespace), &ListParams::default()).await {
+    match api.list_names(&SERVICE.in_namespace(namespace), &ListParams::default()).await {
         Ok(list) => Ok(Some(list.items)),
         Err(error) if error.code() == Some(403) => Ok(None),
         Err(error) => Err(error.into_error(&format!("cannot list services in namespace {namespace}"))),

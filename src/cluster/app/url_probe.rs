@@ -23,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub struct ProbeTarget {
     /// `http://localhost:8080/`.
     pub url: String,
+    /// Path of the request: `/alive`. The page itself may be switched off, or behind a login of the application.
+    pub path: &'static str,
     /// Address of a local cluster's ingress, used without DNS and without a proxy: `127.0.0.1:8080`.
     pub local: Option<SocketAddr>,
     /// The variables that choose a proxy for any other address.
@@ -61,7 +63,7 @@ pub async fn probe_url(target: &ProbeTarget, within: Duration) -> ProbeResponse 
 }
 
 async fn request_once(target: &ProbeTarget) -> ProbeResponse {
-    let url = match alive_url(target) {
+    let url = match request_url(target) {
         Ok(url) => url,
         Err(error) => return ProbeResponse::Unreachable(error.to_string()),
     };
@@ -77,9 +79,11 @@ async fn request_once(target: &ProbeTarget) -> ProbeResponse {
     }
 }
 
-/// `/alive`, because the page itself may be switched off.
-fn alive_url(target: &ProbeTarget) -> Result<Uri, http::uri::InvalidUri> {
-    format!("{}alive", target.url).parse()
+/// Returns the URL of the request.
+fn request_url(target: &ProbeTarget) -> Result<Uri, http::Error> {
+    let mut parts = target.url.parse::<Uri>()?.into_parts();
+    parts.path_and_query = Some(target.path.parse()?);
+    Ok(Uri::from_parts(parts)?)
 }
 
 /// The application's `/alive` responds with 200 and JSON, without a login, or with 429, its own limit. An ingress controller
@@ -133,7 +137,8 @@ mod tests {
             })
         });
         let target = ProbeTarget {
-            url: format!("http://hands.test:{}/", local.port()),
+            url: format!("http://hands.test:{}/page/", local.port()),
+            path: "/alive",
             local: Some(local),
             proxies: ProxyVariables::default(),
         };
@@ -190,6 +195,7 @@ mod tests {
         let local = server.local_addr().unwrap();
         let target = ProbeTarget {
             url: format!("http://{local}/"),
+            path: "/alive",
             local: Some(local),
             proxies: ProxyVariables::default(),
         };

@@ -11,6 +11,7 @@ use crate::cluster::client::status_error;
 use crate::error::{Error, Kind};
 use crate::object::ObjectId;
 use crate::object::kind::POD;
+use crate::object::webhook::failed_webhook;
 
 /// The pause after a call of a webhook failed. A single lost call is no reason to end a command.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -95,7 +96,7 @@ fn rejection_of(id: &ObjectId, status: &Status) -> Option<Error> {
 
 /// Whether the API server could not call a webhook.
 fn is_failed_webhook(status: &Status) -> bool {
-    status.code == 500 && status.message.contains("failed calling webhook")
+    status.code == 500 && failed_webhook(&status.message).is_some()
 }
 
 fn pods_rejected(id: &ObjectId, action: String, status: &Status) -> Error {

@@ -21,7 +21,7 @@ use super::retry::{self, FailedAttempt, Pause};
 use super::server_clock::{self, ServerClock};
 use super::traffic::Traffic;
 use super::write_gate::WriteGate;
-use super::{lost_response, status_error, transport_error};
+use super::{lost_response, reduced_json, status_error, transport_error};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::Collection;
@@ -36,6 +36,9 @@ const LARGEST_BODY: usize = 256 << 20;
 const LARGEST_LOG: usize = 8 << 20;
 /// The largest body of an error, in bytes.
 const LARGEST_ERROR: usize = 1 << 20;
+
+/// The names of fields that a response is parsed without.
+pub type LeftOut = &'static [&'static str];
 
 /// A connection to a cluster.
 #[derive(Clone)]
@@ -57,6 +60,8 @@ enum CallLimits {
     PerCall,
     /// All calls end at the command's deadline.
     Until(Instant),
+    /// All calls of one reading end at this time, and the command goes on: an error is that of the last attempt.
+    Reading(Instant),
     /// Calls about the lock. They do not wait for the lock or for other requests, and each has this time limit.
     Lock(Duration),
 }
@@ -166,6 +171,13 @@ impl Api {
         Self { limits: CallLimits::Until(deadline), ..self.clone() }
     }
 
+    /// Returns the connection for one reading of a command that goes on after a failed one. Until this time, calls are
+    /// repeated.
+    #[must_use]
+    pub fn for_reading_until(&self, end: Instant) -> Self {
+        Self { limits: CallLimits::Reading(end), ..self.clone() }
+    }
+
     /// Returns the connection without a deadline, for a part of a command that ends with Ctrl-C.
     #[must_use]
     pub fn without_deadline(&self) -> Self {
@@ -187,7 +199,7 @@ impl Api {
     pub(crate) fn end_of_call(&self) -> Instant {
         match self.limits {
             CallLimits::PerCall => Instant::now() + retry::CALL_LIMIT,
-            CallLimits::Until(deadline) => deadline,
+            CallLimits::Until(end) | CallLimits::Reading(end) => end,
             CallLimits::Lock(limit) => Instant::now() + limit,
         }
     }
@@ -195,7 +207,7 @@ impl Api {
     /// Returns the command's deadline, if the calls end with it.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.limits {
-            CallLimits::Until(deadline) => Some(deadline),
+            CallLimits::Until(end) | CallLimits::Reading(end) => Some(end),
             CallLimits::PerCall | CallLimits::Lock(_) => None,
         }
     }
@@ -260,6 +272,25 @@ impl Api {
         params: &ListParams,
     ) -> Result<ObjectList, ApiError> {
         self.send_list(request::list_metadata(collection, params)).await
+    }
+
+    /// GET of a list without the fields of these names, wherever they are in its objects.
+    pub async fn list_without(
+        &self,
+        collection: &Collection,
+        params: &ListParams,
+        left_out: LeftOut,
+    ) -> Result<ObjectList, ApiError> {
+        self.send_list(without(request::list(collection, params), left_out)).await
+    }
+
+    /// GET of a list without the data of its objects, and without their managed fields.
+    pub async fn list_names(
+        &self,
+        collection: &Collection,
+        params: &ListParams,
+    ) -> Result<ObjectList, ApiError> {
+        self.send_list(without(request::list_metadata(collection, params), &["managedFields"])).await
     }
 
     async fn send_list(
@@ -517,6 +548,7 @@ impl Api {
     }
 
     async fn send_once(&self, request: &ApiRequest) -> Result<Response, ApiError> {
+        let left_out: LeftOut = request.extensions().get::<LeftOut>().copied().unwrap_or_default();
         let (head, bytes) = self.successful(request.clone(), LARGEST_BODY).await?;
         let warnings = head
             .headers
@@ -524,8 +556,12 @@ impl Api {
             .iter()
             .filter_map(|value| warning_text(value.to_str().ok()?))
             .collect();
-        let body = serde_json::from_slice(&bytes)
-            .map_err(|_error| ApiError::NotKubernetes("a text that is not JSON".to_owned()))?;
+        let body = if left_out.is_empty() {
+            serde_json::from_slice(&bytes)
+        } else {
+            reduced_json::parse(&bytes, left_out)
+        };
+        let body = body.map_err(|_error| ApiError::NotKubernetes("a text that is not JSON".to_owned()))?;
         Ok(Response { status: head.status.as_u16(), warnings, body })
     }
 
@@ -598,6 +634,17 @@ fn pause(failed: FailedAttempt, error: &ApiError) -> Option<Pause> {
 /// Returns the error for a request that kube could not build, because of an invalid name or parameter.
 pub(crate) fn not_built(error: kube::core::request::Error) -> ApiError {
     ApiError::Transport(kube::Error::BuildRequest(error))
+}
+
+/// Marks a request: its response is parsed without the fields of these names.
+fn without(
+    request: Result<ApiRequest, kube::core::request::Error>,
+    left_out: LeftOut,
+) -> Result<ApiRequest, kube::core::request::Error> {
+    request.map(|mut request| {
+        request.extensions_mut().insert(left_out);
+        request
+    })
 }
 
 /// Takes the objects out of a list.
@@ -732,6 +779,29 @@ mod tests {
             second.ok(&map());
         });
         assert_eq!(response.unwrap().status, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reading_that_fails_names_the_reason_and_no_timeout_of_the_command() {
+        let (api, mut server) = scripted();
+        let (secrets, params) = (SECRET.in_namespace("n"), ListParams::default());
+        let (list, ()) = tokio::join!(api.list(&secrets, &params), async {
+            server.next().await.list("1", &[]);
+        });
+        list.unwrap();
+        for (is_refused, expected) in
+            [(true, "the API server responded 503"), (false, "no response within 15 s")]
+        {
+            let api = api.for_reading_until(Instant::now() + Duration::from_secs(15));
+            let result = tokio::select! {
+                result = api.list(&secrets, &params) => result,
+                () = server.reject_all(503, "ServiceUnavailable"), if is_refused => unreachable!("it never ends"),
+            };
+            let error = result.unwrap_err();
+            let reason = error.reason();
+            assert_eq!(error.into_error("cannot list secrets").id(), Id::Unreachable, "{reason}");
+            assert_eq!(reason, expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

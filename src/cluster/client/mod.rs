@@ -10,6 +10,7 @@
 //!   `client_identity`: reads the client certificate and its key.
 //! - `version`: the server's version and features.
 //! - `request`: builds HTTP requests. Pure. `api`: sends a request: deadline, retries, warnings.
+//!   `reduced_json`: parses a response without the fields that nobody reads. Pure.
 //! - `retry`: whether and when a failed request is sent again. Pure. `in_flight`: fewer requests after a 429.
 //!   `write_gate`: no writes while the lock is unconfirmed. `pending_calls`: the calls that wait for a response.
 //! - `status_error`: an error response (a `Status` with a code such as 401 or 409) → error. Pure.
@@ -36,6 +37,7 @@ mod in_flight;
 pub mod kubeconfig;
 mod lost_response;
 pub mod pending_calls;
+mod reduced_json;
 pub mod request;
 pub(crate) mod retry;
 pub mod server_clock;

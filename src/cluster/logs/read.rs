@@ -212,6 +212,7 @@ impl<'a> Reader<'a> {
                 Some(WatchedChange::Changed(scope, pod)) => self.on_pod(scope, starts[scope], &pod),
                 Some(WatchedChange::Deleted(scope, pod)) if self.query.pods[scope].includes(&pod) => {
                     self.on_status(&pod);
+                    self.forget(&pod);
                 }
                 Some(WatchedChange::Deleted(..)) => {}
                 Some(WatchedChange::Failed(scope, error)) => {
@@ -241,6 +242,12 @@ impl<'a> Reader<'a> {
                 followed.record.on_status(pod);
             }
         }
+    }
+
+    /// Drops the containers of a deleted pod. Streams that still read its logs keep what they need.
+    fn forget(&mut self, pod: &Value) {
+        let uid = text(&pod["metadata"]["uid"]);
+        self.containers.retain(|(of_pod, _), _| *of_pod != uid);
     }
 
     fn start_streams(&mut self, start: Start, pod: &Value) {

@@ -12,9 +12,10 @@ use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio::time::timeout;
 
-use crate::cluster::client::api::Api;
+use crate::cluster::client::api::{Api, ApiError};
 use crate::cluster::client::pending_calls::{CallEntry, PendingCalls};
 use crate::cluster::client::transport_error::message_of;
+use crate::error::{Error, Kind};
 use crate::logs::batch::{LogGap, LogLine, LogLines, LogPart, LogSource};
 use crate::logs::containers::{ContainerState, finished_at, state_in};
 use crate::logs::line_buffer::LineBuffer;
@@ -110,7 +111,8 @@ impl Stream {
         if self.query.follow {
             self.follow(&mut progress).await;
         } else if let Err(error) = self.once(&mut progress, self.request, Expectation::NewLog).await {
-            self.report(&error).await;
+            let why = message_of(&error);
+            self.report(why, self.failure(error)).await;
         }
     }
 
@@ -142,7 +144,7 @@ impl Stream {
                 && failures == REPORTED_FAILURE
             {
                 // A lost connection is an outage of the API server, which the watch of the pods reports.
-                self.report(error).await;
+                self.report(message_of(error), None).await;
             }
             match next_step(request, end, state, self.restarts, failures) {
                 Step::End => return self.report_end().await,
@@ -179,8 +181,23 @@ impl Stream {
         }
     }
 
-    async fn report(&self, error: &kube::Error) {
-        self.send(LogPart::Unreadable { source: self.source.clone(), why: message_of(error) }).await;
+    async fn report(&self, why: String, failure: Option<Box<Error>>) {
+        self.send(LogPart::Unreadable { source: self.source.clone(), why, failure }).await;
+    }
+
+    /// Returns the error of a log that exists, as far as is known, and was not read to its end.
+    fn failure(&self, error: kube::Error) -> Option<Box<Error>> {
+        let LogSource { namespace, pod, container, .. } = &*self.source;
+        let action =
+            format!("cannot read the log of pod/{pod}, container {container}, in namespace {namespace}");
+        let error = match error {
+            kube::Error::Api(status) => ApiError::Status(status),
+            error => ApiError::Transport(error),
+        };
+        let error = error.into_error(&action);
+        // A container that waits for its start, or that did not run before, has no log.
+        let is_unread = matches!(error.kind(), Kind::Forbidden | Kind::Unauthenticated | Kind::Unreachable);
+        is_unread.then(|| Box::new(error))
     }
 
     /// Says that lines may be missing after the last one that was read, until the container ended or now.

@@ -73,21 +73,36 @@ mod tests {
         let (api, mut server) = scripted();
         let (events, _receiver) = Events::channel();
         let pods = [
-            pod("openhands-runtime-a", "Failed"),
-            pod("openhands-runtime-b", "Running"),
+            pod("openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "Failed"),
+            pod("openhands-runtime-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "Running"),
             pod("openhands-1", "Failed"),
         ];
         let (deleted, ()) = tokio::join!(delete_ended(&api, "n", &events), async {
             server.expect(&format!("GET {SERVICES}")).await.list("9", &[]);
             server.expect(&format!("GET {PODS}")).await.list("9", &pods);
             server
-                .expect(&format!("DELETE {INGRESSES}/openhands-runtime-a-ingress-code"))
+                .expect(&format!(
+                    "DELETE {INGRESSES}/openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-ingress-code"
+                ))
                 .await
                 .ok(&json!({}));
-            server.expect(&format!("DELETE {SERVICES}/openhands-runtime-a-svc-code")).await.ok(&json!({}));
-            server.expect(&format!("DELETE {SERVICES}/openhands-runtime-a-svc")).await.not_found();
-            let delete = server.expect(&format!("DELETE {PODS}/openhands-runtime-a")).await;
-            assert_eq!(delete.body["preconditions"], json!({ "uid": "openhands-runtime-a" }));
+            server
+                .expect(&format!(
+                    "DELETE {SERVICES}/openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-svc-code"
+                ))
+                .await
+                .ok(&json!({}));
+            server
+                .expect(&format!("DELETE {SERVICES}/openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-svc"))
+                .await
+                .not_found();
+            let delete = server
+                .expect(&format!("DELETE {PODS}/openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"))
+                .await;
+            assert_eq!(
+                delete.body["preconditions"],
+                json!({ "uid": "openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" })
+            );
             delete.ok(&json!({}));
         });
         assert_eq!(deleted.unwrap(), 1);

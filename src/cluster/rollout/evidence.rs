@@ -16,7 +16,8 @@ use crate::object::{ObjectId, assignment, literal_secret};
 use crate::plan::checks::ingress_controller::RouteFault;
 use crate::plan::checks::node_fit::NodeFit;
 use crate::status::{
-    Exhibit, Finding, LogRun, Lookup, PodClaims, PodRoom, fold_similar, is_absent_log, looked_up, shorten,
+    Exhibit, Finding, LogRun, Lookup, NodeQuestion, PodClaims, fold_similar, is_absent_log, looked_up,
+    shorten,
 };
 
 /// The number of lines to read from the end of a container's log.
@@ -88,8 +89,7 @@ fn read_or_reason(what: &str, part: Result<Result<Evidence, ApiError>, Elapsed>)
 const fn subject(lookup: &Lookup) -> &'static str {
     match lookup {
         Lookup::Log { .. } => "the log",
-        Lookup::NodeTaints(_) => "the taints",
-        Lookup::NodeRoom(_) => "the size of the nodes",
+        Lookup::Nodes(_) => "the nodes",
         Lookup::NodeFaults(_) | Lookup::NodePlatform(_) => "the node",
         Lookup::VolumeReach(_) => "the volume",
         Lookup::ClaimUsers(_) => "the volume claim's pods",
@@ -113,8 +113,7 @@ async fn read(api: &Api, lookup: &Lookup, limit: Duration) -> Result<Evidence, A
             };
             Ok(Evidence { lines, log, ..Evidence::default() })
         }
-        Lookup::NodeTaints(tolerations) => node_taints(api, tolerations).await,
-        Lookup::NodeRoom(room) => node_room(api, room).await,
+        Lookup::Nodes(question) => nodes(api, question).await,
         Lookup::NodeFaults(node) => node_faults(api, node).await,
         Lookup::NodePlatform(node) => node_platform(api, node).await,
         Lookup::VolumeReach(claims) => volume_reach(api, claims).await,
@@ -176,18 +175,18 @@ async fn read_run(
     Ok(lines)
 }
 
-async fn node_taints(api: &Api, tolerations: &[Value]) -> Result<Evidence, ApiError> {
+async fn nodes(api: &Api, question: &NodeQuestion) -> Result<Evidence, ApiError> {
+    let NodeQuestion { node_selector, tolerations, has_untolerated_taint, resources } = question;
     let nodes = api.list(&NODE.collection(None), &ListParams::default()).await?.items;
-    let hints = looked_up::uncordon_command(&nodes).into_iter().collect();
-    let (lines, taints) =
-        (looked_up::taints(&nodes, tolerations), looked_up::taint_keys(&nodes, tolerations));
-    Ok(Evidence { lines, hints, taints, ..Evidence::default() })
-}
-
-async fn node_room(api: &Api, room: &PodRoom) -> Result<Evidence, ApiError> {
-    let nodes = api.list(&NODE.collection(None), &ListParams::default()).await?.items;
-    let fit = NodeFit::of_template(&room.spec);
-    Ok(Evidence::of_lines(room.resources.iter().filter_map(|resource| fit.most_of(&nodes, resource))))
+    let mut evidence = Evidence::default();
+    if *has_untolerated_taint {
+        evidence.lines = looked_up::taints(&nodes, tolerations);
+        evidence.hints.extend(looked_up::uncordon_command(&nodes));
+        evidence.taints = looked_up::taint_keys(&nodes, tolerations);
+    }
+    let fit = NodeFit::of_template(&json!({ "nodeSelector": node_selector, "tolerations": tolerations }));
+    evidence.lines.extend(resources.iter().filter_map(|resource| fit.most_of(&nodes, resource)));
+    Ok(evidence)
 }
 
 async fn node_faults(api: &Api, node: &str) -> Result<Evidence, ApiError> {

@@ -76,8 +76,6 @@ def walk(folder):
         full = os.path.join(root, path)
         if not folder and (name == "lost+found" or name.startswith(".handsctl-")):
             continue
-        if any(name.startswith(base + "-") for base in databases):
-            continue
         try:
             status = os.lstat(full)
             if stat.S_ISDIR(status.st_mode):
@@ -90,6 +88,9 @@ def walk(folder):
                 info.type, info.linkname, info.mtime = tarfile.SYMTYPE, os.readlink(full), int(status.st_mtime)
                 out.addfile(info)
             elif stat.S_ISREG(status.st_mode):
+                # The copy of a database has what they hold.
+                if any(name == base + suffix for base in databases for suffix in ("-journal", "-wal", "-shm")):
+                    continue
                 if add_file(path, full, status):
                     databases.add(name)
             else:

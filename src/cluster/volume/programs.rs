@@ -271,6 +271,53 @@ mod tests {
         assert!(!listed.contains("sessions/a/x"), "{listed}");
     }
 
+    /// Runs a Python program in a folder. Its arguments are the command that packs the folder while something may write.
+    fn pack_within(folder: &Path, program: &str) -> Part {
+        let mut python = Command::new("python3");
+        python.args(["-c", program]).args(pack(".", true, ""));
+        let output = python.current_dir(folder).stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        part(&output.stdout)
+    }
+
+    #[test]
+    fn only_the_files_of_a_database_itself_are_in_its_copy() {
+        let source = tempfile::tempdir().unwrap();
+        let program = r#"
+import os, sqlite3, subprocess, sys
+for name in ("app", "notes.db"):
+    db = sqlite3.connect(name)
+    db.execute("create table t (x)")
+    db.commit()
+    db.close()
+for name in ("app-journal", "app-wal"):
+    open(name, "w").close()
+for name in ("app-backup", "notes.db-2024.bak", "x-shm"):
+    open(name, "w").write("kept")
+os.makedirs("app-src")
+open("app-src/main.py", "w").write("kept")
+os.makedirs("notes.db-shm")
+open("notes.db-shm/y", "w").write("kept")
+subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, check=True)
+"#;
+        let part = pack_within(source.path(), program);
+        let names: Vec<_> = part.files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "app",
+                "app-backup",
+                "app-src/main.py",
+                "notes.db",
+                "notes.db-2024.bak",
+                "notes.db-shm/y",
+                "x-shm"
+            ]
+        );
+        assert_eq!(part.consistency.databases, ["app", "notes.db"]);
+        assert!(part.consistency.left_out.is_empty(), "{:?}", part.consistency.left_out);
+    }
+
     #[test]
     fn open_database_is_copied_as_of_one_moment() {
         let source = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::application_volume::{is_running, requested_size};
 use super::copy::{Archive, copy};
-use super::stopped_application::with_volume_pod;
+use super::stopped_application::{volume_pod_seconds, with_volume_pod};
 use crate::archive::manifest::{Manifest, Part, SANDBOXES};
 use crate::archive::write::PartSource;
 use crate::catalogue::Id;
@@ -18,9 +18,6 @@ use crate::object::pod_spec::claim_mounts;
 use crate::plan::manifests::volume_pod::{self, UNFINISHED, VolumePod};
 use crate::session::runner::Run;
 use crate::status::sandbox::ConversationPart;
-
-/// A pod that mounts a volume ends by itself so long after the command's time limit.
-const AFTER_DEADLINE: u64 = 60;
 
 /// Copies the volumes of all conversations into the archive.
 pub(super) async fn copy_all(run: &Run<'_>, mut archive: Archive, parts: &mut Vec<Part>) -> Result<Archive> {
@@ -75,38 +72,72 @@ pub(in crate::commands) async fn ensure_absent(run: &Run<'_>, manifest: &Manifes
         .hint("--delete-data replaces them by those of the backup"))
 }
 
-/// Restores one volume of a conversation with `work`: creates its claim, or stops the sandbox that has it mounted.
-pub(in crate::commands) async fn restore(
-    run: &Run<'_>,
-    part: &Part,
-    work: impl AsyncFnOnce(&MountedVolume) -> Result<()>,
-) -> Result<()> {
-    let api = run.api();
+/// Prepares the restore of a conversation's volume: creates its claim, or stops the sandbox that has it mounted. Returns
+/// whether the volume has earlier files, other than those of an unfinished restore.
+///
+/// # Errors
+/// Exit 2 if the volume is not of a conversation; those of the API server.
+pub(in crate::commands) async fn prepare(run: &Run<'_>, part: &Part) -> Result<bool> {
     let settings = run.settings();
     let namespace = settings.runtime_namespace();
     if ConversationPart::Claim.conversation_in(&part.claim).is_none() {
         let message = format!("the backup has a volume that is not of a conversation: {}", part.claim);
         return Err(Error::new(Id::BackupInvalid, Kind::Usage, message));
     }
-    let claims = CLAIM.in_namespace(namespace);
-    let failed = |verb: &str| format!("cannot {verb} volume claim {} in namespace {namespace}", part.claim);
-    if get_claim(run, &part.claim).await?.is_none() {
-        let kubernetes = &settings.openhands.kubernetes;
-        let size = part.size.clone().unwrap_or_else(|| kubernetes.pvc_storage_size.to_string());
-        let class = kubernetes.pvc_storage_class.as_ref().map(ToString::to_string);
-        let claim = volume_pod::sandbox_claim(namespace, &part.claim, &size, class.as_deref());
-        api.create(&claims, &claim).await.map_err(|error| error.into_error(&failed("create")))?;
-    } else {
-        let unfinished = json!({ "metadata": { "annotations": { UNFINISHED: "unfinished" } } });
-        let marked = api.merge_patch(&claims, &part.claim, &unfinished).await;
-        marked.map_err(|error| error.into_error(&failed("change")))?;
+    if let Some(claim) = get_claim(run, &part.claim).await? {
         delete_sandbox(run, &part.claim).await?;
+        return Ok(!is_unfinished(&claim));
     }
-    let pod = pod_for(run, &part.claim)?;
-    with_volume_pod(run, &pod, work).await?;
+    let kubernetes = &settings.openhands.kubernetes;
+    let size = part.size.clone().unwrap_or_else(|| kubernetes.pvc_storage_size.to_string());
+    let class = kubernetes.pvc_storage_class.as_ref().map(ToString::to_string);
+    let claim = volume_pod::sandbox_claim(namespace, &part.claim, &size, class.as_deref());
+    let created = run.api().create(&CLAIM.in_namespace(namespace), &claim).await;
+    created.map(|_| false).map_err(|error| {
+        error.into_error(&format!("cannot create volume claim {} in namespace {namespace}", part.claim))
+    })
+}
+
+/// Runs `work` with a conversation's volume in a pod of its own.
+///
+/// # Errors
+/// Exit 9 if the pod cannot run; those of the work.
+pub(in crate::commands) async fn in_own_pod(
+    run: &Run<'_>,
+    claim: &str,
+    work: impl AsyncFnOnce(&MountedVolume) -> Result<()>,
+) -> Result<()> {
+    with_volume_pod(run, &pod_for(run, claim)?, work).await
+}
+
+/// Runs `work` with a conversation's volume, in its running sandbox or in a pod of its own.
+///
+/// # Errors
+/// Exit 9 if the pod cannot run; those of the work.
+pub(in crate::commands) async fn in_any_pod(
+    run: &Run<'_>,
+    claim: &str,
+    work: impl AsyncFnOnce(&MountedVolume) -> Result<()>,
+) -> Result<()> {
+    let namespace = run.settings().runtime_namespace();
+    let pods = sandbox_pods::list(run.api(), namespace).await?.unwrap_or_default();
+    match mounted(&pods, namespace, claim) {
+        Some(volume) => work(&volume).await,
+        None => in_own_pod(run, claim, work).await,
+    }
+}
+
+/// Marks the claim that [`prepare`] has created as completely restored.
+///
+/// # Errors
+/// The API server does not accept the change.
+pub(in crate::commands) async fn mark_finished(run: &Run<'_>, claim: &str) -> Result<()> {
+    let namespace = run.settings().runtime_namespace();
     let finished = json!({ "metadata": { "annotations": { UNFINISHED: Value::Null } } });
-    let marked = api.merge_patch(&claims, &part.claim, &finished).await;
-    marked.map(drop).map_err(|error| error.into_error(&failed("change")))
+    let marked = run.api().merge_patch(&CLAIM.in_namespace(namespace), claim, &finished).await;
+    marked.map(drop).map_err(|error| {
+        error.into_error(&format!("cannot change volume claim {claim} in namespace {namespace}"))
+    })
 }
 
 /// Deletes the sandbox that has the claim mounted. The application starts it again with the conversation.
@@ -156,7 +187,7 @@ fn pod_for(run: &Run<'_>, claim: &str) -> Result<VolumePod> {
         return Err(Error::new(Id::Usage, Kind::Usage, message).hint("set [sandbox] runtime_container_image"));
     };
     let secret = settings.openhands.kubernetes.image_pull_secret.as_ref().map(ToString::to_string);
-    let seconds = run.deadline().total.as_secs() + AFTER_DEADLINE;
+    let seconds = volume_pod_seconds(run);
     let namespace = settings.runtime_namespace();
     let set = run.session.set();
     Ok(volume_pod::for_sandbox(namespace, claim, image.as_str(), secret.as_deref(), &set.name, seconds))

@@ -30,8 +30,13 @@ use crate::plan::manifests::volume_pod::{self, VolumePod};
 use crate::session::runner::Run;
 use crate::session::step::step;
 
-/// A pod that mounts a volume ends by itself so long after the command's time limit.
+/// Seconds after the command's time limit in which a pod that mounts a volume ends by itself.
 const AFTER_DEADLINE: u64 = 60;
+
+/// Returns the seconds after which a pod that mounts a volume ends by itself, even if this command is killed.
+pub(super) fn volume_pod_seconds(run: &Run<'_>) -> u64 {
+    run.deadline().total.as_secs() + AFTER_DEADLINE
+}
 
 /// Whether the volume is in a state in which the application must not start.
 #[derive(Debug, Clone, Default)]
@@ -70,9 +75,8 @@ pub(in crate::commands) async fn while_stopped<T>(
     access_review::check(api, &rules::for_stop(&set)).await?;
     conversations::warn_of_interruption(run, None).await?;
     let scaled = ScaledDeployment::new(deployment)?;
-    let seconds = run.deadline().total.as_secs() + AFTER_DEADLINE;
     let owner = owner(deployment);
-    let pod = volume_pod::for_application(deployment, mount, &set.name, seconds, owner)
+    let pod = volume_pod::for_application(deployment, mount, &set.name, volume_pod_seconds(run), owner)
         .ok_or_else(|| Error::internal("the Deployment has no container with its volume"))?;
     pods::delete_leftover(api, &set.namespace, &set.name, &mount.claim).await?;
     let replicas = replicas(run, deployment);
@@ -165,7 +169,7 @@ fn start_at_the_end(run: &Run<'_>, scaled: &ScaledDeployment, replicas: u64, hal
     let consequence = "the application is still stopped; handsctl deploy starts it";
     run.cleanups().push(Id::ApplicationStopped, consequence, async move {
         if half_replaced.get() {
-            let message = "the files of its volume are only partly replaced";
+            let message = "the files of a volume are only partly replaced";
             return Err(Error::new(Id::ApplicationStopped, Kind::Internal, message)
                 .hint("run handsctl restore again: it completes them first"));
         }

@@ -7,36 +7,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::sync::oneshot;
 
 use super::description::BackupDescription;
+use super::order::{KEPT, replace_volumes};
+use super::volumes::{RestoredVolumes, delete_earlier};
 use crate::archive::contents;
-use crate::archive::manifest::{Manifest, Part, STATE};
+use crate::archive::manifest::{Manifest, STATE};
 use crate::archive::read;
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
-use crate::cluster::volume::transfer::{MountedVolume, ReadFiles};
+use crate::cluster::volume::transfer::MountedVolume;
 use crate::commands::backup::application_volume::{self, ApplicationVolume};
 use crate::commands::backup::sandbox_volumes;
 use crate::commands::backup::stopped_application::{self, HalfReplaced, await_application};
 use crate::error::{Error, Kind, Result};
-use crate::event::{Finished, Phase};
+use crate::event::Finished;
 use crate::flags::{Format, Global, LockArgs, parse_duration};
-use crate::phrase;
-use crate::provider::transfer::{self, TransferredBytes};
 use crate::report::{Output, Streams};
 use crate::session::cluster_session::Secrets;
 use crate::session::confirm;
 use crate::session::output::output_form;
 use crate::session::runner::{Invocation, Run};
-use crate::session::step::step;
 
 /// Replace settings and conversations by those of a backup
 ///
 /// In order: check the whole file, find the installation, stop the application, write the files beside the present ones
-/// and read them back, replace the present ones by renaming, start the application and probe it. An interruption leaves
-/// the earlier files or the restored ones, never a mix. A volume with settings or conversations is only replaced with
-/// --delete-data. The volumes of conversations that the file has are restored, too.
+/// and read them back, replace the present ones by renaming, start the application and probe it, delete the earlier files.
+/// The volumes of conversations that the file has are restored, too, and the settings are replaced last. After an
+/// interruption each volume has the earlier files or the restored ones, never a mix of both; running the command again
+/// restores the others. A volume with settings or conversations is only replaced with --delete-data.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl restore openhands.tar.gz --dry-run\n  handsctl restore openhands.tar.gz\n  handsctl restore openhands.tar.gz --delete-data --yes"
@@ -132,7 +131,11 @@ async fn verify(path: PathBuf) -> Result<Manifest> {
     checking.await.unwrap_or_else(|error| Err(Error::internal(error.to_string())))
 }
 
-fn open(path: &Path) -> Result<BufReader<File>> {
+/// Opens a backup.
+///
+/// # Errors
+/// Exit 14 if the file cannot be read.
+pub(super) fn open(path: &Path) -> Result<BufReader<File>> {
     let file = File::open(path);
     Ok(BufReader::new(file.map_err(|error| Error::file(format!("cannot read {}", path.display()), error))?))
 }
@@ -215,7 +218,7 @@ fn ensure_not_newer(manifest: &Manifest, deployed: Option<(u32, u32)>) -> Result
 
 async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest>) -> Result<Finished> {
     let set = run.session.set();
-    let (applied, started) = run
+    let (earlier, applied, started) = run
         .under_lock(&set, async {
             if manifest.sandboxes().next().is_some() {
                 let needed = rules::for_sandbox_volumes(run.settings().runtime_namespace(), true);
@@ -235,114 +238,20 @@ async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest
                 {
                     return Err(holds_data(&volume.mount.claim, &data, "its files were not changed"));
                 }
-                for part in manifest.sandboxes() {
-                    sandbox_volumes::restore(run, part, async |volume| {
-                        write(run, &arguments.file, part, volume).await?;
-                        volume.swap(run.api()).await?;
-                        volume.clean(run.api()).await
-                    })
-                    .await?;
-                }
                 let state = manifest.part(STATE).ok_or_else(|| Error::internal("a backup without state"))?;
-                write(run, &arguments.file, state, volume).await?;
-                replace(run, volume, &half_replaced).await
+                let restored = RestoredVolumes::new(run, &arguments.file, state, volume, &half_replaced);
+                replace_volumes(manifest, &restored).await?;
+                Ok(restored.with_earlier_files())
             };
-            let ((), applied) =
+            let (earlier, applied) =
                 stopped_application::while_stopped(run, &target.application, &half_replaced, work).await?;
-            Ok((applied, started))
+            Ok((earlier, applied, started))
         })
         .await?;
-    let kept = "the earlier files are still on the volume, in .handsctl-restore/old";
-    let url = await_application(run, &[applied], started).await.map_err(|error| error.fact("note", kept))?;
-    if let Err(error) = delete_earlier(run).await {
-        run.events().warn(Id::VolumeCommandFailed, format!("{kept}: {}", error.with_causes())).await;
-    }
+    let url = await_application(run, &[applied], started).await.map_err(|error| error.fact("note", KEPT))?;
+    delete_earlier(run, &earlier).await;
     let message = format!("restored {}", manifest.summary());
     Ok(Finished { url, message, ..Finished::default() })
-}
-
-/// Writes a part of the backup beside the files of a volume, and compares what the volume has with the backup.
-async fn write(run: &Run<'_>, file: &Path, part: &Part, volume: &MountedVolume) -> Result<()> {
-    let (name, bytes) = (format!("write {}", part.name), TransferredBytes::default());
-    step(run.events(), Phase::Copy, &name, async {
-        let (path, folder, counted) = (file.to_owned(), part.name.clone(), bytes.clone());
-        bytes.expect(part.bytes());
-        let writing = volume.unpack(run.api(), move |stream| {
-            let stream = CountingWriter { stream, counted };
-            let copied = read::copy_part(open(&path)?, &folder, stream);
-            copied.map_err(|error| Error::io("cannot write the files of the backup", error))
-        });
-        let place = (Phase::Copy, name.as_str(), "");
-        transfer::reported(writing, &bytes, |_counted| {}, place, run.events()).await?;
-        Ok(((), format!("{}, {}", phrase::count(part.files.len(), "file"), phrase::size(part.bytes()))))
-    })
-    .await?;
-    let (name, bytes) = (format!("check {}", part.name), TransferredBytes::default());
-    step(run.events(), Phase::Copy, &name, async {
-        bytes.expect(part.bytes());
-        let (expected, counted) = (part.clone(), bytes.clone());
-        let comparing = volume.read(run.api(), ReadFiles::Unpacked, move |stream| {
-            read::compare_part(stream, &expected, |count| counted.add(count))
-        });
-        let place = (Phase::Copy, name.as_str(), "");
-        transfer::reported(comparing, &bytes, |_counted| {}, place, run.events()).await?;
-        Ok(((), "every checksum is right".to_owned()))
-    })
-    .await
-}
-
-/// Replaces the files of the application's volume. The renames go on when the command is interrupted, and the application
-/// does not start between them.
-async fn replace(run: &Run<'_>, volume: &MountedVolume, half_replaced: &HalfReplaced) -> Result<()> {
-    step(run.events(), Phase::Copy, "replace", async {
-        let (sender, receiver) = oneshot::channel();
-        let (api, volume, flag) = (run.api().without_deadline(), volume.clone(), half_replaced.clone());
-        flag.set(true);
-        let renaming = tokio::spawn(async move {
-            let result = volume.swap(&api).await;
-            if result.is_ok() {
-                flag.set(false);
-            }
-            let _the_command_was_interrupted = sender.send(result);
-        });
-        let consequence = "the files of the volume are only partly replaced";
-        run.cleanups().push(Id::ApplicationStopped, consequence, async move {
-            renaming.await.map_err(|error| Error::internal(error.to_string()))
-        });
-        let result = receiver.await.unwrap_or_else(|_| Err(Error::internal("the swap has ended")));
-        run.cleanups().forget_last();
-        result
-            .map_err(|error| error.hint("run handsctl restore again: it completes the replacement first"))?;
-        Ok(((), "the restored files have replaced the earlier ones".to_owned()))
-    })
-    .await
-}
-
-/// Deletes the earlier files through the running application.
-async fn delete_earlier(run: &Run<'_>) -> Result<()> {
-    let application = application_volume::find(run, "nothing to clean").await?;
-    match application.running {
-        Some(volume) => volume.clean(run.api()).await,
-        None => Err(Error::internal("the application does not run")),
-    }
-}
-
-/// Counts what is written.
-struct CountingWriter<W> {
-    stream: W,
-    counted: TransferredBytes,
-}
-
-impl<W: std::io::Write> std::io::Write for CountingWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let count = self.stream.write(bytes)?;
-        self.counted.add(count as u64);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.stream.flush()
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! `sandbox describe`: prints one conversation's objects, conditions and Events, and what the application knows.
+//! `description` has the result for programs.
 
 use std::fmt::Write as _;
 
@@ -7,10 +8,12 @@ use jiff::Timestamp;
 use kube::api::ListParams;
 use serde_json::Value;
 
+use super::description::description;
 use super::read::{self, AppAnswers};
+use crate::cluster::app::sandbox_objects::SandboxListing;
 use crate::error::Result;
 use crate::event::{Events, Finished};
-use crate::flags::{Global, ReadArgs};
+use crate::flags::{Format, Global, ReadArgs};
 use crate::logs::event_line::time_of;
 use crate::object::kind::EVENT;
 use crate::object::list_items::items;
@@ -18,6 +21,7 @@ use crate::phrase;
 use crate::report::{Output, ReadingProgress, Streams};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::long_calls::read_until;
+use crate::session::output::output_form;
 use crate::session::reading::ReadInvocation;
 use crate::session::step::Deadline;
 use crate::status::sandbox::{self, AppKnowledge, Conversation, ConversationPart};
@@ -27,7 +31,9 @@ use crate::status::sandbox::{self, AppKnowledge, Conversation, ConversationPart}
 /// In order: list the objects of the sandboxes' namespace, ask the application about the conversation, list the Events of
 /// its pod and its volume claim, print all of it.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  handsctl sandbox describe 0f1c2d3e")]
+#[command(
+    after_help = "Examples:\n  handsctl sandbox describe 0f1c2d3e\n  handsctl sandbox describe 0f1c2d3e -o json | jq .pod.conditions"
+)]
 pub struct SandboxDescribeArgs {
     /// The conversation: its id, or the beginning of it
     #[arg(value_name = "CONVERSATION", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -35,6 +41,9 @@ pub struct SandboxDescribeArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the flags of the command")]
     pub read: ReadArgs,
+    /// Output format of the result
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
 }
 
 /// The width of the labels.
@@ -47,34 +56,65 @@ pub(crate) async fn run(
     streams: &Streams,
 ) -> anyhow::Result<u8> {
     let deadline = Deadline::of(arguments.read.timeout, ReadArgs::DEFAULT);
-    let (progress, output) = (ReadingProgress::EventsOnly, Output::Human);
+    let (progress, output) = (ReadingProgress::EventsOnly, output_form(Some(arguments.output)));
     let command = "sandbox describe";
     let reading = ReadInvocation { global, command, progress, deadline, output, streams };
     let work = async |events: &Events| {
         let loaded = cluster_session::load_until(deadline, global, Secrets::IfAvailable, streams).await?;
         let session = Session::to_read(global, loaded, streams, deadline).await?;
         events.target(command, session.target()).await;
-        let text =
-            read_until(deadline, &session, streams, describe(&session, &arguments.conversation, events))
+        let described =
+            read_until(deadline, &session, streams, read_objects(&session, &arguments.conversation, events))
                 .await
                 .map_err(|error| session.with_credentials_hint(error))?;
-        Ok((text, Finished::default()))
+        Ok((described, Finished::default()))
     };
-    let text = reading.run(work).await?;
-    let _written = streams.text(&streams.sanitized(&text))?;
+    let described = reading.run(work).await?;
+    let conversations = sandbox::conversations(&described.listing.objects);
+    let conversation = read::resolve(&conversations, &described.id, &described.namespace)?;
+    let _written = match output {
+        Output::Human => streams.text(&streams.sanitized(&text(&described, conversation)))?,
+        output => streams.result(&description(&described, conversation), output)?,
+    };
     Ok(0)
 }
 
-async fn describe(session: &Session, typed: &str, events: &Events) -> Result<String> {
+/// Everything that is read about a conversation.
+pub(super) struct Described {
+    /// The conversation's id.
+    id: String,
+    pub(super) namespace: String,
+    listing: SandboxListing,
+    pub(super) answers: AppAnswers,
+    /// The Events of its pod and its claim, oldest first; None if the account may not list them.
+    pub(super) events: Option<Vec<Value>>,
+    now: Timestamp,
+}
+
+impl Described {
+    /// Whether the account may list pods.
+    pub(super) fn are_pods_listed(&self) -> bool {
+        self.listing.objects.pods.is_some()
+    }
+}
+
+async fn read_objects(session: &Session, typed: &str, events: &Events) -> Result<Described> {
     let namespace = session.settings.runtime_namespace();
     let listing = read::objects(session, events).await?;
     let conversations = sandbox::conversations(&listing.objects);
     let conversation = read::resolve(&conversations, typed, namespace)?;
     let answers = read::ask(session, &[conversation.id], 1).await;
-    let now = session.connection.api.clock().now();
+    let events = list_events(session, conversation).await?;
+    let (id, now) = (conversation.id.to_owned(), session.connection.api.clock().now());
+    Ok(Described { id, namespace: namespace.to_owned(), listing, answers, events, now })
+}
+
+fn text(described: &Described, conversation: &Conversation<'_>) -> String {
+    let Described { namespace, answers, events, now, .. } = described;
+    let now = *now;
     let mut text = String::new();
     line(&mut text, "conversation", conversation.id);
-    line(&mut text, "application", &application_text(conversation.id, &answers));
+    line(&mut text, "application", &application_text(conversation.id, answers));
     if let Some(note) = sandbox::note(conversation, answers.knowledge(conversation.id)) {
         line(&mut text, "note", note);
     }
@@ -89,8 +129,13 @@ async fn describe(session: &Session, typed: &str, events: &Events) -> Result<Str
             }
         }
     }
-    event_lines(&mut text, session, conversation, now).await?;
-    Ok(text)
+    match events {
+        Some(events) => event_lines(&mut text, events, now),
+        None => {
+            line(&mut text, "events", "no right to list events; the account needs the verb list on events");
+        }
+    }
+    text
 }
 
 fn line(text: &mut String, label: &str, value: &str) {
@@ -160,35 +205,30 @@ fn container_state(state: &Value) -> String {
     format!("{kind}{reason}{code}")
 }
 
-/// Adds the Events of the pod and the claim, oldest first.
-async fn event_lines(
-    text: &mut String,
-    session: &Session,
-    conversation: &Conversation<'_>,
-    now: Timestamp,
-) -> Result<()> {
+/// Lists the Events of the pod and the claim, oldest first. None if the account may not list them.
+async fn list_events(session: &Session, conversation: &Conversation<'_>) -> Result<Option<Vec<Value>>> {
     let namespace = session.settings.runtime_namespace();
-    let mut found = Vec::new();
+    let mut events = Vec::new();
     for object in [conversation.pod(), conversation.claim()].into_iter().flatten() {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let params = ListParams::default().fields(&format!("involvedObject.name={name}"));
         match session.connection.api.list(&EVENT.in_namespace(namespace), &params).await {
-            Ok(list) => found.extend(list.items),
-            Err(error) if error.code() == Some(403) => {
-                line(text, "events", "no right to list events; the account needs the verb list on events");
-                return Ok(());
-            }
+            Ok(list) => events.extend(list.items),
+            Err(error) if error.code() == Some(403) => return Ok(None),
             Err(error) => {
                 return Err(error.into_error(&format!("cannot list events in namespace {namespace}")));
             }
         }
     }
-    found.sort_by_key(time_of);
-    for event in &found {
+    events.sort_by_key(time_of);
+    Ok(Some(events))
+}
+
+fn event_lines(text: &mut String, events: &[Value], now: Timestamp) {
+    for event in events {
         let age = time_of(event).map(|time| phrase::age(time, now));
         let kind = event["involvedObject"]["kind"].as_str().unwrap_or_default().to_ascii_lowercase();
         let [reason, message] = ["reason", "message"].map(|field| event[field].as_str().unwrap_or_default());
         line(text, "event", &format!("{} ago, {kind}, {reason}: {message}", age.unwrap_or_default()));
     }
-    Ok(())
 }

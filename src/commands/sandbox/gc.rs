@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::Args;
-use futures::StreamExt as _;
 
+use super::others;
 use super::read::{self, AppAnswers};
 use crate::catalogue::Id;
 use crate::cluster::access::rules::as_rules;
-use crate::cluster::app::sandbox_objects::{self, OtherApplications, SandboxListing};
+use crate::cluster::app::sandbox_objects::{self, SandboxListing};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Finished, Phase};
 use crate::flags::{Format, Global, parse_duration};
@@ -47,8 +47,6 @@ pub struct SandboxGcArgs {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5 * 60);
-/// The conversations whose objects are deleted at once.
-const AT_ONCE: usize = 8;
 
 /// Runs `sandbox gc`.
 pub(crate) async fn run(global: &Global, arguments: &SandboxGcArgs, streams: &Streams) -> anyhow::Result<u8> {
@@ -75,7 +73,7 @@ async fn collect(
     let conversations = sandbox::conversations(&listing.objects);
     let ids: Vec<&str> = conversations.iter().map(|conversation| conversation.id).collect();
     let answers = read::ask(run.session, &ids, usize::MAX).await;
-    let may_be_of_others = !ids.is_empty() && report_others(run, namespace).await?;
+    let may_be_of_others = !ids.is_empty() && others::report(run, namespace, "cleared").await?;
     let options = GarbageOptions { delete_data: arguments.delete_data, may_be_of_others };
     let garbage = sandbox::garbage(&conversations, |id| answers.knowledge(id), options);
     report_unclear(run, &answers).await;
@@ -97,7 +95,11 @@ async fn collect(
         }
         garbage.deleted.len()
     } else {
-        delete_all(run, namespace, &garbage).await?
+        let on_deleted = async |object: &GarbageObject<'_>| {
+            let id = sandbox_objects::id_of(object.part, namespace, object.object);
+            run.events().object(Phase::Prune, id, Action::Deleted, Some(object.reason.to_owned())).await;
+        };
+        sandbox_objects::delete_all(run.api(), namespace, &garbage.deleted, on_deleted).await?
     };
     for object in &garbage.kept {
         let id = sandbox_objects::id_of(object.part, namespace, object.object);
@@ -130,27 +132,6 @@ fn ensure_pods_are_listed(listing: &SandboxListing, namespace: &str) -> Result<(
     }))
 }
 
-/// Reports other applications of the namespace, and returns whether an unknown conversation may be theirs.
-async fn report_others(run: &Run<'_>, namespace: &str) -> Result<bool> {
-    let own = run.settings().deploy.name.as_str();
-    let message = match sandbox_objects::other_applications(run.api(), namespace, own).await? {
-        OtherApplications::None => return Ok(false),
-        OtherApplications::Named(names) => {
-            let names = names.into_iter().collect::<Vec<_>>().join(", ");
-            format!(
-                "{names} can have sandboxes in namespace {namespace}, too: only conversations that `{own}` knows are cleared"
-            )
-        }
-        OtherApplications::Unknown(missing) => format!(
-            "whether another application has sandboxes in namespace {namespace} is unknown, so only conversations that \
-             `{own}` knows are cleared; the account needs the rule {}",
-            as_rules(&missing).join("; ")
-        ),
-    };
-    run.events().warn(Id::ForeignObject, message).await;
-    Ok(true)
-}
-
 async fn report_unclear(run: &Run<'_>, answers: &AppAnswers) {
     if let Some(why) = &answers.why_unclear {
         let message = format!(
@@ -178,37 +159,4 @@ fn data_text(garbage: &Garbage<'_>) -> String {
         1 => " The files of 1 conversation are lost.".to_owned(),
         count => format!(" The files of {count} conversations are lost."),
     }
-}
-
-/// Deletes the objects, several conversations at once and each in order. Returns the number of deleted objects.
-async fn delete_all(run: &Run<'_>, namespace: &str, garbage: &Garbage<'_>) -> Result<usize> {
-    let by_conversation = garbage.deleted.chunk_by(|one, next| one.conversation == next.conversation);
-    let outcomes: Vec<(usize, Option<Error>)> = futures::stream::iter(by_conversation)
-        .map(|objects| delete_one(run, namespace, objects))
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
-    let deleted = outcomes.iter().map(|(deleted, _)| deleted).sum();
-    let errors = outcomes.into_iter().filter_map(|(_, error)| error);
-    match errors.reduce(|first, other| first.fact("also", other.message().to_owned())) {
-        None => Ok(deleted),
-        Some(error) => Err(error.state(format!("{} deleted", phrase::count(deleted, "object")))),
-    }
-}
-
-/// Deletes the objects of one conversation in order, until one fails.
-async fn delete_one(run: &Run<'_>, namespace: &str, objects: &[GarbageObject<'_>]) -> (usize, Option<Error>) {
-    let mut deleted = 0;
-    for object in objects {
-        match sandbox_objects::delete(run.api(), namespace, object).await {
-            Ok(true) => {
-                deleted += 1;
-                let id = sandbox_objects::id_of(object.part, namespace, object.object);
-                run.events().object(Phase::Prune, id, Action::Deleted, Some(object.reason.to_owned())).await;
-            }
-            Ok(false) => {}
-            Err(error) => return (deleted, Some(error)),
-        }
-    }
-    (deleted, None)
 }

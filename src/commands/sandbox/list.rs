@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::read::{self, AppAnswers};
-use crate::error::Result;
+use crate::catalogue::Id;
+use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished};
 use crate::flags::{Format, Global, ReadArgs};
 use crate::phrase;
@@ -17,7 +18,7 @@ use crate::session::long_calls::read_until;
 use crate::session::output::output_form;
 use crate::session::reading::ReadInvocation;
 use crate::session::step::Deadline;
-use crate::status::sandbox::{self, Conversation, ConversationPart};
+use crate::status::sandbox::{self, Conversation, ConversationPart, SandboxObjects};
 
 /// List the sandboxes of conversations, and what is left of them
 ///
@@ -83,6 +84,13 @@ pub(crate) async fn run(
 
 async fn list(session: &Session, events: &Events, streams: &Streams) -> Result<Vec<SandboxObject>> {
     let listing = read::objects(session, events).await?;
+    if listing.objects == SandboxObjects::default() {
+        let message =
+            format!("cannot list the sandboxes in namespace {}", session.settings.runtime_namespace());
+        return Err(Error::new(Id::Forbidden, Kind::Forbidden, message)
+            .caused_by("pods, services, ingresses and volume claims are all forbidden to list")
+            .hint("handsctl rbac prints the roles that an account needs"));
+    }
     let conversations = sandbox::conversations(&listing.objects);
     let ids: Vec<&str> = conversations.iter().map(|conversation| conversation.id).collect();
     let answers = read::ask(session, &ids, MOST_ASKED).await;
@@ -138,12 +146,18 @@ struct SandboxClaim {
     storage_class: Option<String>,
 }
 
-fn text(value: &Value) -> Option<String> {
+/// Returns the value if it is a text.
+pub(super) fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
 impl SandboxObject {
-    fn new(conversation: &Conversation<'_>, answers: &AppAnswers, ids: &[&str], pods_listed: bool) -> Self {
+    pub(super) fn new(
+        conversation: &Conversation<'_>,
+        answers: &AppAnswers,
+        ids: &[&str],
+        pods_listed: bool,
+    ) -> Self {
         let name = |part: ConversationPart| {
             conversation.objects.get(&part).and_then(|it| text(&it["metadata"]["name"]))
         };

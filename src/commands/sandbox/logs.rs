@@ -11,9 +11,11 @@ use tokio::sync::mpsc;
 use super::read;
 use crate::cluster::app::pod_log;
 use crate::cluster::app::probe;
+use crate::commands::logs::seconds_before_now;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished};
 use crate::flags::{Global, number, parse_duration};
+use crate::object::exec_target;
 use crate::report::{Output, ReadingProgress, Streams, Written};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::long_calls::read_until;
@@ -94,9 +96,10 @@ async fn print(
     let (api, namespace) = (&session.connection.api, session.settings.runtime_namespace());
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     let params = LogParams {
+        container: exec_target::default_container(pod).map(str::to_owned),
         follow: arguments.follow,
         tail_lines: arguments.tail,
-        since_seconds: arguments.since.map(|since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX)),
+        since_seconds: arguments.since.map(seconds_before_now),
         timestamps: arguments.timestamps,
         ..LogParams::default()
     };

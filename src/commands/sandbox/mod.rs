@@ -1,13 +1,16 @@
 //! The commands of the conversations' sandboxes.
 //!
-//! - `list`: lists them. `describe`: one with its objects, conditions and Events. `logs`: its log. `exec`: runs a command in
-//!   it.
+//! - `list`: lists them. `describe`: one with its objects, conditions and Events; `description`: the same for programs.
+//!   `logs`: its log. `exec`: runs a command in it.
 //! - `gc`: deletes what blocks a conversation, and what is left of conversations that do not exist any more.
-//! - `read`: what they read: the objects, and what the application answers about their conversations.
+//! - `read`: what they read: the objects, and what the application answers about their conversations. `others`: other
+//!   applications in the same namespace.
 
 pub mod describe;
+pub(in crate::commands) mod description;
 pub mod exec;
 pub mod gc;
 pub mod list;
 pub mod logs;
-mod read;
+pub(in crate::commands) mod others;
+pub(in crate::commands) mod read;

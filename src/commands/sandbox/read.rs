@@ -23,18 +23,18 @@ const MAX_NAMED: usize = 5;
 
 /// What the application answers about conversations.
 #[derive(Debug, Default)]
-pub(super) struct AppAnswers {
+pub(in crate::commands) struct AppAnswers {
     /// Its own description of the conversations that it knows.
     conversations: BTreeMap<String, Value>,
     /// Those of which it has answered that they do not exist.
     absent: BTreeSet<String>,
     /// Why it is not known of some; None if the application has answered about all.
-    pub(super) why_unclear: Option<String>,
+    pub(in crate::commands) why_unclear: Option<String>,
 }
 
 impl AppAnswers {
     /// Whether the application knows this conversation.
-    pub(super) fn knowledge(&self, id: &str) -> AppKnowledge {
+    pub(in crate::commands) fn knowledge(&self, id: &str) -> AppKnowledge {
         if self.conversations.contains_key(id) {
             AppKnowledge::Yes
         } else if self.absent.contains(id) {
@@ -66,7 +66,7 @@ pub(super) async fn objects(session: &Session, events: &Events) -> Result<Sandbo
 
 /// Asks the application about these conversations. Its list leaves out old ones, so it is asked about each one that is
 /// missing there, but about no more than `most`: it allows ten requests per second.
-pub(super) async fn ask(session: &Session, ids: &[&str], most: usize) -> AppAnswers {
+pub(in crate::commands) async fn ask(session: &Session, ids: &[&str], most: usize) -> AppAnswers {
     let mut answers = AppAnswers::default();
     if ids.is_empty() {
         return answers;
@@ -118,6 +118,7 @@ async fn application(session: &Session) -> Result<AppConversations<'_>, String> 
         namespace: deploy.namespace.to_string(),
         service: deploy.name.to_string(),
         pod: pod["metadata"]["name"].as_str().map(str::to_owned),
+        edition: session.settings.edition(),
     };
     Ok(AppConversations { api, client, session_key: app_settings::session_key(&session.settings) })
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::judge::{exit_code, judged};
-use super::print::describe_verdict;
+use super::print::{self, describe_verdict};
 use super::read::{Probing, StatusReport, read_status};
 use crate::cluster::installations;
 use crate::error::{Error, Result};
@@ -89,6 +89,10 @@ fn verdict(one: &JudgedInstallation) -> &'static str {
     one.status.as_ref().map_or("unknown", |report| describe_verdict(&report.health.verdict).0)
 }
 
+fn simulated_text(one: &JudgedInstallation) -> &'static str {
+    one.status.as_ref().map_or("", print::simulated_text)
+}
+
 /// Returns why an installation is not healthy, or unknown.
 fn reasons(one: &JudgedInstallation) -> Option<Vec<String>> {
     let reasons = match &one.status {
@@ -123,7 +127,7 @@ fn row(one: &JudgedInstallation, now: Timestamp) -> Vec<String> {
     vec![
         namespace.clone(),
         name.clone(),
-        verdict(one).to_owned(),
+        format!("{}{}", verdict(one), simulated_text(one)),
         totals.as_ref().map(|totals| format!("{}/{}", totals.ready, totals.desired)).unwrap_or_default(),
         totals.map(|totals| totals.restarts.to_string()).unwrap_or_default(),
         revision.map(|revision| revision.number.to_string()).unwrap_or_default(),
@@ -140,6 +144,8 @@ pub(crate) struct InstallationStatus<'a> {
     /// `healthy`, `degraded`, `down`, `not deployed`, or `unknown` if the account may not read it.
     verdict: &'static str,
     reasons: Vec<String>,
+    /// Whether the nodes are simulated: every object is real, no container runs. null if the status is unknown.
+    simulated: Option<bool>,
     /// The number of ready pods; null if the status is unknown.
     ready: Option<u32>,
     desired: Option<u32>,
@@ -165,6 +171,7 @@ pub(super) fn value(one: &JudgedInstallation) -> InstallationStatus<'_> {
         name,
         verdict: verdict(one),
         reasons: reasons(one).unwrap_or_default(),
+        simulated: report.map(|report| report.simulated),
         ready: totals.as_ref().map(|totals| totals.ready),
         desired: totals.as_ref().map(|totals| totals.desired),
         restarts: totals.as_ref().map(|totals| totals.restarts),

@@ -38,6 +38,12 @@ pub(super) fn verdict_text(verdict: &HealthVerdict) -> String {
     }
 }
 
+/// Returns what follows the verdict if no container runs: every other verdict has reasons, which say more.
+pub(super) fn simulated_text(report: &StatusReport) -> &'static str {
+    let is_simulation = report.simulated && report.health.verdict == HealthVerdict::Healthy;
+    if is_simulation { " (simulated)" } else { "" }
+}
+
 /// Returns the report as text. `history` are the readings of the metrics until now, if they were read before.
 pub(super) fn text(
     session: &Session,
@@ -49,8 +55,7 @@ pub(super) fn text(
     let target = format!("{} / {}", session.connection.choice.context, deploy.namespace);
     let now = session.connection.api.clock().now();
     let revision = report.revision.as_ref().map_or_else(String::new, |revision| revision_text(revision, now));
-    let is_simulation = report.simulated && report.health.verdict == HealthVerdict::Healthy;
-    let simulated = if is_simulation { " (simulated)" } else { "" };
+    let simulated = simulated_text(report);
     let verdict = verdict_text(&report.health.verdict);
     let verdict = format!("{}  {verdict}{simulated}   {target}{revision}", deploy.name);
     let mut text = streams.wrapped_row(&verdict, 2) + "\n";

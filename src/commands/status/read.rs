@@ -27,7 +27,7 @@ use crate::plan::inventory::revision::{ForeignRevision, Revision};
 use crate::plan::ownership::policy::Ownership;
 use crate::session::cluster_session::Session;
 use crate::session::exposure::{self, Exposure};
-use crate::session::local_state;
+use crate::session::{local_state, set_lock};
 use crate::settings::handsctl::{Expose, Profile, Provider};
 use crate::status::{
     self, Expected, Finding, Health, HealthVerdict, Metric, SandboxCleanup, SandboxHealth, VolumeUsage,
@@ -99,7 +99,8 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
         tokio::join!(session.server_version(), deployed::read_record(api, &set), read_sandboxes(session));
     // The error of the version request comes first, because it explains a failed connection.
     let streaming = version?.streams_lists();
-    let record = record?;
+    let mut record = record?;
+    record.lease = record.lease.filter(|lease| !set_lock::is_abandoned(lease));
     let sandboxes = sandboxes?;
     let mut deployed = deployed::open(api, &set, &record, streaming).await?;
     let now = api.clock().now();
@@ -300,6 +301,7 @@ async fn read_app_status(
         namespace: deploy.namespace.to_string(),
         service: deploy.name.to_string(),
         pod: pod.metadata.name.clone(),
+        edition: session.settings.edition(),
     };
     // A slower answer would exceed the latency threshold anyway.
     let timeout = Duration::from_secs(deploy.thresholds.latency.as_secs());
@@ -308,7 +310,8 @@ async fn read_app_status(
         let usage = volume_usage::get_volume_usage(api, node, deploy.namespace.as_str(), name);
         tokio::time::timeout(timeout, usage).await.ok()?
     };
-    let (alive, volumes) = tokio::join!(probe::probe_within(api, &application, "/alive", timeout), usage);
+    let path = application.edition.probes.liveness;
+    let (alive, volumes) = tokio::join!(probe::probe_within(api, &application, path, timeout), usage);
     let volumes = volumes.unwrap_or_default();
     if probing == Probing::AnswerOnly {
         return AppStatus { alive: Some(alive), volumes, ..AppStatus::default() };

@@ -53,7 +53,7 @@ pub(super) async fn follow(
             () = sleep(MEASURE) => {}
             () = &mut closed => return Ok(Finished::default()),
         }
-        session.connection.api = session.connection.api.until(Instant::now() + READING);
+        session.connection.api = session.connection.api.for_reading_until(Instant::now() + READING);
         read = read_judged(&session, drift).await;
     }
 }

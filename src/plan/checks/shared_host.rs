@@ -7,8 +7,7 @@ use serde_json::Value;
 use crate::plan::ownership::other_set;
 
 /// Describes those of `others` that claim a host and a path of the Ingress `planned` in the same class.
-#[must_use]
-pub fn rivals(planned: &Value, others: &[Value]) -> Vec<String> {
+fn rivals(planned: &Value, others: &[Value]) -> Vec<String> {
     let own = routes(planned);
     let is_own = |other: &Value| {
         ["name", "namespace"].iter().all(|key| other["metadata"][*key] == planned["metadata"][*key])

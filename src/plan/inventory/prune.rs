@@ -100,7 +100,13 @@ pub fn decide(id: &ObjectId, object: &Value, user: ConfigurationUser, delete_dat
 /// Returns what is lost with the object; `None` if its manifest can restore it.
 fn held_data(id: &ObjectId, object: &Value) -> Option<String> {
     if id.kind == CLAIM.kind && id.group.is_empty() {
-        return Some(format!("a volume of {} with its data", size(object)));
+        // An unbound claim has no volume, but a provisioner may be creating one.
+        let is_bound = object["spec"]["volumeName"].as_str().is_some_and(|name| !name.is_empty());
+        return Some(if is_bound {
+            format!("a volume of {} with its data", size(object))
+        } else {
+            "a volume claim that has no volume yet".to_owned()
+        });
     }
     if kind::may_hold_data(id) {
         return Some(format!("the controller of {} may delete data with it", id.group_kind()));
@@ -209,8 +215,11 @@ mod tests {
 
     #[test]
     fn claims_are_deleted_only_with_delete_data() {
-        let claim = json!({ "spec": { "resources": { "requests": { "storage": "5Gi" } } } });
+        let mut claim = json!({ "spec": { "resources": { "requests": { "storage": "5Gi" } } } });
         let id = CLAIM.id("n", "oh-state");
+        let empty = "a volume claim that has no volume yet; --delete-data deletes it";
+        assert_eq!(decision(&id, &claim, false), PruneDecision::Keep(empty.to_owned()));
+        claim["spec"]["volumeName"] = json!("pvc-1");
         assert_eq!(
             decision(&id, &claim, false),
             PruneDecision::Keep("a volume of 5Gi with its data; --delete-data deletes it".to_owned())

@@ -11,7 +11,7 @@ pub const ANNOTATION: &str = "handsctl.dev/on-stop";
 /// The annotation's value.
 const CLEAN: &str = "clean";
 
-/// The script of a container whose application must not receive SIGTERM.
+/// The script of a container whose application must not receive SIGTERM: the arguments are the application's command.
 ///
 /// A kubelet sends SIGTERM to PID 1 only, but the systemd of a node that shuts down sends it to every process of the
 /// container (`KillMode=control-group`, systemd.kill(5)). A program cannot refuse a signal that it handles, and uvicorn
@@ -22,9 +22,7 @@ const CLEAN: &str = "clean";
 /// PID 1 is the shell. It exits at once on SIGTERM, and then the kernel kills the rest of the container with SIGKILL
 /// (`pid_namespaces(7)`), so that a stop does not wait for the grace period. An image without Python has no OpenHands;
 /// its stand-in is started without the launcher.
-const BLOCKED: &str = r#"trap "exit 143" TERM INT
-set -- uvicorn openhands.server.listen:app --host 0.0.0.0 --port 3000
-if command -v python3 >/dev/null; then
+const LAUNCHER: &str = r#"if command -v python3 >/dev/null; then
   set -- python3 -c "
 import os, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
@@ -38,12 +36,12 @@ wait $!
 exit $?
 "#;
 
-/// Returns the script that starts the application. Only with `exec` does it receive SIGTERM.
+/// Returns the script that starts the application by its command. Only with `exec` does it receive SIGTERM.
 #[must_use]
-pub fn start(stop: OnStop) -> &'static str {
+pub fn start(stop: OnStop, command: &str) -> String {
     match stop {
-        OnStop::Keep => BLOCKED,
-        OnStop::Clean => "exec uvicorn openhands.server.listen:app --host 0.0.0.0 --port 3000",
+        OnStop::Keep => format!("trap \"exit 143\" TERM INT\nset -- {command}\n{LAUNCHER}"),
+        OnStop::Clean => format!("exec {command}"),
     }
 }
 
@@ -94,6 +92,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::settings::edition::CLASSIC;
 
     /// A stand-in for uvicorn that deletes a file on SIGTERM, as OpenHands deletes a claim.
     const UVICORN: &str = r#"#!/usr/bin/env python3
@@ -120,7 +119,7 @@ time.sleep(60)
     fn script(folder: &tempfile::TempDir, path: &str) -> Command {
         use std::os::unix::process::CommandExt as _;
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", start(OnStop::Keep)]).current_dir(folder).process_group(0);
+        command.args(["-c", &start(OnStop::Keep, CLASSIC.start)]).current_dir(folder).process_group(0);
         command.env("PATH", format!("{}:{path}", folder.path().display()));
         command
     }
@@ -171,9 +170,9 @@ time.sleep(60)
         };
         let earlier = "trap 'exit 143' TERM\nuvicorn openhands.server.listen:app --port 3000 &\nwait $!\n";
         assert!(receives_sigterm_of_node(&deployment(earlier)));
-        assert!(!receives_sigterm_of_node(&deployment(start(OnStop::Keep))));
+        assert!(!receives_sigterm_of_node(&deployment(&start(OnStop::Keep, CLASSIC.start))));
         assert!(!receives_sigterm_of_node(&deployment("sleep infinity")), "it is not the application");
-        let mut clean = deployment(start(OnStop::Clean));
+        let mut clean = deployment(&start(OnStop::Clean, CLASSIC.start));
         clean["spec"]["template"]["metadata"] = json!({ "annotations": { ANNOTATION: CLEAN } });
         assert!(!receives_sigterm_of_node(&clean), "the configuration wants the signal");
     }

@@ -110,6 +110,7 @@ fn render_error(name: &str, error: impl Into<crate::error::Source>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::edition::CLASSIC;
     use serde_json::json;
 
     #[test]
@@ -125,6 +126,12 @@ mod tests {
             files.sort();
             assert_eq!(files, embedded.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn editions_name_every_template_but_the_namespace() {
+        let embedded = APP.iter().map(|(name, _)| *name).filter(|name| *name != "app/namespace.yaml");
+        assert_eq!(CLASSIC.templates, embedded.collect::<Vec<_>>());
     }
 
     #[test]

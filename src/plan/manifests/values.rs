@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{network_policy, scheduling, stop_signal};
 use crate::object::labels::{self, Component};
+use crate::settings::edition::{Edition, Probes};
 use crate::settings::format::{DnsLabel, DnsName, Quantity};
 use crate::settings::handsctl::{Deploy, Expose, LoadBalancer, ResourceList, Strategy};
 use crate::settings::secrets::value::SecretSource;
@@ -30,11 +31,13 @@ pub(crate) fn values(
     secret: &BTreeMap<String, String>,
 ) -> Value {
     let deploy = &settings.deploy;
+    let edition = settings.edition();
     let set = deploy.name.as_str();
     let claim = format!("{set}-state");
     let mut values = json!({
         "name": set,
         "namespace": deploy.namespace.as_str(),
+        "edition": edition_values(edition),
         "runtime_namespace": settings.runtime_namespace(),
         "labels": {
             "app": labels::member_labels(set, Component::App),
@@ -90,6 +93,16 @@ pub(crate) fn values(
     values
 }
 
+fn edition_values(edition: &Edition) -> Value {
+    let Probes { startup, liveness, readiness } = edition.probes;
+    json!({
+        "user": edition.user,
+        "port": edition.port,
+        "probes": { "startup": startup, "liveness": liveness, "readiness": readiness },
+        "state": edition.state,
+    })
+}
+
 /// Returns the labels of the `dev` pod: upstream's `app` label, and the selector of the set's pods.
 fn dev_pod(set: &str) -> BTreeMap<&'static str, String> {
     let mut labels = labels::selector(set, Component::Dev);
@@ -123,7 +136,7 @@ fn stop(settings: &Settings) -> Value {
     let on_stop = settings.deploy.on_stop;
     let drain = stop_signal::drain_seconds(on_stop, starts_beside_old_pod(settings));
     json!({
-        "start": stop_signal::start(on_stop),
+        "start": stop_signal::start(on_stop, settings.edition().start),
         "grace": stop_signal::grace(on_stop),
         "drain_seconds": drain.map(|seconds| seconds.to_string()),
     })

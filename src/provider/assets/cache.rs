@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use base16ct::lower;
 use sha2::{Digest as _, Sha256};
 
 use super::pinned::Module;
@@ -41,7 +42,7 @@ impl CacheEntry {
         let mut hash = Sha256::new();
         hash.update(module.manifest);
         hash.update(module.sums);
-        CacheDir(self.folder.join(format!("go-{}", &hex(&hash.finalize())[..12])))
+        CacheDir(self.folder.join(format!("go-{}", &lower::encode_string(&hash.finalize())[..12])))
     }
 }
 
@@ -93,13 +94,4 @@ pub(super) fn ensure_unchanged(folder: &Path, set: ProgramSet) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Formats bytes as lowercase hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _a_string_never_fails = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use base16ct::lower;
 use flate2::read::GzDecoder;
 use sha2::{Digest as _, Sha256};
 
-use super::cache::hex;
 use super::release::{Checksum, Packing, Release, sum_of};
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
@@ -182,7 +182,7 @@ impl Download {
             }
             let read = body.read(&mut buffer).map_err(|error| unavailable(&reason::of_io(&error)))?;
             if read == 0 {
-                return Ok(hex(&hash.finalize()));
+                return Ok(lower::encode_string(&hash.finalize()));
             }
             size += read as u64;
             self.bytes.set(size);

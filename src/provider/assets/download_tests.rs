@@ -5,11 +5,11 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 
+use base16ct::lower;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
-use super::cache::hex;
 use super::download::{NotFetched, fetch, fetch_up_to};
 use super::locate::{Locator, locate};
 use super::pinned::{Pin, Pinned};
@@ -86,7 +86,7 @@ fn dead_proxy() -> ProxyVariables {
 }
 
 fn sum(content: &[u8]) -> String {
-    hex(&Sha256::digest(content))
+    lower::encode_string(&Sha256::digest(content))
 }
 
 fn archive(member: &str, content: &[u8]) -> Vec<u8> {

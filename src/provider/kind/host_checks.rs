@@ -29,6 +29,8 @@ pub(super) struct HostFacts {
 pub(super) enum Port {
     /// No process listens on it.
     Free,
+    /// The nodes of this very cluster publish it.
+    OfCluster,
     /// A process listens on it.
     Busy {
         /// The process, if known: `nginx (pid 812)`, `container other-control-plane`.
@@ -183,7 +185,7 @@ fn capacity(info: &Info, desired: &ClusterSpec) -> Option<HostFinding> {
 fn port_finding(port: u16, state: &Port, ports: Ports) -> Option<HostFinding> {
     let key = if ports.http == Some(port) { "http_port" } else { "https_port" };
     match state {
-        Port::Free => None,
+        Port::Free | Port::OfCluster => None,
         Port::Busy { by, cluster } => {
             let holder = by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
             let message = format!("port {port} of {} is in use{holder}", ports.address);
@@ -288,7 +290,10 @@ pub(super) fn summary(facts: &HostFacts, desired: &ClusterSpec) -> String {
         parts.extend(info.memory.map(size));
     }
     parts.extend(facts.kind.as_ref().ok().map(|version| format!("kind {version}")));
-    parts.extend(facts.ports.iter().map(|(port, _)| format!("port {port} free")));
+    parts.extend(facts.ports.iter().map(|(port, state)| match state {
+        Port::OfCluster => format!("port {port} of cluster {}", desired.name),
+        Port::Free | Port::Busy { .. } | Port::NoSuchAddress => format!("port {port} free"),
+    }));
     if let Some(count) = facts.engine.as_ref().ok().and_then(|(_, info)| sandboxes(info, desired)) {
         parts.push(format!("room for {count} sandbox{}", if count == 1 { "" } else { "es" }));
     }
@@ -346,6 +351,9 @@ mod tests {
             summary(&facts(), &spec()),
             "docker 28.2.2, 2 cpus, 8.0 GiB, kind v0.33.0, port 80 free, room for 3 sandboxes"
         );
+        let published = HostFacts { ports: vec![(80, Port::OfCluster)], ..facts() };
+        assert_eq!(ids(&published, &spec()), []);
+        assert!(summary(&published, &spec()).contains("port 80 of cluster x"));
     }
 
     #[test]

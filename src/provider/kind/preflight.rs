@@ -142,7 +142,7 @@ async fn check_port(
         (Port::Busy { by, .. }, Some(server)) => {
             let containers = server.client.publishers(port).await;
             if containers.iter().any(|name| own.iter().any(|node| node.name == *name)) {
-                return Port::Free;
+                return Port::OfCluster;
             }
             let Some(name) = containers.first() else { return Port::Busy { by, cluster: None } };
             let cluster = own_cluster(environment, &server.client, name).await;

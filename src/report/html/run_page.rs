@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::clean::clean_lines;
+use super::clean::{clean, clean_lines};
 use super::page::{PageChanges, PageContent, PageObject, PageOutcome, RunComparison};
 use super::run_timeline::{ProcessedObject, RunTimeline};
 use super::scale::seconds;
@@ -24,7 +24,7 @@ pub(super) fn content(timeline: &RunTimeline) -> PageContent {
     let (started, took) = timeline.extent();
     let finished = timeline.finished.as_ref();
     let changes = timeline.changes.as_ref();
-    let mut facts = Vec::new();
+    let mut facts: Vec<(&'static str, String)> = Vec::new();
     if let Some(started) = started {
         facts.push(("started", phrase::date_and_time(started)));
     }
@@ -44,12 +44,12 @@ pub(super) fn content(timeline: &RunTimeline) -> PageContent {
     let usual = changes.and_then(|changes| changes.usual.as_ref());
     PageContent {
         title: format!("handsctl {}", timeline.command),
-        parts: timeline.parts.clone(),
+        parts: timeline.parts.iter().map(|part| clean(part)).collect(),
         outcome,
         badge: finished.map_or_else(String::new, |finished| format!("exit {}", finished.exit)),
         result: finished
-            .map_or_else(|| "the command did not end".to_owned(), |finished| finished.message.clone()),
-        facts,
+            .map_or_else(|| "the command did not end".to_owned(), |finished| clean(&finished.message)),
+        facts: facts.into_iter().map(|(label, text)| (label, clean(&text))).collect(),
         changes: changes.and_then(page_changes),
         notices: notices(timeline),
         problems: problems(timeline),
@@ -57,7 +57,7 @@ pub(super) fn content(timeline: &RunTimeline) -> PageContent {
         took,
         comparison: usual.map(|(revision, record)| compared(&timeline.rows, took, *revision, record)),
         objects: timeline.objects.iter().map(page_object).collect(),
-        warnings: timeline.warnings.clone(),
+        warnings: timeline.warnings.iter().map(|(code, text)| (*code, clean(text))).collect(),
         next: finished.map(|finished| finished.next.clone()).unwrap_or_default(),
     }
 }
@@ -71,7 +71,7 @@ fn author_facts(changes: &RunChanges) -> Vec<(&'static str, String)> {
 
 fn page_changes(changes: &RunChanges) -> Option<PageChanges> {
     let names = changes.changed.clone()?;
-    Some(PageChanges { against: changes.against, names })
+    Some(PageChanges { against: changes.against, names: names.iter().map(|name| clean(name)).collect() })
 }
 
 fn notices(timeline: &RunTimeline) -> Vec<String> {
@@ -114,7 +114,7 @@ fn page_object(object: &ProcessedObject) -> PageObject {
     PageObject {
         action: object.action,
         object: object.object.clone(),
-        message: object.message.clone(),
+        message: clean(&object.message),
         at: seconds(object.at),
     }
 }
@@ -161,6 +161,7 @@ fn labels(rows: &[Row], before: &[Row], belongs: impl Fn(&Row) -> bool) -> Vec<S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::Id;
     use crate::error::Kind;
     use crate::event::{Event, Finished, Phase, Progress};
     use crate::report::html::page;
@@ -218,6 +219,23 @@ mod tests {
         for outside in ["http://", "https://", "src=", "@import", "url(", "\u{1b}"] {
             assert!(!page.contains(outside), "{outside}: {page}");
         }
+    }
+
+    #[test]
+    fn secrets_in_texts_of_the_cluster_are_masked() {
+        let mut scenario = scenario::up_with_a_bad_image();
+        let text = "dial: API_KEY=planted \u{1b}[2J";
+        scenario.insert(
+            8,
+            (26_300, Event::Warning { id: Id::NotReady, message: text.to_owned(), diagnostic: None }),
+        );
+        let failed =
+            Finished { message: text.to_owned(), notes: vec![text.to_owned()], ..Finished::default() };
+        scenario.pop();
+        scenario.push((26_501, Event::Finished(failed)));
+        let page = page_of(scenario);
+        assert!(page.contains("dial: API_KEY=") && !page.contains("planted"), "{page}");
+        assert!(!page.contains('\u{1b}'), "{page}");
     }
 
     /// The error of a failed rollout has all of its first finding.

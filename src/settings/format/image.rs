@@ -65,6 +65,13 @@ impl ImageRef {
         &self.text[..self.repository_end]
     }
 
+    /// The last part of the path, which mirrors keep: `openhands`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let repository = self.repository();
+        repository.rsplit('/').next().unwrap_or(repository)
+    }
+
     /// The tag, if there is one.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
@@ -170,9 +177,12 @@ mod tests {
         let parse = |text: &str| ImageRef::parse(text).expect(text);
         let image = parse("docker.all-hands.dev/all-hands-ai/openhands:0.59");
         assert_eq!(image.repository(), "docker.all-hands.dev/all-hands-ai/openhands");
-        assert_eq!(image.tag(), Some("0.59"));
+        assert_eq!((image.name(), image.tag()), ("openhands", Some("0.59")));
         assert_eq!(image.version(), Some((0, 59)));
-        assert_eq!(parse("localhost:5000/hands").tag(), None);
+        assert_eq!(
+            (parse("localhost:5000/hands").name(), parse("localhost:5000/hands").tag()),
+            ("hands", None)
+        );
         assert_eq!(parse("localhost:5000/hands:1.6.0").version(), Some((1, 6)));
         for version in ["a:v0.59", "a:0.59-dev", "a:v0.59.1-nikolaik", "a:0.59_3"] {
             assert_eq!(parse(version).version(), Some((0, 59)), "{version}");

@@ -9,6 +9,7 @@ use super::limits::{Thresholds, Tolerate};
 use super::resources::Resources;
 use super::scheduling::{LimitRange, Quota, Toleration, TopologySpread};
 use super::state::{Autoscaling, Database, Storage};
+use crate::settings::edition::CLASSIC;
 use crate::settings::format::{
     AppRelease, DnsLabel, DnsName, Duration, ImageRef, IpRange, LabelKey, LabelValue, OwnedField, Quantity,
     VariableName,
@@ -187,7 +188,7 @@ impl Default for Deploy {
             name: DnsLabel::from_static("openhands"),
             namespace: DnsLabel::from_static("openhands"),
             profile: Profile::App,
-            image: ImageRef::from_static("docker.all-hands.dev/all-hands-ai/openhands:0.59"),
+            image: ImageRef::from_static(CLASSIC.image),
             version: None,
             image_pull_policy: ImagePullPolicy::IfNotPresent,
             image_pull_secrets: Vec::new(),
@@ -202,7 +203,7 @@ impl Default for Deploy {
             client_namespaces: Vec::new(),
             node_port: 0,
             tls_secret: None,
-            storage_size: Quantity::from_static("5Gi"),
+            storage_size: Quantity::from_static(CLASSIC.state_size),
             storage_class: None,
             volume: None,
             existing_claim: None,

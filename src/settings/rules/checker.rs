@@ -2,7 +2,7 @@
 
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::settings::app_version::AppVersion;
+use crate::settings::edition::{CLASSIC, Edition, ReleaseNumbers};
 use crate::settings::handsctl::{Expose, Ingress, Profile, Provider};
 use crate::settings::left_out::{self, NewerKey};
 use crate::settings::load::schema::{Key, Shape, TableShape, UnknownKeyEffect};
@@ -11,6 +11,8 @@ use crate::settings::load::tree::{Data, Node, Table};
 use crate::settings::resolved::Settings;
 use crate::settings::sandbox_tolerations;
 
+/// Names of the images of Agent Canvas. Their releases have numbers of their own, which say nothing about OpenHands.
+const SUCCESSORS: &[&str] = &["agent-canvas", "agent-server"];
 /// Longest `[deploy].name`: `-config-` and ten digits are appended to it, and a name has at most 63 characters.
 const LONGEST_NAME: usize = 45;
 
@@ -48,6 +50,12 @@ pub(crate) fn exposure_elsewhere(settings: &Settings) -> Vec<Diagnostic> {
     let mut checker = RuleChecker { settings: &elsewhere, wrong: &[], diagnostics: Vec::new() };
     checker.exposure();
     checker.diagnostics
+}
+
+/// Returns the supported releases as text: `0.45 to 1.6`.
+fn supported_releases(edition: &Edition) -> String {
+    let text = |(major, minor): &ReleaseNumbers| format!("{major}.{minor}");
+    format!("{} to {}", text(edition.releases.start()), text(edition.releases.end()))
 }
 
 pub(super) struct RuleChecker<'a> {
@@ -126,12 +134,15 @@ impl RuleChecker<'_> {
         }
         let version = self.settings.app_version();
         let source = &["deploy", self.version_key()];
-        if version.assumed {
-            let message = format!(
-                "the tag of the application's image is not a version: {}.{} is assumed",
-                AppVersion::NEWEST.0,
-                AppVersion::NEWEST.1
-            );
+        let supported = supported_releases(&CLASSIC);
+        if self.version_key() == "image" && SUCCESSORS.contains(&self.settings.deploy.image.name()) {
+            let name = self.settings.deploy.image.name();
+            let message = format!("`{name}` is an image of Agent Canvas, which handsctl does not deploy yet");
+            let label = format!("handsctl deploys OpenHands {supported}; see handsctl explain HC0131");
+            self.report(Id::UnsupportedVersion, Severity::Error, source, message, &label);
+        } else if version.assumed {
+            let message =
+                format!("the tag of the application's image is not a version: {version} is assumed");
             let label = "set [deploy].version, as in \"0.59\", or use a tag such as 0.59-dev";
             self.report(Id::VersionAssumed, Severity::Warning, source, message, label);
             if !self.settings.is_set(&["sandbox", "runtime_container_image"])
@@ -143,8 +154,13 @@ impl RuleChecker<'_> {
                 self.contradiction(source, message, label);
             }
         } else if !version.is_supported() {
-            let message = format!("OpenHands {version} has no Kubernetes runtime: 0.45 to 1.6 have one");
-            let label = if version.is_at_least(1, 7) { "removed in 1.7" } else { "added in 0.45" };
+            let message = format!("OpenHands {version} has no Kubernetes runtime: {supported} have one");
+            let label = if version.release() > *CLASSIC.releases.end() {
+                "removed in 1.7. Its successor is Agent Canvas, which handsctl does not deploy yet; handsctl explain \
+                 HC0131 tells how to get it, and what does not move there"
+            } else {
+                "added in 0.45"
+            };
             self.report(Id::UnsupportedVersion, Severity::Error, source, message, label);
         } else if version.is_at_least(0, 60) {
             let message = format!("OpenHands {version} runs without its V1 interface");

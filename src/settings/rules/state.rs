@@ -3,7 +3,6 @@
 use super::checker::RuleChecker;
 use crate::catalogue::Id;
 use crate::diagnostic::Severity;
-use crate::settings::app_env::STATE;
 use crate::settings::handsctl::{Database, Profile, StorageKind, Strategy};
 use crate::settings::openhands::FileStore;
 
@@ -126,8 +125,9 @@ impl RuleChecker<'_> {
             let label = "\"local\" stores them on the volume";
             self.report(Id::VolatileState, Severity::Warning, path, message, label);
         }
-        if let Some(path) = file_store_path.filter(|path| kind == StorageKind::Local && path != STATE) {
-            let message = format!("`core.file_store_path` is {path}, but the volume is mounted at {STATE}");
+        let state = self.settings.edition().state;
+        if let Some(path) = file_store_path.filter(|path| kind == StorageKind::Local && path != state) {
+            let message = format!("`core.file_store_path` is {path}, but the volume is mounted at {state}");
             self.contradiction(&["core", "file_store_path"], message, "leave it out");
         }
     }

@@ -292,7 +292,7 @@ fn go_duration(text: &str) -> Option<Duration> {
             "ns" => 1e-9,
             _ => return None,
         };
-        total += Duration::try_from_secs_f64(number * seconds).ok()?;
+        total = total.checked_add(Duration::try_from_secs_f64(number * seconds).ok()?)?;
         rest = &rest[unit_end..];
     }
     Some(total)
@@ -396,6 +396,9 @@ mod tests {
 
     #[test]
     fn events_name_their_object_and_workload() {
+        let endless =
+            format!("Successfully pulled image \"acme/oh:1\" in {0}{0} (1s)", "18000000000000000000s");
+        assert_eq!(pulled(&endless), None);
         let text = "Successfully pulled image \"acme/oh:1\" in 1m2.5s (1m3s including waiting). Image size: 9 bytes.";
         let mut state = observed(&json!({}), &[("Pulled", text, 60)]);
         let early =

@@ -89,9 +89,11 @@ impl<'a> WorkloadPods<'a> {
             live.push((pod, health));
         }
         if mode == RunMode::LongRunning {
-            // The controller replaces a failed pod at once. Only repeated failures are a fault of the workload.
+            // The controller replaces a failed pod at once. Only repeated failures are a fault of the workload, and those
+            // from before the run are of an earlier one: a rollback uses its ReplicaSet again.
             let allowed = usize::try_from(grace.crash_restarts).unwrap_or(usize::MAX).max(1);
-            let final_at = if failed.len() >= allowed { FinalAt::Now } else { FinalAt::Never };
+            let of_run = failed.iter().filter(|pod| !grace.is_before_run(pod)).count();
+            let final_at = if of_run >= allowed { FinalAt::Now } else { FinalAt::Never };
             faults
                 .extend(failed.into_iter().map(|pod| pod::failure(observed, grace, pod).final_at(final_at)));
         }

@@ -177,9 +177,10 @@ impl<'a> PodFacts<'a> {
 
     /// Returns the start of a container phase that has no timestamp: the earliest of its Event and its first
     /// observation. The phase of a pod older than the run may have begun unobserved, so the time since it is not ready
-    /// counts as well.
+    /// counts as well; for `status` that is each pod.
     pub(crate) fn since(&self, container: &str, event: Option<Timestamp>) -> Option<Timestamp> {
-        let is_older = self.started().is_some_and(|started| started < self.grace.started);
+        let is_older =
+            !self.grace.is_of_run() || self.started().is_some_and(|started| started < self.grace.started);
         let unready = self.unready_since().filter(|_| is_older);
         [event, self.phase_since(container), unready].into_iter().flatten().min()
     }

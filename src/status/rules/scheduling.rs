@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::pod_facts::{PodFacts, PodHealth};
 use crate::catalogue::Id;
-use crate::status::finding::{Lookup, PodRoom};
+use crate::status::finding::{Lookup, NodeQuestion};
 use crate::status::grace::final_after;
 
 /// The scheduler's words for a node that cannot reach a volume: those of 1.34, and those of earlier versions
@@ -38,12 +38,10 @@ pub(crate) fn unscheduled(facts: &PodFacts) -> Option<PodHealth> {
             let fault = facts
                 .pod_fault(Id::Unschedulable, without_preemption(message), reason(message))
                 .final_at(final_after(since, facts.grace.unschedulable));
-            let has_taint = message.contains("untolerated taint");
             let is_out_of_reach = VOLUME_AFFINITY.iter().any(|text| message.contains(text));
             health.faults.push(
                 fault
-                    .lookups(has_taint.then(|| Lookup::NodeTaints(facts.tolerations())))
-                    .lookups(room(facts, message))
+                    .lookups(node_question(facts, message))
                     .lookups(is_out_of_reach.then(|| Lookup::VolumeReach(facts.claims())))
                     .lookups(message.contains(ONE_POD).then(|| Lookup::ClaimUsers(facts.claims())))
                     .evidence(facts.disrupted_siblings()),
@@ -54,12 +52,17 @@ pub(crate) fn unscheduled(facts: &PodFacts) -> Option<PodHealth> {
     Some(health)
 }
 
-/// Returns the lookup of the nodes' size, if a resource is missing.
-fn room(facts: &PodFacts, message: &str) -> Option<Lookup> {
+/// Returns what to look up of the nodes, if taints repel the pod or a resource is missing.
+fn node_question(facts: &PodFacts, message: &str) -> Option<Lookup> {
+    let has_untolerated_taint = message.contains("untolerated taint");
     let resources = missing_resources(message);
-    let spec = facts.pod.spec.as_ref().filter(|_| !resources.is_empty())?;
-    let spec = json!({ "nodeSelector": spec.node_selector, "tolerations": facts.tolerations() });
-    Some(Lookup::NodeRoom(PodRoom { spec, resources }))
+    let spec = facts.pod.spec.as_ref().filter(|_| has_untolerated_taint || !resources.is_empty())?;
+    Some(Lookup::Nodes(NodeQuestion {
+        node_selector: json!(spec.node_selector),
+        tolerations: facts.tolerations(),
+        has_untolerated_taint,
+        resources,
+    }))
 }
 
 /// Returns the resources in the scheduler's message of which the nodes have too little.

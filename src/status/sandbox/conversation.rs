@@ -14,7 +14,7 @@ use crate::object::list_items::items;
 const SHORT_ID: usize = 8;
 
 /// The objects of the sandboxes' namespace, as far as the account may list them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SandboxObjects {
     /// All pods of the namespace, also those of others: they may use a claim. None: they may not be listed.
     pub pods: Option<Vec<Value>>,
@@ -119,23 +119,25 @@ pub fn conversations(objects: &SandboxObjects) -> Vec<Conversation<'_>> {
 fn with_use<'a>(
     id: &'a str,
     objects: BTreeMap<ConversationPart, &'a Value>,
-    users: &BTreeSet<(&str, &str)>,
+    users: &BTreeMap<&str, BTreeSet<&str>>,
 ) -> Conversation<'a> {
     let claim = objects.get(&ConversationPart::Claim).and_then(|claim| name(claim));
     let own_pod = objects.get(&ConversationPart::Pod).and_then(|pod| name(pod));
-    let is_claim_in_use = users.iter().any(|(used, pod)| Some(*used) == claim && Some(*pod) != own_pod);
+    let users = claim.and_then(|claim| users.get(claim));
+    let is_claim_in_use = users.is_some_and(|pods| pods.iter().any(|pod| Some(*pod) != own_pod));
     Conversation { id, objects, is_claim_in_use }
 }
 
-/// Returns each mounted claim with a pod that mounts it. A pod that has ended holds its claim as well, until it is deleted.
-fn claim_users(pods: &[Value]) -> BTreeSet<(&str, &str)> {
-    pods.iter()
-        .flat_map(|pod| {
-            let volumes = items(&pod["spec"]["volumes"]);
-            let claims = volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str());
-            claims.filter_map(move |claim| Some((claim, name(pod)?)))
-        })
-        .collect()
+/// Returns each mounted claim with the pods that mount it. A pod that has ended holds its claim as well, until it is deleted.
+fn claim_users(pods: &[Value]) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for pod in pods {
+        let volumes = items(&pod["spec"]["volumes"]);
+        for claim in volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str()) {
+            users.entry(claim).or_default().extend(name(pod));
+        }
+    }
+    users
 }
 
 fn name(object: &Value) -> Option<&str> {

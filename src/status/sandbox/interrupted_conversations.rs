@@ -46,7 +46,7 @@ mod tests {
 
     fn pod(name: &str, phase: &str, image: &str) -> Value {
         json!({
-            "metadata": { "name": format!("openhands-runtime-{name}") },
+            "metadata": { "name": format!("openhands-runtime-{}", name.repeat(32)) },
             "spec": { "containers": [{ "name": "runtime", "image": image }] },
             "status": { "phase": phase },
         })

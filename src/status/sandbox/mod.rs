@@ -4,6 +4,7 @@
 //! - `ended`: sandboxes that have ended, whose rest blocks their conversation.
 //! - `stuck_conversations`: the finding about them.
 //! - `conversation`: the objects of each conversation, by their exact names. `garbage`: what `sandbox gc` deletes of them.
+//!   `removal`: what `teardown --sandboxes` deletes.
 //! - `interrupted_conversations`: what a stop of the application means for the running ones.
 
 mod conversation;
@@ -11,11 +12,13 @@ mod ended;
 mod garbage;
 mod interrupted_conversations;
 mod part;
+mod removal;
 mod stuck_conversations;
 
 pub use conversation::{AppKnowledge, Conversation, SandboxObjects, conversations, note, short_id};
-pub use ended::{EndedSandbox, ended, has_ended, is_of_conversation, running};
+pub use ended::{EndedSandbox, ended, has_ended, running};
 pub use garbage::{Garbage, GarbageObject, GarbageOptions, garbage};
 pub use interrupted_conversations::interrupted_conversations;
-pub use part::{ConversationPart, NAME_PREFIX};
+pub use part::{ConversationPart, NAME_PREFIX, is_of_conversation};
+pub use removal::removal;
 pub use stuck_conversations::{SandboxCleanup, SandboxHealth, sandbox_health, stuck_reason};

@@ -94,7 +94,7 @@ mod tests {
             _ => json!({ "running": {} }),
         };
         json!({
-            "metadata": { "name": format!("openhands-runtime-{name}"), "namespace": "boxes" },
+            "metadata": { "name": format!("openhands-runtime-{}", name.repeat(32)), "namespace": "boxes" },
             "spec": { "restartPolicy": "Never" },
             "status": { "phase": phase, "containerStatuses": [{ "name": "runtime", "state": state }] },
         })
@@ -110,7 +110,10 @@ mod tests {
         let message =
             "2 conversations are stuck: the pods of their sandboxes have ended and will not run again";
         assert_eq!(finding.message, message);
-        assert_eq!(finding.evidence[0], "openhands-runtime-a: Failed, exit code 255");
+        assert_eq!(
+            finding.evidence[0],
+            "openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: Failed, exit code 255"
+        );
         assert_eq!(finding.hints[0], "handsctl sandbox gc deletes what is left of them");
         assert_eq!(finding.hints.len(), 2, "{:?}", finding.hints);
     }
@@ -125,12 +128,20 @@ mod tests {
 
     #[test]
     fn sandbox_of_which_only_services_are_left_is_stuck() {
-        let service = |name: &str| json!({ "metadata": { "name": format!("openhands-runtime-{name}-svc") } });
+        let service = |name: &str| json!({ "metadata": { "name": format!("openhands-runtime-{}-svc", name.repeat(32)) } });
         let services = [service("a"), service("b")];
         let health = sandbox_health(&[pod("b", "Running")], &services, "boxes", SandboxCleanup::Gc);
-        assert_eq!((health.running, health.ended), (1, vec!["openhands-runtime-a".to_owned()]));
+        assert_eq!(
+            (health.running, health.ended),
+            (1, vec!["openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned()])
+        );
         let finding = health.finding.unwrap();
-        assert_eq!(finding.evidence, ["openhands-runtime-a: its pod was deleted, its Services are left"]);
+        assert_eq!(
+            finding.evidence,
+            [
+                "openhands-runtime-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: its pod was deleted, its Services are left"
+            ]
+        );
     }
 
     #[test]

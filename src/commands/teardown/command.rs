@@ -1,11 +1,13 @@
-//! `teardown`: deletes the set and lists the objects that it keeps.
+//! The arguments and the steps of `teardown`.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
 
+use super::sandboxes::{self, Sandboxes};
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
 use crate::cluster::apply::inventory;
@@ -13,6 +15,7 @@ use crate::cluster::apply::namespaces::{self, NamespaceState};
 use crate::cluster::client::api::Api;
 use crate::cluster::client::discovery;
 use crate::cluster::namespace_objects;
+use crate::cluster::sandbox_teardown::{self, SandboxTeardownResult};
 use crate::cluster::teardown::{self, DeployedSet, TeardownOptions, TeardownResult};
 use crate::deploy::claim_guard::{self, CheckTime};
 use crate::deploy::conversation_guard;
@@ -36,13 +39,20 @@ use crate::status::sandbox;
 ///
 /// In order: delete the Ingress, delete the Deployment and wait until its pods are gone, delete the other objects,
 /// delete the installation's record. It keeps and lists the volume, the namespace, and sandboxes with their volumes.
+/// With --sandboxes it deletes the sandboxes of conversations as soon as the application has stopped.
 /// It succeeds if the installation is already deleted.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  handsctl teardown\n  handsctl teardown --delete-data --yes")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
+#[command(
+    after_help = "Examples:\n  handsctl teardown\n  handsctl teardown --sandboxes\n  handsctl teardown --sandboxes --delete-data --yes"
+)]
 pub struct TeardownArgs {
-    /// Also delete the volume, with all settings and conversations
+    /// Also delete the volume, with all settings and conversations; with --sandboxes also the volumes of conversations
     #[arg(long)]
     pub delete_data: bool,
+    /// Also delete the sandboxes of conversations: their pods, Services and Ingresses
+    #[arg(long)]
+    pub sandboxes: bool,
     /// Also delete the installation's namespaces that handsctl created, with every volume in them; needs --delete-data
     #[arg(long, requires = "delete_data")]
     pub delete_namespace: bool,
@@ -75,9 +85,10 @@ pub(crate) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Str
         streams,
     };
     let work = async |run: &Run<'_>| {
-        let asks = arguments.delete_data || arguments.delete_namespace;
+        let asks = arguments.delete_data || arguments.delete_namespace || arguments.sandboxes;
         if asks {
-            let action = format!("deleting the data of {}", run.settings().deploy.name);
+            let data = if arguments.delete_data { "data" } else { "sandboxes" };
+            let action = format!("deleting the {data} of {}", run.settings().deploy.name);
             confirm::ensure_answerable(global, streams, &action)?;
         }
         if asks && !global.yes {
@@ -93,7 +104,9 @@ pub(crate) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Str
         })
         .await
     };
-    invocation.change_cluster(Secrets::Unneeded, work).await
+    // The application is asked about its conversations with its key.
+    let secrets = if arguments.sandboxes { Secrets::IfAvailable } else { Secrets::Unneeded };
+    invocation.change_cluster(secrets, work).await
 }
 
 /// What a teardown finds before it asks and deletes.
@@ -106,6 +119,8 @@ struct Target {
     deployed: Option<DeployedSet>,
     /// The objects of others in the namespaces to delete.
     foreign: Vec<ObjectId>,
+    /// The sandboxes to delete; `None` without `--sandboxes`.
+    sandboxes: Option<Sandboxes>,
 }
 
 /// Reads the set, and what else is in the namespaces to delete.
@@ -121,10 +136,12 @@ async fn read_target(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Target> 
     if arguments.delete_namespace {
         ensure_own_namespace(&set, &namespaces)?;
     }
+    let sandboxes =
+        if arguments.sandboxes { Some(sandboxes::read(run, arguments.delete_data).await?) } else { None };
     if terminating(&set, &namespaces).is_some() {
         let foreign = foreign_objects(run, arguments, &namespaces).await?;
         ensure_no_foreign(arguments, &foreign, "nothing was deleted")?;
-        return Ok(Target { set, namespaces, deployed: None, foreign });
+        return Ok(Target { set, namespaces, deployed: None, foreign, sandboxes });
     }
     let deployed = match teardown::list(api, &set, parent, version.streams_lists()).await {
         // The server's error names one missing right; the review names all of them.
@@ -136,7 +153,7 @@ async fn read_target(run: &Run<'_>, arguments: &TeardownArgs) -> Result<Target> 
     };
     let foreign = foreign_objects(run, arguments, &namespaces).await?;
     ensure_no_foreign(arguments, &foreign, "nothing was deleted")?;
-    Ok(Target { set, namespaces, deployed: Some(deployed), foreign })
+    Ok(Target { set, namespaces, deployed: Some(deployed), foreign, sandboxes })
 }
 
 /// Lists the objects in the namespaces to delete that somebody else created, or that an annotation of theirs keeps.
@@ -198,6 +215,16 @@ async fn confirm(
     streams: &Streams,
 ) -> Result<()> {
     let deploy = &run.settings().deploy;
+    let sandboxes = target.sandboxes.as_ref().filter(|sandboxes| !sandboxes.is_empty());
+    let sandboxes = sandboxes.map(|sandboxes| sandboxes.describe(MAX_NAMED));
+    let context = &run.session.connection.choice.context;
+    if !arguments.delete_data {
+        // --delete-namespace requires --delete-data.
+        return match sandboxes {
+            Some(sandboxes) => confirm::deletion(global, &sandboxes, context, streams).await,
+            None => Ok(()),
+        };
+    }
     let mut holders = target.deployed.as_ref().map(DeployedSet::data_holders).unwrap_or_default();
     let object = if arguments.delete_namespace {
         holders.extend(target.foreign.iter().cloned());
@@ -211,14 +238,26 @@ async fn confirm(
             deploy.name, deploy.namespace
         )
     };
-    confirm::deletion(global, &object, &run.session.connection.choice.context, streams).await
+    let sandboxes = sandboxes.map(|sandboxes| format!(", and {sandboxes}")).unwrap_or_default();
+    confirm::deletion(global, &format!("{object}{sandboxes}"), context, streams).await
 }
 
 async fn teardown(run: &Run<'_>, arguments: &TeardownArgs, target: Target) -> Result<Finished> {
     let (api, events) = (run.api(), run.events());
     let options = TeardownOptions { delete_data: arguments.delete_data, deadline: run.deadline().at };
-    let Target { set, namespaces, deployed, .. } = target;
+    let Target { set, namespaces, deployed, sandboxes, .. } = target;
+    let removed = RefCell::new(SandboxTeardownResult::default());
+    let remove_sandboxes = async || {
+        if let Some(sandboxes) = &sandboxes {
+            removed.replace(sandboxes.delete(run, options).await?);
+        }
+        Ok(())
+    };
     let Some(deployed) = deployed else {
+        // The server deletes those in the same namespace.
+        if sandboxes.as_ref().is_some_and(|sandboxes| sandboxes.namespace != set.namespace) {
+            remove_sandboxes().await?;
+        }
         return in_terminating_namespace(run, arguments, &set, &namespaces, options).await;
     };
     if !arguments.delete_data {
@@ -235,13 +274,15 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs, target: Target) -> Re
         namespaces.iter().any(|(name, state)| is_to_be_deleted(run, arguments, name, state));
     // Without the namespace of the lock, no other run can hold the lock or deploy.
     let lockable = namespaces.iter().any(|(name, _)| *name == set.namespace);
-    let result = if deployed.is_empty() && !deletes_namespace {
+    let deletes_sandboxes = sandboxes.as_ref().is_some_and(|sandboxes| !sandboxes.is_empty());
+    let result = if deployed.is_empty() && !deletes_namespace && !deletes_sandboxes {
         TeardownResult::default()
     } else if deployed.is_empty() {
         // The first deploy of another run may have begun.
         let work = async {
             let foreign = foreign_objects(run, arguments, &namespaces).await?;
             ensure_no_foreign(arguments, &foreign, "nothing was deleted")?;
+            remove_sandboxes().await?;
             Ok(TeardownResult::default())
         };
         if lockable { run.under_lock(&set, work).await? } else { work.await? }
@@ -253,7 +294,9 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs, target: Target) -> Re
             ensure_no_foreign(arguments, &foreign, "nothing was deleted")?;
             let ensure_kept =
                 |held: &[HeldClaim]| claim_guard::ensure_teardown_keeps(held, CheckTime::BeforeStop);
-            let result = teardown::teardown(api, &set, deployed, options, events, ensure_kept).await?;
+            let after_stop = &remove_sandboxes;
+            let result =
+                teardown::teardown(api, &set, deployed, options, events, ensure_kept, after_stop).await?;
             let message = format!("{} deleted", result.deleted.len());
             Ok((result, message))
         });
@@ -261,8 +304,9 @@ async fn teardown(run: &Run<'_>, arguments: &TeardownArgs, target: Target) -> Re
     };
     let foreign = foreign_objects(run, arguments, &namespaces).await?;
     ensure_no_foreign(arguments, &foreign, "the installation was deleted, and the namespace was kept")?;
-    finish_namespaces(run, arguments, &namespaces, options).await?;
-    let message = match result.deleted.len() {
+    let removed = removed.into_inner();
+    finish_namespaces(run, arguments, &namespaces, &removed, options).await?;
+    let message = match result.deleted.len() + removed.deleted.len() {
         0 if namespaces.is_empty() => format!("nothing to delete: there is no namespace {}", set.namespace),
         0 => format!("nothing to delete: no installation `{}` in namespace {}", set.name, set.namespace),
         1 => "1 object deleted".to_owned(),
@@ -297,7 +341,7 @@ async fn in_terminating_namespace(
             "everything in it is deleted with it, also its volumes; there is nothing left to delete",
         ));
     }
-    finish_namespaces(run, arguments, namespaces, options).await?;
+    finish_namespaces(run, arguments, namespaces, &SandboxTeardownResult::default(), options).await?;
     Ok(Finished { message: format!("namespace {name} is gone with everything in it"), ..Finished::default() })
 }
 
@@ -306,6 +350,7 @@ async fn finish_namespaces(
     run: &Run<'_>,
     arguments: &TeardownArgs,
     namespaces: &[(String, NamespaceState)],
+    removed: &SandboxTeardownResult,
     options: TeardownOptions,
 ) -> Result<()> {
     for (name, state) in namespaces {
@@ -314,18 +359,19 @@ async fn finish_namespaces(
             continue;
         }
         report_kept(run.events(), ObjectId::cluster("", "Namespace", name), why_kept(state)).await;
-        report_sandboxes(run, name).await?;
+        report_sandboxes(run, name, removed).await?;
     }
     Ok(())
 }
 
 /// Reports the sandboxes that stay. A missing right is only a warning, because the set is already deleted.
-async fn report_sandboxes(run: &Run<'_>, namespace: &str) -> Result<()> {
-    match teardown::list_sandboxes(run.api(), namespace).await {
+async fn report_sandboxes(run: &Run<'_>, namespace: &str, removed: &SandboxTeardownResult) -> Result<()> {
+    match sandbox_teardown::list_kept(run.api(), namespace).await {
         Ok(sandboxes) => {
             warn_of_unlimited(run, namespace, &sandboxes).await;
-            for sandbox in sandboxes {
-                report_kept(run.events(), sandbox, "a conversation of the application").await;
+            for (id, volume) in sandboxes {
+                let reason = removed.kept.get(&id).copied().unwrap_or("a conversation of the application");
+                report_kept(run.events(), id, &format!("{reason}{volume}")).await;
             }
             Ok(())
         }
@@ -340,8 +386,8 @@ async fn report_sandboxes(run: &Run<'_>, namespace: &str) -> Result<()> {
 }
 
 /// Warns of running sandboxes: the policy that limited them is deleted with the set.
-async fn warn_of_unlimited(run: &Run<'_>, namespace: &str, sandboxes: &[ObjectId]) {
-    let pods = sandboxes.iter().filter(|id| id.kind == "Pod").count();
+async fn warn_of_unlimited(run: &Run<'_>, namespace: &str, sandboxes: &[(ObjectId, String)]) {
+    let pods = sandboxes.iter().filter(|(id, _)| id.kind == "Pod").count();
     if pods == 0 || !run.settings().deploy.network_policy {
         return;
     }
