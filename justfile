@@ -37,7 +37,6 @@ bench:
 diagnosis:
     cargo bench --bench diagnosis -- --write
 
-# Capture the screens of docs/screens/README.md again (tmux; creates and deletes a simulated cluster)
+# Record the screens of docs/screens again; review the difference before you commit it
 screens:
-    cargo build --locked
-    docs/screens/capture target/debug/handsctl README.md
+    INSTA_UPDATE=always cargo test --locked --test suite -- api_server::screens

@@ -206,7 +206,16 @@ impl OwnCluster {
     /// Creates the home and a `config.toml` with the cluster's name and this provider.
     pub(crate) fn for_provider(provider: &'static str, test: &str, config: &str) -> Self {
         let cluster = format!("{test}-{}", std::process::id());
-        let home = std::env::temp_dir().join(format!("handsctl-{cluster}"));
+        Self::in_new_home(provider, test, cluster, config)
+    }
+
+    /// Like [`Self::new`], with a cluster of this name. No other home knows it.
+    pub(crate) fn with_name(test: &str, cluster: &str, config: &str) -> Self {
+        Self::in_new_home("kwok", test, cluster.to_owned(), config)
+    }
+
+    fn in_new_home(provider: &'static str, test: &str, cluster: String, config: &str) -> Self {
+        let home = std::env::temp_dir().join(format!("handsctl-{test}-{}", std::process::id()));
         std::fs::create_dir_all(&home).unwrap();
         spawn_cleanup_process(&home, &cluster);
         let own = Self { home, cluster, provider };

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
-use http::{HeaderValue, Response, header, request};
+use http::{HeaderValue, Response, StatusCode, header, request};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -59,6 +59,8 @@ pub(crate) enum Fault {
     Delay(Duration),
     /// Responds with this error and does not forward the request.
     Respond(ErrorResponse),
+    /// Responds with this object, or the application's answer, and does not forward the request.
+    Answer(Value),
     /// Closes the connection and does not forward the request.
     Drop,
     /// Forwards the request, then closes the connection without the response.
@@ -130,10 +132,15 @@ struct Rule {
     fault: Fault,
 }
 
+/// Pairs of texts: what the binary sends and receives, and what the server has in its place.
+#[derive(Debug, Clone, Default)]
+struct Renames(Vec<(String, String)>);
+
 /// The rules of the test and the recorded traffic.
 #[derive(Default)]
 struct Exchange {
     rules: Mutex<Vec<Rule>>,
+    renames: Mutex<Renames>,
     round_trip: Mutex<Duration>,
     /// Until when no byte passes.
     silent: watch::Sender<Option<Instant>>,
@@ -208,6 +215,11 @@ impl Proxy {
     /// Starts a rule. If several rules apply to a request, the oldest one counts.
     pub(crate) fn on(&self, matches: impl Fn(&Request) -> bool + Send + Sync + 'static) -> RuleBuilder<'_> {
         RuleBuilder { proxy: self, matches: Box::new(matches), occurrences: Occurrences::All }
+    }
+
+    /// Replaces a text in the body of every request and response from now on.
+    pub(crate) fn rename(&self, ours: &str, of_the_server: &str) {
+        self.exchange.renames.lock().unwrap().0.push((ours.to_owned(), of_the_server.to_owned()));
     }
 
     /// Delays every request from now on.
@@ -347,6 +359,41 @@ impl Occurrences {
     }
 }
 
+impl Renames {
+    fn for_the_server(&self, head: &mut request::Parts, body: Bytes) -> Bytes {
+        if self.0.is_empty() {
+            return body;
+        }
+        let pairs = self.0.iter().map(|(ours, of_the_server)| (ours, of_the_server));
+        let body = replaced(&body, pairs);
+        // The renamed response is text, and the length of the request may differ.
+        head.headers.remove(header::ACCEPT_ENCODING);
+        if head.headers.contains_key(header::CONTENT_LENGTH) {
+            head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        body
+    }
+
+    /// Renames line by line, so that the events of a watch pass at once.
+    fn in_response(&self, response: Response<Incoming>) -> Response<Body> {
+        let mut response = response.map(unchanged);
+        if self.0.is_empty() || response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return response;
+        }
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        let renames = self.clone();
+        let renamed = move |line: &[u8]| {
+            replaced(line, renames.0.iter().map(|(ours, of_the_server)| (of_the_server, ours)))
+        };
+        response.map(|body| streamed(whole_lines(chunks(body)).map_ok(move |line| renamed(&line))))
+    }
+}
+
+fn replaced<'a>(text: &[u8], pairs: impl Iterator<Item = (&'a String, &'a String)>) -> Bytes {
+    let text = String::from_utf8_lossy(text).into_owned();
+    pairs.fold(text, |text, (from, to)| text.replace(from.as_str(), to)).into()
+}
+
 impl Exchange {
     /// Waits until the silence is over.
     async fn pass_silence(&self) {
@@ -400,7 +447,7 @@ async fn handle(
     exchange: Arc<Exchange>,
     request: http::Request<Incoming>,
 ) -> io::Result<Response<Body>> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let recorded = Request {
         method: head.method.to_string(),
@@ -414,18 +461,21 @@ async fn handle(
     sleep(round_trip).await;
     exchange.pass_silence().await;
     let is_watch = recorded.path.contains("watch=true");
-    let forwarded = forward(server, head, body);
+    let renames = exchange.renames.lock().unwrap().clone();
+    let body = renames.for_the_server(&mut head, body);
+    let forwarded = async { Ok::<_, io::Error>(renames.in_response(forward(server, head, body).await?)) };
     let response = match fault {
         None if is_watch => {
             let exchange = Arc::clone(&exchange);
             forwarded.await?.map(|body| streamed(audible(chunks(body), exchange)))
         }
-        None => forwarded.await?.map(unchanged),
+        None => forwarded.await?,
         Some(Fault::Delay(time)) => {
             sleep(time).await;
-            forwarded.await?.map(unchanged)
+            forwarded.await?
         }
         Some(Fault::Respond(error)) => error.to_response(),
+        Some(Fault::Answer(answer)) => response(200, "application/json", answer.to_string()),
         Some(Fault::Drop) => return Err(io::ErrorKind::ConnectionAborted.into()),
         Some(Fault::LoseResponse) => {
             forwarded.await?.into_body().collect().await.map_err(io::Error::other)?;
@@ -437,12 +487,12 @@ async fn handle(
         Some(Fault::Expire(lines)) => forwarded.await?.map(|body| streamed(expire(chunks(body), lines))),
         Some(Fault::Hold(gate)) => {
             gate.pass(recorded).await;
-            forwarded.await?.map(unchanged)
+            forwarded.await?
         }
         Some(Fault::HoldResponse(gate)) => {
             let response = forwarded.await?;
             gate.pass(recorded).await;
-            response.map(unchanged)
+            response
         }
     };
     exchange.record_response(position, &response);
@@ -485,8 +535,25 @@ fn streamed(chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> B
     StreamBody::new(chunks.map_ok(Frame::data)).boxed_unsync()
 }
 
-fn chunks(body: Incoming) -> impl Stream<Item = io::Result<Bytes>> + Send + Unpin {
+fn chunks(body: Body) -> impl Stream<Item = io::Result<Bytes>> + Send + Unpin {
     body.into_data_stream().map_err(io::Error::other)
+}
+
+/// Joins and splits the chunks so that each one ends at the end of a line, or of the body.
+fn whole_lines(
+    chunks: impl Stream<Item = io::Result<Bytes>> + Send + Unpin,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    stream::try_unfold((chunks, Vec::new()), |(mut chunks, mut rest)| async move {
+        while let Some(chunk) = chunks.try_next().await? {
+            rest.extend_from_slice(&chunk);
+            if let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') {
+                let lines: Vec<u8> = rest.drain(..=end).collect();
+                return Ok(Some((lines.into(), (chunks, rest))));
+            }
+        }
+        let last = std::mem::take(&mut rest);
+        Ok((!last.is_empty()).then(|| (last.into(), (chunks, rest))))
+    })
 }
 
 /// Holds the chunks that arrive during a silence.

@@ -9,7 +9,9 @@
 //!
 //! The other files are shared by the tests: `bed` (cluster, namespaces, command lines), `failures` (rollouts that fail, also
 //! for `benches/diagnosis`), `fault` (a proxy that records requests and injects faults), `kubelet` (a node whose kubelet the test
-//! plays), `planted` (secrets that no output may show), `webhook` (an admission webhook), `yaml_traps` (texts that YAML changes).
+//! plays), `placeholders` (what differs between screens of the same command), `planted` (secrets that no output may show),
+//! `pseudo_terminal` (a command on a terminal), `recording` (a screen as text and as a picture), `webhook` (an admission
+//! webhook), `yaml_traps` (texts that YAML changes).
 
 #![cfg(test)]
 
@@ -17,7 +19,10 @@ mod bed;
 mod failures;
 mod fault;
 mod kubelet;
+mod placeholders;
 mod planted;
+mod pseudo_terminal;
+mod recording;
 mod webhook;
 mod yaml_traps;
 
@@ -33,6 +38,7 @@ mod binary {
     pub(crate) mod pipelines;
     mod provider;
     mod render;
+    pub(crate) mod screens;
     mod shipping;
     mod stopping;
     mod tidy;
@@ -75,6 +81,7 @@ mod api_server {
     mod roles;
     mod rollouts;
     mod sandboxes;
+    mod screens;
     mod secrets;
     mod seeded_rollouts;
     mod state;

@@ -9,8 +9,10 @@ use super::teardown::Finalizer;
 use crate::bed::{Bed, Namespace};
 use crate::fault::Proxy;
 
-const RUNNING: &str = "0f1c2d3e4f5061728394a5b6c7d8e9fa";
-const FAILED: &str = "77aa2d3e4f5061728394a5b6c7d8e901";
+/// A conversation whose sandbox runs.
+pub(super) const RUNNING: &str = "0f1c2d3e4f5061728394a5b6c7d8e9fa";
+/// A conversation whose sandbox has failed.
+pub(super) const FAILED: &str = "77aa2d3e4f5061728394a5b6c7d8e901";
 const WITHOUT_POD: &str = "a5b62d3e4f5061728394a5b6c7d8e9f0";
 const ONLY_CLAIM: &str = "c0dec0dec0dec0dec0dec0dec0dec0de";
 
@@ -87,14 +89,21 @@ fn objects(bed: &Bed, namespace: &str) -> BTreeSet<String> {
     found
 }
 
+/// Creates a conversation of each case.
+pub(super) fn create_conversations(bed: &Bed, namespace: &str) {
+    create(bed, namespace, &[conversation(RUNNING), conversation(FAILED)].concat());
+    create(bed, namespace, &entry_points(WITHOUT_POD));
+    create(bed, namespace, &[claim(&format!("openhands-runtime-{ONLY_CLAIM}-pvc"))]);
+    set_phase(bed, namespace, RUNNING, "Running");
+    set_phase(bed, namespace, FAILED, "Failed");
+}
+
 /// Deploys, and creates a conversation of each case, and objects whose names are nearly those of one.
 fn with_conversations(test: &str) -> Namespace {
     let namespace = Bed::shared().namespace(test);
     namespace.handsctl(&["deploy"]).exits(0);
     let (bed, name) = (namespace.bed, namespace.name.as_str());
-    create(bed, name, &[conversation(RUNNING), conversation(FAILED)].concat());
-    create(bed, name, &entry_points(WITHOUT_POD));
-    create(bed, name, &[claim(&format!("openhands-runtime-{ONLY_CLAIM}-pvc"))]);
+    create_conversations(bed, name);
     let (foreign, long) = (FAILED.replace("77aa", "88bb"), format!("{FAILED}0"));
     let near_misses = [
         service(&format!("openhands-runtime-{}-svc", &FAILED[1..])),
@@ -107,8 +116,6 @@ fn with_conversations(test: &str) -> Namespace {
         service(&format!("openhands-runtime-{foreign}-svc")),
     ];
     create(bed, name, &near_misses);
-    set_phase(bed, name, RUNNING, "Running");
-    set_phase(bed, name, FAILED, "Failed");
     set_phase(bed, name, &long, "Failed");
     set_phase(bed, name, &foreign, "Failed");
     namespace

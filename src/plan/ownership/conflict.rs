@@ -67,7 +67,7 @@ pub struct ConflictCause<'a> {
     pub message: &'a str,
 }
 
-/// Reads the conflicts of a response. `sent` is the rejected manifest; `live` is the current object, or `None` without
+/// Reads the conflicts of a response, in the order of their fields. `sent` is the rejected manifest; `live` is the current object, or `None` without
 /// the right to read it.
 #[must_use]
 pub fn conflicts<'a>(
@@ -101,6 +101,8 @@ pub fn conflicts<'a>(
             planned_value: value(&shown_sent),
         });
     }
+    // The server reports the managers in no order (its `managedfields` iterates over a map).
+    conflicts.sort_by(|one, other| one.field.cmp(&other.field));
     conflicts
 }
 
@@ -260,9 +262,10 @@ mod tests {
             { "manager": "ci", "operation": "Apply", "time": "2026-01-01T00:00:00Z", "fieldsV1": { "f:spec": container } },
         ] } });
         let image = ".spec.template.spec.containers[name=\"a\"].image";
+        // In the order of a response, which follows nothing.
         let causes = [
-            (".spec.replicas", "conflict with \"kubectl\" with subresource \"scale\" using apps/v1"),
             (image, "conflict with \"ci\""),
+            (".spec.replicas", "conflict with \"kubectl\" with subresource \"scale\" using apps/v1"),
             (image, "conflict with \"kubectl-set\" using apps/v1"),
         ];
         let sent = json!({ "spec": spec(1, "0.59") });
@@ -275,7 +278,7 @@ mod tests {
         ];
         assert_eq!(table(&id, &conflicts, now()), expected.join("\n"));
         // Without the right to read the object, the managers come from the server's message.
-        let (id, conflicts) = conflicts_of(DEPLOYMENT, &sent, None, &causes[..1]);
+        let (id, conflicts) = conflicts_of(DEPLOYMENT, &sent, None, &causes[1..2]);
         assert_eq!(
             table(&id, &conflicts, now()),
             "field           changed by       since  live  planned\n.spec.replicas  kubectl (scale)  -      -     1"

@@ -150,6 +150,10 @@ impl LineProgress {
             self.is_silent = true;
             return self.step_started(phase, name, message);
         }
+        // Each probe has written its own line.
+        if phase == Phase::Probe && progress == Progress::Done && !self.is_silent {
+            return None;
+        }
         let label = format::phase(phase);
         let summary = if message.is_empty() { format::counts(&self.objects) } else { message.to_owned() };
         let mut parts: Vec<&str> = Vec::new();
@@ -290,6 +294,22 @@ mod tests {
             bodies.dedup();
             assert_eq!(bodies.len(), all, "{text}");
         }
+    }
+
+    #[test]
+    fn end_of_the_probes_repeats_none_of_them() {
+        let step = |progress, message: &str| Event::Step {
+            phase: Phase::Probe,
+            name: "probe".into(),
+            progress,
+            message: message.into(),
+        };
+        let probe = Event::Probe { target: "/alive".into(), healthy: true, message: "200 in 6 ms".into() };
+        let answers = "/alive 200 in 6 ms · /api/options/config 200 in 7 ms";
+        let events = vec![(0, step(Progress::Started, "")), (1, probe), (2, step(Progress::Done, answers))];
+        assert_eq!(lines(&events, false, false), "00:00.00 probe     /alive 200 in 6 ms\n");
+        let skipped = vec![(0, step(Progress::Skipped, "--probe never"))];
+        assert_eq!(lines(&skipped, false, false), "00:00.00 probe     skipped: --probe never\n");
     }
 
     #[test]
