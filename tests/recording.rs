@@ -27,6 +27,7 @@ const STYLE: &str = "\
 
 /// How a cell is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "a terminal sets each of them by itself")]
 pub(crate) struct CellStyle {
     /// One of [`COLORS`]; None for the terminal's own.
     color: Option<usize>,
