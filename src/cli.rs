@@ -607,6 +607,7 @@ fn error_output(command: &Command) -> Output {
         Command::Image(ImageCommand::Load(arguments)) => arguments.images.output,
         Command::Image(ImageCommand::Pull(arguments)) => arguments.images.output,
         Command::Sandbox(SandboxCommand::List(arguments)) => Some(arguments.output),
+        Command::Sandbox(SandboxCommand::Describe(arguments)) => Some(arguments.output),
         Command::Sandbox(SandboxCommand::Gc(arguments)) => arguments.output,
         Command::Open(arguments) => arguments.output,
         Command::Rbac(arguments) => arguments.output,
@@ -626,7 +627,7 @@ fn error_output(command: &Command) -> Output {
         // These commands have no flag -o. Move a command to the lines above when it gets one.
         Command::Cluster(ClusterCommand::Up(_) | ClusterCommand::Down(_))
         | Command::Exec(_)
-        | Command::Sandbox(SandboxCommand::Logs(_) | SandboxCommand::Describe(_) | SandboxCommand::Exec(_))
+        | Command::Sandbox(SandboxCommand::Logs(_) | SandboxCommand::Exec(_))
         | Command::Render(_)
         | Command::Dev(_)
         | Command::Config(
