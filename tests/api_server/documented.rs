@@ -95,6 +95,7 @@ const EXAMPLES: &[(&str, Outcome)] = &[
     ("handsctl sandbox logs 0f1c2d3e", NO_CONVERSATION),
     ("handsctl sandbox logs 0f1c2d3e -f --tail 100", NO_CONVERSATION),
     ("handsctl sandbox describe 0f1c2d3e", NO_CONVERSATION),
+    ("handsctl sandbox describe 0f1c2d3e -o json | jq .pod.conditions", NO_CONVERSATION),
     ("handsctl sandbox exec 0f1c2d3e", NO_CONVERSATION),
     ("handsctl sandbox exec 0f1c2d3e -- ls -l /workspace", NO_CONVERSATION),
     // The host of README's configuration does not exist.

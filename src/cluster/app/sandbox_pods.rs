@@ -3,13 +3,13 @@
 use kube::api::ListParams;
 use serde_json::Value;
 
-use crate::cluster::client::api::{Api, LeftOut};
+use crate::cluster::client::api::{Api, UnreadFields};
 use crate::error::Result;
 use crate::object::kind::{POD, SERVICE};
 use crate::object::labels;
 
 /// What nobody reads of a sandbox's pod: most of it.
-pub(super) const UNREAD_OF_PODS: LeftOut = &[
+pub(super) const UNREAD_OF_PODS: UnreadFields = &[
     "managedFields",
     "command",
     "args",

@@ -38,7 +38,7 @@ const LARGEST_LOG: usize = 8 << 20;
 const LARGEST_ERROR: usize = 1 << 20;
 
 /// The names of fields that a response is parsed without.
-pub type LeftOut = &'static [&'static str];
+pub type UnreadFields = &'static [&'static str];
 
 /// A connection to a cluster.
 #[derive(Clone)]
@@ -279,7 +279,7 @@ impl Api {
         &self,
         collection: &Collection,
         params: &ListParams,
-        left_out: LeftOut,
+        left_out: UnreadFields,
     ) -> Result<ObjectList, ApiError> {
         self.send_list(without(request::list(collection, params), left_out)).await
     }
@@ -548,7 +548,7 @@ impl Api {
     }
 
     async fn send_once(&self, request: &ApiRequest) -> Result<Response, ApiError> {
-        let left_out: LeftOut = request.extensions().get::<LeftOut>().copied().unwrap_or_default();
+        let left_out: UnreadFields = request.extensions().get::<UnreadFields>().copied().unwrap_or_default();
         let (head, bytes) = self.successful(request.clone(), LARGEST_BODY).await?;
         let warnings = head
             .headers
@@ -639,7 +639,7 @@ pub(crate) fn not_built(error: kube::core::request::Error) -> ApiError {
 /// Marks a request: its response is parsed without the fields of these names.
 fn without(
     request: Result<ApiRequest, kube::core::request::Error>,
-    left_out: LeftOut,
+    left_out: UnreadFields,
 ) -> Result<ApiRequest, kube::core::request::Error> {
     request.map(|mut request| {
         request.extensions_mut().insert(left_out);

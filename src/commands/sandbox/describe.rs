@@ -8,9 +8,8 @@ use jiff::Timestamp;
 use kube::api::ListParams;
 use serde_json::Value;
 
-use super::description::description;
+use super::description::{Described, description};
 use super::read::{self, AppAnswers};
-use crate::cluster::app::sandbox_objects::SandboxListing;
 use crate::error::Result;
 use crate::event::{Events, Finished};
 use crate::flags::{Format, Global, ReadArgs};
@@ -77,25 +76,6 @@ pub(crate) async fn run(
         output => streams.result(&description(&described, conversation), output)?,
     };
     Ok(0)
-}
-
-/// Everything that is read about a conversation.
-pub(super) struct Described {
-    /// The conversation's id.
-    id: String,
-    pub(super) namespace: String,
-    listing: SandboxListing,
-    pub(super) answers: AppAnswers,
-    /// The Events of its pod and its claim, oldest first; None if the account may not list them.
-    pub(super) events: Option<Vec<Value>>,
-    now: Timestamp,
-}
-
-impl Described {
-    /// Whether the account may list pods.
-    pub(super) fn are_pods_listed(&self) -> bool {
-        self.listing.objects.pods.is_some()
-    }
 }
 
 async fn read_objects(session: &Session, typed: &str, events: &Events) -> Result<Described> {

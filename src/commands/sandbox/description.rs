@@ -1,14 +1,35 @@
 //! A conversation for programs: `sandbox describe -o json`.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::describe::Described;
 use super::list::{SandboxObject, text};
+use super::read::AppAnswers;
+use crate::cluster::app::sandbox_objects::SandboxListing;
 use crate::logs::event_line::time_of;
 use crate::object::list_items::items;
 use crate::status::sandbox::Conversation;
+
+/// Everything that is read about a conversation.
+pub(super) struct Described {
+    /// The conversation's id.
+    pub(super) id: String,
+    pub(super) namespace: String,
+    pub(super) listing: SandboxListing,
+    pub(super) answers: AppAnswers,
+    /// The Events of its pod and its claim, oldest first; None if the account may not list them.
+    pub(super) events: Option<Vec<Value>>,
+    pub(super) now: Timestamp,
+}
+
+impl Described {
+    /// Whether the account may list pods.
+    fn are_pods_listed(&self) -> bool {
+        self.listing.objects.pods.is_some()
+    }
+}
 
 /// The result of `sandbox describe`.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -44,7 +44,7 @@ use crate::status::sandbox;
 #[derive(Debug, Clone, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
 #[command(
-    after_help = "Examples:\n  handsctl teardown\n  handsctl teardown --sandboxes\n  handsctl teardown --sandboxes --delete-data --yes"
+    after_help = "Examples:\n  handsctl teardown\n  handsctl teardown --sandboxes --yes\n  handsctl teardown --sandboxes --delete-data --yes"
 )]
 pub struct TeardownArgs {
     /// Also delete the volume, with all settings and conversations; with --sandboxes also the volumes of conversations
