@@ -67,7 +67,7 @@ pub fn in_words(rejected: &RejectedObject, message: &str) -> Option<RejectionWor
         }),
         _ if message.contains("spec is immutable after creation") => {
             let words = changed_claim_field(message)?;
-            Some(if message.contains(NO_VOLUME) { without_volume(rejected, words) } else { words })
+            Some(if message.contains(NO_VOLUME) { without_volume(rejected, &words) } else { words })
         }
         _ => None,
     };
@@ -91,13 +91,13 @@ fn changed_claim_field(message: &str) -> Option<RejectionWords> {
 }
 
 /// Returns the words for a claim that has no volume: nothing is lost with it, and its field may be what keeps it empty.
-fn without_volume(rejected: &RejectedObject, words: RejectionWords) -> RejectionWords {
-    let namespace = rejected.namespace.as_deref().map(|name| format!(" -n {name}")).unwrap_or_default();
-    let delete = format!("kubectl delete persistentvolumeclaim/{}{namespace}", rejected.name);
+fn without_volume(rejected: &RejectedObject, words: &RejectionWords) -> RejectionWords {
+    let namespace = rejected.namespace.as_deref().unwrap_or_default();
+    let delete = format!("kubectl delete persistentvolumeclaim/{} -n {namespace}", rejected.name);
     RejectionWords {
-        text: words.text + "; the claim has no volume",
-        hint: Some(format!("{delete} deletes the empty claim; then handsctl deploy creates it again")),
-        ..words
+        text: words.text.replacen("a volume claim", "a volume claim that has no volume yet", 1),
+        hint: Some(format!("{delete} deletes the empty volume claim; then handsctl deploy creates it again")),
+        key: words.key,
     }
 }
 
@@ -147,9 +147,12 @@ mod tests {
         let hint = "write deploy.storage_class = \"standard\"".to_owned();
         assert_eq!(said(class), Some((text.to_owned(), Some("deploy.storage_class"), hint)));
         let (text, _, hint) = said(&class.replace("pvc-1", "")).unwrap();
-        assert!(text.ends_with("it is \"standard\"; the claim has no volume"), "{text}");
         assert!(
-            hint.starts_with("kubectl delete persistentvolumeclaim/oh -n n deletes the empty claim"),
+            text.starts_with("the storage class of a volume claim that has no volume yet cannot change"),
+            "{text}"
+        );
+        assert!(
+            hint.starts_with("kubectl delete persistentvolumeclaim/oh -n n deletes the empty volume claim"),
             "{hint}"
         );
         assert_eq!(said("exceeded quota: team"), None);

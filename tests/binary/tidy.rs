@@ -26,7 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("command_line", &["flags"]),
     ("object", &["error"]),
     ("timeline", &[]),
-    ("logs", &[]),
+    ("logs", &["error"]),
     ("archive", &["error", "catalogue"]),
     ("settings", &["object", "error", "catalogue", "diagnostic"]),
     ("plan", &["object", "settings", "timeline", "error", "catalogue", "diagnostic"]),

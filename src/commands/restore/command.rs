@@ -1,8 +1,6 @@
 //! `restore`: replaces the application's state by that of a backup.
 
-use std::fs::File;
-use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +8,7 @@ use clap::Args;
 
 use super::description::BackupDescription;
 use super::order::{KEPT, replace_volumes};
-use super::volumes::{RestoredVolumes, delete_earlier};
+use super::volumes::{RestoredVolumes, delete_earlier, open};
 use crate::archive::contents;
 use crate::archive::manifest::{Manifest, STATE};
 use crate::archive::read;
@@ -132,15 +130,6 @@ async fn verify(path: PathBuf) -> Result<Manifest> {
         Ok(manifest)
     });
     checking.await.unwrap_or_else(|error| Err(Error::internal(error.to_string())))
-}
-
-/// Opens a backup.
-///
-/// # Errors
-/// Exit 14 if the file cannot be read.
-pub(super) fn open(path: &Path) -> Result<BufReader<File>> {
-    let file = File::open(path);
-    Ok(BufReader::new(file.map_err(|error| Error::file(format!("cannot read {}", path.display()), error))?))
 }
 
 /// The installation before anything is changed.

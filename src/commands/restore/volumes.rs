@@ -1,11 +1,12 @@
 //! Writes the files of a backup to the volumes, and deletes the earlier files.
 
 use std::cell::RefCell;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
 use tokio::sync::oneshot;
 
-use super::command::open;
 use super::order::{KEPT, VolumeChanges};
 use crate::archive::manifest::{Part, STATE};
 use crate::archive::read;
@@ -20,6 +21,15 @@ use crate::phrase;
 use crate::provider::transfer::{self, TransferredBytes};
 use crate::session::runner::Run;
 use crate::session::step::step;
+
+/// Opens a backup.
+///
+/// # Errors
+/// Exit 14 if the file cannot be read.
+pub(super) fn open(path: &Path) -> Result<BufReader<File>> {
+    let file = File::open(path);
+    Ok(BufReader::new(file.map_err(|error| Error::file(format!("cannot read {}", path.display()), error))?))
+}
 
 /// The volumes that a restore replaces while the application is stopped.
 pub(super) struct RestoredVolumes<'a> {
