@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::Value;
 
 use super::finding::Finding;
+use super::observed::kube_events::KubeEvent;
 use super::observed::state::ObservedState;
 use super::rules::claim::mounts_claim;
 use super::rules::deployment;
@@ -78,11 +79,14 @@ fn allows_many_nodes(claim: &PersistentVolumeClaim) -> bool {
     modes.is_empty() || modes.iter().any(|mode| matches!(*mode, "ReadWriteMany" | "ReadOnlyMany"))
 }
 
-/// Returns when the Deployment with this UID was scaled to zero, if its controller's Event still exists.
+/// Returns when the Deployment with this UID was scaled to zero, if its controller's Event tells it. The API server may
+/// drop one of many Events: an older one before the last scale-up tells of an earlier time.
 #[must_use]
 pub fn scaled_to_zero_at(observed: &ObservedState, uid: &str) -> Option<Timestamp> {
     let events = observed.events.about(uid).filter(|event| event.reason == "ScalingReplicaSet");
-    events.filter(|event| event.message.ends_with(" to 0")).map(|event| event.last).max()
+    let is_to_zero = |event: &KubeEvent| event.message.ends_with(" to 0");
+    let latest = events.max_by_key(|event| (event.last, is_to_zero(event)))?;
+    is_to_zero(latest).then_some(latest.last)
 }
 
 /// Returns the finding of a member that is being deleted, with what holds it; None if it is not being deleted.
@@ -154,15 +158,27 @@ mod tests {
     fn time_of_scale_to_zero_comes_from_its_event() {
         let (mut observed, _) = observed(0, false, "ReadWriteOnce");
         assert_eq!(scaled_to_zero_at(&observed, "d"), None);
-        for (uid, message, time) in [
-            ("1", "Scaled down replica set oh-1 from 1 to 0", "2026-01-01T00:00:05Z"),
-            ("2", "Scaled up replica set oh-1 from 0 to 1", "2026-01-01T00:00:09Z"),
+        for (uid, message, time, expected) in [
+            (
+                "1",
+                "Scaled down replica set oh-1 from 1 to 0",
+                "2026-01-01T00:00:05Z",
+                Some("2026-01-01T00:00:05Z"),
+            ),
+            ("2", "Scaled up replica set oh-1 from 0 to 1", "2026-01-01T00:00:09Z", None),
+            (
+                "3",
+                "Scaled down replica set oh-1 from 1 to 0",
+                "2026-01-01T00:00:12Z",
+                Some("2026-01-01T00:00:12Z"),
+            ),
         ] {
             let event = json!({"metadata": {"name": uid, "uid": uid}, "involvedObject": {"uid": "d"},
                 "reason": "ScalingReplicaSet", "message": message, "firstTimestamp": time, "lastTimestamp": time});
             observed.apply(2, TrackedKind::Event, &event, Timestamp::UNIX_EPOCH).unwrap();
+            let expected = expected.map(|time| time.parse().unwrap());
+            assert_eq!(scaled_to_zero_at(&observed, "d"), expected, "{message}");
         }
-        assert_eq!(scaled_to_zero_at(&observed, "d"), Some("2026-01-01T00:00:05Z".parse().unwrap()));
     }
 
     #[test]
