@@ -1,5 +1,6 @@
 //! Events → the rows of the timeline: a row for each step, each watched object and each container. Pure.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,6 +27,9 @@ pub(super) struct RunTimeline {
     ended: Option<Timestamp>,
     /// When the current part of the command began: `up` has two, and an automatic rollback is another one.
     part: Duration,
+    /// Pod and name of the containers that the current part has reported. It reports all that exist when it begins to follow
+    /// a rollout.
+    reported: BTreeSet<(String, String)>,
     pub(super) rows: Vec<Row>,
     /// The number of rows that are left out.
     pub(super) omitted: usize,
@@ -56,6 +60,7 @@ impl RunTimeline {
             Event::Started { command } => self.command.clone_from(command),
             Event::Target { command, target } => {
                 self.part = now;
+                self.reported.clear();
                 self.parts.push(format!("{command}: {target}"));
             }
             Event::Step { name, progress, message, .. } => self.step(name, *progress, &clean(message), now),
@@ -84,9 +89,11 @@ impl RunTimeline {
             Event::Finding(finding) => self.finding(finding, now),
             Event::Warning { id, message, .. } => self.warnings.push((id.code(), message.clone())),
             Event::Finished(finished) => {
-                for row in &mut self.rows {
-                    row.end(now);
+                let mut rows = std::mem::take(&mut self.rows);
+                for row in &mut rows {
+                    row.end(if self.was_gone_before(row) { self.part } else { now });
                 }
+                self.rows = rows;
                 self.finished = Some(finished.clone());
             }
             Event::Config { .. }
@@ -109,9 +116,20 @@ impl RunTimeline {
         RunRecord {
             started: self.started.and_then(|started| started.checked_add(self.part).ok()),
             took: took.saturating_sub(self.part),
-            rows: self.rows.iter().filter_map(|row| row.since(self.part)).collect(),
+            rows: self
+                .rows
+                .iter()
+                .filter(|row| !self.was_gone_before(row))
+                .filter_map(|row| row.since(self.part))
+                .collect(),
             omitted: self.omitted,
         }
+    }
+
+    /// Whether a container was gone when the current part began to follow a rollout.
+    fn was_gone_before(&self, row: &Row) -> bool {
+        let RowKind::Container { pod, .. } = &row.kind else { return false };
+        !self.reported.is_empty() && !self.reported.contains(&(pod.clone(), row.label.clone()))
     }
 
     /// Returns the row, and adds it if there is none. None if there are too many.
@@ -165,6 +183,7 @@ impl RunTimeline {
     fn container(&mut self, change: &ContainerChange, now: Duration) {
         let ContainerChange { report, age, .. } = change;
         let pod = report.pod.name.clone();
+        self.reported.insert((pod.clone(), report.container.clone()));
         let is_same = |row: &Row| {
             matches!(&row.kind, RowKind::Container { pod: own, .. } if *own == pod)
                 && row.label == report.container
@@ -361,6 +380,24 @@ mod tests {
             [(SpanState::Ready, "ready", 0, 3_000)],
             "it was ready before the run"
         );
+    }
+
+    #[test]
+    fn pod_that_was_gone_before_the_rollback_ends_with_the_deploy() {
+        let mut timeline = RunTimeline::default();
+        let old = scenario::container(SpanState::Failed, "crashed", 0, None);
+        let target = Event::Target { command: "rollback".into(), target: String::new() };
+        let Event::Container(mut new) = scenario::container(SpanState::Ready, "ready", 0, None) else {
+            panic!("not a container")
+        };
+        new.report.pod.name = "of-the-rollback".to_owned();
+        for (at, event) in [(1_000, old), (5_000, target), (6_000, Event::Container(new))] {
+            timeline.observe(&event, timestamp(at));
+        }
+        assert_eq!(timeline.record(timestamp(8_000)).rows.len(), 1, "the pod of the rollback");
+        timeline.observe(&Event::Finished(Finished::default()), timestamp(9_000));
+        assert_eq!(spans(&timeline.rows[0]), [(SpanState::Failed, "crashed", 0, 4_000)]);
+        assert_eq!(spans(&timeline.rows[1]), [(SpanState::Ready, "ready", 5_000, 8_000)]);
     }
 
     #[test]

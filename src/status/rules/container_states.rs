@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, Pod};
 
 use super::container_status::{ContainerHealth, ContainerRole};
@@ -262,8 +262,17 @@ fn since(
             let events = facts.events().filter(|event| event.container.as_deref() == Some(&spec.name));
             events.filter(|event| event.reason == "Pulling").map(|event| event.last).max()
         }
+        SpanState::Stopping => deletion_requested(facts.pod),
         _ => creation(facts.pod).0,
     }
+}
+
+/// Returns when the deletion of a pod was requested: its deletion timestamp is the end of the grace period
+/// (<https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/object-meta/>).
+fn deletion_requested(pod: &Pod) -> Option<Timestamp> {
+    let end = pod.metadata.deletion_timestamp.as_ref()?.0;
+    let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default();
+    end.checked_sub(SignedDuration::from_secs(grace)).ok()
 }
 
 /// Returns the image and the time of the kubelet's message: `Successfully pulled image "a:1" in 38.2s (39s including
@@ -389,9 +398,11 @@ mod tests {
         pod.spec.as_mut().unwrap().node_name = None;
         assert_eq!(only(&state).state, SpanState::Waiting);
         let pod = state.pods.get_mut("p").unwrap();
-        pod.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(5)));
+        pod.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(35)));
+        pod.metadata.deletion_grace_period_seconds = Some(30);
         let stopping = only(&state);
         assert_eq!((stopping.state, stopping.message.as_str()), (SpanState::Stopping, "terminating"));
+        assert_eq!(stopping.since, Some(at(5)));
     }
 
     #[test]
