@@ -52,7 +52,7 @@ fn ended_sandboxes_degrade_status_until_they_are_deleted() {
 
     namespace.bed.kubectl(&["delete", "pod", &stuck, "-n", &namespace.name, "--wait=false", "--now"]);
     let status = namespace.handsctl(&["status", "-o", "json"]).exits(0).json();
-    assert_eq!(status["sandboxes"], json!({ "running": 1, "ended": [] }));
+    assert_eq!(status["sandboxes"], json!({ "running": 1, "waiting": 0, "ended": [] }));
 }
 
 #[test]

@@ -148,6 +148,8 @@ struct StatusFinding<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 struct SandboxesObject<'a> {
     running: usize,
+    /// Those that have not started yet, or cannot.
+    waiting: usize,
     ended: &'a [String],
 }
 
@@ -269,5 +271,5 @@ fn finding(finding: &Finding) -> StatusFinding<'_> {
 }
 
 fn sandboxes(sandboxes: &SandboxHealth) -> SandboxesObject<'_> {
-    SandboxesObject { running: sandboxes.running, ended: &sandboxes.ended }
+    SandboxesObject { running: sandboxes.running, waiting: sandboxes.waiting, ended: &sandboxes.ended }
 }

@@ -160,10 +160,8 @@ fn sandboxes_line(session: &Session, sandboxes: Option<&SandboxHealth>) -> Optio
             "unknown"
         ));
     };
-    let (running, ended) = (sandboxes.running, sandboxes.ended.len());
-    let ended_text = if ended == 0 { String::new() } else { format!(", {ended} ended") };
-    let list = if ended > 0 { "; handsctl sandbox list" } else { "" };
-    (running + ended > 0).then(|| format!("{:<9}  {running} running{ended_text}{list}", "sandboxes"))
+    let list = if sandboxes.waiting + sandboxes.ended.len() > 0 { "; handsctl sandbox list" } else { "" };
+    sandboxes.counts().map(|counts| format!("{:<9}  {counts}{list}", "sandboxes"))
 }
 
 /// Returns `drift      2 fields that others changed`.

@@ -155,8 +155,7 @@ fn facts(read: &Result<StatusReport>) -> BTreeMap<String, String> {
         facts.insert(metric.name.to_owned(), "beyond its threshold".to_owned());
     }
     if let Some(sandboxes) = &report.sandboxes {
-        let text = format!("{} running, {} ended", sandboxes.running, sandboxes.ended.len());
-        facts.insert("sandboxes".to_owned(), text);
+        facts.insert("sandboxes".to_owned(), sandboxes.counts().unwrap_or_else(|| "none".to_owned()));
     }
     if let Some(holder) = &report.running {
         facts.insert("running".to_owned(), without_values(holder));

@@ -46,13 +46,22 @@ pub fn ended<'a>(pods: &'a [Value], services: &'a [Value]) -> Vec<EndedSandbox<'
 /// Returns the pods of sandboxes that run: their conversations may be at work.
 #[must_use]
 pub fn running(pods: &[Value]) -> Vec<&Value> {
-    let is_running = |pod: &&Value| {
-        pod["status"]["phase"] == "Running"
+    live_in_phase(pods, "Running")
+}
+
+/// Returns the pods of sandboxes that have not started yet, or cannot.
+pub(super) fn waiting(pods: &[Value]) -> Vec<&Value> {
+    live_in_phase(pods, "Pending")
+}
+
+fn live_in_phase<'a>(pods: &'a [Value], phase: &str) -> Vec<&'a Value> {
+    let is_in_phase = |pod: &&Value| {
+        pod["status"]["phase"] == phase
             && deletion::deleted_since(pod).is_none()
             && !has_ended(pod)
             && name_of(ConversationPart::Pod, pod).is_some()
     };
-    pods.iter().filter(is_running).collect()
+    pods.iter().filter(is_in_phase).collect()
 }
 
 /// Returns the name of an object, if it is this part of a conversation.

@@ -23,6 +23,8 @@ pub enum SandboxCleanup {
 pub struct SandboxHealth {
     /// The number of running sandboxes.
     pub running: usize,
+    /// The number of sandboxes that have not started yet, or cannot.
+    pub waiting: usize,
     /// The names of the sandboxes that have ended and whose rest nobody deletes, sorted.
     pub ended: Vec<String>,
     /// The finding about the ended ones.
@@ -41,8 +43,24 @@ pub fn sandbox_health(
     ended.retain(|sandbox| sandbox.pod.is_none_or(|pod| deletion::deleted_since(pod).is_none()));
     SandboxHealth {
         running: ended::running(pods).len(),
+        waiting: ended::waiting(pods).len(),
         ended: ended.iter().map(|sandbox| sandbox.name.to_owned()).collect(),
         finding: stuck_finding(&ended, namespace, cleanup),
+    }
+}
+
+impl SandboxHealth {
+    /// Returns the counts: `1 running, 1 waiting, 2 ended`; None without a sandbox.
+    #[must_use]
+    pub fn counts(&self) -> Option<String> {
+        let counts = [(self.running, "running"), (self.waiting, "waiting"), (self.ended.len(), "ended")];
+        let counts: Vec<String> = counts
+            .into_iter()
+            .filter(|(count, word)| *count > 0 || *word == "running")
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        let has_sandboxes = self.running + self.waiting + self.ended.len() > 0;
+        has_sandboxes.then(|| counts.join(", "))
     }
 }
 
@@ -102,9 +120,9 @@ mod tests {
 
     #[test]
     fn ended_sandboxes_are_one_finding_with_its_command() {
-        let pods = [pod("b", "Failed"), pod("a", "Failed"), pod("c", "Running")];
+        let pods = [pod("b", "Failed"), pod("a", "Failed"), pod("c", "Running"), pod("d", "Pending")];
         let health = sandbox_health(&pods, &[], "boxes", SandboxCleanup::Gc);
-        assert_eq!((health.running, health.ended.len()), (1, 2));
+        assert_eq!((health.running, health.waiting, health.ended.len()), (1, 1, 2));
         let finding = health.finding.unwrap();
         assert_eq!(finding.id, Id::ConversationStuck);
         let message =
@@ -149,6 +167,6 @@ mod tests {
         let mut deleted = pod("a", "Failed");
         deleted["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         let health = sandbox_health(&[deleted, pod("b", "Running")], &[], "boxes", SandboxCleanup::Gc);
-        assert_eq!(health, SandboxHealth { running: 1, ended: Vec::new(), finding: None });
+        assert_eq!(health, SandboxHealth { running: 1, waiting: 0, ended: Vec::new(), finding: None });
     }
 }
