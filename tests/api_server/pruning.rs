@@ -114,7 +114,7 @@ fn claim_is_pruned_only_with_delete_data() {
     namespace
         .handsctl(&["deploy"])
         .exits(0)
-        .says("persistentvolumeclaim/oh-state kept: a volume claim that has no volume yet; --delete-data deletes it");
+        .says("persistentvolumeclaim/oh-state kept: a volume of 5Gi with its data; --delete-data deletes it");
     assert!(namespace.has("pvc/oh-state"));
 
     let run = namespace.handsctl(&["deploy", "--delete-data"]).exits(2);
