@@ -97,7 +97,7 @@ fn text_label(pod: &Value) -> String {
 ///
 /// # Errors
 /// The server does not accept the request.
-pub async fn delete(api: &Api, pod: &Value) -> Result<()> {
+async fn delete(api: &Api, pod: &Value) -> Result<()> {
     let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     let params = if_same_object(pod).grace_period(0);

@@ -131,15 +131,22 @@ pub(super) async fn with_volume_pod<T>(
     let streaming = run.session.server_version().await?.streams_lists();
     let step_name = format!("mount {}", pod.mount.claim);
     let volume = step(events, Phase::Copy, &step_name, async {
-        let created = pods::create(api, pod).await?;
+        let claim = pod.mount.claim.clone();
         let consequence = format!(
-            "pod/{} is left in namespace {namespace}; it ends by itself",
-            created["metadata"]["name"].as_str().unwrap_or_default()
+            "a pod that mounts volume claim {claim} is left in namespace {namespace}; it ends by itself"
         );
-        let (cleaning, pod_to_delete) = (api.without_deadline(), created.clone());
+        let (cleaning, set) = (api.without_deadline(), run.session.set().name);
+        // Before the request: an interrupted one may create the pod, whose name is then not known.
         run.cleanups().push(Id::VolumeCommandFailed, consequence, async move {
-            pods::delete(&cleaning, &pod_to_delete).await
+            pods::delete_leftover(&cleaning, &namespace, &set, &claim).await
         });
+        let created = match pods::create(api, pod).await {
+            Ok(created) => created,
+            Err(error) => {
+                run.cleanups().forget_last();
+                return Err(error);
+            }
+        };
         let limits = PodLimits {
             grace: rollout::grace_periods(run.settings(), api.clock().floor()),
             deadline: run.deadline().at,
