@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::refusals::FinalizedObject;
+use super::refusals::{FinalizedObject, run_with_kubeconfig, without_login};
 use super::roles::account;
 use crate::bed::{Bed, Namespace, run_in_home};
 use crate::fault::Proxy;
@@ -344,4 +344,12 @@ impl Drop for ClusterObject {
         let deleted = self.bed.try_kubectl(&["delete", "-f", "-"], &self.object);
         assert!(deleted.status.success(), "{}", String::from_utf8_lossy(&deleted.stderr));
     }
+}
+
+#[test]
+fn missing_login_exits_5() {
+    let namespace = Bed::shared().namespace("no-login");
+    let run = run_with_kubeconfig(&namespace, &without_login(&namespace), &["doctor", "-o", "json"]).exits(5);
+    let checks = run.json()["checks"].as_array().unwrap().clone();
+    problem(&checks, "HC1020");
 }

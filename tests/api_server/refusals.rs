@@ -53,6 +53,11 @@ pub(crate) fn with_token(namespace: &Namespace, token: &str) -> PathBuf {
     kubeconfig(namespace, |config| config["users"][0]["user"] = json!({ "token": token }))
 }
 
+/// Writes a kubeconfig without a login.
+pub(crate) fn without_login(namespace: &Namespace) -> PathBuf {
+    kubeconfig(namespace, |config| config["users"][0]["user"] = json!({}))
+}
+
 /// Runs the binary with another kubeconfig on this namespace's set.
 pub(crate) fn run_with_kubeconfig(namespace: &Namespace, kubeconfig: &Path, arguments: &[&str]) -> Run {
     let mut arguments = arguments.to_vec();

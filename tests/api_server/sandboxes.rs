@@ -383,3 +383,15 @@ fn request_count_does_not_grow_with_sandboxes() {
         }
     }
 }
+
+#[test]
+fn account_that_may_list_nothing_gets_exit_6_and_no_empty_list() {
+    let namespace = Bed::shared().namespace("boxes-forbidden");
+    namespace.handsctl(&["deploy"]).exits(0);
+    let kubeconfig =
+        account(&namespace, &json!([{ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"] }]));
+    for arguments in [&["sandbox", "list"][..], &["sandbox", "list", "-o", "json"]] {
+        let run = run_with_kubeconfig(&namespace, &kubeconfig, arguments).exits(6);
+        assert!(!run.stderr.contains("no sandboxes"), "{run:?}");
+    }
+}
