@@ -158,8 +158,7 @@ pub async fn start(api: &Api, request: ExecRequest<'_>) -> Result<RemoteCommand>
     let connected = tokio::time::timeout_at(end, api.client().connect(http_request)).await;
     let connection = match connected {
         Ok(Ok(connection)) => connection,
-        Ok(Err(kube::Error::Api(status))) => return Err(ApiError::Status(status).into_error(&action())),
-        Ok(Err(error)) => return Err(ApiError::Transport(error).into_error(&action())),
+        Ok(Err(error)) => return Err(ApiError::from(error).into_error(&action())),
         Err(_elapsed) => {
             return Err(api.overdue(&entry, ApiError::Timeout(started.elapsed())).into_error(&action()));
         }

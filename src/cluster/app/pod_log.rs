@@ -34,8 +34,7 @@ pub async fn open(
     let action = format!("cannot read the log of pod/{pod} in namespace {namespace}");
     match tokio::time::timeout_at(api.end_of_call(), pods.log_stream(pod, params)).await {
         Ok(Ok(stream)) => Ok(PodLog { stream: Box::pin(stream), pod: pod.to_owned() }),
-        Ok(Err(kube::Error::Api(status))) => Err(ApiError::Status(status).into_error(&action)),
-        Ok(Err(error)) => Err(ApiError::Transport(error).into_error(&action)),
+        Ok(Err(error)) => Err(ApiError::from(error).into_error(&action)),
         Err(_elapsed) => {
             Err(Error::new(Id::Unreachable, Kind::Unreachable, action)
                 .caused_by("the log did not begin in time"))

@@ -103,6 +103,15 @@ pub enum ApiError {
     TooLarge(usize),
 }
 
+impl From<kube::Error> for ApiError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Status(status),
+            error => Self::Transport(error),
+        }
+    }
+}
+
 impl ApiError {
     /// The HTTP status of the server's error.
     #[must_use]

@@ -190,11 +190,7 @@ impl Stream {
         let LogSource { namespace, pod, container, .. } = &*self.source;
         let action =
             format!("cannot read the log of pod/{pod}, container {container}, in namespace {namespace}");
-        let error = match error {
-            kube::Error::Api(status) => ApiError::Status(status),
-            error => ApiError::Transport(error),
-        };
-        let error = error.into_error(&action);
+        let error = ApiError::from(error).into_error(&action);
         // A container that waits for its start, or that did not run before, has no log.
         let is_unread = matches!(error.kind(), Kind::Forbidden | Kind::Unauthenticated | Kind::Unreachable);
         is_unread.then(|| Box::new(error))

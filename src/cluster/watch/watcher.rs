@@ -448,8 +448,7 @@ async fn within<T>(
 ) -> Result<T, ApiError> {
     match tokio::time::timeout(limit, response).await {
         Ok(Ok(response)) => Ok(response),
-        Ok(Err(kube::Error::Api(status))) => Err(ApiError::Status(status)),
-        Ok(Err(error)) => Err(ApiError::Transport(error)),
+        Ok(Err(error)) => Err(error.into()),
         Err(_elapsed) => Err(ApiError::Timeout(limit)),
     }
 }
