@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::event::{Action, Event, Events, Phase};
 use crate::object::ObjectId;
 use crate::object::kind::{CLAIM, INGRESS, KindInfo, POD, SERVICE};
+use crate::object::pod_spec::claim_size;
 use crate::status::sandbox::{self, AppKnowledge, Garbage, GarbageObject, GarbageOptions, SandboxObjects};
 
 /// What is deleted of the sandboxes.
@@ -81,8 +82,7 @@ pub async fn list_kept(api: &Api, namespace: &str) -> Result<Vec<(ObjectId, Stri
 
 /// Returns size and reclaim policy of a claim: `, 2Gi (reclaim policy Delete)`.
 async fn volume_text(api: &Api, claim: &Value) -> String {
-    let sizes = [&claim["status"]["capacity"]["storage"], &claim["spec"]["resources"]["requests"]["storage"]];
-    let size = sizes.into_iter().find_map(Value::as_str).map(|size| format!(", {size}"));
+    let size = claim_size(claim).map(|size| format!(", {size}"));
     size.unwrap_or_default() + &teardown::reclaim_text(api, claim).await.unwrap_or_default()
 }
 

@@ -14,7 +14,7 @@
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
 //! - `references`: the names that an object refers to. `running_image`: the images that pods run, with their digests.
 //! - `container_names`: the names of a pod's containers. `exec_target`: the container of a command that names none.
-//! - `pod_spec`: the specification of an object's pods and the claims that they mount.
+//! - `pod_spec`: the specification of an object's pods, the claims that they mount, and a claim's size.
 //! - `entry_commands`: the commands of kubectl that give a Secret or a ConfigMap its entries.
 //! - `manifest_yaml`: reads the user's manifests as kubectl reads them. `manifest_json`: those in JSON.
 //! - `yaml`: reads and writes objects as YAML.

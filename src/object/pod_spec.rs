@@ -58,6 +58,13 @@ pub fn claim_mounts(object: &Value) -> Vec<ClaimMount> {
     mounts
 }
 
+/// Returns the size of a claim's volume; before it has one, the requested size. None if the claim tells neither.
+#[must_use]
+pub fn claim_size(claim: &Value) -> Option<&str> {
+    let sizes = [&claim["status"]["capacity"]["storage"], &claim["spec"]["resources"]["requests"]["storage"]];
+    sizes.into_iter().find_map(Value::as_str)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

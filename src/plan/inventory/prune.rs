@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::object::kind::{self, CLAIM, CONFIG_MAP, SECRET};
+use crate::object::pod_spec::claim_size;
 use crate::object::{ObjectId, labels};
 
 /// A live member that the plan lacks.
@@ -167,10 +168,7 @@ pub fn is_exempt(object: &Value) -> bool {
 /// Returns a claim's capacity; before it is bound, its requested size.
 #[must_use]
 pub fn size(claim: &Value) -> &str {
-    claim["status"]["capacity"]["storage"]
-        .as_str()
-        .or_else(|| claim["spec"]["resources"]["requests"]["storage"].as_str())
-        .unwrap_or("an unknown amount")
+    claim_size(claim).unwrap_or("an unknown amount")
 }
 
 #[cfg(test)]
