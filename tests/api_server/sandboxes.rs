@@ -193,9 +193,8 @@ fn gc_deletes_what_blocks_and_nothing_else() {
     namespace.handsctl(&["sandbox", "gc"]).exits(0).says("nothing to delete");
 }
 
-#[test]
-fn gc_leaves_a_shared_namespace_alone_without_an_answer() {
-    let namespace = with_conversations("sandbox-shared");
+/// Binds the role of another installation, whose sandboxes are then in the same namespace.
+fn bind_second(namespace: &Namespace) {
     let labels = json!({
         "app.kubernetes.io/managed-by": "handsctl", "app.kubernetes.io/instance": "second",
     });
@@ -206,6 +205,12 @@ fn gc_leaves_a_shared_namespace_alone_without_an_answer() {
         "subjects": [{ "kind": "ServiceAccount", "name": "second", "namespace": "elsewhere" }],
     });
     create(namespace.bed, &namespace.name, &[binding]);
+}
+
+#[test]
+fn gc_leaves_a_shared_namespace_alone_without_an_answer() {
+    let namespace = with_conversations("sandbox-shared");
+    bind_second(&namespace);
     let before = objects(namespace.bed, &namespace.name);
     let run = namespace.handsctl(&["sandbox", "gc", "--delete-data", "--yes"]).exits(0);
     run.says("second can have sandboxes in namespace").says("nothing to delete");
@@ -332,16 +337,7 @@ fn interrupted_teardown_of_sandboxes_goes_on() {
 #[test]
 fn teardown_keeps_unknown_sandboxes_of_a_shared_namespace() {
     let namespace = with_conversations("teardown-sandboxes-shared");
-    let labels = json!({
-        "app.kubernetes.io/managed-by": "handsctl", "app.kubernetes.io/instance": "second",
-    });
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": { "name": "second", "labels": labels },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "second" },
-        "subjects": [{ "kind": "ServiceAccount", "name": "second", "namespace": "elsewhere" }],
-    });
-    create(namespace.bed, &namespace.name, &[binding]);
+    bind_second(&namespace);
     let before = names_of_conversations(&namespace);
     let run = namespace.handsctl(&["teardown", "--sandboxes", "--delete-data", "--yes"]).exits(0);
     run.says("second can have sandboxes in namespace").says("another application may use it");

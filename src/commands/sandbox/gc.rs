@@ -8,9 +8,8 @@ use clap::Args;
 use super::others;
 use super::read::{self, AppAnswers};
 use crate::catalogue::Id;
-use crate::cluster::access::rules::as_rules;
 use crate::cluster::app::sandbox_objects::{self, SandboxListing};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::event::{Action, Finished, Phase};
 use crate::flags::{Format, Global, parse_duration};
 use crate::phrase;
@@ -126,10 +125,7 @@ fn ensure_pods_are_listed(listing: &SandboxListing, namespace: &str) -> Result<(
     }
     let message =
         format!("cannot list pods in namespace {namespace}: nothing tells which objects are left behind");
-    let rules = as_rules(&listing.missing);
-    Err(rules.into_iter().fold(Error::new(Id::Forbidden, Kind::Forbidden, message), |error, rule| {
-        error.hint(format!("the account needs the rule {rule}"))
-    }))
+    Err(read::forbidden(message, listing))
 }
 
 async fn report_unclear(run: &Run<'_>, answers: &AppAnswers) {

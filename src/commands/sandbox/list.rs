@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::read::{self, AppAnswers};
-use crate::catalogue::Id;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::event::{Events, Finished};
 use crate::flags::{Format, Global, ReadArgs};
+use crate::object::pod_spec::claim_size;
 use crate::phrase;
 use crate::report::{Output, ReadingProgress, Streams, table};
 use crate::session::cluster_session::{self, Secrets, Session};
@@ -87,9 +87,7 @@ async fn list(session: &Session, events: &Events, streams: &Streams) -> Result<V
     if listing.objects == SandboxObjects::default() {
         let message =
             format!("cannot list the sandboxes in namespace {}", session.settings.runtime_namespace());
-        return Err(Error::new(Id::Forbidden, Kind::Forbidden, message)
-            .caused_by("pods, services, ingresses and volume claims are all forbidden to list")
-            .hint("handsctl rbac prints the roles that an account needs"));
+        return Err(read::forbidden(message, &listing));
     }
     let conversations = sandbox::conversations(&listing.objects);
     let ids: Vec<&str> = conversations.iter().map(|conversation| conversation.id).collect();
@@ -196,10 +194,9 @@ impl SandboxPod {
 
 impl SandboxClaim {
     fn new(claim: &Value) -> Self {
-        let requested = || text(&claim["spec"]["resources"]["requests"]["storage"]);
         Self {
             name: text(&claim["metadata"]["name"]).unwrap_or_default(),
-            size: text(&claim["status"]["capacity"]["storage"]).or_else(requested),
+            size: claim_size(claim).map(str::to_owned),
             phase: text(&claim["status"]["phase"]),
             created: text(&claim["metadata"]["creationTimestamp"]),
             storage_class: text(&claim["spec"]["storageClassName"]),

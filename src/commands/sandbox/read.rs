@@ -64,6 +64,14 @@ pub(super) async fn objects(session: &Session, events: &Events) -> Result<Sandbo
     Ok(listing)
 }
 
+/// Returns the error of a listing that lacks too much, with the rules that the account needs.
+pub(super) fn forbidden(message: String, listing: &SandboxListing) -> Error {
+    let rules = as_rules(&listing.missing);
+    rules.into_iter().fold(Error::new(Id::Forbidden, Kind::Forbidden, message), |error, rule| {
+        error.hint(format!("the account needs the rule {rule}"))
+    })
+}
+
 /// Asks the application about these conversations. Its list leaves out old ones, so it is asked about each one that is
 /// missing there, but about no more than `most`: it allows ten requests per second.
 pub(in crate::commands) async fn ask(session: &Session, ids: &[&str], most: usize) -> AppAnswers {
