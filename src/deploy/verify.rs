@@ -337,8 +337,8 @@ async fn warn_of_unresolved_host(run: &Run<'_>, target: &ProbeTarget) {
     let host = run.settings().deploy.host.as_str();
     let Some(local) = target.local.filter(|_| !exposure::is_localhost(host)) else { return };
     let resolution = timeout(EXPLANATION, tokio::net::lookup_host((host, local.port()))).await;
-    let addresses = resolution.ok().and_then(Result::ok).into_iter().flatten();
-    if addresses.into_iter().any(|address| address.ip() == local.ip()) {
+    let mut addresses = resolution.ok().and_then(Result::ok).into_iter().flatten();
+    if addresses.any(|address| address.ip() == local.ip()) {
         return;
     }
     let message = format!(
