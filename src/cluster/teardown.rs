@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use kube::api::ListParams;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::apply::delete_object::{self, DeleteOutcome};
+use super::apply::waves::IN_FLIGHT;
 use super::apply::{deletion_wait, held_claims, inventory};
 use super::client::api::Api;
 use super::client::request::if_same_object;
@@ -401,7 +403,8 @@ async fn delete_all(
             Ok::<_, Error>(matches!(outcome, DeleteOutcome::Kept(_)).then(|| id.clone()))
         })
     });
-    Ok(futures::future::try_join_all(deletes).await?.into_iter().flatten().collect())
+    let kept = stream::iter(deletes).buffer_unordered(IN_FLIGHT);
+    kept.try_filter_map(async |kept| Ok(kept)).try_collect().await
 }
 
 /// Deletes an object of the set that is not a member.

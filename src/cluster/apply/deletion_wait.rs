@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use futures::future::try_join_all;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::waves::IN_FLIGHT;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::cluster::watch::store::Store;
@@ -45,8 +46,8 @@ pub async fn until_gone(
     let mut clock = WaitClock::new(deadline, EXPLAIN_INTERVAL);
     report(&objects, deadline.saturating_duration_since(Instant::now()), events).await;
     loop {
-        let reads = objects.into_iter().map(|object| read(api, object));
-        objects = try_join_all(reads).await?.into_iter().flatten().collect();
+        let reads = stream::iter(objects).map(|object| read(api, object)).buffered(IN_FLIGHT);
+        objects = reads.try_filter_map(async |object| Ok(object)).try_collect().await?;
         if objects.is_empty() {
             return Ok(objects);
         }
@@ -72,7 +73,10 @@ pub(crate) async fn until_gone_from(
 ) -> Result<Vec<(ObjectId, Value)>> {
     let mut clock = WaitClock::new(deadline, EXPLAIN_INTERVAL);
     loop {
-        objects.retain(|(id, uid)| store.has(id, uid));
+        // Only the last one is looked up after each change: the store of a large deletion changes thousands of times.
+        while objects.last().is_some_and(|(id, uid)| !store.has(id, uid)) {
+            objects.pop();
+        }
         if objects.is_empty() {
             return Ok(objects);
         }
@@ -80,9 +84,13 @@ pub(crate) async fn until_gone_from(
             changed = store.wait_for_change() => changed?,
             () = clock.sleep_until(None) => {}
         }
-        match clock.state() {
-            WaitState::Waiting => {}
-            WaitState::HeartbeatDue(left) => report(store, &objects, left).await,
+        let state = clock.state();
+        if state != WaitState::Waiting {
+            objects.retain(|(id, uid)| store.has(id, uid));
+        }
+        match state {
+            WaitState::HeartbeatDue(left) if !objects.is_empty() => report(store, &objects, left).await,
+            WaitState::Waiting | WaitState::HeartbeatDue(_) => {}
             WaitState::Expired => return Ok(objects),
         }
     }
