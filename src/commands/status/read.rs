@@ -216,7 +216,10 @@ async fn find_causes(
     let unread = observed.load_past_events(api, &deployed.set).await?;
     let health = status::health(&observed.state, expected, extras);
     let grace = rollout::grace_periods(&session.settings, Timestamp::UNIX_EPOCH);
-    let mut findings = evaluate(&observed.state, expected, &grace, api.clock().now()).findings;
+    let evaluation = evaluate(&observed.state, expected, &grace, api.clock().now());
+    // No run waits for faults that may heal: they are what keeps the set from being healthy now.
+    let mut findings = evaluation.findings;
+    findings.extend(evaluation.symptoms);
     follow::collect_evidence(api, Some(&session.settings), &mut findings).await;
     if let Some(first) = findings.first_mut() {
         first.evidence.extend(unread.iter().map(Error::with_causes));
