@@ -513,17 +513,6 @@ pub(crate) const FAILURES: &[Failure] = &[
         ..SIMULATED
     },
     Failure {
-        key: "no-claim",
-        name: "the volume claim of the configuration does not exist",
-        id: "HC4301",
-        config: "[deploy]\nexisting_claim = \"mine\"\n",
-        grace: Grace::Key("unschedulable", 15),
-        says: &["persistentvolumeclaim \"mine\" not found"],
-        setting: "--> config.toml:2:18",
-        seen: ("pods", "\\\"mine\\\" not found"),
-        ..SIMULATED
-    },
-    Failure {
         key: "no-class",
         name: "a claim has no storage class",
         id: "HC4401",

@@ -491,15 +491,10 @@ fn references() -> Vec<Failure> {
         .says("access modes")
         .after(Report::Event("ProvisioningFailed"))
         .grace(3),
-        Failure::new(
-            "claim-absent",
-            "HC4301",
-            "existing_claim = \"mine\"\ntolerate = { unschedulable = \"3s\" }\n",
-        )
-        .at("existing_claim")
-        .says("describe persistentvolumeclaim/mine -n claim-absent")
-        .after(Report::Event("FailedScheduling"))
-        .grace(3),
+        Failure::new("claim-absent", "HC2052", "existing_claim = \"mine\"\n")
+            .exits(14)
+            .at("existing_claim")
+            .says("persistentvolumeclaim/mine does not exist in namespace claim-absent"),
         Failure::new(
             "claim-lost",
             "HC4301",
