@@ -537,7 +537,7 @@ fn scheduling_and_admission(site: &Site) -> Vec<Failure> {
         .beside(marker())
         .says("didn't have free ports"),
         Failure::new("quota", "HC4501", "")
-            .beside(limit("ResourceQuota", &json!({ "hard": { "limits.memory": "32Mi" } })))
+            .beside(limit("ResourceQuota", &json!({ "hard": { "limits.memory": "32Mi" }, "scopes": ["NotTerminating"] })))
             .says("exceeded quota: small")
             .says("^ [deploy.resources.limits].memory")
             .after(Report::Event("FailedCreate"))
