@@ -187,9 +187,11 @@ fn deleted_member_is_waited_for_and_created_anew() {
     namespace.handsctl(&["diff"]).exits(1).prints("service/oh").prints("it has been terminating since ");
     namespace
         .handsctl(&["deploy", "--timeout", "3s"])
-        .exits(8)
+        .exits(10)
         .says(&format!("error[HC3015]: service/oh in namespace {} is being deleted", namespace.name))
-        .says("waits for finalizer \"acme.example/lb\", set by manager \"lb-controller\"");
+        .says("waits for finalizer \"acme.example/lb\", set by manager \"lb-controller\"")
+        .says("the installation was not changed")
+        .says("hint: --timeout DURATION sets a longer limit");
     let (child, events) = spawn(&namespace, &["deploy"]);
     wait_for_text(&events, "waits for finalizer");
     patch("null");

@@ -757,7 +757,7 @@ impl Drop for FinalizedObject<'_> {
 }
 
 #[test]
-fn terminating_namespace_exits_8_before_changes() {
+fn terminating_namespace_exits_10_before_changes() {
     let namespace = Bed::shared().namespace("leaving");
     namespace.create(&[]);
     let _object = FinalizedObject::new(&namespace);
@@ -768,7 +768,7 @@ fn terminating_namespace_exits_8_before_changes() {
     let before = all_objects(&namespace);
     namespace
         .handsctl(&["deploy", "--timeout", "3s"])
-        .exits(8)
+        .exits(10)
         .says(&format!("error[HC3001]: namespace {} has been terminating since", namespace.name))
         .says("nothing was changed")
         .says("example.io/hold in 1 resource instances")
