@@ -13,7 +13,7 @@ check:
 test FILTER:
     cargo test --locked {{FILTER}}
 
-# Run all tests but those that need containers (7 to 14 minutes on two cores; makes its own control plane)
+# Run all tests but those that need containers (20 to 25 minutes on two cores; makes its own control plane)
 test-all:
     cargo test --locked
 

@@ -14,6 +14,7 @@
 //!   result; also converts foreign errors. `output_files`: the files that it writes beside its result.
 //! - `set_lock`: acquires the set's lock for a command and releases it however the command ends. `revision_slot`: marks
 //!   an unfinished revision as interrupted before that. `cleanup_slot`: undoes what a command must not leave, before both.
+//!   `uncut`: requests that an interruption does not cut, and their end for a cleanup.
 //! - `provenance`: who started this run, as its CI system says.
 //! - `exposure`: computes the URL of the application.
 
@@ -37,3 +38,4 @@ pub(crate) mod runner;
 pub(crate) mod set_lock;
 pub(crate) mod signals;
 pub(crate) mod step;
+pub(crate) mod uncut;

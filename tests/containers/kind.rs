@@ -46,7 +46,8 @@ pub(super) fn one_at_a_time() -> MutexGuard<'static, ()> {
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The shared cluster, the run that created it, and a guard: the tests run one after the other.
+/// The shared cluster, the run that created it, and a guard: the tests run one after the other. The sandboxes of the test
+/// before are deleted: their requests would fill the node.
 pub(super) fn shared() -> (&'static Site, &'static Run, MutexGuard<'static, ()>) {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     let guard = one_at_a_time();
@@ -56,6 +57,7 @@ pub(super) fn shared() -> (&'static Site, &'static Run, MutexGuard<'static, ()>)
         eprintln!("{}", up.stderr);
         Shared { site, up }
     });
+    shared.site.delete_sandboxes();
     (&shared.site, &shared.up, guard)
 }
 
@@ -208,6 +210,17 @@ impl Site {
             let pods = pods["items"].as_array().cloned().unwrap_or_default();
             pods.iter().any(|pod| pod["metadata"]["name"] == conversation.pod.as_str() && is_ready(pod))
         });
+    }
+
+    /// Deletes the objects of all sandboxes.
+    pub(super) fn delete_sandboxes(&self) {
+        let names = self.kubectl(&["get", "pods,pvc,services,ingresses", "-o", "name"]);
+        let mut delete = vec!["delete", "--ignore-not-found", "--grace-period=1"];
+        let options = delete.len();
+        delete.extend(names.lines().filter(|name| name.contains("/openhands-runtime-")));
+        if delete.len() > options {
+            self.kubectl(&delete);
+        }
     }
 
     /// Runs a script in a conversation's sandbox.

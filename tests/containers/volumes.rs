@@ -42,16 +42,6 @@ fn resume(site: &Site, conversation: &Conversation) {
     site.await_sandbox(conversation);
 }
 
-/// Deletes the sandboxes and their claims: they would use the room of the next test.
-fn delete_sandboxes(site: &Site) {
-    let names = site.kubectl(&["get", "pods,pvc,services,ingresses", "-o", "name"]);
-    let mut delete = vec!["delete", "--ignore-not-found"];
-    delete.extend(names.lines().filter(|name| name.contains("/openhands-runtime-")));
-    if delete.len() > 2 {
-        site.kubectl(&delete);
-    }
-}
-
 #[test]
 #[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
 fn stopped_node_costs_no_conversation_its_files() {
@@ -85,7 +75,7 @@ fn stopped_node_costs_no_conversation_its_files() {
         assert_eq!(site.run_in_sandbox(conversation, "cat /workspace/p.txt").trim(), text);
     }
     assert_eq!([&first, &second].map(|conversation| site.claim(conversation)), claims);
-    delete_sandboxes(site);
+    site.delete_sandboxes();
 }
 
 /// What happens to the cluster or the application while a conversation runs.
@@ -200,7 +190,7 @@ fn every_round_of_disruptions_keeps_the_conversations_file() {
             eprintln!("round {round}: {disruption:?}: the file is there after {:.0?}", begin.elapsed());
         }
     }
-    delete_sandboxes(site);
+    site.delete_sandboxes();
 }
 
 #[test]

@@ -29,6 +29,7 @@ use crate::plan::manifests::stop_signal;
 use crate::plan::manifests::volume_pod::{self, VolumePod};
 use crate::session::runner::Run;
 use crate::session::step::step;
+use crate::session::uncut::{UncutEnd, uncut};
 
 /// Seconds after the command's time limit in which a pod that mounts a volume ends by itself.
 const AFTER_DEADLINE: u64 = 60;
@@ -81,8 +82,10 @@ pub(in crate::commands) async fn while_stopped<T>(
     pods::delete_leftover(api, &set.namespace, &set.name, &mount.claim).await?;
     let replicas = replicas(run, deployment);
     step(run.events(), Phase::Copy, "stop", async {
-        start_at_the_end(run, &scaled, replicas, half_replaced);
-        scaled.scale(api, 0).await?;
+        let (stopping, scaled_down) = (api.clone(), scaled.clone());
+        let (stop, stop_end) = uncut(async move { scaled_down.scale(&stopping, 0).await });
+        start_at_the_end(run, &scaled, replicas, half_replaced, stop_end);
+        stop.result().await?;
         let stopped = stop_pods(run).await?;
         Ok(((), format!("{} stopped", phrase::count(stopped, "pod"))))
     })
@@ -135,12 +138,14 @@ pub(super) async fn with_volume_pod<T>(
         let consequence = format!(
             "a pod that mounts volume claim {claim} is left in namespace {namespace}; it ends by itself"
         );
+        let (creating, requested) = (api.clone(), pod.clone());
+        let (creation, creation_end) = uncut(async move { pods::create(&creating, &requested).await });
         let (cleaning, set) = (api.without_deadline(), run.session.set().name);
-        // Before the request: an interrupted one may create the pod, whose name is then not known.
         run.cleanups().push(Id::VolumeCommandFailed, consequence, async move {
+            creation_end.reached().await?;
             pods::delete_leftover(&cleaning, &namespace, &set, &claim).await
         });
-        let created = match pods::create(api, pod).await {
+        let created = match creation.result().await {
             Ok(created) => created,
             Err(error) => {
                 run.cleanups().forget_last();
@@ -181,7 +186,14 @@ fn replicas(run: &Run<'_>, deployment: &Value) -> u64 {
     }
 }
 
-fn start_at_the_end(run: &Run<'_>, scaled: &ScaledDeployment, replicas: u64, half_replaced: &HalfReplaced) {
+/// Starts the application when the command ends, after the request that stops it.
+fn start_at_the_end(
+    run: &Run<'_>,
+    scaled: &ScaledDeployment,
+    replicas: u64,
+    half_replaced: &HalfReplaced,
+    stop: UncutEnd,
+) {
     let (api, scaled, half_replaced) = (run.api().without_deadline(), scaled.clone(), half_replaced.clone());
     let consequence = "the application is still stopped; handsctl deploy starts it";
     run.cleanups().push(Id::ApplicationStopped, consequence, async move {
@@ -190,6 +202,7 @@ fn start_at_the_end(run: &Run<'_>, scaled: &ScaledDeployment, replicas: u64, hal
             return Err(Error::new(Id::ApplicationStopped, Kind::Internal, message)
                 .hint("run handsctl restore again: it completes them first"));
         }
+        stop.reached().await?;
         scaled.scale(&api, replicas).await.map(drop)
     });
 }

@@ -6,8 +6,6 @@ use std::io::BufReader;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::oneshot;
-
 use super::order::{KEPT, VolumeChanges};
 use crate::archive::manifest::{Part, STATE};
 use crate::archive::read;
@@ -22,6 +20,7 @@ use crate::phrase;
 use crate::provider::transfer::{self, TransferredBytes};
 use crate::session::runner::Run;
 use crate::session::step::step;
+use crate::session::uncut::uncut;
 
 /// Opens a backup.
 ///
@@ -233,21 +232,16 @@ async fn replace(
     half_replaced: &HalfReplaced,
 ) -> Result<()> {
     step(run.events(), Phase::Copy, &format!("replace {}", part.name), async {
-        let (sender, receiver) = oneshot::channel();
         let (api, volume, flag) = (run.api().without_deadline(), volume.clone(), half_replaced.clone());
         flag.set(true);
-        let renaming = tokio::spawn(async move {
-            let result = volume.swap(&api).await;
-            if result.is_ok() {
-                flag.set(false);
-            }
-            let _the_command_was_interrupted = sender.send(result);
+        let (swap, end) = uncut(async move {
+            volume.swap(&api).await?;
+            flag.set(false);
+            Ok(())
         });
         let consequence = format!("the files of {} are only partly replaced", part.name);
-        run.cleanups().push(Id::ApplicationStopped, consequence, async move {
-            renaming.await.map_err(|error| Error::internal(error.to_string()))
-        });
-        let result = receiver.await.unwrap_or_else(|_| Err(Error::internal("the swap has ended")));
+        run.cleanups().push(Id::ApplicationStopped, consequence, end.reached());
+        let result = swap.result().await;
         run.cleanups().forget_last();
         result
             .map_err(|error| error.hint("run handsctl restore again: it completes the replacement first"))?;

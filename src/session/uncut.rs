@@ -1,0 +1,79 @@
+//! Requests that an interruption of the command does not cut: a request that was sent may take effect at any time later, also
+//! after the cleanup that undoes it.
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, Result};
+
+/// Work in a task of its own, which goes on when the command is interrupted.
+pub(crate) struct Uncut<T> {
+    result: oneshot::Receiver<Result<T>>,
+}
+
+/// The end of work in a task of its own, for the cleanup that undoes it.
+pub(crate) struct UncutEnd(JoinHandle<()>);
+
+/// Starts work in a task of its own. Returns it, and its end.
+pub(crate) fn uncut<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> (Uncut<T>, UncutEnd) {
+    let (sender, result) = oneshot::channel();
+    let task = tokio::spawn(async move {
+        let _the_command_was_interrupted = sender.send(work.await);
+    });
+    (Uncut { result }, UncutEnd(task))
+}
+
+impl<T> Uncut<T> {
+    /// Waits for the work's result.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub(crate) async fn result(self) -> Result<T> {
+        self.result.await.unwrap_or_else(|_| Err(Error::internal("a task of the command has panicked")))
+    }
+}
+
+impl UncutEnd {
+    /// Waits until the work has ended, with or without success.
+    ///
+    /// # Errors
+    /// Exit 70 if it has panicked.
+    pub(crate) async fn reached(self) -> Result<()> {
+        self.0.await.map_err(|error| Error::internal(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_goes_on_after_the_interruption_and_its_end_is_awaited() {
+        let took_effect = Arc::new(AtomicBool::new(false));
+        let effect = Arc::clone(&took_effect);
+        let (work, end) = uncut(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            effect.store(true, Ordering::SeqCst);
+            Ok(())
+        });
+        let interrupted = tokio::time::timeout(Duration::from_millis(10), work.result()).await;
+        assert!(interrupted.is_err());
+        assert!(!took_effect.load(Ordering::SeqCst));
+        end.reached().await.unwrap();
+        assert!(took_effect.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn result_of_the_work_is_that_of_the_command() {
+        let (work, _end) = uncut(async { Ok(7) });
+        assert_eq!(work.result().await.unwrap(), 7);
+        let (work, _end) = uncut::<()>(async { Err(Error::internal("no")) });
+        assert_eq!(work.result().await.unwrap_err().message(), Error::internal("no").message());
+    }
+}
