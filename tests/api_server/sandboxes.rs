@@ -319,6 +319,14 @@ fn teardown_deletes_sandboxes_and_no_similar_names() {
 }
 
 #[test]
+fn teardown_without_sandboxes_asks_nothing() {
+    let namespace = Bed::shared().namespace("teardown-no-sandboxes");
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.handsctl(&["teardown", "--sandboxes"]).exits(0).says("deployment.apps/oh deleted");
+    assert!(!namespace.has("deployment/oh"));
+}
+
+#[test]
 fn interrupted_teardown_of_sandboxes_goes_on() {
     let namespace = with_conversations("teardown-sandboxes-held");
     let held = format!("service/openhands-runtime-{RUNNING}-svc");
