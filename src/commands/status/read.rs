@@ -11,6 +11,7 @@ use super::{routes, thresholds};
 use crate::catalogue::Id;
 use crate::cluster::app::client::AppClient;
 use crate::cluster::app::probe::{self, ProbeResult};
+use crate::cluster::app::sandbox_objects::{self, OtherApplications};
 use crate::cluster::app::{sandbox_pods, volume_usage};
 use crate::cluster::rollout::follow;
 use crate::cluster::watch::deployed::{self, DeployedMembers};
@@ -121,6 +122,9 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
     if health.verdict == HealthVerdict::Absent && deployed.unknown.contains(DEPLOYMENT.plural) {
         return Err(status_unknown(session));
     }
+    let is_unknown_name = health.verdict == HealthVerdict::Absent && record.parent.is_none();
+    let sandboxes =
+        if is_unknown_name { without_those_of_others(session, sandboxes).await? } else { sandboxes };
     let mut findings = Vec::new();
     if health.verdict != HealthVerdict::Healthy {
         (health, findings) = find_causes(session, &mut deployed, &expected, &extras).await?;
@@ -183,6 +187,20 @@ async fn read_sandboxes(session: &Session) -> Result<Option<SandboxHealth>> {
     let pods = sandbox_pods::list(api, namespace).await?;
     let cleanup = sandbox_cleanup(session);
     Ok(pods.map(|pods| status::sandbox_health(&pods, &services, namespace, cleanup)))
+}
+
+/// Returns the sandboxes for an installation of which nothing exists: none, if those of the namespace can be of another one.
+async fn without_those_of_others(
+    session: &Session,
+    sandboxes: Option<SandboxHealth>,
+) -> Result<Option<SandboxHealth>> {
+    if sandboxes.as_ref().and_then(SandboxHealth::counts).is_none() {
+        return Ok(sandboxes);
+    }
+    let (namespace, own) = (session.settings.runtime_namespace(), session.settings.deploy.name.as_str());
+    let others = sandbox_objects::other_applications(&session.connection.api, namespace, own).await?;
+    let are_of_others = matches!(others, OtherApplications::Named(_));
+    Ok(if are_of_others { Some(SandboxHealth::default()) } else { sandboxes })
 }
 
 /// Returns what deletes ended sandboxes: `up` for the local cluster that the configuration names, `sandbox gc` for others.
