@@ -223,6 +223,8 @@ catalogue! {
         "With [deploy].service_account, the application's pod uses a ServiceAccount that an administrator created, with the rights of the Role that handsctl would create in the sandboxes' namespace. The server rejects a pod whose ServiceAccount does not exist."
     HostShared "HC2051" "another Ingress has the same host" key "deploy.host"
         "Two Ingresses of one class have the same host and path. The controller sends the requests to one of them, often the older one, so one of the two applications is unreachable. Choose another [deploy].host, or another class."
+    ClaimMissing "HC2052" "the volume claim does not exist" key "deploy.existing_claim"
+        "With [deploy].existing_claim, the application's pod mounts a volume claim that somebody else created, in the namespace of the installation. A pod whose volume claim does not exist starts on no node. Name a volume claim that exists, or unset the key: handsctl then creates one."
     ConversationAtRisk "HC2042" "a conversation's volume would be deleted" key "deploy.on_stop"
         "With on_stop = \"clean\" the application is notified before it stops, and deletes the pod, the services and the volume of the first conversation that it started. While such a volume exists, handsctl does not stop the application's pod without --delete-data."
     VersionChanges "HC2043" "the application's version changes" key "deploy.image"

@@ -156,7 +156,7 @@ pub struct ApplyArgs {
     #[expect(missing_docs, reason = "flattened into the flags of the command")]
     pub ownership: OwnershipArgs,
     /// Text for the history, kept with the revision that this run makes; at most 300 characters
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = parse_note)]
     pub note: Option<String>,
 }
 
@@ -282,9 +282,33 @@ pub(crate) fn parse_revision(text: &str) -> Result<u64, String> {
     number(1..=u64::MAX, "a revision is a number from 1; handsctl history lists them")(text)
 }
 
+/// The maximum length of a note in characters, as a revision records it: on one line.
+const MAX_NOTE: usize = 300;
+
+/// Parses the text of `--note`.
+///
+/// # Errors
+/// The text is longer than a revision keeps.
+pub(crate) fn parse_note(text: &str) -> Result<String, String> {
+    let length = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().count();
+    if length > MAX_NOTE {
+        return Err(format!("a note has at most {MAX_NOTE} characters, and this one has {length}"));
+    }
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn note_that_a_revision_would_cut_is_refused() {
+        let longest = "ü".repeat(MAX_NOTE);
+        assert_eq!(parse_note(&longest), Ok(longest.clone()));
+        assert!(parse_note(&format!("  {longest}\n")).is_ok(), "the revision keeps one line");
+        let error = parse_note(&format!("{longest} and more")).unwrap_err();
+        assert_eq!(error, "a note has at most 300 characters, and this one has 309");
+    }
 
     #[test]
     fn durations_take_units_and_reject_zero() {

@@ -513,17 +513,6 @@ pub(crate) const FAILURES: &[Failure] = &[
         ..SIMULATED
     },
     Failure {
-        key: "no-claim",
-        name: "the volume claim of the configuration does not exist",
-        id: "HC4301",
-        config: "[deploy]\nexisting_claim = \"mine\"\n",
-        grace: Grace::Key("unschedulable", 15),
-        says: &["persistentvolumeclaim \"mine\" not found"],
-        setting: "--> config.toml:2:18",
-        seen: ("pods", "\\\"mine\\\" not found"),
-        ..SIMULATED
-    },
-    Failure {
         key: "no-class",
         name: "a claim has no storage class",
         id: "HC4401",
@@ -595,8 +584,10 @@ pub(crate) const FAILURES: &[Failure] = &[
         setting: "setting   [deploy].replicas = 1 (default)",
         seen: ("replicasets", "exceeded quota"),
         prepare: |site| {
-            let create = ["create", "quota", "tight", "--hard=pods=0", "-n", &site.namespace.name];
-            site.namespace.bed.kubectl(&create);
+            // Of a quota without scopes, the check before the first write knows.
+            let hard = ["--hard=pods=0", "--scopes=NotTerminating"];
+            let create = ["create", "quota", "tight", "-n", &site.namespace.name];
+            site.namespace.bed.kubectl(&[&create[..], &hard].concat());
             let read = ["get", "quota", "tight", "-o", "jsonpath={.status.hard}"];
             site.wait_for(&read, |hard| hard.contains("pods"));
         },

@@ -4,8 +4,8 @@
 use super::prepare::Preparation;
 use super::request::DeployRequest;
 use super::{
-    claim_guard, conversation_guard, dev_namespace, live_exposure, new_volume, secret_keys, service_account,
-    shared_host, terminating,
+    claim_guard, conversation_guard, dev_namespace, existing_claim, live_exposure, new_volume, secret_keys,
+    service_account, shared_host, terminating,
 };
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
@@ -38,12 +38,13 @@ pub(super) async fn explaining_forbidden(run: &Run<'_>, outcome: Result<Preparat
 ///
 /// # Errors
 /// Exit 6 with every right that the account lacks; exit 2 if a conversation would lose its volume; exit 7 if others expose
-/// the application, or profile dev would join the sandboxes of others; exit 14 if the named ServiceAccount or a Secret
-/// that the pod reads does not exist.
+/// the application, or profile dev would join the sandboxes of others; exit 14 if the named ServiceAccount, the named
+/// claim or a Secret that the pod reads does not exist.
 pub(super) async fn changes(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<()> {
     let changes = &prepared.changes;
     live_exposure::ensure_unchanged_contained(run, prepared)?;
     service_account::ensure_usable(run, prepared).await?;
+    existing_claim::ensure_exists(run, prepared).await?;
     dev_namespace::ensure_no_sandboxes(run, prepared).await?;
     secret_keys::ensure_complete(run, prepared).await?;
     if !request.policy.delete_data && deletes_conversation_on_stop(prepared) {

@@ -136,6 +136,7 @@ mod tests {
             since: "2026-01-01T00:00:00Z".into(),
             workloads: vec![DEPLOYMENT.id("n", "oh")],
             path: Some("/.openhands".into()),
+            is_of_application: false,
             is_at_risk: true,
         };
         assert!(refuse(std::iter::empty(), None, CheckTime::BeforeFirstWrite).is_ok());

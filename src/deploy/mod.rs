@@ -5,16 +5,15 @@
 //!   anything is planned. `check`: checks the planned changes and the account's rights before the first write; add new
 //!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete a conversation's volume.
 //!   `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
-//!   `new_volume`: warns about a volume that is created anew. `service_account`, `secret_keys`: check that the named
-//!   ServiceAccount and the Secrets that the pod reads exist. `restored_rights`: stops a rollback that adds rights, images or an exposure.
+//!   `new_volume`: warns about a volume that is created anew. `service_account`, `secret_keys`, `existing_claim`: check
+//!   that what the pod needs of others exists. `restored_rights`: stops a rollback that adds rights, images or an exposure.
 //!   `dev_namespace`: keeps profile dev apart from the sandboxes of others. `shared_host`: warns about another Ingress
 //!   with the same host. `live_exposure`: stops if others expose the application.
 //! - `version_change`: warns about the effects of another app version. `conversations`: warns about the conversations
 //!   that a stop of the application interrupts. `replaced_images`: finds pods that run an earlier build of their image.
 //! - `dry_run`: reports the planned changes. `run_changes`: what differs from the latest revision, and the last good run.
 //! - `refusals`: adds the line of config.toml to a rejection before the first write. `quota_room`: the room in the quotas.
-//! - `terminating`: waits for namespaces and members that are being deleted.
-//! - `prepull`: pulls a changed image before the old pod is stopped.
+//! - `terminating`: waits for namespaces and members that are being deleted. `prepull`: pulls a changed image before a stop.
 //! - `execute`: records the revision, applies, follows the rollout, verifies, prunes.
 //!   `sandbox_policy`: keeps a policy that still limits sandboxes.
 //! - `rejected_pods`: asks anew about pods that the API server rejected before the run.
@@ -32,6 +31,7 @@ pub(crate) mod conversations;
 mod dev_namespace;
 mod dry_run;
 mod execute;
+mod existing_claim;
 #[cfg(test)]
 mod history_tests;
 mod live_exposure;

@@ -7,9 +7,10 @@ use kube::api::ListParams;
 use serde_json::Value;
 
 use super::prepare::Preparation;
+use super::request::DeployRequest;
 use crate::cluster::client::api::Api;
 use crate::error::Error;
-use crate::object::kind::{CONFIG_MAP, RESOURCE_QUOTA, SECRET};
+use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, POD, RESOURCE_QUOTA, SECRET, STATEFUL_SET};
 use crate::plan::changes::{Change, RevisionChange};
 use crate::plan::checks::quota_sum::{self, NewObject, Shortage};
 use crate::plan::inventory::revision;
@@ -31,12 +32,17 @@ pub(super) async fn quotas(api: &Api, prepared: &Preparation) -> Vec<Value> {
 }
 
 /// Returns an error for each limit that the new objects exceed together. A limit that a rejection names already is none.
+/// A run that adopts objects finds them in the quotas already: there is no error then.
 pub(super) fn rejections(
     run: &Run<'_>,
+    request: &DeployRequest,
     prepared: &Preparation,
     quotas: &[Value],
     known: &[Error],
 ) -> Vec<Error> {
+    if request.policy.ownership.adopts() {
+        return Vec::new();
+    }
     let shortages = quota_sum::shortages(&new_objects(prepared), quotas);
     let is_known = |shortage: &Shortage| {
         let named = format!("exceeded quota: {}, requested: ", shortage.quota);
@@ -49,7 +55,7 @@ pub(super) fn rejections(
     new.map(|shortage| shortage.error(run.settings())).collect()
 }
 
-/// Returns the objects that the run creates: new members, and the records of the installation.
+/// Returns the objects that the run creates: new members, their pods, and the records of the installation.
 fn new_objects(prepared: &Preparation) -> Vec<NewObject<'_>> {
     let Preparation { changes, state, .. } = prepared;
     let set = &changes.plan.set;
@@ -57,6 +63,18 @@ fn new_objects(prepared: &Preparation) -> Vec<NewObject<'_>> {
     let mut objects: Vec<NewObject<'_>> = members
         .map(|(member, _)| NewObject { id: member.id.clone(), kind: member.kind, manifest: &member.manifest })
         .collect();
+    // A controller creates the pods later, and a dry run of one cannot find its new ServiceAccount. A quota that this run
+    // changes may have room for them then.
+    let changes_quota = changes
+        .to_send()
+        .any(|(member, change)| member.kind == RESOURCE_QUOTA && matches!(change, Change::Update(_)));
+    if !changes_quota {
+        let has_pods = |object: &&NewObject<'_>| [DEPLOYMENT, STATEFUL_SET].contains(&object.kind);
+        let workloads = objects.iter().filter(has_pods).cloned();
+        let pods: Vec<NewObject<'_>> =
+            workloads.map(|workload| NewObject { kind: POD, ..workload }).collect();
+        objects.extend(pods);
+    }
     let mut add = |kind: crate::object::kind::KindInfo, name: String| {
         objects.push(NewObject { id: kind.id(&set.namespace, &name), kind, manifest: &Value::Null });
     };

@@ -41,7 +41,7 @@ pub(super) async fn check(
     let checked = checked?;
     let rejections = new_key.err().into_iter().chain(checked.rejections);
     let mut rejections = join_all(rejections.map(|error| with_webhook(error, run))).await;
-    let together = quota_room::rejections(run, prepared, &quotas, &rejections);
+    let together = quota_room::rejections(run, request, prepared, &quotas, &rejections);
     rejections.extend(together);
     let mut rejections = rejections.into_iter().map(|error| located(error, run));
     let Some(first) = rejections.next() else {

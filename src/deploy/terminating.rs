@@ -10,7 +10,7 @@ use crate::catalogue::Id;
 use crate::cluster::apply::delete_object;
 use crate::cluster::apply::deletion_wait::{self, DeletedObject};
 use crate::cluster::apply::namespaces::{self, NamespaceState};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::event::{Phase, Progress};
 use crate::object::kind::NAMESPACE;
 use crate::object::{ObjectId, deletion};
@@ -26,7 +26,7 @@ const STEP: &str = "deletion";
 /// be deployed again then. A dry run does not wait, and a revision is gone with its namespace.
 ///
 /// # Errors
-/// Those of the preparation; exit 8 if the namespace still exists at the deadline.
+/// Those of the preparation; exit 10 if the namespace still exists at the deadline.
 pub(super) async fn prepare_after_deletion(run: &Run<'_>, request: &DeployRequest) -> Result<Preparation> {
     let prepared = prepare(run, request).await;
     let waits = request.dry_run.is_none() && request.goal == Goal::Configuration;
@@ -59,7 +59,7 @@ async fn wait_for_namespaces(run: &Run<'_>) -> Result<()> {
     let names: Vec<String> = terminating.iter().map(|object| object.id.name.clone()).collect();
     wait(run, terminating, |remaining| match remaining {
         [first, ..] => namespaces::terminating(&first.id.name, &first.object),
-        [] => crate::error::Error::internal("no namespace is left"),
+        [] => Error::internal("no namespace is left"),
     })
     .await?;
     for name in names {
@@ -82,7 +82,7 @@ pub(super) fn stopped(changes: &Changes) -> impl Iterator<Item = &ObjectId> {
 /// `--delete-data` it first deletes the workloads whose pods keep a claim.
 ///
 /// # Errors
-/// Exit 8 with finalizer and manager if a member still exists at the deadline. Then nothing but the
+/// Exit 10 with finalizer and manager if a member still exists at the deadline. Then nothing but the
 /// deleted workloads was changed.
 pub(super) async fn wait_for_members(
     run: &Run<'_>,
@@ -128,11 +128,17 @@ async fn stop(run: &Run<'_>, prepared: &Preparation, id: &ObjectId) -> Result<Op
     Ok(Some(DeletedObject { id: id.clone(), collection, object: object.clone() }))
 }
 
+/// Returns the error of a wait that the deadline ended: the server rejected nothing.
+fn timed_out(error: Error) -> Error {
+    let id = error.id();
+    error.replace_kind(id, Kind::Deadline).hint("--timeout DURATION sets a longer limit")
+}
+
 /// Waits until the objects are gone, as a step of the command.
 async fn wait(
     run: &Run<'_>,
     objects: Vec<DeletedObject>,
-    still_deleted: impl FnOnce(&[DeletedObject]) -> crate::error::Error,
+    still_deleted: impl FnOnce(&[DeletedObject]) -> Error,
 ) -> Result<()> {
     let events = run.events();
     let names: Vec<String> = objects.iter().map(|object| object.id.to_string()).collect();
@@ -140,7 +146,7 @@ async fn wait(
     events.begin(Phase::Preflight, STEP, format!("waits until {names} is gone")).await;
     let outcome = match deletion_wait::until_gone(run.api(), objects, run.deadline().at, events).await {
         Ok(remaining) if remaining.is_empty() => Ok(()),
-        Ok(remaining) => Err(still_deleted(&remaining)),
+        Ok(remaining) => Err(timed_out(still_deleted(&remaining))),
         Err(error) => Err(error),
     };
     let progress = if outcome.is_ok() { Progress::Done } else { Progress::Failed };

@@ -245,7 +245,7 @@ impl Subject<'_> {
                     "{id} does not exist in namespace {}: the pod would wait for it",
                     self.namespace()
                 );
-                let error = Error::new(Id::MissingReference, Kind::Prerequisite, message)
+                let error = Error::new(Id::ClaimMissing, Kind::Prerequisite, message)
                     .with_keys(self.settings.config_keys(&["deploy.existing_claim".to_owned()]));
                 Check::failed(Category::Storage, "volume", error)
             }),

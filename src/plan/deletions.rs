@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::diff::{self, Effect};
 use super::inventory::members::Members;
 use crate::object::kind::CLAIM;
+use crate::object::labels::{self, Component};
 use crate::object::{Mask, ObjectId, deletion};
 
 /// The command that gives the data of held claims up.
@@ -28,6 +29,8 @@ pub struct HeldClaim {
     pub workloads: Vec<ObjectId>,
     /// The path at which the first of them mounts it.
     pub path: Option<String>,
+    /// Whether the application is one of them: `handsctl backup` copies its volume.
+    pub is_of_application: bool,
     /// Whether the run would stop a pod of these workloads, and so complete the deletion.
     pub is_at_risk: bool,
 }
@@ -48,6 +51,9 @@ impl HeldClaim {
     /// Returns the command that copies the data out of the running pod. `pod` is the application's pod, if it is known.
     #[must_use]
     pub fn save_command(&self, pod: Option<&str>) -> String {
+        if self.is_of_application {
+            return "save the data first: handsctl backup".to_owned();
+        }
         let namespace = self.id.namespace.as_deref().unwrap_or_default();
         let path = self.path.as_deref().unwrap_or("PATH");
         let workload = self.workloads.first();
@@ -87,8 +93,12 @@ where
             workloads.sort_by_key(|(workload, _)| *workload);
             let (_, first) = workloads.first()?;
             let path = mount_path(first, &id.name);
+            let is_of_application = workloads.iter().any(|(_, object)| {
+                object["metadata"]["labels"][labels::COMPONENT] == Component::App.as_str()
+            });
             let workloads = workloads.iter().map(|(workload, _)| (*workload).clone()).collect();
-            Some(HeldClaim { id: id.clone(), since: since.to_owned(), workloads, path, is_at_risk: false })
+            let (id, since) = (id.clone(), since.to_owned());
+            Some(HeldClaim { id, since, workloads, path, is_of_application, is_at_risk: false })
         })
         .collect();
     held.sort_by(|a, b| a.id.cmp(&b.id));
@@ -179,11 +189,22 @@ mod tests {
             since: "2026-01-01T00:00:00Z".into(),
             workloads: vec![DEPLOYMENT.id("n", "a"), DEPLOYMENT.id("n", "b")],
             path: Some("/state".into()),
+            is_of_application: false,
             is_at_risk: false,
         };
         assert_eq!(held(&[deployment("b", 1), claim(true), deployment("a", 1)]), [expected]);
         let bare_pod = (POD.id("n", "a"), json!({ "metadata": { "name": "a" }, "spec": pod() }));
         assert_eq!(held(&[bare_pod, claim(true)])[0].workloads, [POD.id("n", "a")]);
+    }
+
+    #[test]
+    fn data_of_the_application_is_saved_by_backup() {
+        let mut application = deployment("a", 1);
+        application.1["metadata"]["labels"] = json!({ labels::COMPONENT: "app" });
+        let save = |members: &[(ObjectId, Value)]| held(members)[0].save_command(Some("a-1"));
+        assert_eq!(save(&[application, claim(true)]), "save the data first: handsctl backup");
+        let of_another = save(&[deployment("a", 1), claim(true)]);
+        assert!(of_another.starts_with("save the data first: kubectl "), "{of_another}");
     }
 
     #[test]

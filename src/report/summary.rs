@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::text::error::ErrorObject;
+use super::text::format;
 use super::text::json_objects::{FindingObject, ObjectRef, Position};
 use super::versioned::VERSION;
 use crate::catalogue::Id;
@@ -24,7 +25,7 @@ pub struct RunSummary {
     /// Every object that was planned to be applied or deleted, in order.
     pub planned: Vec<(Phase, ObjectId)>,
     /// Every object that was processed, with its action and reason, in the order of the events.
-    pub objects: Vec<(ObjectId, Action, Option<String>)>,
+    pub objects: Vec<ObjectResult>,
     /// Every finding. Of several findings with one id and object, only the last.
     pub findings: Vec<Finding>,
     /// Every warning, without duplicates.
@@ -43,8 +44,7 @@ impl RunSummary {
             }
             Event::Target { command: part, target } => {
                 self.part.clone_from(part);
-                let is_automatic_rollback = part == "rollback" && self.command != "rollback";
-                if !is_automatic_rollback {
+                if !self.is_automatic_rollback(part) {
                     self.target.clone_from(target);
                 }
             }
@@ -52,7 +52,8 @@ impl RunSummary {
                 self.planned.extend(objects.iter().map(|object| (*phase, object.clone())));
             }
             Event::Object { object, action, message, .. } => {
-                self.objects.push((object.clone(), *action, message.clone()));
+                let (part, object, message) = (self.part.clone(), object.clone(), message.clone());
+                self.objects.push(ObjectResult { part, object, action: *action, message });
             }
             Event::Finding(finding) => {
                 self.findings.retain(|other| (other.id, &other.object) != (finding.id, &finding.object));
@@ -72,19 +73,39 @@ impl RunSummary {
     /// Returns the number of objects with this action.
     #[must_use]
     pub fn count(&self, action: Action) -> usize {
-        self.objects.iter().filter(|(_, other, _)| *other == action).count()
+        self.objects.iter().filter(|result| result.action == action).count()
     }
 
-    /// Formats the number of objects per action: `1 created, 9 unchanged`. Empty if no object was processed.
+    /// Formats the number of objects per action of the part that began last: `1 created, 9 unchanged`. Empty if it
+    /// processed no object.
     #[must_use]
     pub fn counts(&self) -> String {
-        super::text::format::counts(&self.objects)
+        self.counts_of(|part| part == self.part)
+    }
+
+    /// Formats the number of objects per action without those of an automatic rollback.
+    pub(super) fn counts_of_command(&self) -> String {
+        self.counts_of(|part| !self.is_automatic_rollback(part))
+    }
+
+    /// Formats the number of objects per action of an automatic rollback. Empty without one.
+    pub(super) fn counts_of_rollback(&self) -> String {
+        self.counts_of(|part| self.is_automatic_rollback(part))
+    }
+
+    fn counts_of(&self, is_counted: impl Fn(&str) -> bool) -> String {
+        let counted = self.objects.iter().filter(|result| is_counted(&result.part));
+        format::counts(counted.map(|result| result.action))
+    }
+
+    fn is_automatic_rollback(&self, part: &str) -> bool {
+        part == "rollback" && self.command != "rollback"
     }
 
     /// Returns the objects that were planned for this phase and have no result: not sent, or sent without a response.
     #[must_use]
     pub fn unfinished(&self, phase: Phase) -> Vec<&ObjectId> {
-        let has_result = |id: &ObjectId| self.objects.iter().any(|(other, ..)| other == id);
+        let has_result = |id: &ObjectId| self.objects.iter().any(|result| result.object == *id);
         let planned =
             self.planned.iter().filter(|(planned_phase, id)| *planned_phase == phase && !has_result(id));
         planned.map(|(_, id)| id).collect()
@@ -112,6 +133,19 @@ impl RunSummary {
             error: finished.error.as_deref().map(ErrorObject::new),
         })
     }
+}
+
+/// What a run did with an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectResult {
+    /// The part of the command: `deploy`, or the automatic `rollback` after it.
+    pub part: String,
+    /// The object.
+    pub object: ObjectId,
+    /// What was done with it.
+    pub action: Action,
+    /// The reason.
+    pub message: Option<String>,
 }
 
 /// A warning and its location in the configuration.
@@ -156,14 +190,18 @@ pub struct Summary<'a> {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct ObjectOutcome<'a> {
+    /// The part of the command that processed the object: `deploy` also in `up`; `rollback` for the automatic rollback, in
+    /// which the objects are processed again.
+    part: &'a str,
     object: ObjectRef<'a>,
     action: &'static str,
     message: Option<&'a str>,
 }
 
 impl<'a> ObjectOutcome<'a> {
-    fn new((object, action, message): &'a (ObjectId, Action, Option<String>)) -> Self {
-        Self { object: ObjectRef::new(object), action: action.as_str(), message: message.as_deref() }
+    fn new(result: &'a ObjectResult) -> Self {
+        let ObjectResult { part, object, action, message } = result;
+        Self { part, object: ObjectRef::new(object), action: action.as_str(), message: message.as_deref() }
     }
 }
 
@@ -210,5 +248,35 @@ mod tests {
         assert_eq!(titles(&rollback), ("rollback".to_owned(), "oh → c / n".to_owned()));
         let up = of_events(&[("up", None), ("cluster", Some("kwok")), ("deploy", Some("oh → c / n"))]);
         assert_eq!((titles(&up).0.as_str(), up.part.as_str()), ("up", "deploy"));
+    }
+
+    #[test]
+    fn objects_of_an_automatic_rollback_are_told_from_the_deploys() {
+        let apply = |summary: &mut RunSummary, action| {
+            let object = ObjectId::namespaced("", "Service", "n", "oh");
+            summary.add(&Event::Object {
+                phase: Phase::Apply,
+                object,
+                action,
+                message: None,
+                dry_run: false,
+            });
+        };
+        let mut run = of_events(&[("deploy", None), ("deploy", Some("oh → c / n"))]);
+        apply(&mut run, Action::Created);
+        assert_eq!((run.counts_of_command().as_str(), run.counts_of_rollback().as_str()), ("1 created", ""));
+        run.add(&Event::Target { command: "rollback".to_owned(), target: "to revision 1".to_owned() });
+        apply(&mut run, Action::Configured);
+        let counts = (run.counts_of_command(), run.counts_of_rollback(), run.counts());
+        assert_eq!(counts, ("1 created".to_owned(), "1 configured".to_owned(), "1 configured".to_owned()));
+        run.add(&Event::Finished(Finished::default()));
+        let value = serde_json::to_value(run.summary().unwrap()).unwrap();
+        assert_eq!(
+            (&value["objects"][0]["part"], &value["objects"][1]["part"]),
+            (&"deploy".into(), &"rollback".into())
+        );
+        let mut rollback = of_events(&[("rollback", None), ("rollback", Some("oh → c / n"))]);
+        apply(&mut rollback, Action::Configured);
+        assert_eq!(rollback.counts_of_command(), "1 configured", "it is the command itself");
     }
 }

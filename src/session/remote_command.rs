@@ -10,7 +10,9 @@ use super::cluster_session::Session;
 use super::long_calls::read_until;
 use super::step::Deadline;
 use crate::catalogue::Id;
-use crate::cluster::app::exec::{self, CommandEnd, ExecRequest, RemoteCommand, TerminalSize};
+use crate::cluster::app::exec::{
+    self, CommandEnd, ExecRequest, NO_PROGRAM, RemoteCommand, StartFailure, TerminalSize,
+};
 use crate::error::{Error, Kind, Result};
 use crate::report::{RawTerminal, Streams, Written, terminal_size};
 
@@ -67,20 +69,25 @@ pub(crate) struct RemoteRun<'a> {
 }
 
 impl RemoteRun<'_> {
-    /// Runs the command until its end, and returns its exit code; 0 if the reader of standard output is gone. The deadline
-    /// is that of its start.
+    /// Runs the command until its end, and returns its exit code; 0 if the reader of standard output is gone, and as in a
+    /// shell 126 or 127 if the container cannot run such a program. The deadline is that of its start.
     ///
     /// # Errors
-    /// Exit 8 if the command is not started, exit 4 if the connection is lost, exit 6 without the right.
+    /// Exit 8 if the command is not started for another cause, exit 4 if the connection is lost, exit 6 without the right.
     pub(crate) async fn run(self, session: &Session, deadline: Deadline, streams: &Streams) -> Result<i32> {
         let Self { namespace, pod, container, command, attachment } = self;
+        let program = command.first().map(String::as_str).unwrap_or_default();
+        let action = format!("cannot run `{program}` in pod/{pod} in namespace {namespace}");
+        if program.is_empty() {
+            return Ok(report(NO_PROGRAM, &action, streams));
+        }
         let sizes = attachment.terminal.then(|| watch::channel(current_size()));
         let (size, terminal) = sizes.unzip();
         let request = ExecRequest { namespace, pod, container, command, stdin: attachment.stdin, terminal };
         let starting = exec::start(&session.connection.api, request);
         let mut remote = read_until(deadline, session, streams, starting).await?;
         // Restored when this future ends or is dropped, by a signal or by a panic.
-        let _raw = attachment.terminal.then(RawTerminal::enter).transpose()?;
+        let raw = attachment.terminal.then(RawTerminal::enter).transpose()?;
         let (stdin, stdout, stderr) = (remote.stdin.take(), remote.stdout.take(), remote.stderr.take());
         let end = tokio::select! {
             end = output(remote, stdout, stderr, streams) => end?,
@@ -88,10 +95,19 @@ impl RemoteRun<'_> {
             never = follow_size(size) => match never {},
             error = quit(attachment) => return Err(error),
         };
+        drop(raw);
         let Some(end) = end else { return Ok(0) };
-        let program = command.first().map(String::as_str).unwrap_or_default();
-        end.exit_code(&format!("cannot run {program} in pod/{pod} in namespace {namespace}"))
+        match end.start_failure() {
+            Some(failure) => Ok(report(failure, &action, streams)),
+            None => end.exit_code(&action),
+        }
     }
+}
+
+/// Reports that the container cannot run the program, and returns the exit code.
+fn report(failure: StartFailure, action: &str, streams: &Streams) -> i32 {
+    streams.err(&format!("{action}: {}\n", failure.reason));
+    failure.code
 }
 
 fn current_size() -> TerminalSize {

@@ -55,6 +55,10 @@ pub fn evaluate(
         objects.push(ObjectState { id, ready, message, fails_at });
     }
     root_cause::explain_deadlines(&mut faults, &pending);
+    let symptoms = pending.iter().filter(|pending| {
+        pending.fault.is_observed && faults.iter().all(|fault| fault.object != pending.object)
+    });
+    let symptoms = root_cause::root_causes(symptoms.cloned().collect());
     let findings = root_cause::root_causes(faults);
     let verdict = if !findings.is_empty() {
         Verdict::Failed
@@ -63,7 +67,7 @@ pub fn evaluate(
     } else {
         Verdict::Waiting { until: rechecks.into_iter().min() }
     };
-    Evaluation { objects, findings, pending: root_cause::root_causes(pending), verdict }
+    Evaluation { objects, findings, pending: root_cause::root_causes(pending), symptoms, verdict }
 }
 
 /// Returns the earlier one of two times that may be unknown.
@@ -147,6 +151,7 @@ fn deletion_health(observed: &ObservedState, expected: &Expected) -> Option<Obje
 mod tests {
     use super::*;
     use crate::object::ObjectId;
+    use crate::status::finding::LogRun;
     use crate::status::rejected::rejected_deployments;
     use serde_json::{Value, json};
 
@@ -377,6 +382,70 @@ mod tests {
             observed.apply(0, TrackedKind::Pod, &pod(&crashed, restarts, false), at(5)).unwrap();
             assert_eq!(verdict(&observed, 5) == Verdict::Failed, expected, "{restarts} restarts");
         }
+    }
+
+    /// An application that has run since second 20 and is not ready, after this many restarts.
+    fn unready(restarts: i32) -> ObservedState {
+        let mut observed = observed();
+        let running = json!({"running": {"startedAt": at(20).to_string()}});
+        let mut pod = pod(&running, restarts, false);
+        if restarts > 0 {
+            pod["status"]["containerStatuses"][0]["lastState"] = json!({"terminated": {"exitCode": 3, "reason": "Error",
+                "startedAt": at(8).to_string(), "finishedAt": at(9).to_string()}});
+        }
+        observed.apply(0, TrackedKind::Pod, &pod, at(21)).unwrap();
+        observed
+    }
+
+    fn failed_probe(second: i64) -> Value {
+        json!({"metadata": {"uid": "probe"}, "reason": "Unhealthy", "count": 1,
+            "involvedObject": {"uid": "pod", "fieldPath": "spec.containers{app}"},
+            "message": "Readiness probe failed: HTTP probe failed with statuscode: 500",
+            "firstTimestamp": at(second).to_string(), "lastTimestamp": at(second).to_string()})
+    }
+
+    fn outside_of_a_run(observed: &ObservedState) -> Evaluation {
+        evaluate(observed, &expected(false), &GracePeriods::starting_at(Timestamp::UNIX_EPOCH), at(30))
+    }
+
+    #[test]
+    fn probe_that_fails_within_its_window_is_a_symptom() {
+        let mut observed = unready(0);
+        assert_eq!(outside_of_a_run(&observed).symptoms, [], "it has not failed yet");
+        observed.apply(0, TrackedKind::Event, &failed_probe(25), at(25)).unwrap();
+        let evaluation = outside_of_a_run(&observed);
+        assert_eq!(evaluation.findings, []);
+        let [symptom] = evaluation.symptoms.as_slice() else { panic!("{:?}", evaluation.symptoms) };
+        assert_eq!(symptom.id, Id::NotReady);
+        assert_eq!(symptom.message, "Readiness probe failed: HTTP probe failed with statuscode: 500");
+    }
+
+    #[test]
+    fn restarted_container_is_in_its_crash_loop_outside_of_a_run() {
+        let first = outside_of_a_run(&unready(1));
+        assert_eq!((first.findings.len(), first.symptoms[0].id), (0, Id::CrashLoop));
+        assert_eq!(first.objects[0].message, "0/1: crashed with exit code 3");
+        let evaluation = outside_of_a_run(&unready(2));
+        assert_eq!(evaluation.symptoms, [], "the finding is final");
+        let crash = &evaluation.findings[0];
+        assert_eq!((crash.id, crash.message.as_str()), (Id::CrashLoop, "exit code 3"));
+        assert!(matches!(crash.lookups[..], [Lookup::Log { run: LogRun::Previous, .. }]), "{crash:?}");
+        let followed = evaluate(&unready(2), &expected(true), &GracePeriods::starting_at(at(0)), at(30));
+        assert_eq!(
+            (followed.findings.len(), followed.pending[0].id),
+            (0, Id::NotReady),
+            "the next end tells"
+        );
+    }
+
+    #[test]
+    fn container_that_outlasts_its_back_off_is_in_no_crash_loop() {
+        let mut observed = unready(2);
+        observed.apply(0, TrackedKind::Event, &failed_probe(619), at(619)).unwrap();
+        assert_eq!(outside_of_a_run(&observed).findings[0].id, Id::CrashLoop);
+        observed.apply(0, TrackedKind::Event, &failed_probe(620), at(620)).unwrap();
+        let evaluation = outside_of_a_run(&observed);
+        assert_eq!((evaluation.findings.len(), evaluation.symptoms[0].id), (0, Id::NotReady));
     }
 
     #[test]

@@ -59,21 +59,17 @@ fn wait_for_text(file: &Path, text: &str) {
 fn nothing_stops_the_pod_that_keeps_a_deleted_claim() {
     let namespace = with_deleted_claim("doomed");
     let before = claim_and_pods(&namespace);
-    let pod = get(&namespace, &["pods"])["items"][0]["metadata"]["name"].as_str().unwrap().to_owned();
-    let save =
-        format!("save the data first: {} cp -n {} {pod}:/", namespace.suggested_kubectl(), namespace.name);
+    let save = "save the data first: handsctl backup";
     let refused = |run: Run| {
         run.exits(2)
             .says("error[HC2045]: persistentvolumeclaim/oh-state has been terminating since ")
             .says("nothing was changed")
             .says(&namespace.suggested("deploy", "--delete-data gives the data up"))
     };
-    refused(namespace.handsctl(&["deploy", "--set", CHANGE])).says(&save);
-    refused(namespace.handsctl(&["restart"])).says(&save);
-    refused(namespace.handsctl(&["teardown"]))
-        .says("save the data first: kubectl --context")
-        .says(" exec -n ");
-    let status = namespace.handsctl(&["status"]).exits(11).prints("error[HC2045]").prints(&save);
+    refused(namespace.handsctl(&["deploy", "--set", CHANGE])).says(save);
+    refused(namespace.handsctl(&["restart"])).says(save);
+    refused(namespace.handsctl(&["teardown"])).says(save);
+    let status = namespace.handsctl(&["status"]).exits(11).prints("error[HC2045]").prints(save);
     let status = status.prints(&namespace.suggested("deploy", "--delete-data gives the data up"));
     assert!(!status.stdout.contains("waits for the deletion"), "{}", status.stdout);
     // An unchanged deploy does no harm.
@@ -187,9 +183,11 @@ fn deleted_member_is_waited_for_and_created_anew() {
     namespace.handsctl(&["diff"]).exits(1).prints("service/oh").prints("it has been terminating since ");
     namespace
         .handsctl(&["deploy", "--timeout", "3s"])
-        .exits(8)
+        .exits(10)
         .says(&format!("error[HC3015]: service/oh in namespace {} is being deleted", namespace.name))
-        .says("waits for finalizer \"acme.example/lb\", set by manager \"lb-controller\"");
+        .says("waits for finalizer \"acme.example/lb\", set by manager \"lb-controller\"")
+        .says("the installation was not changed")
+        .says("hint: --timeout DURATION sets a longer limit");
     let (child, events) = spawn(&namespace, &["deploy"]);
     wait_for_text(&events, "waits for finalizer");
     patch("null");

@@ -462,6 +462,16 @@ pub(super) fn quota(namespace: &Namespace, hard: &str) {
     wait_for_output(namespace.bed, &read, |text| !text.is_empty());
 }
 
+/// Creates a quota of the pods that run until they are deleted, as [`quota`] does. The check before the first write adds
+/// up quotas without scopes only.
+pub(super) fn scoped_quota(namespace: &Namespace, hard: &str) {
+    let hard = format!("--hard={hard}");
+    let create = ["create", "quota", "tight", "-n", &namespace.name, &hard, "--scopes=NotTerminating"];
+    namespace.bed.kubectl(&create);
+    let read = ["get", "resourcequota", "tight", "-n", &namespace.name, "-o", "jsonpath={.status.hard}"];
+    wait_for_output(namespace.bed, &read, |text| !text.is_empty());
+}
+
 #[test]
 fn quota_refusal_leaves_no_object_of_first_deploy() {
     let namespace = Bed::shared().namespace("quota");
@@ -633,6 +643,26 @@ fn quota_rejects_first_object_exit_8() {
     assert_eq!(all_objects(&namespace), before);
 }
 
+#[test]
+fn quota_without_room_for_the_first_pod_exits_8_before_changes() {
+    let namespace = Bed::shared().namespace("nopods");
+    namespace.create(&[]);
+    quota(&namespace, "pods=0,limits.memory=1Gi");
+    let before = all_objects(&namespace);
+    for command in [&["deploy", "--dry-run"][..], &["deploy"]] {
+        namespace
+            .handsctl(command)
+            .exits(8)
+            .says("error[HC4502]: quota \"tight\" in namespace ")
+            .says("exceeded quota: tight, requested: pods=1, used: pods=0, limited: pods=0")
+            .says("exceeded quota: tight, requested: limits.memory=4Gi, used: limits.memory=0, limited: limits.memory=1Gi")
+            .says("the installation was not changed: this was found before the first write");
+        assert_eq!(all_objects(&namespace), before, "{command:?}");
+    }
+    namespace.bed.kubectl(&["delete", "quota", "tight", "-n", &namespace.name]);
+    namespace.handsctl(&["deploy"]).exits(0);
+}
+
 /// How long the product tolerates a quota that rejects pods.
 const QUOTA_GRACE: Duration = Duration::from_secs(5);
 
@@ -640,7 +670,7 @@ const QUOTA_GRACE: Duration = Duration::from_secs(5);
 fn quota_rejects_pods_exit_9_after_grace() {
     let namespace = Bed::shared().namespace("podquota");
     namespace.create(&[]);
-    quota(&namespace, "pods=0");
+    scoped_quota(&namespace, "pods=0");
     let events = namespace.folder.path().join("events.ndjson");
     namespace
         .handsctl(&["deploy", "--events", events.to_str().unwrap()])
@@ -727,7 +757,7 @@ impl Drop for FinalizedObject<'_> {
 }
 
 #[test]
-fn terminating_namespace_exits_8_before_changes() {
+fn terminating_namespace_exits_10_before_changes() {
     let namespace = Bed::shared().namespace("leaving");
     namespace.create(&[]);
     let _object = FinalizedObject::new(&namespace);
@@ -738,7 +768,7 @@ fn terminating_namespace_exits_8_before_changes() {
     let before = all_objects(&namespace);
     namespace
         .handsctl(&["deploy", "--timeout", "3s"])
-        .exits(8)
+        .exits(10)
         .says(&format!("error[HC3001]: namespace {} has been terminating since", namespace.name))
         .says("nothing was changed")
         .says("example.io/hold in 1 resource instances")

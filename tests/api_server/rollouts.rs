@@ -341,19 +341,20 @@ fn unbound_claim_of_both_revisions_prevents_rollback() {
 }
 
 #[test]
-fn missing_claim_exits_9_after_scheduler_grace() {
+fn missing_claim_exits_14_before_the_first_write() {
     let namespace = Bed::shared().namespace("claim");
-    namespace.config("[deploy]\nexisting_claim = \"mine\"\ntolerate = { unschedulable = \"2s\" }\n");
-    let deploy_run = deploy(&namespace, &[]);
-    let since = timestamp(&condition(&pod(&namespace), "PodScheduled")["lastTransitionTime"]);
-    deploy_run.assert_verdict_after(plus_seconds(since, 2));
-    deploy_run
-        .run
-        .exits(9)
-        .says("error[HC4301]")
-        .says("persistentvolumeclaim \"mine\" not found")
-        .says("--> config.toml:2:18")
-        .says("[deploy].existing_claim");
+    namespace.config("[deploy]\nexisting_claim = \"mine\"\n");
+    for arguments in [&["deploy", "--dry-run"][..], &["deploy"]] {
+        namespace
+            .handsctl(arguments)
+            .exits(14)
+            .says("error[HC2052]: persistentvolumeclaim/mine does not exist in namespace")
+            .says("--> config.toml:2:18")
+            .says("[deploy].existing_claim")
+            .says("lists the volume claims");
+    }
+    let namespaces = ["get", "namespace", &namespace.name, "--ignore-not-found", "-o", "name"];
+    assert_eq!(namespace.bed.kubectl(&namespaces).trim(), "", "not even the namespace was created");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::refusals::{account, run_with_kubeconfig, wait_for_output};
 use super::teardown::Finalizer;
-use crate::bed::{Bed, Namespace};
+use crate::bed::{Bed, Namespace, run_in_home};
 use crate::fault::Proxy;
 
 /// A conversation whose sandbox runs.
@@ -316,6 +316,27 @@ fn teardown_deletes_sandboxes_and_no_similar_names() {
         [RUNNING, FAILED, ONLY_CLAIM].into_iter().flat_map(|id| parts(id, &["PersistentVolumeClaim -pvc"]));
     assert_eq!(difference(&after, &last), claims.collect());
     bed.kubectl(&["delete", "pv", &namespace.name]);
+}
+
+#[test]
+fn name_without_an_installation_has_no_sandboxes_of_others() {
+    let namespace = with_conversations("status-nope");
+    let own = namespace.handsctl(&["status", "-o", "json"]).json();
+    assert_ne!(own["sandboxes"], json!({ "running": 0, "waiting": 0, "ended": [] }), "{own}");
+    let kubeconfig = namespace.bed.kubeconfig.to_str().unwrap();
+    let cluster = ["--kubeconfig", kubeconfig, "--context", &namespace.bed.context];
+    let installation = ["status", "-o", "json", "-n", &namespace.name, "--name", "nope"];
+    let nope = run_in_home(namespace.folder.path(), &[&installation[..], &cluster].concat()).exits(12).json();
+    assert_eq!(nope["verdict"], "not deployed");
+    assert_eq!(nope["sandboxes"], json!({ "running": 0, "waiting": 0, "ended": [] }));
+}
+
+#[test]
+fn teardown_without_sandboxes_asks_nothing() {
+    let namespace = Bed::shared().namespace("teardown-no-sandboxes");
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.handsctl(&["teardown", "--sandboxes"]).exits(0).says("deployment.apps/oh deleted");
+    assert!(!namespace.has("deployment/oh"));
 }
 
 #[test]

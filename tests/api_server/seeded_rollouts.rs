@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::refusals::quota;
+use super::refusals::scoped_quota;
 use super::stumbles::{report, running, wait_for_rejection, worker};
 use crate::bed::{BackgroundRun, Bed, Namespace};
 use crate::kubelet::{
@@ -147,8 +147,8 @@ impl Rollout<'_> {
         let configuration =
             self.meets(Obstacle::SilentWebhook).then(|| PodWebhook::new(namespace, &authority, &webhook));
         let deploy = if self.meets(Obstacle::RaisedQuota) {
-            // The check before the first write counts one pod at a time.
-            quota(namespace, if self.has_helper() { "pods=1" } else { "pods=0" });
+            // The check before the first write sends a pod of the helper only.
+            scoped_quota(namespace, if self.has_helper() { "pods=1" } else { "pods=0" });
             let deploy = self.deploy();
             wait_for_rejection(namespace);
             let raise = r#"{"spec":{"hard":{"pods":"20"}}}"#;

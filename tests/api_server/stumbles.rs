@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::refusals::{quota, wait_for_output};
+use super::refusals::{scoped_quota, wait_for_output};
 use super::rollouts::pod;
 use crate::bed::{BackgroundRun, Bed, Namespace};
 use crate::kubelet::{BareNode, wait_for_pod, waiting};
@@ -146,7 +146,7 @@ pub(super) fn wait_for_rejection(namespace: &Namespace) {
 fn quota_raised_meanwhile_is_no_alarm() {
     let namespace = Bed::shared().namespace("raised");
     namespace.create(&[]);
-    quota(&namespace, "pods=0");
+    scoped_quota(&namespace, "pods=0");
     let deploy = namespace.command(&["deploy"]).spawn_in_background();
     wait_for_rejection(&namespace);
     let raise = r#"{"spec":{"hard":{"pods":"20"}}}"#;

@@ -4,9 +4,9 @@
 //! records its words. `api_server/documented.rs` runs the lines that need no cluster of their own.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use handsctl::catalogue::Id;
 use tempfile::TempDir;
@@ -103,10 +103,17 @@ fn pipeline_arguments(file: &str) -> Vec<Line> {
     arguments.map(|arguments| Line::new(file, &format!("handsctl {arguments}"))).collect()
 }
 
-/// Makes an executable script.
+/// Makes an executable script. Another process writes it: a child that another test starts meanwhile would keep a file that
+/// this process has open for writing, and such a file cannot be executed (ETXTBSY).
 pub(crate) fn script(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut writer = Command::new("/bin/sh")
+        .args(["-c", "cat >\"$1\" && chmod 755 \"$1\"", "script"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writer.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(writer.wait().unwrap().success(), "{}", path.display());
 }
 
 /// bash for documented lines. The folder is their home, and `bin` in it their only PATH.
@@ -140,7 +147,7 @@ fn calls(line: &Line) -> Vec<Vec<String>> {
     let recording = "#!/bin/sh\nfor word in handsctl \"$@\"; do printf '%s\\037' \"$word\"; done >>\"$RECORD\"\nprintf '\\036' >>\"$RECORD\"\n";
     script(&home.path().join("bin/handsctl"), recording);
     script(&home.path().join("bin/kubectl"), "#!/bin/sh\nwhile read -r _; do :; done\n");
-    let output = shell(home.path(), line).env("RECORD", &record).stdin(std::process::Stdio::null()).output();
+    let output = shell(home.path(), line).env("RECORD", &record).stdin(Stdio::null()).output();
     let output = output.unwrap();
     assert!(output.status.success(), "{line:?}: {}", String::from_utf8_lossy(&output.stderr));
     let recorded = fs::read_to_string(record).unwrap();

@@ -493,15 +493,10 @@ fn references() -> Vec<Failure> {
         .says("access modes")
         .after(Report::Event("ProvisioningFailed"))
         .grace(10),
-        Failure::new(
-            "claim-absent",
-            "HC4301",
-            "existing_claim = \"mine\"\ntolerate = { unschedulable = \"3s\" }\n",
-        )
-        .at("existing_claim")
-        .says("describe persistentvolumeclaim/mine -n claim-absent")
-        .after(Report::Event("FailedScheduling"))
-        .grace(3),
+        Failure::new("claim-absent", "HC2052", "existing_claim = \"mine\"\n")
+            .exits(14)
+            .at("existing_claim")
+            .says("persistentvolumeclaim/mine does not exist in namespace claim-absent"),
         Failure::new(
             "claim-lost",
             "HC4301",
@@ -544,7 +539,7 @@ fn scheduling_and_admission(site: &Site) -> Vec<Failure> {
         .beside(marker())
         .says("didn't have free ports"),
         Failure::new("quota", "HC4501", "")
-            .beside(limit("ResourceQuota", &json!({ "hard": { "limits.memory": "32Mi" } })))
+            .beside(limit("ResourceQuota", &json!({ "hard": { "limits.memory": "32Mi" }, "scopes": ["NotTerminating"] })))
             .says("exceeded quota: small")
             .says("^ [deploy.resources.limits].memory")
             .after(Report::Event("FailedCreate"))

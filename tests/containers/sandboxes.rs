@@ -59,7 +59,15 @@ fn command_in_a_container_keeps_bytes_and_exit_code() {
 
     let run = site.handsctl(&["exec", "--", "sh", "-c", "echo out; echo err >&2; exit 7"]).exits(7);
     assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("out\n", "err\n"));
-    site.handsctl(&["exec", "--", "no-such-program"]).exits(8).says("error[HC5010]");
+    for (program, code, reason) in [
+        ("no-such-program", 127, "the container has no such program"),
+        ("", 127, "the container has no such program"),
+        ("/etc/passwd", 126, "the container cannot execute this file"),
+    ] {
+        let run = site.handsctl(&["exec", "--", program]).exits(code);
+        assert!(run.stderr.starts_with(&format!("cannot run `{program}` in pod/")), "{run:?}");
+        assert!(run.stderr.ends_with(&format!("{reason}\n")) && run.stderr.lines().count() == 1, "{run:?}");
+    }
     let shell = site.command(&["exec"]).run_with("echo shell-$((40 + 2)); exit 4\n").exits(4);
     assert_eq!(shell.stdout, "shell-42\n");
 }

@@ -204,7 +204,7 @@ fn deleted_claim_keeps_its_file_until_delete_data() {
     let (claim, pod) = (site.get(&["pvc", "openhands-state"]), site.pod());
     site.kubectl(&["delete", "pvc", "openhands-state", "--wait=false"]);
 
-    site.handsctl(&["restart"]).exits(2).says("HC2045").says("save the data first: kubectl ");
+    site.handsctl(&["restart"]).exits(2).says("HC2045").says("save the data first: handsctl backup");
     site.handsctl(&["deploy", "--set", "kubernetes.resource_memory_limit=\"2Gi\""]).exits(2).says("HC2045");
     site.handsctl(&["deploy", "--set", "deploy.image=\"acme/openhands:0.59\""])
         .exits(2)

@@ -109,7 +109,42 @@ pub enum CommandEnd {
     ConnectionLost(String),
 }
 
+/// Why a container has no process of a command, with the exit code of a shell (POSIX, "Exit Status for Commands").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartFailure {
+    /// 127 for a program that does not exist, 126 for one that cannot be executed.
+    pub code: i32,
+    /// What is wrong with the program.
+    pub reason: &'static str,
+}
+
+/// A program that the container does not have.
+pub const NO_PROGRAM: StartFailure = StartFailure { code: 127, reason: "the container has no such program" };
+/// A file that is no program.
+const NOT_EXECUTABLE: StartFailure =
+    StartFailure { code: 126, reason: "the container cannot execute this file" };
+
+/// How runc and crun report the program of a command.
+const START_FAILURES: &[(&str, StartFailure)] = &[
+    ("executable file not found", NO_PROGRAM),
+    ("no such file or directory", NO_PROGRAM),
+    ("attempted to invoke a command that was not found", NO_PROGRAM),
+    ("permission denied", NOT_EXECUTABLE),
+    ("exec format error", NOT_EXECUTABLE),
+    ("is a directory", NOT_EXECUTABLE),
+];
+
 impl CommandEnd {
+    /// Returns what is wrong with the program, if the container runtime rejects the program itself. Another cause, such as a
+    /// missing working directory, is none of the program.
+    #[must_use]
+    pub fn start_failure(&self) -> Option<StartFailure> {
+        let Self::NotStarted(why) = self else { return None };
+        let names_program = ["exec: \"", "executable file `"].iter().any(|name| why.contains(name));
+        let failure = START_FAILURES.iter().find(|(words, _)| why.contains(words)).filter(|_| names_program);
+        failure.map(|(_, failure)| *failure)
+    }
+
     /// Returns the exit code. `action` names what could not be done: `cannot run tar in pod/a`.
     ///
     /// # Errors
@@ -419,8 +454,35 @@ mod tests {
         let status = json!({ "status": "Failure", "reason": "InternalError", "message": why, "code": 500 });
         let end = end_of(status.to_string().as_bytes());
         assert_eq!(end, CommandEnd::NotStarted(why.to_owned()));
+        assert_eq!(end.start_failure(), Some(NO_PROGRAM));
         let error = end.exit_code("cannot run nosuch").unwrap_err();
         assert_eq!((error.id(), error.kind()), (Id::CommandNotStarted, Kind::Rejected));
+    }
+
+    #[test]
+    fn program_that_cannot_start_has_the_code_of_a_shell() {
+        let code = |text: &str| {
+            let why = format!(
+                "Internal error occurred: error executing command in container: failed to exec in container: failed to \
+                 start exec \"9a2f\": OCI runtime exec failed: exec failed: unable to start container process: {text}: \
+                 unknown"
+            );
+            CommandEnd::NotStarted(why).start_failure().map(|failure| failure.code)
+        };
+        for (text, expected) in [
+            ("exec: \"nope\": executable file not found in $PATH", Some(127)),
+            ("exec: \"/bin/nope\": stat /bin/nope: no such file or directory", Some(127)),
+            ("exec: \"/etc/passwd\": permission denied", Some(126)),
+            ("exec: \"/etc\": is a directory", Some(126)),
+            ("chdir to cwd (\"/gone\") set in config.json failed: no such file or directory", None),
+            ("error adding pid 12 to cgroups: cgroup is frozen", None),
+        ] {
+            assert_eq!(code(text), expected, "{text}");
+        }
+        let crun = "executable file `nope` not found in $PATH: No such file or directory: OCI runtime attempted to invoke \
+                    a command that was not found";
+        assert_eq!(CommandEnd::NotStarted(crun.to_owned()).start_failure(), Some(NO_PROGRAM));
+        assert_eq!(CommandEnd::Exited(127).start_failure(), None);
     }
 
     #[tokio::test]

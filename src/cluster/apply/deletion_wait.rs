@@ -115,11 +115,15 @@ async fn report(objects: &[DeletedObject], left: Duration, events: &Events) {
 /// manager that set the finalizer.
 #[must_use]
 pub fn still_deleted_error(objects: &[(ObjectId, Value)]) -> Error {
-    let subject = match objects {
-        [(id, _)] => format!("{} is being deleted", id.with_namespace()),
-        _ => format!("{} objects of the installation are being deleted", objects.len()),
+    let message = match objects {
+        [(id, _)] => {
+            format!("{} is being deleted, and cannot be created anew before it is gone", id.with_namespace())
+        }
+        _ => format!(
+            "{} objects of the installation are being deleted, and cannot be created anew before they are gone",
+            objects.len()
+        ),
     };
-    let message = format!("{subject}, and cannot be created anew before it is gone");
     let mut error = Error::new(Id::MemberDeleted, Kind::Rejected, message);
     for (id, object) in objects {
         let since = deletion::deleted_since(object).unwrap_or("an unknown time");
@@ -201,6 +205,8 @@ mod tests {
         let error = still_deleted_error(&remaining);
         assert_eq!((error.id(), error.kind().exit_code()), (Id::MemberDeleted, 8));
         let text = format!("{error:?}");
+        let two = still_deleted_error(&[remaining[0].clone(), remaining[0].clone()]);
+        assert!(two.message().ends_with("before they are gone"), "{}", two.message());
         for part in ["service/oh in namespace n is being deleted", "acme.example/lb", "cloud-controller"] {
             assert!(text.contains(part), "{part}: {text}");
         }

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::logs::batch::{LogLines, LogPart, LogSource};
 use crate::logs::containers::StartedContainer;
 use crate::logs::event_line::{EventSubjects, event_line, time_of};
+use crate::logs::followed_events::FollowedEvents;
 use crate::logs::next_request::LogRequest;
 use crate::logs::query::{LogQuery, PodSelection};
 use crate::object::kind::{EVENT, POD};
@@ -111,7 +112,7 @@ struct Reader<'a> {
     sender: mpsc::Sender<LogPart>,
     /// The channels of the logs, if each has its own.
     own_channels: Option<Vec<mpsc::Receiver<LogPart>>>,
-    subjects: EventSubjects,
+    events: FollowedEvents,
 }
 
 impl<'a> Reader<'a> {
@@ -125,7 +126,7 @@ impl<'a> Reader<'a> {
             streams: JoinSet::new(),
             sender,
             own_channels: None,
-            subjects: EventSubjects::default(),
+            events: FollowedEvents::default(),
         }
     }
 
@@ -147,28 +148,27 @@ impl<'a> Reader<'a> {
     }
 
     /// Lists the Events about the pods and their owners, ordered by time.
-    async fn past_events(&mut self, pods: &[Value]) -> Result<Vec<LogLines>> {
+    async fn past_events(&self, pods: &[Value]) -> Result<Vec<LogLines>> {
         if !self.query.events {
             return Ok(Vec::new());
         }
+        let mut subjects = EventSubjects::default();
         for pod in pods {
-            self.subjects.add(pod);
+            subjects.add(pod);
         }
         let mut events = Vec::new();
         for namespace in self.query.namespaces() {
             let list = self.api.list(&EVENT.in_namespace(namespace), &ListParams::default()).await;
             let action = format!("cannot list events in namespace {namespace}");
             let items = list.map_err(|error| error.into_error(&action))?.items;
-            events.extend(items.into_iter().filter(|event| self.subjects.include(event)));
+            events.extend(items.into_iter().filter(|event| subjects.include(event)));
         }
         events.sort_by_key(time_of);
         Ok(events.iter().filter_map(|event| event_line(event, &self.query.filter)).collect())
     }
 
-    async fn on_event(&self, event: &Value) {
-        if self.subjects.include(event)
-            && let Some(lines) = event_line(event, &self.query.filter)
-        {
+    async fn send_events(&self, events: impl IntoIterator<Item = Value>) {
+        for lines in events.into_iter().filter_map(|event| event_line(&event, &self.query.filter)) {
             let _receiver_dropped = self.sender.send(LogPart::Lines(lines)).await;
         }
     }
@@ -200,16 +200,24 @@ impl<'a> Reader<'a> {
                 change = watches.next() => change,
             };
             match change {
-                Some(WatchedChange::Changed(scope, event)) if scope >= of_pods => self.on_event(&event).await,
-                Some(WatchedChange::Listed(scope, _) | WatchedChange::Deleted(scope, _))
-                    if scope >= of_pods => {}
+                Some(WatchedChange::Changed(scope, event)) if scope >= of_pods => {
+                    let event = self.events.changed(scope, event);
+                    self.send_events(event).await;
+                }
+                Some(WatchedChange::Listed(scope, events)) if scope >= of_pods => {
+                    let missed = self.events.listed(scope, events);
+                    self.send_events(missed).await;
+                }
+                Some(WatchedChange::Deleted(scope, event)) if scope >= of_pods => {
+                    self.events.deleted(scope, &event);
+                }
                 Some(WatchedChange::Listed(scope, pods)) => {
                     let start = std::mem::replace(&mut starts[scope], Start::Later);
                     for pod in &pods {
-                        self.on_pod(scope, start, pod);
+                        self.on_pod(scope, start, pod).await;
                     }
                 }
-                Some(WatchedChange::Changed(scope, pod)) => self.on_pod(scope, starts[scope], &pod),
+                Some(WatchedChange::Changed(scope, pod)) => self.on_pod(scope, starts[scope], &pod).await,
                 Some(WatchedChange::Deleted(scope, pod)) if self.query.pods[scope].includes(&pod) => {
                     self.on_status(&pod);
                     self.forget(&pod);
@@ -226,9 +234,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn on_pod(&mut self, scope: usize, start: Start, pod: &Value) {
+    async fn on_pod(&mut self, scope: usize, start: Start, pod: &Value) {
         if self.query.pods[scope].includes(pod) {
-            self.subjects.add(pod);
+            let waiting = self.events.add_pod(pod);
+            self.send_events(waiting).await;
             self.start_streams(start, pod);
             self.on_status(pod);
         }

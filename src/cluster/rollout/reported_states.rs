@@ -85,7 +85,7 @@ mod tests {
         let fails_at = fails_at.map(at);
         let objects = vec![ObjectState { id, ready: false, message: message.to_owned(), fails_at }];
         let verdict = Verdict::Waiting { until: None };
-        Evaluation { objects, findings: Vec::new(), pending: Vec::new(), verdict }
+        Evaluation { objects, findings: Vec::new(), pending: Vec::new(), symptoms: Vec::new(), verdict }
     }
 
     #[tokio::test(start_paused = true)]

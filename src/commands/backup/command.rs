@@ -18,6 +18,7 @@ use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::volume::transfer::MountedVolume;
+use crate::command_line::quoted;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Format, Global, LockArgs, parse_duration};
@@ -201,16 +202,18 @@ async fn finish(
     let written = written.await.map_err(|error| Error::internal(error.to_string()))??;
     let (message, next) = match written {
         Some((path, size)) => {
-            let path = path.display();
-            let next = vec![
-                ("check".to_owned(), format!("handsctl restore {path} --dry-run")),
-                ("restore".to_owned(), format!("handsctl restore {path}")),
-            ];
-            (format!("{summary}; written to {path} ({})", phrase::size(size)), next)
+            let path = path.display().to_string();
+            (format!("{summary}; written to {path} ({})", phrase::size(size)), restoring_commands(&path))
         }
         None => (format!("{summary}; written to standard output"), Vec::new()),
     };
     Ok(Finished { message, notes, next, ..Finished::default() })
+}
+
+/// Returns the commands that read the backup, to copy into a shell.
+fn restoring_commands(path: &str) -> Vec<(String, String)> {
+    let restore = format!("handsctl restore {}", quoted(path));
+    vec![("check".to_owned(), format!("{restore} --dry-run")), ("restore".to_owned(), restore)]
 }
 
 /// Returns how consistent the copy is. None if a warning says what is not.
@@ -239,6 +242,14 @@ fn consistency_note(manifest: &Manifest) -> Option<String> {
 mod tests {
     use super::*;
     use crate::archive::manifest::Consistency;
+
+    #[test]
+    fn file_name_with_a_space_is_one_word_of_the_next_command() {
+        let commands = restoring_commands("my backup ü.tar.gz");
+        assert_eq!(commands[0].1, "handsctl restore 'my backup ü.tar.gz' --dry-run");
+        assert_eq!(commands[1].1, "handsctl restore 'my backup ü.tar.gz'");
+        assert_eq!(restoring_commands("a.tar.gz")[1].1, "handsctl restore a.tar.gz");
+    }
 
     #[test]
     fn note_says_what_is_consistent() {

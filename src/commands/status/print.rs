@@ -93,7 +93,7 @@ pub(super) fn next_command(report: &StatusReport) -> Option<String> {
             "handsctl deploy creates it again; handsctl history shows what was deployed"
         }
         HealthVerdict::Down(_) if report.findings.is_empty() => {
-            "handsctl restart creates new pods; handsctl logs shows what they say"
+            "handsctl status -w shows each change; handsctl logs shows what it says"
         }
         // The application answers; its log says nothing about the way to it.
         HealthVerdict::Degraded(_) if report.findings.is_empty() && is_only_ingress_exceeded(report) => {

@@ -11,6 +11,7 @@ use super::{routes, thresholds};
 use crate::catalogue::Id;
 use crate::cluster::app::client::AppClient;
 use crate::cluster::app::probe::{self, ProbeResult};
+use crate::cluster::app::sandbox_objects::{self, OtherApplications};
 use crate::cluster::app::{sandbox_pods, volume_usage};
 use crate::cluster::rollout::follow;
 use crate::cluster::watch::deployed::{self, DeployedMembers};
@@ -121,6 +122,9 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
     if health.verdict == HealthVerdict::Absent && deployed.unknown.contains(DEPLOYMENT.plural) {
         return Err(status_unknown(session));
     }
+    let is_unknown_name = health.verdict == HealthVerdict::Absent && record.parent.is_none();
+    let sandboxes =
+        if is_unknown_name { without_those_of_others(session, sandboxes).await? } else { sandboxes };
     let mut findings = Vec::new();
     if health.verdict != HealthVerdict::Healthy {
         (health, findings) = find_causes(session, &mut deployed, &expected, &extras).await?;
@@ -185,6 +189,20 @@ async fn read_sandboxes(session: &Session) -> Result<Option<SandboxHealth>> {
     Ok(pods.map(|pods| status::sandbox_health(&pods, &services, namespace, cleanup)))
 }
 
+/// Returns the sandboxes for an installation of which nothing exists: none, if those of the namespace can be of another one.
+async fn without_those_of_others(
+    session: &Session,
+    sandboxes: Option<SandboxHealth>,
+) -> Result<Option<SandboxHealth>> {
+    if sandboxes.as_ref().and_then(SandboxHealth::counts).is_none() {
+        return Ok(sandboxes);
+    }
+    let (namespace, own) = (session.settings.runtime_namespace(), session.settings.deploy.name.as_str());
+    let others = sandbox_objects::other_applications(&session.connection.api, namespace, own).await?;
+    let are_of_others = matches!(others, OtherApplications::Named(_));
+    Ok(if are_of_others { Some(SandboxHealth::default()) } else { sandboxes })
+}
+
 /// Returns what deletes ended sandboxes: `up` for the local cluster that the configuration names, `sandbox gc` for others.
 fn sandbox_cleanup(session: &Session) -> SandboxCleanup {
     if is_own_cluster(session) { SandboxCleanup::Up } else { SandboxCleanup::Gc }
@@ -216,7 +234,10 @@ async fn find_causes(
     let unread = observed.load_past_events(api, &deployed.set).await?;
     let health = status::health(&observed.state, expected, extras);
     let grace = rollout::grace_periods(&session.settings, Timestamp::UNIX_EPOCH);
-    let mut findings = evaluate(&observed.state, expected, &grace, api.clock().now()).findings;
+    let evaluation = evaluate(&observed.state, expected, &grace, api.clock().now());
+    // No run waits for faults that may heal: they are what keeps the set from being healthy now.
+    let mut findings = evaluation.findings;
+    findings.extend(evaluation.symptoms);
     follow::collect_evidence(api, Some(&session.settings), &mut findings).await;
     if let Some(first) = findings.first_mut() {
         first.evidence.extend(unread.iter().map(Error::with_causes));

@@ -44,7 +44,7 @@ fn amount_of(resource: &str, amounts: &Amounts<'_>) -> Option<i128> {
 }
 
 /// Returns what a pod uses of a resource of a quota; 0 for one that pods do not use.
-fn use_of(pod: &Value, resource: &str) -> i128 {
+pub(super) fn use_of(pod: &Value, resource: &str) -> i128 {
     match resource {
         "pods" | "count/pods" => Quantity::ONE,
         "cpu" | "memory" | "ephemeral-storage" => effective(pod, Bound::Requests, resource),

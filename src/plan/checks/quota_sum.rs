@@ -3,10 +3,11 @@
 
 use serde_json::Value;
 
+use super::quota::use_of;
 use crate::catalogue::Id;
 use crate::error::{Error, Kind};
 use crate::object::ObjectId;
-use crate::object::kind::{CLAIM, KindInfo, SERVICE};
+use crate::object::kind::{CLAIM, KindInfo, POD, SERVICE};
 use crate::phrase;
 use crate::plan::config_keys;
 use crate::settings::Settings;
@@ -24,14 +25,15 @@ const COUNTED_BY_PLURAL: &[&str] = &[
     "resourcequotas",
 ];
 
-/// An object that the run creates.
+/// An object that the run creates, or the pods that follow from it.
 #[derive(Debug, Clone)]
 pub struct NewObject<'a> {
-    /// Its id.
+    /// Its id; that of the workload for pods.
     pub id: ObjectId,
     /// Its kind.
     pub kind: KindInfo,
-    /// Its manifest; null for an object of handsctl's own records, of which only the number counts.
+    /// Its manifest, that of the workload for pods; null for an object of handsctl's own records, of which only the number
+    /// counts.
     pub manifest: &'a Value,
 }
 
@@ -82,7 +84,7 @@ impl Shortage {
 }
 
 /// Returns each limit of a quota that the new objects in its namespace exceed together. Quotas with scopes count other
-/// objects, and what pods take is checked by a dry run of the pod.
+/// objects.
 #[must_use]
 pub fn shortages(objects: &[NewObject<'_>], quotas: &[Value]) -> Vec<Shortage> {
     quotas.iter().filter(|quota| !has_scopes(quota)).flat_map(|quota| shortages_of(objects, quota)).collect()
@@ -115,7 +117,7 @@ fn shortages_of(objects: &[NewObject<'_>], quota: &Value) -> Vec<Shortage> {
             namespace: namespace.unwrap_or_default().to_owned(),
             resource: resource.clone(),
             objects: needs.iter().map(|(object, _)| object.id.clone()).collect(),
-            requested: (requested / Quantity::ONE).to_string(),
+            requested: amount_text(resource, requested),
             used: used.to_owned(),
             limited: limited.to_owned(),
         })
@@ -123,9 +125,25 @@ fn shortages_of(objects: &[NewObject<'_>], quota: &Value) -> Vec<Shortage> {
     limits.filter_map(shortage).collect()
 }
 
+/// Formats units of 10⁻⁹ of a resource as the API server does: `500m`, `4Gi`.
+fn amount_text(resource: &str, nanos: i128) -> String {
+    let kibibyte = 1024 * Quantity::ONE;
+    let is_bytes = resource.ends_with("memory") || resource.ends_with("storage");
+    let text = if is_bytes && nanos % kibibyte == 0 {
+        format!("{}Ki", nanos / kibibyte)
+    } else {
+        format!("{nanos}n")
+    };
+    Quantity::parse(&text).map_or(text, |quantity| quantity.canonical())
+}
+
 /// Returns how much of a resource of a quota an object takes.
 fn need_of(object: &NewObject<'_>, resource: &str) -> i128 {
     let KindInfo { group, plural, .. } = object.kind;
+    if object.kind == POD {
+        let spec = &object.manifest["spec"];
+        return i128::from(spec["replicas"].as_u64().unwrap_or(1)) * use_of(&spec["template"], resource);
+    }
     let counted =
         if group.is_empty() { format!("count/{plural}") } else { format!("count/{plural}.{group}") };
     if resource == counted || group.is_empty() && resource == plural && COUNTED_BY_PLURAL.contains(&plural) {
@@ -228,6 +246,39 @@ mod tests {
             let found = shortages(&objects, &[quota(&json!({ resource: limit }), &json!({}))]);
             assert_eq!(!found.is_empty(), exceeds, "{resource}={limit}: {found:?}");
         }
+    }
+
+    #[test]
+    fn pods_of_a_new_workload_take_what_its_replicas_ask_for() {
+        let container = json!({ "resources": { "requests": { "cpu": "250m", "memory": "1Gi" }, "limits": { "memory": "4Gi" } } });
+        let template = json!({ "spec": { "containers": [container] } });
+        let two = json!({ "spec": { "replicas": 2, "template": template } });
+        let one = json!({ "spec": { "template": template } });
+        let cause_of = |manifest: &Value, resource: &str, limit: &str| {
+            let found =
+                shortages(&[object(POD, "a", manifest)], &[quota(&json!({ resource: limit }), &json!({}))]);
+            found.first().map(Shortage::cause)
+        };
+        assert_eq!(
+            cause_of(&one, "pods", "0").as_deref(),
+            Some("exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0")
+        );
+        let rows = [
+            ("pods", "1", "2"),
+            ("count/pods", "1", "2"),
+            ("requests.cpu", "499m", "500m"),
+            ("cpu", "499m", "500m"),
+            ("requests.memory", "2047Mi", "2Gi"),
+            ("limits.memory", "7Gi", "8Gi"),
+        ];
+        for (resource, too_little, requested) in rows {
+            let cause = cause_of(&two, resource, too_little).unwrap_or_default();
+            assert!(cause.contains(&format!("requested: {resource}={requested}")), "{cause}");
+            assert_eq!(cause_of(&two, resource, requested), None, "{resource}");
+        }
+        assert_eq!(cause_of(&two, "limits.cpu", "0"), None, "no limit is set");
+        let stopped = json!({ "spec": { "replicas": 0, "template": template } });
+        assert_eq!(cause_of(&stopped, "pods", "0"), None);
     }
 
     #[test]

@@ -155,7 +155,11 @@ impl LineProgress {
             return None;
         }
         let label = format::phase(phase);
-        let summary = if message.is_empty() { format::counts(&self.objects) } else { message.to_owned() };
+        let summary = if message.is_empty() {
+            format::counts(self.objects.iter().map(|(_, action, _)| *action))
+        } else {
+            message.to_owned()
+        };
         let mut parts: Vec<&str> = Vec::new();
         if name != label {
             parts.push(name);

@@ -25,10 +25,10 @@ pub(crate) fn lines(lines: impl IntoIterator<Item = String>) -> String {
 }
 
 /// Formats the number of objects per action: `1 created, 9 unchanged`. Empty without objects.
-pub(crate) fn counts(objects: &[(ObjectId, Action, Option<String>)]) -> String {
+pub(crate) fn counts(actions: impl IntoIterator<Item = Action>) -> String {
     let mut by_action: std::collections::BTreeMap<Action, usize> = std::collections::BTreeMap::new();
-    for (_, action, _) in objects {
-        *by_action.entry(*action).or_default() += 1;
+    for action in actions {
+        *by_action.entry(action).or_default() += 1;
     }
     let parts: Vec<String> =
         by_action.iter().map(|(action, count)| format!("{count} {}", action.as_str())).collect();

@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::other_text;
-use super::format;
 use super::markdown::cell;
 use super::sanitize::one_line;
 use crate::catalogue::Id;
@@ -168,7 +167,8 @@ pub(crate) fn step_summary(run: &RunSummary, summary: &Summary<'_>) -> String {
     let mut rows = vec![
         ("result".to_owned(), format!("exit {}{id}", summary.exit)),
         ("message".to_owned(), summary.message.to_owned()),
-        ("objects".to_owned(), format::counts(&run.objects)),
+        ("objects".to_owned(), run.counts_of_command()),
+        ("rolled back".to_owned(), run.counts_of_rollback()),
         ("revision".to_owned(), summary.revision.map_or_else(String::new, |revision| revision.to_string())),
         ("url".to_owned(), summary.url.unwrap_or_default().to_owned()),
     ];

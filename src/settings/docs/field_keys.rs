@@ -19,12 +19,18 @@ const OBJECT_KEYS: &[(&str, &str)] = &[
     ("ResourceQuota", "deploy.quota"),
     ("LimitRange", "deploy.limit_range"),
 ];
-/// The table whose keys set the variables that begin like this.
+/// The table whose keys set a variable. Others of similar names are those of `[deploy].env`.
 const VARIABLE_TABLES: &[(&str, &str)] = &[
-    ("DB_", "deploy.database"),
+    ("DB_HOST", "deploy.database"),
+    ("DB_PORT", "deploy.database"),
+    ("DB_NAME", "deploy.database"),
+    ("DB_USER", "deploy.database"),
+    ("DB_PASS", "deploy.database"),
     ("PGSSLMODE", "deploy.database"),
     ("FILE_STORE", "deploy.storage"),
-    ("AWS_S3_", "deploy.storage"),
+    ("FILE_STORE_PATH", "deploy.storage"),
+    ("AWS_S3_ENDPOINT", "deploy.storage"),
+    ("AWS_S3_SECURE", "deploy.storage"),
     ("GOOGLE_APPLICATION_CREDENTIALS", "deploy.storage"),
 ];
 /// Variables that follow from the application's version alone.
@@ -124,8 +130,7 @@ impl FieldKeys {
         if VERSION_VARIABLES.contains(&name) {
             return None;
         }
-        let table =
-            || VARIABLE_TABLES.iter().find(|(begin, _)| name.starts_with(begin)).map(|(_, table)| *table);
+        let table = || VARIABLE_TABLES.iter().find(|(known, _)| *known == name).map(|(_, table)| *table);
         let key = self.variables.get(name).map(String::as_str).or_else(table);
         Some(key.map_or_else(|| dotted(&["deploy", "env", name]), str::to_owned))
     }
@@ -171,6 +176,9 @@ mod tests {
             ("LLM_API_KEY", Some("llm.api_key")),
             ("DB_HOST", Some("deploy.database")),
             ("AWS_S3_ENDPOINT", Some("deploy.storage")),
+            ("DB_PASSWORD", Some("deploy.env.DB_PASSWORD")),
+            ("DB_PASS", Some("deploy.database")),
+            ("FILE_STORE_CACHE", Some("deploy.env.FILE_STORE_CACHE")),
             ("HTTP_PROXY", Some("deploy.env.HTTP_PROXY")),
             ("ENABLE_V1", None),
         ] {

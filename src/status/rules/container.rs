@@ -49,7 +49,10 @@ fn evaluate_running(
         }
         ContainerRole::Completes => ContainerHealth::Progressing("running".into()),
         ContainerRole::Runs if status.ready => ContainerHealth::Healthy,
-        ContainerRole::Runs => readiness::not_ready(facts, spec, status, running),
+        ContainerRole::Runs => match crash::end_in_loop(facts, spec, status, running) {
+            Some(end) => crash::exit_fault(facts, spec, status, end, crash::ContainerEnd::BackingOff).into(),
+            None => readiness::not_ready(facts, spec, status, running),
+        },
     }
 }
 

@@ -1,7 +1,9 @@
 //! Containers that exit although they should run, or that cannot be started.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStatus};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStateRunning, ContainerStateTerminated, ContainerStatus,
+};
 
 use super::fault::Fault;
 use super::pod_facts::PodFacts;
@@ -51,6 +53,25 @@ pub(crate) fn platform_lookup(facts: &PodFacts, message: &str) -> Option<Lookup>
 /// Returns whether the process was never started. containerd reports `StartError`, Docker `ContainerCannotRun`.
 pub(crate) fn was_never_started(terminated: &ContainerStateTerminated) -> bool {
     matches!(terminated.reason.as_deref(), Some("StartError" | "ContainerCannotRun"))
+}
+
+/// Returns the last end of a running container that crashes in a loop: it has not been ready since. `None` while a
+/// rollout is followed, which awaits the next end.
+pub(crate) fn end_in_loop<'a>(
+    facts: &PodFacts,
+    spec: &Container,
+    status: &'a ContainerStatus,
+    running: &ContainerStateRunning,
+) -> Option<&'a ContainerStateTerminated> {
+    let end = status.last_state.as_ref()?.terminated.as_ref()?;
+    let started = running.started_at.as_ref()?.0;
+    let was_ready = facts.unready_since().is_some_and(|unready| unready > started);
+    // A run that outlasts the back-off is no part of the loop. Only its Events tell how long it has run.
+    let outlasts = facts.events().any(|event| {
+        event.container.as_deref() == Some(&spec.name) && event.last.duration_since(started) >= BACK_OFF_RESET
+    });
+    let is_loop = !was_ready && !outlasts && is_crash_loop(end, ContainerEnd::JustEnded);
+    (is_loop && !facts.grace.is_of_run()).then_some(end)
 }
 
 /// Returns the fault of a terminated container.

@@ -18,6 +18,9 @@ pub(crate) struct Fault {
     pub(crate) reason: String,
     /// When the faulty object was created. The run may have fixed a fault of an older object.
     pub(crate) created: Option<Timestamp>,
+    /// Whether its symptom was observed. A fault of which only time tells, such as a probe that has not failed yet, is
+    /// none before it is final.
+    pub(crate) is_observed: bool,
 }
 
 impl Fault {
@@ -35,6 +38,7 @@ impl Fault {
             final_at: FinalAt::Now,
             reason: reason.into(),
             created: None,
+            is_observed: true,
             finding: Finding::new(id, object, message),
         }
     }
@@ -71,6 +75,11 @@ impl Fault {
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.finding.hints.push(hint.into());
+        self
+    }
+
+    pub(crate) fn observed(mut self, is_observed: bool) -> Self {
+        self.is_observed = is_observed;
         self
     }
 

@@ -184,5 +184,5 @@ pub(crate) fn deletion_fault(observed: &ObservedState, grace: &GracePeriods, pod
     };
     // An old pod is always older than the run, but the run cannot fix it. Without a creation time it gets no extra
     // grace.
-    Some(fault.created(None).final_at(FinalAt::Time(deadline)))
+    Some(fault.created(None).final_at(FinalAt::Time(deadline)).observed(false))
 }

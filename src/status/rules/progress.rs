@@ -91,6 +91,7 @@ fn progress(facts: &PodFacts, reason: &str) -> Fault {
         .pod_fault(Id::DeadlinePassed, &message, reason)
         .caused_by(reason)
         .final_at(FinalAt::Never)
+        .observed(false)
         .evidence(last.map(|event| format!("{}: {}", text::occurrences(event), event.message)))
         .lookups(running.map(|status| facts.log(&status.name, LogRun::Latest)))
         .lookups(facts.node().map(|node| Lookup::NodeFaults(node.to_owned())));

@@ -56,6 +56,7 @@ pub(crate) fn not_ready(
         .container_fault(Id::NotReady, spec, message, &reason)
         .caused_by(probe_name)
         .final_at(final_at)
+        .observed(failed.is_some())
         .evidence(failed.map(text::occurrences))
         .evidence([describe(probe_name, probe)])
         .evidence(started.map(|started| format!("running since {}", text::time_of_day(started))))

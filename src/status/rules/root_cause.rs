@@ -7,8 +7,8 @@ use crate::catalogue::Id;
 use crate::object::ObjectId;
 use crate::status::finding::Finding;
 
-/// A final fault and the object of the set that it belongs to.
-#[derive(Debug)]
+/// A fault and the object of the set that it belongs to.
+#[derive(Debug, Clone)]
 pub(crate) struct ObjectFault {
     pub(crate) object: ObjectId,
     /// The desired number of pods of that object.

@@ -19,7 +19,7 @@ pub enum SandboxCleanup {
 }
 
 /// The sandboxes of a namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SandboxHealth {
     /// The number of running sandboxes.
     pub running: usize,
