@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::apply::apply_object::not_adopted_error;
 use super::apply::field_conflict;
 use super::client::api::{Api, ApiError};
+use super::client::in_flight::IN_FLIGHT;
 use super::client::request::ApplyOptions;
 use super::client::status_error;
 use super::watch::observe::{self, UNWATCHED};
@@ -33,9 +34,6 @@ use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, Plan};
 use crate::settings::handsctl::OwnershipRule;
 use crate::status::{self, ObservedState};
-
-/// The number of concurrent requests, as in an apply.
-const IN_FLIGHT: usize = 16;
 
 /// The set as listed.
 #[derive(Debug)]

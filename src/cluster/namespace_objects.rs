@@ -4,9 +4,9 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use kube::api::ListParams;
 use serde_json::Value;
 
-use super::apply::waves::IN_FLIGHT;
 use super::client::api::Api;
 use super::client::discovery;
+use super::client::in_flight::IN_FLIGHT;
 use crate::error::Result;
 use crate::object::ObjectId;
 

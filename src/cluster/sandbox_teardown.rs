@@ -6,8 +6,8 @@ use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::app::sandbox_objects;
-use super::apply::waves::IN_FLIGHT;
 use super::client::api::Api;
+use super::client::in_flight::IN_FLIGHT;
 use super::teardown::{self, TeardownOptions, wait_gone};
 use super::watch::store::{self, Store};
 use crate::error::Result;

@@ -10,9 +10,9 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::apply::delete_object::{self, DeleteOutcome};
-use super::apply::waves::IN_FLIGHT;
 use super::apply::{deletion_wait, held_claims, inventory};
 use super::client::api::Api;
+use super::client::in_flight::IN_FLIGHT;
 use super::client::request::if_same_object;
 use super::finalizer_controllers;
 use super::watch::store::Store;

@@ -144,7 +144,7 @@ fn calls(line: &Line) -> Vec<Vec<String>> {
     let home = home();
     let record = home.path().join("record");
     fs::write(&record, "").unwrap();
-    let recording = "#!/bin/sh\nfor word in handsctl \"$@\"; do printf '%s\\037' \"$word\"; done >>\"$RECORD\"\nprintf '\\036' >>\"$RECORD\"\n";
+    let recording = "#!/bin/sh\nfor word in handsctl \"$@\"; do printf '%s\\037' \"$word\"; done >>\"$RECORD\"\nprintf '\\036' >>\"$RECORD\"\nwhile read -r _; do :; done\n";
     script(&home.path().join("bin/handsctl"), recording);
     script(&home.path().join("bin/kubectl"), "#!/bin/sh\nwhile read -r _; do :; done\n");
     let output = shell(home.path(), line).env("RECORD", &record).stdin(Stdio::null()).output();

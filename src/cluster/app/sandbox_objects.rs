@@ -9,15 +9,13 @@ use serde_json::Value;
 use super::sandbox_pods::UNREAD_OF_PODS;
 use crate::cluster::access::rules::Permission;
 use crate::cluster::client::api::{Api, ApiError, ObjectList};
+use crate::cluster::client::in_flight::IN_FLIGHT;
 use crate::cluster::client::request::if_same_object;
 use crate::error::{Error, Result};
 use crate::object::kind::{CLAIM, DEPLOYMENT, INGRESS, KindInfo, POD, ROLE_BINDING, SERVICE};
 use crate::object::{ObjectId, labels};
 use crate::phrase;
 use crate::status::sandbox::{self, ConversationPart, GarbageObject, SandboxObjects};
-
-/// The conversations whose objects are deleted at once.
-const AT_ONCE: usize = 16;
 
 /// The objects in the sandboxes' namespace.
 #[derive(Debug, Default)]
@@ -123,7 +121,7 @@ pub async fn delete_all(
     let by_conversation = objects.chunk_by(|one, next| one.conversation == next.conversation);
     let outcomes: Vec<(usize, Option<Error>)> = futures::stream::iter(by_conversation)
         .map(|objects| delete_one(api, namespace, objects, &on_deleted))
-        .buffered(AT_ONCE)
+        .buffered(IN_FLIGHT)
         .collect()
         .await;
     let deleted = outcomes.iter().map(|(deleted, _)| deleted).sum();

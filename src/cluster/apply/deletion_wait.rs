@@ -6,9 +6,9 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::waves::IN_FLIGHT;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
+use crate::cluster::client::in_flight::IN_FLIGHT;
 use crate::cluster::watch::store::Store;
 use crate::cluster::watch::wait_clock::{WaitClock, WaitState};
 use crate::error::{Error, Kind, Result};

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 use super::delete_object::{self, DeleteOutcome};
 use super::deletion_wait;
-use super::waves::IN_FLIGHT;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
+use crate::cluster::client::in_flight::IN_FLIGHT;
 use crate::cluster::watch::store::Store;
 use crate::cluster::watch::watcher::WatchScope;
 use crate::error::Result;

@@ -8,6 +8,7 @@ use futures::stream::{self, StreamExt as _};
 use super::applied::{Applied, ApplyMode};
 use super::apply_object::{ApplyOutcome, ObjectApplier};
 use crate::cluster::client::api::Api;
+use crate::cluster::client::in_flight::IN_FLIGHT;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Phase};
 use crate::object::kind::{ROLE, ROLE_BINDING, Wave};
@@ -16,9 +17,6 @@ use crate::plan::changes::{Change, Changes, new_manifest};
 use crate::plan::inventory::members::Members;
 use crate::plan::ownership::policy::Ownership;
 use crate::plan::{Member, Plan};
-
-/// The number of concurrent requests. Each needs a connection: kube uses HTTP/1.1.
-pub(crate) const IN_FLIGHT: usize = 16;
 
 /// Applies the members that need a change, wave by wave. After a failure the requests in flight complete, and no other
 /// is sent. Every member is reported as an event. `before_workloads` is the last request before the first workload; if it

@@ -7,6 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+/// The number of requests that a part of a command sends at a time. Each needs a connection: kube uses HTTP/1.1.
+pub(crate) const IN_FLIGHT: usize = 16;
+
 /// From this limit on, there is no limit any more: no part of a command sends more requests at a time.
 const UNLIMITED: usize = 32;
 

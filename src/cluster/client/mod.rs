@@ -11,8 +11,8 @@
 //! - `version`: the server's version and features.
 //! - `request`: builds HTTP requests. Pure. `api`: sends a request: deadline, retries, warnings.
 //!   `reduced_json`: parses a response without the fields that nobody reads. Pure.
-//! - `retry`: whether and when a failed request is sent again. Pure. `in_flight`: fewer requests after a 429.
-//!   `write_gate`: no writes while the lock is unconfirmed. `pending_calls`: the calls that wait for a response.
+//! - `retry`: whether and when a failed request is sent again. Pure. `in_flight`: how many requests are sent at a time;
+//!   fewer after a 429. `write_gate`: no writes while the lock is unconfirmed. `pending_calls`: the calls that wait for a response.
 //! - `status_error`: an error response (a `Status` with a code such as 401 or 409) → error. Pure.
 //! - `transport_error`: no response → error. Pure.
 //! - `lost_response`: recognizes our own write whose response was lost. Pure.
@@ -33,7 +33,7 @@ mod credential_error;
 mod credentials;
 pub mod discovery;
 mod exec_credential;
-mod in_flight;
+pub(crate) mod in_flight;
 pub mod kubeconfig;
 mod lost_response;
 pub mod pending_calls;

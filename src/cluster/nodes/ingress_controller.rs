@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::catalogue::Id;
-use crate::cluster::apply::waves::IN_FLIGHT;
 use crate::cluster::client::api::{Api, ApiError, Response};
+use crate::cluster::client::in_flight::IN_FLIGHT;
 use crate::cluster::client::request::{ApplyOptions, if_same_object};
 use crate::cluster::namespace_objects;
 use crate::cluster::watch::wait_clock::{WaitClock, WaitState};

@@ -13,9 +13,9 @@ use super::observed_set::{self, ExtraWorkload, ObservedSet};
 use super::watcher::WatchScope;
 use crate::cluster::apply::inventory;
 use crate::cluster::apply::namespaces::{self, NamespaceState};
-use crate::cluster::apply::waves::IN_FLIGHT;
 use crate::cluster::client::api::{Api, ApiError};
 use crate::cluster::client::discovery;
+use crate::cluster::client::in_flight::IN_FLIGHT;
 use crate::error::{Error, Kind, Result};
 use crate::object::kind::{
     CLAIM, CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, INGRESS, KindInfo, LEASE, NAMESPACE, POD, REPLICA_SET,
