@@ -23,19 +23,43 @@ pub(crate) fn wrapped(line: &str, used: usize, indent: usize, width: usize) -> S
 }
 
 /// Wraps a row whose columns are separated by two spaces, and indents further lines. The columns stay beside each other as
-/// long as their text has a space to break at.
+/// long as their text has a space to break at, and so do a number and its unit: `20 s old`.
 #[must_use]
 pub(crate) fn wrapped_row(row: &str, indent: usize, width: usize) -> String {
     const SEPARATOR: &str = "\u{a0}\u{a0}";
-    let text = wrapped(&row.replace("  ", SEPARATOR), 0, indent, width).replace(SEPARATOR, "  ");
+    let joined = with_joined_units(&row.replace("  ", SEPARATOR));
+    let text = wrapped(&joined, 0, indent, width).replace(KEPT_SPACE, " ");
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// A space at which no line is broken.
+const KEPT_SPACE: char = '\u{a0}';
+
+/// Keeps each number on the line of its unit, and of the `old` or `ago` behind it.
+fn with_joined_units(text: &str) -> String {
+    const UNITS: &[&str] = &["s", "m", "h", "d", "ms", "%", "B", "KiB", "MiB", "GiB"];
+    let (mut joined, mut is_number, mut is_age) = (String::with_capacity(text.len()), false, false);
+    for (index, word) in text.split(' ').enumerate() {
+        let bare = word.split(KEPT_SPACE).next().unwrap_or_default();
+        let bare = bare.trim_end_matches([',', ';', ':', ')']);
+        let is_unit = is_number && UNITS.contains(&bare);
+        if index > 0 {
+            let is_kept = is_unit || is_age && ["old", "ago"].contains(&bare);
+            joined.push(if is_kept { KEPT_SPACE } else { ' ' });
+        }
+        joined += word;
+        // The last column of a word that has several, such as `1/1  20`.
+        let last = word.rsplit(KEPT_SPACE).next().unwrap_or_default().trim_start_matches('(');
+        is_number = last.starts_with(|c: char| c.is_ascii_digit()) && last.parse::<f64>().is_ok();
+        is_age = is_unit && bare == word;
+    }
+    joined
 }
 
 /// Wraps a hint. A command in it stays on one line, which the terminal breaks if it is too long: a copied one has no line
 /// break then.
 #[must_use]
 pub(crate) fn wrapped_hint(line: &str, used: usize, indent: usize, width: usize) -> String {
-    const KEPT_SPACE: char = '\u{a0}';
     let words: Vec<&str> = line.split(' ').collect();
     let mut kept = String::with_capacity(line.len());
     let mut at = 0;
@@ -125,10 +149,17 @@ mod tests {
     #[test]
     fn row_breaks_in_its_text_and_not_between_columns() {
         let row = "app        1/1   image:0.59   2 restarts, last 3 m ago: exit code 1";
-        let expected =
-            "app        1/1   image:0.59\n           2 restarts, last 3\n           m ago: exit code 1";
-        assert_eq!(wrapped_row(row, 11, 30), expected);
+        let lines =
+            ["app        1/1   image:0.59", "           2 restarts, last", "           3 m ago: exit code"];
+        assert_eq!(wrapped_row(row, 11, 30), lines.join("\n") + "\n           1");
         assert_eq!(wrapped_row(row, 11, 80), row);
+        let aged = "app  1/1   image:0.59   0 restarts   20 s old";
+        assert_eq!(wrapped_row(aged, 5, 43), "app  1/1   image:0.59   0 restarts\n     20 s old");
+        let revision = "hands  healthy   kind / n · revision 3, 2 h 5 m ago by ana";
+        assert_eq!(
+            wrapped_row(revision, 2, 47),
+            "hands  healthy   kind / n · revision 3, 2 h\n  5 m ago by ana"
+        );
     }
 
     #[test]
