@@ -448,7 +448,7 @@ fn command_timeout_exits_10_and_names_the_cause() {
     let namespace = Bed::shared().namespace("timeout");
     namespace.config("[deploy]\nnode_selector = { disk = \"gold\" }\n");
     namespace
-        .handsctl(&["deploy", "--timeout", "2s"])
+        .handsctl(&["deploy", "--timeout", "5s"])
         .exits(10)
         .within(VERDICT_LIMIT)
         .says("error[HC4002]: timed out before the rollout was complete")
