@@ -98,6 +98,12 @@ const WHY_MISSED: &[(&str, &str)] = &[
          deploy.",
     ),
     (
+        "P16",
+        "Each object is a request of its own, of which handsctl sends 16 at a time: the deletion of a whole collection would \
+         also take objects that others created meanwhile. The API server, etcd, the controllers and handsctl share two \
+         processors.",
+    ),
+    (
         "P17",
         "A conversation is joined from its pod, its claim, its Services and its Ingress, so the lists of all of them are in \
          memory at once, each as one response and as parsed objects. The fields that nobody reads are not kept. Pages \
