@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::description::BackupDescription;
 use super::order::{KEPT, replace_volumes};
-use super::volumes::{EarlierFiles, RestoredVolumes, delete_earlier, open};
+use super::volumes::{EarlierState, RestoredVolumes, delete_earlier, open};
 use crate::archive::contents;
 use crate::archive::manifest::{Manifest, STATE};
 use crate::archive::read;
@@ -221,7 +221,7 @@ fn ensure_not_newer(manifest: &Manifest, deployed: Option<(u32, u32)>) -> Result
 
 async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest>) -> Result<Finished> {
     let set = run.session.set();
-    let earlier_files = EarlierFiles::default();
+    let earlier_state = EarlierState::default();
     let (earlier, applied, started) = run
         .under_lock(&set, async {
             if manifest.sandboxes().next().is_some() {
@@ -236,7 +236,7 @@ async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest
             }
             let started = run.api().clock().floor();
             let half_replaced = HalfReplaced::default();
-            earlier_files.tell_if_interrupted(run);
+            earlier_state.tell_if_interrupted(run);
             let work = async |volume: &MountedVolume| {
                 if !arguments.delete_data
                     && let Some(data) = data_of_state(&volume.list(run.api()).await?)
@@ -245,7 +245,7 @@ async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest
                 }
                 let state = manifest.part(STATE).ok_or_else(|| Error::internal("a backup without state"))?;
                 let restored =
-                    RestoredVolumes::new(run, &arguments.file, state, volume, &half_replaced, &earlier_files);
+                    RestoredVolumes::new(run, &arguments.file, state, volume, &half_replaced, &earlier_state);
                 replace_volumes(manifest, &restored).await?;
                 Ok(restored.with_earlier_files())
             };
@@ -256,11 +256,11 @@ async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest
         .await?;
     let answered = await_application(run, &[applied], started).await;
     if answered.is_err() {
-        earlier_files.forget_all();
+        earlier_state.set_kept(None);
     }
     let url = answered.map_err(|error| error.fact("note", KEPT))?;
     delete_earlier(run, &earlier).await;
-    earlier_files.forget_all();
+    earlier_state.set_kept(None);
     let message = format!("restored {}", manifest.summary());
     Ok(Finished { url, message, ..Finished::default() })
 }

@@ -1,7 +1,6 @@
 //! Writes the files of a backup to the volumes, and deletes the earlier files.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -39,7 +38,7 @@ pub(super) struct RestoredVolumes<'a> {
     state: &'a Part,
     volume: &'a MountedVolume,
     half_replaced: &'a HalfReplaced,
-    earlier: &'a EarlierFiles,
+    earlier: &'a EarlierState,
     /// The replaced claims of conversations.
     replaced: RefCell<Vec<ReplacedClaim>>,
 }
@@ -59,7 +58,7 @@ impl<'a> RestoredVolumes<'a> {
         state: &'a Part,
         volume: &'a MountedVolume,
         half_replaced: &'a HalfReplaced,
-        earlier: &'a EarlierFiles,
+        earlier: &'a EarlierState,
     ) -> Self {
         Self { run, file, state, volume, half_replaced, earlier, replaced: RefCell::default() }
     }
@@ -73,7 +72,7 @@ impl<'a> RestoredVolumes<'a> {
 
 impl VolumeChanges for RestoredVolumes<'_> {
     async fn write_state(&self) -> Result<()> {
-        tell_if_interrupted(self.run, self.volume, Some(&self.volume.cleaning_line()));
+        tell_if_interrupted(self.run, self.volume, Some(self.volume.cleaning_line()));
         let written = write(self.run, self.file, self.state, self.volume).await;
         if written.is_err() {
             self.run.cleanups().forget_last();
@@ -86,15 +85,14 @@ impl VolumeChanges for RestoredVolumes<'_> {
         let has_earlier_files = sandbox_volumes::prepare(run, part).await?;
         sandbox_volumes::in_own_pod(run, &part.claim, async |volume| {
             tell_if_interrupted(run, volume, None);
-            let written = write(run, self.file, part, volume).await;
+            let replaced = async {
+                write(run, self.file, part, volume).await?;
+                replace(run, part, volume, self.half_replaced).await
+            };
+            let replaced = replaced.await;
             run.cleanups().forget_last();
-            written?;
-            replace(run, part, volume, self.half_replaced, (self.earlier, None)).await?;
-            if !has_earlier_files {
-                volume.clean(run.api()).await?;
-                self.earlier.forget(&part.claim);
-            }
-            Ok(())
+            replaced?;
+            if has_earlier_files { Ok(()) } else { volume.clean(run.api()).await }
         })
         .await?;
         self.replaced.borrow_mut().push(ReplacedClaim { name: part.claim.clone(), has_earlier_files });
@@ -108,9 +106,10 @@ impl VolumeChanges for RestoredVolumes<'_> {
     }
 
     async fn replace_state(&self) -> Result<()> {
+        let replaced = replace(self.run, self.state, self.volume, self.half_replaced).await;
         self.run.cleanups().forget_last();
-        let kept = (self.earlier, Some(self.volume.cleaning_line()));
-        replace(self.run, self.state, self.volume, self.half_replaced, kept).await?;
+        replaced?;
+        self.earlier.set_kept(Some(self.volume.cleaning_line()));
         // From here on the claims that this run has created are data as any other.
         let replaced = self.replaced.borrow().clone();
         for claim in replaced.iter().filter(|claim| !claim.has_earlier_files) {
@@ -120,69 +119,52 @@ impl VolumeChanges for RestoredVolumes<'_> {
     }
 }
 
-/// The volumes whose earlier files are kept until the application works with the restored ones: by the claim, with the line
-/// for a shell of the application that deletes them, if it mounts the volume.
+/// The earlier files of the application's state, kept until the application works with the restored ones.
 #[derive(Debug, Clone, Default)]
-pub(super) struct EarlierFiles(Arc<Mutex<BTreeMap<String, Option<String>>>>);
+pub(super) struct EarlierState(Arc<Mutex<Option<String>>>);
 
-impl EarlierFiles {
-    fn keep(&self, claim: &str, cleaning_line: Option<String>) {
+impl EarlierState {
+    /// Notes that they are kept, with the line for a shell that deletes them; None: they are not, or not any more.
+    pub(super) fn set_kept(&self, cleaning_line: Option<String>) {
         if let Ok(mut kept) = self.0.lock() {
-            kept.insert(claim.to_owned(), cleaning_line);
+            *kept = cleaning_line;
         }
     }
 
-    fn forget(&self, claim: &str) {
-        if let Ok(mut kept) = self.0.lock() {
-            kept.remove(claim);
-        }
-    }
-
-    /// Forgets all: they are deleted, or an error names them.
-    pub(super) fn forget_all(&self) {
-        if let Ok(mut kept) = self.0.lock() {
-            kept.clear();
-        }
-    }
-
-    /// Returns an error if some are kept.
-    fn ensure_none(&self) -> Result<()> {
-        let kept = self.0.lock().map(|mut kept| std::mem::take(&mut *kept)).unwrap_or_default();
-        if kept.is_empty() {
-            return Ok(());
-        }
-        let claims: Vec<&str> = kept.keys().map(String::as_str).collect();
-        let deleted_by = deleted_by(kept.values().flatten().next().map(String::as_str));
-        let message = format!("volume claim {}: {deleted_by}", claims.join(", "));
-        Err(Error::new(Id::VolumeHoldsData, Kind::Interrupted, message))
+    /// Returns what tells that they are kept: nothing, unless the command was interrupted.
+    fn report(&self) -> Result<()> {
+        let kept = self.0.lock().ok().and_then(|mut kept| kept.take());
+        kept.map_or(Ok(()), |line| Err(leftover_error(Some(&line))))
     }
 
     /// Has an interrupted command tell that they are kept.
     pub(super) fn tell_if_interrupted(&self, run: &Run<'_>) {
         let earlier = self.clone();
         let consequence = format!("the restored files are in their place, and {KEPT}");
-        run.cleanups().push(Id::VolumeHoldsData, consequence, async move { earlier.ensure_none() });
+        run.cleanups().push(Id::VolumeHoldsData, consequence, async move { earlier.report() });
     }
 }
 
 /// Has an interrupted command tell what it leaves on a volume, until this cleanup is forgotten. It deletes nothing: the few
 /// seconds are for the start of the application.
-fn tell_if_interrupted(run: &Run<'_>, volume: &MountedVolume, cleaning_line: Option<&str>) {
+fn tell_if_interrupted(run: &Run<'_>, volume: &MountedVolume, cleaning_line: Option<String>) {
     let consequence = format!(
         "volume claim {} has its earlier files, and beside them the written ones in .handsctl-restore/new",
         volume.mount.claim
     );
-    let deleted_by = deleted_by(cleaning_line);
-    run.cleanups().push(Id::VolumeHoldsData, consequence, async move {
-        Err(Error::new(Id::VolumeHoldsData, Kind::Interrupted, deleted_by))
-    });
+    run.cleanups()
+        .push(Id::VolumeHoldsData, consequence, async move { Err(leftover_error(cleaning_line.as_deref())) });
 }
 
-/// Returns what deletes the files that an interrupted restore leaves.
-fn deleted_by(cleaning_line: Option<&str>) -> String {
+/// Returns what deletes the files that an interrupted restore left.
+fn leftover_error(cleaning_line: Option<&str>) -> Error {
     let by_hand =
         cleaning_line.map_or_else(String::new, |line| format!(", and so does handsctl exec -- {line}"));
-    format!("the next handsctl restore deletes them{by_hand}")
+    Error::new(
+        Id::VolumeHoldsData,
+        Kind::Interrupted,
+        format!("the next handsctl restore deletes them{by_hand}"),
+    )
 }
 
 /// Writes a part of the backup beside the files of a volume, and compares what the volume has with the backup. After a
@@ -248,16 +230,13 @@ async fn replace(
     part: &Part,
     volume: &MountedVolume,
     half_replaced: &HalfReplaced,
-    (earlier, cleaning_line): (&EarlierFiles, Option<String>),
 ) -> Result<()> {
     step(run.events(), Phase::Copy, &format!("replace {}", part.name), async {
         let (api, volume, flag) = (run.api().without_deadline(), volume.clone(), half_replaced.clone());
-        let earlier = earlier.clone();
         flag.set(true);
         let (swap, end) = uncut(async move {
             volume.swap(&api).await?;
             flag.set(false);
-            earlier.keep(&volume.mount.claim, cleaning_line);
             Ok(())
         });
         let consequence = format!("the files of {} are only partly replaced", part.name);
@@ -323,22 +302,17 @@ mod tests {
 
     #[test]
     fn interrupted_restore_tells_what_deletes_the_earlier_files() {
-        let earlier = EarlierFiles::default();
-        assert!(earlier.ensure_none().is_ok(), "nothing was replaced");
+        let earlier = EarlierState::default();
+        assert!(earlier.report().is_ok(), "nothing was replaced");
         let told = earlier.clone();
-        earlier.keep("cleaned-pvc", None);
-        earlier.forget("cleaned-pvc");
-        earlier.keep("c-pvc", None);
-        earlier.keep("state", Some("rm -rf /state/.handsctl-restore".to_owned()));
-        let error = told.ensure_none().unwrap_err();
+        earlier.set_kept(Some("rm -rf /state/.handsctl-restore".to_owned()));
+        let error = told.report().unwrap_err();
         assert_eq!(
             error.message(),
-            "volume claim c-pvc, state: the next handsctl restore deletes them, and so does handsctl exec -- rm -rf \
-             /state/.handsctl-restore"
+            "the next handsctl restore deletes them, and so does handsctl exec -- rm -rf /state/.handsctl-restore"
         );
-        earlier.keep("c-pvc", None);
-        earlier.forget_all();
-        assert!(told.ensure_none().is_ok(), "the application works");
+        assert!(told.report().is_ok(), "once");
+        assert_eq!(leftover_error(None).message(), "the next handsctl restore deletes them");
     }
 
     #[tokio::test]
