@@ -59,12 +59,9 @@ pub(super) fn list(folder: &str) -> Vec<String> {
     shell(r#"cd "$1" && find . -maxdepth 2"#, &[folder])
 }
 
-/// Returns the command that finishes an interrupted swap, and makes room for a new restore. It prints a line if it deletes
-/// earlier files that an interrupted restore has kept.
+/// Returns the command that finishes an interrupted swap, and makes room for a new restore.
 pub(super) fn prepare_restore(folder: &str) -> Vec<String> {
-    let script = format!(
-        "cd \"$1\" || exit 3{FINISH_SWAP}if [ -d $r/old ]; then echo old; fi\nrm -rf $r && mkdir -p $r/new"
-    );
+    let script = format!(r#"cd "$1" || exit 3{FINISH_SWAP}rm -rf $r && mkdir -p $r/new"#);
     shell(script, &[folder])
 }
 
@@ -103,11 +100,6 @@ rmdir .handsctl-restore 2>/dev/null
 exit 0
 "#;
     shell(script, &[folder])
-}
-
-/// Returns the line for a shell that deletes what a restore left, also the earlier files.
-pub(super) fn cleaning_line(folder: &str) -> String {
-    format!("rm -rf {folder}/{RESTORE}")
 }
 
 /// Returns the command that deletes the earlier files and what a restore left.
@@ -274,9 +266,8 @@ mod tests {
             if steps == 0 {
                 assert_eq!(files(volume.path()), expected(OLD), "nothing is changed before the first rename");
             }
-            let printed = succeeds(&prepare_restore(folder), b"");
+            succeeds(&prepare_restore(folder), b"");
             let is_old = steps == 0;
-            assert_eq!(printed.is_empty(), is_old, "after {steps} renames the earlier files are deleted");
             assert_eq!(
                 files(volume.path()),
                 expected(if is_old { OLD } else { NEW }),

@@ -92,24 +92,7 @@ impl MountedVolume {
         ended.and(consumed)
     }
 
-    /// Finishes the replacement of an interrupted restore, and makes room for a new one. Returns whether this deleted
-    /// earlier files that the interrupted restore had kept.
-    ///
-    /// # Errors
-    /// The command fails, or the connection is lost.
-    pub async fn prepare_restore(&self, api: &Api) -> Result<bool> {
-        let printed = self.run(api, &programs::prepare_restore(&self.mount.path), "prepare").await?;
-        Ok(!printed.is_empty())
-    }
-
-    /// Returns the line for a shell of the container that deletes what a restore left.
-    #[must_use]
-    pub fn cleaning_line(&self) -> String {
-        programs::cleaning_line(&self.mount.path)
-    }
-
-    /// Writes a tar stream beside the files of the volume, after [`Self::prepare_restore`]. `produce` writes it on a thread
-    /// of its own.
+    /// Writes a tar stream beside the files of the volume. `produce` writes it on a thread of its own.
     ///
     /// # Errors
     /// The command fails, the connection is lost, or those of `produce`.
@@ -118,6 +101,7 @@ impl MountedVolume {
         api: &Api,
         produce: impl FnOnce(ChunkWriter) -> Result<()> + Send + 'static,
     ) -> Result<()> {
+        self.run(api, &programs::prepare_restore(&self.mount.path), "prepare").await?;
         let mut remote = self.start(api, &programs::unpack(&self.mount.path), true).await?;
         let (sender, mut receiver) = mpsc::channel::<Bytes>(CHUNKS);
         let producing = tokio::task::spawn_blocking(move || produce(ChunkWriter { sender }));

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::description::BackupDescription;
 use super::order::{KEPT, replace_volumes};
-use super::volumes::{EarlierState, RestoredVolumes, delete_earlier, open};
+use super::volumes::{RestoredVolumes, delete_earlier, open};
 use crate::archive::contents;
 use crate::archive::manifest::{Manifest, STATE};
 use crate::archive::read;
@@ -221,7 +221,6 @@ fn ensure_not_newer(manifest: &Manifest, deployed: Option<(u32, u32)>) -> Result
 
 async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest>) -> Result<Finished> {
     let set = run.session.set();
-    let earlier_state = EarlierState::default();
     let (earlier, applied, started) = run
         .under_lock(&set, async {
             if manifest.sandboxes().next().is_some() {
@@ -236,7 +235,6 @@ async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest
             }
             let started = run.api().clock().floor();
             let half_replaced = HalfReplaced::default();
-            earlier_state.tell_if_interrupted(run);
             let work = async |volume: &MountedVolume| {
                 if !arguments.delete_data
                     && let Some(data) = data_of_state(&volume.list(run.api()).await?)
@@ -244,8 +242,7 @@ async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest
                     return Err(holds_data(&volume.mount.claim, &data, "its files were not changed"));
                 }
                 let state = manifest.part(STATE).ok_or_else(|| Error::internal("a backup without state"))?;
-                let restored =
-                    RestoredVolumes::new(run, &arguments.file, state, volume, &half_replaced, &earlier_state);
+                let restored = RestoredVolumes::new(run, &arguments.file, state, volume, &half_replaced);
                 replace_volumes(manifest, &restored).await?;
                 Ok(restored.with_earlier_files())
             };
@@ -254,13 +251,8 @@ async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest
             Ok((earlier, applied, started))
         })
         .await?;
-    let answered = await_application(run, &[applied], started).await;
-    if answered.is_err() {
-        earlier_state.set_kept(None);
-    }
-    let url = answered.map_err(|error| error.fact("note", KEPT))?;
+    let url = await_application(run, &[applied], started).await.map_err(|error| error.fact("note", KEPT))?;
     delete_earlier(run, &earlier).await;
-    earlier_state.set_kept(None);
     let message = format!("restored {}", manifest.summary());
     Ok(Finished { url, message, ..Finished::default() })
 }

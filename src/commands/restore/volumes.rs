@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use super::order::{KEPT, VolumeChanges};
 use crate::archive::manifest::{Part, STATE};
@@ -14,7 +13,7 @@ use crate::cluster::volume::transfer::{MountedVolume, ReadFiles};
 use crate::commands::backup::application_volume;
 use crate::commands::backup::sandbox_volumes;
 use crate::commands::backup::stopped_application::HalfReplaced;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::event::Phase;
 use crate::phrase;
 use crate::provider::transfer::{self, TransferredBytes};
@@ -38,7 +37,6 @@ pub(super) struct RestoredVolumes<'a> {
     state: &'a Part,
     volume: &'a MountedVolume,
     half_replaced: &'a HalfReplaced,
-    earlier: &'a EarlierState,
     /// The replaced claims of conversations.
     replaced: RefCell<Vec<ReplacedClaim>>,
 }
@@ -58,9 +56,8 @@ impl<'a> RestoredVolumes<'a> {
         state: &'a Part,
         volume: &'a MountedVolume,
         half_replaced: &'a HalfReplaced,
-        earlier: &'a EarlierState,
     ) -> Self {
-        Self { run, file, state, volume, half_replaced, earlier, replaced: RefCell::default() }
+        Self { run, file, state, volume, half_replaced, replaced: RefCell::default() }
     }
 
     /// Returns the claims of conversations whose earlier files are kept.
@@ -72,26 +69,15 @@ impl<'a> RestoredVolumes<'a> {
 
 impl VolumeChanges for RestoredVolumes<'_> {
     async fn write_state(&self) -> Result<()> {
-        tell_if_interrupted(self.run, self.volume, Some(self.volume.cleaning_line()));
-        let written = write(self.run, self.file, self.state, self.volume).await;
-        if written.is_err() {
-            self.run.cleanups().forget_last();
-        }
-        written
+        write(self.run, self.file, self.state, self.volume).await
     }
 
     async fn replace_conversation(&self, part: &Part) -> Result<()> {
         let run = self.run;
         let has_earlier_files = sandbox_volumes::prepare(run, part).await?;
         sandbox_volumes::in_own_pod(run, &part.claim, async |volume| {
-            tell_if_interrupted(run, volume, None);
-            let replaced = async {
-                write(run, self.file, part, volume).await?;
-                replace(run, part, volume, self.half_replaced).await
-            };
-            let replaced = replaced.await;
-            run.cleanups().forget_last();
-            replaced?;
+            write(run, self.file, part, volume).await?;
+            replace(run, part, volume, self.half_replaced).await?;
             if has_earlier_files { Ok(()) } else { volume.clean(run.api()).await }
         })
         .await?;
@@ -100,16 +86,11 @@ impl VolumeChanges for RestoredVolumes<'_> {
     }
 
     async fn discard_state(&self, error: Error) -> Error {
-        let error = discard_after(error, async || self.volume.discard(self.run.api()).await).await;
-        self.run.cleanups().forget_last();
-        error
+        discard_after(error, async || self.volume.discard(self.run.api()).await).await
     }
 
     async fn replace_state(&self) -> Result<()> {
-        let replaced = replace(self.run, self.state, self.volume, self.half_replaced).await;
-        self.run.cleanups().forget_last();
-        replaced?;
-        self.earlier.set_kept(Some(self.volume.cleaning_line()));
+        replace(self.run, self.state, self.volume, self.half_replaced).await?;
         // From here on the claims that this run has created are data as any other.
         let replaced = self.replaced.borrow().clone();
         for claim in replaced.iter().filter(|claim| !claim.has_earlier_files) {
@@ -117,54 +98,6 @@ impl VolumeChanges for RestoredVolumes<'_> {
         }
         Ok(())
     }
-}
-
-/// The earlier files of the application's state, kept until the application works with the restored ones.
-#[derive(Debug, Clone, Default)]
-pub(super) struct EarlierState(Arc<Mutex<Option<String>>>);
-
-impl EarlierState {
-    /// Notes that they are kept, with the line for a shell that deletes them; None: they are not, or not any more.
-    pub(super) fn set_kept(&self, cleaning_line: Option<String>) {
-        if let Ok(mut kept) = self.0.lock() {
-            *kept = cleaning_line;
-        }
-    }
-
-    /// Returns what tells that they are kept: nothing, unless the command was interrupted.
-    fn report(&self) -> Result<()> {
-        let kept = self.0.lock().ok().and_then(|mut kept| kept.take());
-        kept.map_or(Ok(()), |line| Err(leftover_error(Some(&line))))
-    }
-
-    /// Has an interrupted command tell that they are kept.
-    pub(super) fn tell_if_interrupted(&self, run: &Run<'_>) {
-        let earlier = self.clone();
-        let consequence = format!("the restored files are in their place, and {KEPT}");
-        run.cleanups().push(Id::VolumeHoldsData, consequence, async move { earlier.report() });
-    }
-}
-
-/// Has an interrupted command tell what it leaves on a volume, until this cleanup is forgotten. It deletes nothing: the few
-/// seconds are for the start of the application.
-fn tell_if_interrupted(run: &Run<'_>, volume: &MountedVolume, cleaning_line: Option<String>) {
-    let consequence = format!(
-        "volume claim {} has its earlier files, and beside them the written ones in .handsctl-restore/new",
-        volume.mount.claim
-    );
-    run.cleanups()
-        .push(Id::VolumeHoldsData, consequence, async move { Err(leftover_error(cleaning_line.as_deref())) });
-}
-
-/// Returns what deletes the files that an interrupted restore left.
-fn leftover_error(cleaning_line: Option<&str>) -> Error {
-    let by_hand =
-        cleaning_line.map_or_else(String::new, |line| format!(", and so does handsctl exec -- {line}"));
-    Error::new(
-        Id::VolumeHoldsData,
-        Kind::Interrupted,
-        format!("the next handsctl restore deletes them{by_hand}"),
-    )
 }
 
 /// Writes a part of the backup beside the files of a volume, and compares what the volume has with the backup. After a
@@ -190,13 +123,6 @@ async fn discard_after(error: Error, discard: impl AsyncFnOnce() -> Result<()>) 
 async fn write_and_compare(run: &Run<'_>, file: &Path, part: &Part, volume: &MountedVolume) -> Result<()> {
     let (name, bytes) = (format!("write {}", part.name), TransferredBytes::default());
     step(run.events(), Phase::Copy, &name, async {
-        if volume.prepare_restore(run.api()).await? {
-            let message = format!(
-                "volume claim {}: the earlier files that an interrupted restore had kept are deleted",
-                volume.mount.claim
-            );
-            run.events().warn(Id::VolumeHoldsData, message).await;
-        }
         let (path, folder, counted) = (file.to_owned(), part.name.clone(), bytes.clone());
         bytes.expect(part.bytes());
         let writing = volume.unpack(run.api(), move |stream| {
@@ -299,21 +225,6 @@ impl<W: std::io::Write> std::io::Write for CountingWriter<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn interrupted_restore_tells_what_deletes_the_earlier_files() {
-        let earlier = EarlierState::default();
-        assert!(earlier.report().is_ok(), "nothing was replaced");
-        let told = earlier.clone();
-        earlier.set_kept(Some("rm -rf /state/.handsctl-restore".to_owned()));
-        let error = told.report().unwrap_err();
-        assert_eq!(
-            error.message(),
-            "the next handsctl restore deletes them, and so does handsctl exec -- rm -rf /state/.handsctl-restore"
-        );
-        assert!(told.report().is_ok(), "once");
-        assert_eq!(leftover_error(None).message(), "the next handsctl restore deletes them");
-    }
 
     #[tokio::test]
     async fn failed_deletion_of_written_files_is_added_to_the_error() {
