@@ -332,14 +332,6 @@ fn name_without_an_installation_has_no_sandboxes_of_others() {
 }
 
 #[test]
-fn teardown_without_sandboxes_asks_nothing() {
-    let namespace = Bed::shared().namespace("teardown-no-sandboxes");
-    namespace.handsctl(&["deploy"]).exits(0);
-    namespace.handsctl(&["teardown", "--sandboxes"]).exits(0).says("deployment.apps/oh deleted");
-    assert!(!namespace.has("deployment/oh"));
-}
-
-#[test]
 fn interrupted_teardown_of_sandboxes_goes_on() {
     let namespace = with_conversations("teardown-sandboxes-held");
     let held = format!("service/openhands-runtime-{RUNNING}-svc");

@@ -85,12 +85,13 @@ pub(crate) async fn run(global: &Global, arguments: &TeardownArgs, streams: &Str
         streams,
     };
     let work = async |run: &Run<'_>| {
-        let deletes_data = arguments.delete_data || arguments.delete_namespace;
-        if deletes_data {
-            let action = format!("deleting the data of {}", run.settings().deploy.name);
+        let asks = arguments.delete_data || arguments.delete_namespace || arguments.sandboxes;
+        if asks {
+            let data = if arguments.delete_data { "data" } else { "sandboxes" };
+            let action = format!("deleting the {data} of {}", run.settings().deploy.name);
             confirm::ensure_answerable(global, streams, &action)?;
         }
-        if (deletes_data || arguments.sandboxes) && !global.yes {
+        if asks && !global.yes {
             // Ask before the first progress output, which would overwrite the question.
             let target = read_target(run, arguments).await?;
             confirm(global, arguments, run, &target, streams).await?;
