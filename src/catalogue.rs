@@ -463,7 +463,7 @@ catalogue! {
     VolumeCommandFailed "HC5035" "the files of a volume cannot be read or written"
         "handsctl reads and writes a volume with commands in a container that mounts it: sh, and Python or tar. The message has the first lines of the command's errors: mostly the volume is full, or files belong to another account."
     CommandNotStarted "HC5010" "a command was not started in the container"
-        "The container's runtime did not start the command: its image has no such program, or the container has ended. Or the API server is too old to pass on the end of standard input."
+        "The container's runtime did not start the command, mostly because the container has ended. Or the API server is too old to pass on the end of standard input."
 
     // 60: teardown
     TeardownStuck "HC6001" "an object is not deleted"

@@ -27,7 +27,8 @@ use crate::session::step::Deadline;
 /// Without a POD: the application's newest ready pod. Without a COMMAND: a shell, bash where the image has it. On a
 /// terminal the command has a terminal, too: every key goes to it, Ctrl-C included. In a script a COMMAND reads standard
 /// input only with -i, and the shell reads it always. handsctl exits with the command's exit code, with 127 if the
-/// container has no such program, and with its own exit codes if the command does not run for another reason.
+/// container has no such program, with 126 if it cannot execute it, and with its own exit codes if the command does not run
+/// for another reason.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl exec\n  handsctl exec -- ls -l /.openhands\n  echo id | handsctl exec -i -- sh"

@@ -18,6 +18,7 @@ use crate::plan::changes::Changes;
 use crate::plan::goal::Goal;
 use crate::plan::inventory::members;
 use crate::session::runner::Run;
+use crate::session::step::LONGER_LIMIT;
 
 /// Name of the step.
 const STEP: &str = "deletion";
@@ -131,7 +132,7 @@ async fn stop(run: &Run<'_>, prepared: &Preparation, id: &ObjectId) -> Result<Op
 /// Returns the error of a wait that the deadline ended: the server rejected nothing.
 fn timed_out(error: Error) -> Error {
     let id = error.id();
-    error.replace_kind(id, Kind::Deadline).hint("--timeout DURATION sets a longer limit")
+    error.replace_kind(id, Kind::Deadline).hint(LONGER_LIMIT)
 }
 
 /// Waits until the objects are gone, as a step of the command.

@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::diff::{self, Effect};
 use super::inventory::members::Members;
 use crate::object::kind::CLAIM;
-use crate::object::labels::{self, Component};
+use crate::object::labels;
+use crate::object::pod_spec::claim_mounts;
 use crate::object::{Mask, ObjectId, deletion};
 
 /// The command that gives the data of held claims up.
@@ -93,8 +94,10 @@ where
             workloads.sort_by_key(|(workload, _)| *workload);
             let (_, first) = workloads.first()?;
             let path = mount_path(first, &id.name);
+            // `backup` copies the first volume that the application mounts.
             let is_of_application = workloads.iter().any(|(_, object)| {
-                object["metadata"]["labels"][labels::COMPONENT] == Component::App.as_str()
+                let first = claim_mounts(object).into_iter().next();
+                labels::is_of_application(object) && first.is_some_and(|mount| mount.claim == id.name)
             });
             let workloads = workloads.iter().map(|(workload, _)| (*workload).clone()).collect();
             let (id, since) = (id.clone(), since.to_owned());

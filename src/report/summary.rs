@@ -76,11 +76,12 @@ impl RunSummary {
         self.objects.iter().filter(|result| result.action == action).count()
     }
 
-    /// Formats the number of objects per action of the part that began last: `1 created, 9 unchanged`. Empty if it
-    /// processed no object.
+    /// Formats the number of objects per action: `1 created, 9 unchanged`, and then those of an automatic rollback. Empty
+    /// if no object was processed.
     #[must_use]
     pub fn counts(&self) -> String {
-        self.counts_of(|part| part == self.part)
+        let (command, rollback) = (self.counts_of_command(), self.counts_of_rollback());
+        if rollback.is_empty() { command } else { format!("{command}; rolled back: {rollback}") }
     }
 
     /// Formats the number of objects per action without those of an automatic rollback.
@@ -266,9 +267,13 @@ mod tests {
         apply(&mut run, Action::Created);
         assert_eq!((run.counts_of_command().as_str(), run.counts_of_rollback().as_str()), ("1 created", ""));
         run.add(&Event::Target { command: "rollback".to_owned(), target: "to revision 1".to_owned() });
+        assert_eq!(run.counts(), "1 created", "the rollback has not processed an object yet");
         apply(&mut run, Action::Configured);
-        let counts = (run.counts_of_command(), run.counts_of_rollback(), run.counts());
-        assert_eq!(counts, ("1 created".to_owned(), "1 configured".to_owned(), "1 configured".to_owned()));
+        assert_eq!(
+            (run.counts_of_command(), run.counts_of_rollback()),
+            ("1 created".into(), "1 configured".into())
+        );
+        assert_eq!(run.counts(), "1 created; rolled back: 1 configured");
         run.add(&Event::Finished(Finished::default()));
         let value = serde_json::to_value(run.summary().unwrap()).unwrap();
         assert_eq!(

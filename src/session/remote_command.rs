@@ -97,7 +97,7 @@ impl RemoteRun<'_> {
         };
         drop(raw);
         let Some(end) = end else { return Ok(0) };
-        match end.start_failure() {
+        match end.start_failure(program) {
             Some(failure) => Ok(report(failure, &action, streams)),
             None => end.exit_code(&action),
         }

@@ -1,8 +1,11 @@
 //! Requests that an interruption of the command does not cut: a request that was sent may take effect at any time later, also
 //! after the cleanup that undoes it.
 
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::error::{Error, Result};
 
@@ -35,7 +38,18 @@ impl<T> Uncut<T> {
     }
 }
 
+/// How long a cleanup waits for a request that was sent before the interruption. All cleanups together have 3 s.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+
 impl UncutEnd {
+    /// Waits until the work has ended, but not longer than a server needs for an answer; then ends it. Without an answer, the
+    /// cleanup must undo what the request may have done.
+    pub(crate) async fn reached_or_aborted(mut self) {
+        if timeout(ANSWER_LIMIT, &mut self.0).await.is_err() {
+            self.0.abort();
+        }
+    }
+
     /// Waits until the work has ended, with or without success.
     ///
     /// # Errors
@@ -49,7 +63,6 @@ impl UncutEnd {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
 
     use super::*;
 
@@ -67,6 +80,22 @@ mod tests {
         assert!(!took_effect.load(Ordering::SeqCst));
         end.reached().await.unwrap();
         assert!(took_effect.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_without_an_answer_is_given_up_before_the_cleanup() {
+        let took_effect = Arc::new(AtomicBool::new(false));
+        let effect = Arc::clone(&took_effect);
+        let (_work, end) = uncut(async move {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            effect.store(true, Ordering::SeqCst);
+            Ok(())
+        });
+        let begin = tokio::time::Instant::now();
+        end.reached_or_aborted().await;
+        assert_eq!(begin.elapsed(), ANSWER_LIMIT);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!took_effect.load(Ordering::SeqCst), "it sends nothing after the command");
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::finding::Lookup;
+use super::finding::{Finding, Lookup};
 use super::grace::{GracePeriods, later};
 use super::observed::state::{ObservedState, TrackedKind};
 use super::rules::fault::Fault;
@@ -58,8 +58,12 @@ pub fn evaluate(
     let symptoms = pending.iter().filter(|pending| {
         pending.fault.is_observed && faults.iter().all(|fault| fault.object != pending.object)
     });
-    let symptoms = root_cause::root_causes(symptoms.cloned().collect());
+    let with_symptoms = root_cause::root_causes(faults.iter().chain(symptoms).cloned().collect());
     let findings = root_cause::root_causes(faults);
+    let is_told = |symptom: &Finding| {
+        findings.iter().any(|finding| (finding.id, &finding.object) == (symptom.id, &symptom.object))
+    };
+    let symptoms = with_symptoms.into_iter().filter(|finding| !is_told(finding)).collect();
     let verdict = if !findings.is_empty() {
         Verdict::Failed
     } else if objects.iter().all(|object| object.ready) {

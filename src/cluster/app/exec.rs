@@ -138,9 +138,14 @@ impl CommandEnd {
     /// Returns what is wrong with the program, if the container runtime rejects the program itself. Another cause, such as a
     /// missing working directory, is none of the program.
     #[must_use]
-    pub fn start_failure(&self) -> Option<StartFailure> {
+    pub fn start_failure(&self, program: &str) -> Option<StartFailure> {
         let Self::NotStarted(why) = self else { return None };
-        let names_program = ["exec: \"", "executable file `"].iter().any(|name| why.contains(name));
+        let named = [
+            format!("exec: \"{program}\""),
+            format!("exec {program}:"),
+            format!("executable file `{program}`"),
+        ];
+        let names_program = named.iter().any(|name| why.contains(name));
         let failure = START_FAILURES.iter().find(|(words, _)| why.contains(words)).filter(|_| names_program);
         failure.map(|(_, failure)| *failure)
     }
@@ -454,35 +459,42 @@ mod tests {
         let status = json!({ "status": "Failure", "reason": "InternalError", "message": why, "code": 500 });
         let end = end_of(status.to_string().as_bytes());
         assert_eq!(end, CommandEnd::NotStarted(why.to_owned()));
-        assert_eq!(end.start_failure(), Some(NO_PROGRAM));
+        assert_eq!(end.start_failure("nosuch"), Some(NO_PROGRAM));
+        assert_eq!(
+            end.start_failure("other"),
+            None,
+            "another program, such as the runtime itself, is missing"
+        );
         let error = end.exit_code("cannot run nosuch").unwrap_err();
         assert_eq!((error.id(), error.kind()), (Id::CommandNotStarted, Kind::Rejected));
     }
 
     #[test]
     fn program_that_cannot_start_has_the_code_of_a_shell() {
-        let code = |text: &str| {
+        let code = |program: &str, text: &str| {
             let why = format!(
                 "Internal error occurred: error executing command in container: failed to exec in container: failed to \
                  start exec \"9a2f\": OCI runtime exec failed: exec failed: unable to start container process: {text}: \
                  unknown"
             );
-            CommandEnd::NotStarted(why).start_failure().map(|failure| failure.code)
+            CommandEnd::NotStarted(why).start_failure(program).map(|failure| failure.code)
         };
-        for (text, expected) in [
-            ("exec: \"nope\": executable file not found in $PATH", Some(127)),
-            ("exec: \"/bin/nope\": stat /bin/nope: no such file or directory", Some(127)),
-            ("exec: \"/etc/passwd\": permission denied", Some(126)),
-            ("exec: \"/etc\": is a directory", Some(126)),
-            ("chdir to cwd (\"/gone\") set in config.json failed: no such file or directory", None),
-            ("error adding pid 12 to cgroups: cgroup is frozen", None),
+        for (program, text, expected) in [
+            ("nope", "exec: \"nope\": executable file not found in $PATH", Some(127)),
+            ("/bin/nope", "exec: \"/bin/nope\": stat /bin/nope: no such file or directory", Some(127)),
+            ("/etc/passwd", "exec: \"/etc/passwd\": permission denied", Some(126)),
+            ("/etc", "exec: \"/etc\": is a directory", Some(126)),
+            ("/bin/foreign", "exec /bin/foreign: exec format error", Some(126)),
+            ("ls", "exec: \"runc\": executable file not found in $PATH", None),
+            ("ls", "chdir to cwd (\"/gone\") set in config.json failed: no such file or directory", None),
+            ("ls", "error adding pid 12 to cgroups: cgroup is frozen", None),
         ] {
-            assert_eq!(code(text), expected, "{text}");
+            assert_eq!(code(program, text), expected, "{text}");
         }
         let crun = "executable file `nope` not found in $PATH: No such file or directory: OCI runtime attempted to invoke \
                     a command that was not found";
-        assert_eq!(CommandEnd::NotStarted(crun.to_owned()).start_failure(), Some(NO_PROGRAM));
-        assert_eq!(CommandEnd::Exited(127).start_failure(), None);
+        assert_eq!(CommandEnd::NotStarted(crun.to_owned()).start_failure("nope"), Some(NO_PROGRAM));
+        assert_eq!(CommandEnd::Exited(127).start_failure("nope"), None);
     }
 
     #[tokio::test]

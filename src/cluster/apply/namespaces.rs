@@ -69,12 +69,14 @@ pub(crate) fn terminating(name: &str, namespace: &Value) -> Error {
     let mut error = Error::new(
         Id::NamespaceTerminating,
         Kind::Rejected,
-        format!("namespace {name} has been terminating{since}; nothing was changed"),
+        format!("namespace {name} has been terminating{since}"),
     );
     for blocker in deletion::namespace_blockers(namespace) {
         error = error.fact("evidence", blocker);
     }
-    error.hint("wait until it is gone, then run the command again, or choose another with -n")
+    error
+        .state("nothing was changed")
+        .hint("wait until it is gone, then run the command again, or choose another with -n")
 }
 
 /// Creates the missing namespaces. Never changes an existing one.

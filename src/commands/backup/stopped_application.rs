@@ -142,7 +142,7 @@ pub(super) async fn with_volume_pod<T>(
         let (creation, creation_end) = uncut(async move { pods::create(&creating, &requested).await });
         let (cleaning, set) = (api.without_deadline(), run.session.set().name);
         run.cleanups().push(Id::VolumeCommandFailed, consequence, async move {
-            creation_end.reached().await?;
+            creation_end.reached_or_aborted().await;
             pods::delete_leftover(&cleaning, &namespace, &set, &claim).await
         });
         let created = match creation.result().await {
@@ -202,7 +202,7 @@ fn start_at_the_end(
             return Err(Error::new(Id::ApplicationStopped, Kind::Internal, message)
                 .hint("run handsctl restore again: it completes them first"));
         }
-        stop.reached().await?;
+        stop.reached_or_aborted().await;
         scaled.scale(&api, replicas).await.map(drop)
     });
 }

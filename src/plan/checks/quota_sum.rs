@@ -83,8 +83,8 @@ impl Shortage {
     }
 }
 
-/// Returns each limit of a quota that the new objects in its namespace exceed together. Quotas with scopes count other
-/// objects.
+/// Returns each limit of a quota that the new objects in its namespace exceed together; for pods, each that is too small
+/// even when nothing is used. Quotas with scopes count other objects.
 #[must_use]
 pub fn shortages(objects: &[NewObject<'_>], quotas: &[Value]) -> Vec<Shortage> {
     quotas.iter().filter(|quota| !has_scopes(quota)).flat_map(|quota| shortages_of(objects, quota)).collect()
@@ -111,7 +111,10 @@ fn shortages_of(objects: &[NewObject<'_>], quota: &Value) -> Vec<Shortage> {
         let requested: i128 = needs.iter().map(|(_, need)| need).sum();
         let (limited, used) = (limited.as_str()?, quota["status"]["used"][resource].as_str().unwrap_or("0"));
         let amount = |text: &str| Quantity::parse(text).ok().map(|quantity| quantity.nanos());
-        let exceeds = requested > 0 && amount(used)? + requested > amount(limited)?;
+        // What pods use is free again when they end, and a pod's controller tries again.
+        let is_of_pods = needs.iter().all(|(object, _)| object.kind == POD);
+        let in_use = if is_of_pods { 0 } else { amount(used)? };
+        let exceeds = requested > 0 && in_use + requested > amount(limited)?;
         exceeds.then(|| Shortage {
             quota: quota["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
             namespace: namespace.unwrap_or_default().to_owned(),
@@ -277,6 +280,8 @@ mod tests {
             assert_eq!(cause_of(&two, resource, requested), None, "{resource}");
         }
         assert_eq!(cause_of(&two, "limits.cpu", "0"), None, "no limit is set");
+        let in_use = quota(&json!({ "pods": "1" }), &json!({ "pods": "1" }));
+        assert!(shortages(&[object(POD, "a", &one)], &[in_use]).is_empty(), "the used one may end");
         let stopped = json!({ "spec": { "replicas": 0, "template": template } });
         assert_eq!(cause_of(&stopped, "pods", "0"), None);
     }

@@ -64,6 +64,10 @@ pub(crate) fn end_in_loop<'a>(
     running: &ContainerStateRunning,
 ) -> Option<&'a ContainerStateTerminated> {
     let end = status.last_state.as_ref()?.terminated.as_ref()?;
+    // A container that the kubelet has lost, as after a restart of its node, ended without a time.
+    if status.ready || end.started_at.is_none() || end.finished_at.is_none() {
+        return None;
+    }
     let started = running.started_at.as_ref()?.0;
     let was_ready = facts.unready_since().is_some_and(|unready| unready > started);
     // A run that outlasts the back-off is no part of the loop. Only its Events tell how long it has run.
