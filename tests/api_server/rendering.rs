@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bed::{Bed, Namespace, in_home, render};
 use crate::fault::{Proxy, Request};
@@ -149,6 +149,9 @@ fn render_equals_deployed_objects_for_each_configuration() {
         let namespace = bed.namespace("rendered");
         namespace.create(&[]);
         bed.kubectl(&["create", "secret", "generic", "theirs", "--from-literal=k=v", "-n", &namespace.name]);
+        let claim = json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": "no" },
+            "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } });
+        bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &claim.to_string());
         namespace.config(&config);
         let sent = members(&deploy_recorded(&namespace).requests());
         let rendered = render(namespace.folder.path(), &["-n", &namespace.name]).exits(0).stdout;
