@@ -55,15 +55,9 @@ pub fn evaluate(
         objects.push(ObjectState { id, ready, message, fails_at });
     }
     root_cause::explain_deadlines(&mut faults, &pending);
-    let symptoms = pending.iter().filter(|pending| {
-        pending.fault.is_observed && faults.iter().all(|fault| fault.object != pending.object)
-    });
-    let with_symptoms = root_cause::root_causes(faults.iter().chain(symptoms).cloned().collect());
+    let mut symptoms = if grace.is_of_run() { Vec::new() } else { with_symptoms(&faults, &pending) };
     let findings = root_cause::root_causes(faults);
-    let is_told = |symptom: &Finding| {
-        findings.iter().any(|finding| (finding.id, &finding.object) == (symptom.id, &symptom.object))
-    };
-    let symptoms = with_symptoms.into_iter().filter(|finding| !is_told(finding)).collect();
+    symptoms.retain(|symptom| !findings.iter().any(|finding| is_same(finding, symptom)));
     let verdict = if !findings.is_empty() {
         Verdict::Failed
     } else if objects.iter().all(|object| object.ready) {
@@ -72,6 +66,18 @@ pub fn evaluate(
         Verdict::Waiting { until: rechecks.into_iter().min() }
     };
     Evaluation { objects, findings, pending: root_cause::root_causes(pending), symptoms, verdict }
+}
+
+/// Returns one finding for each cause of the final faults, and of the observed ones of objects without a final fault.
+fn with_symptoms(faults: &[ObjectFault], pending: &[ObjectFault]) -> Vec<Finding> {
+    let symptoms = pending.iter().filter(|pending| {
+        pending.fault.is_observed && faults.iter().all(|fault| fault.object != pending.object)
+    });
+    root_cause::root_causes(faults.iter().chain(symptoms).cloned().collect())
+}
+
+fn is_same(one: &Finding, other: &Finding) -> bool {
+    (one.id, &one.object) == (other.id, &other.object)
 }
 
 /// Returns the earlier one of two times that may be unknown.

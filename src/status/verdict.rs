@@ -28,7 +28,8 @@ pub struct Evaluation {
     /// Findings that are not final: their grace period has not ended, or a count has not reached its limit. Root cause
     /// first.
     pub pending: Vec<Finding>,
-    /// Those of `pending` whose symptom was observed, of objects without a final finding: why they are not ready now.
+    /// Those of `pending` whose symptom was observed, of objects without a final finding: why they are not ready now. Empty
+    /// while a run waits for them.
     pub symptoms: Vec<Finding>,
     /// The verdict of the whole set.
     pub verdict: Verdict,

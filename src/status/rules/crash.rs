@@ -55,7 +55,7 @@ pub(crate) fn was_never_started(terminated: &ContainerStateTerminated) -> bool {
     matches!(terminated.reason.as_deref(), Some("StartError" | "ContainerCannotRun"))
 }
 
-/// Returns the last end of a running container that crashes in a loop: it has not been ready since. `None` while a
+/// Returns the last end of a running container that is not ready and crashes in a loop: it has not been ready since. `None` while a
 /// rollout is followed, which awaits the next end.
 pub(crate) fn end_in_loop<'a>(
     facts: &PodFacts,
@@ -65,7 +65,7 @@ pub(crate) fn end_in_loop<'a>(
 ) -> Option<&'a ContainerStateTerminated> {
     let end = status.last_state.as_ref()?.terminated.as_ref()?;
     // A container that the kubelet has lost, as after a restart of its node, ended without a time.
-    if status.ready || end.started_at.is_none() || end.finished_at.is_none() {
+    if end.started_at.is_none() || end.finished_at.is_none() {
         return None;
     }
     let started = running.started_at.as_ref()?.0;
