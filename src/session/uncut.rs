@@ -66,16 +66,22 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn work_goes_on_after_the_interruption_and_its_end_is_awaited() {
+    /// Work that takes effect after this many seconds; the flag tells whether it has.
+    fn effect_after(seconds: u64) -> (Uncut<()>, UncutEnd, Arc<AtomicBool>) {
         let took_effect = Arc::new(AtomicBool::new(false));
         let effect = Arc::clone(&took_effect);
         let (work, end) = uncut(async move {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
             effect.store(true, Ordering::SeqCst);
             Ok(())
         });
-        let interrupted = tokio::time::timeout(Duration::from_millis(10), work.result()).await;
+        (work, end, took_effect)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_goes_on_after_the_interruption_and_its_end_is_awaited() {
+        let (work, end, took_effect) = effect_after(1);
+        let interrupted = timeout(Duration::from_millis(10), work.result()).await;
         assert!(interrupted.is_err());
         assert!(!took_effect.load(Ordering::SeqCst));
         end.reached().await.unwrap();
@@ -84,13 +90,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn request_without_an_answer_is_given_up_before_the_cleanup() {
-        let took_effect = Arc::new(AtomicBool::new(false));
-        let effect = Arc::clone(&took_effect);
-        let (_work, end) = uncut(async move {
-            tokio::time::sleep(Duration::from_secs(30)).await;
-            effect.store(true, Ordering::SeqCst);
-            Ok(())
-        });
+        let (_work, end, took_effect) = effect_after(30);
         let begin = tokio::time::Instant::now();
         end.reached_or_aborted().await;
         assert_eq!(begin.elapsed(), ANSWER_LIMIT);
