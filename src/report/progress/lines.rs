@@ -155,11 +155,7 @@ impl LineProgress {
             return None;
         }
         let label = format::phase(phase);
-        let summary = if message.is_empty() {
-            format::counts(self.objects.iter().map(|(_, action, _)| *action))
-        } else {
-            message.to_owned()
-        };
+        let summary = format::step_message(message, &self.objects);
         let mut parts: Vec<&str> = Vec::new();
         if name != label {
             parts.push(name);

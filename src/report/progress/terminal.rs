@@ -385,11 +385,7 @@ impl Section {
     fn step(&mut self, phase: Phase, name: &str, progress: Progress, message: &str, now: Timestamp) {
         let objects =
             if progress == Progress::Started { Vec::new() } else { std::mem::take(&mut self.objects) };
-        let message = if message.is_empty() {
-            format::counts(objects.iter().map(|(_, action, _)| *action))
-        } else {
-            message.to_owned()
-        };
+        let message = format::step_message(message, &objects);
         let until = (progress != Progress::Started).then_some(now);
         let Some(step) = self.open_step(phase, name) else {
             let row = StepRow { phase, name: name.to_owned(), progress, message, since: now, until };

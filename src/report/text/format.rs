@@ -24,6 +24,11 @@ pub(crate) fn lines(lines: impl IntoIterator<Item = String>) -> String {
     lines.into_iter().fold(String::new(), |text, line| text + &line + "\n")
 }
 
+/// Returns the message of a step that has ended; without one, the number of its objects per action.
+pub(crate) fn step_message(message: &str, objects: &[(ObjectId, Action, Option<String>)]) -> String {
+    if message.is_empty() { counts(objects.iter().map(|(_, action, _)| *action)) } else { message.to_owned() }
+}
+
 /// Formats the number of objects per action: `1 created, 9 unchanged`. Empty without objects.
 pub(crate) fn counts(actions: impl IntoIterator<Item = Action>) -> String {
     let mut by_action: std::collections::BTreeMap<Action, usize> = std::collections::BTreeMap::new();
