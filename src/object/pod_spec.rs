@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::container_names::APP;
 use super::list_items::items;
 
 /// JSON pointers to the pod's specification in a workload, a Pod and a `CronJob`.
@@ -56,6 +57,12 @@ pub fn claim_mounts(object: &Value) -> Vec<ClaimMount> {
         }
     }
     mounts
+}
+
+/// Returns the first claim that the application's container mounts: the one with its state.
+#[must_use]
+pub fn application_claim(object: &Value) -> Option<ClaimMount> {
+    claim_mounts(object).into_iter().find(|mount| mount.container == APP)
 }
 
 /// Returns the size of a claim's volume; before it has one, the requested size. None if the claim tells neither.

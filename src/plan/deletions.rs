@@ -12,7 +12,7 @@ use super::diff::{self, Effect};
 use super::inventory::members::Members;
 use crate::object::kind::CLAIM;
 use crate::object::labels;
-use crate::object::pod_spec::claim_mounts;
+use crate::object::pod_spec::application_claim;
 use crate::object::{Mask, ObjectId, deletion};
 
 /// The command that gives the data of held claims up.
@@ -30,7 +30,7 @@ pub struct HeldClaim {
     pub workloads: Vec<ObjectId>,
     /// The path at which the first of them mounts it.
     pub path: Option<String>,
-    /// Whether the application is one of them: `handsctl backup` copies its volume.
+    /// Whether it has the application's state, which `handsctl backup` copies.
     pub is_of_application: bool,
     /// Whether the run would stop a pod of these workloads, and so complete the deletion.
     pub is_at_risk: bool,
@@ -94,10 +94,9 @@ where
             workloads.sort_by_key(|(workload, _)| *workload);
             let (_, first) = workloads.first()?;
             let path = mount_path(first, &id.name);
-            // `backup` copies the first volume that the application mounts.
             let is_of_application = workloads.iter().any(|(_, object)| {
-                let first = claim_mounts(object).into_iter().next();
-                labels::is_of_application(object) && first.is_some_and(|mount| mount.claim == id.name)
+                labels::is_of_application(object)
+                    && application_claim(object).is_some_and(|mount| mount.claim == id.name)
             });
             let workloads = workloads.iter().map(|(workload, _)| (*workload).clone()).collect();
             let (id, since) = (id.clone(), since.to_owned());
@@ -158,6 +157,7 @@ fn mount_path(object: &Value, claim: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::container_names::APP;
     use crate::object::kind::{DEPLOYMENT, POD};
     use serde_json::json;
 
@@ -204,6 +204,7 @@ mod tests {
     fn data_of_the_application_is_saved_by_backup() {
         let mut application = deployment("a", 1);
         application.1["metadata"]["labels"] = json!({ labels::COMPONENT: "app" });
+        application.1["spec"]["template"]["spec"]["containers"][0]["name"] = json!(APP);
         let save = |members: &[(ObjectId, Value)]| held(members)[0].save_command(Some("a-1"));
         assert_eq!(save(&[application, claim(true)]), "save the data first: handsctl backup");
         let of_another = save(&[deployment("a", 1), claim(true)]);

@@ -11,11 +11,10 @@ use crate::cluster::watch::deployed;
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::missing_application;
 use crate::error::{Error, Kind, Result};
-use crate::object::container_names::APP;
 use crate::object::kind::{CLAIM, DEPLOYMENT};
 use crate::object::labels;
 use crate::object::list_items::items;
-use crate::object::pod_spec::{ClaimMount, claim_mounts};
+use crate::object::pod_spec::{ClaimMount, application_claim, claim_mounts};
 use crate::plan::manifests::image_pull_pod::image_of;
 use crate::session::runner::Run;
 use crate::settings::AppVersion;
@@ -58,7 +57,7 @@ pub(in crate::commands) async fn find(run: &Run<'_>, action: &str) -> Result<App
     };
     let pods = pods(run).await?;
     ensure_real(run, &pods).await?;
-    let Some(mount) = claim_mounts(&deployment).into_iter().find(|mount| mount.container == APP) else {
+    let Some(mount) = application_claim(&deployment) else {
         let message = format!("{action}: the application's state is not on a volume claim");
         return Err(Error::new(Id::Usage, Kind::Usage, message)
             .hint("a bucket and a database are copied with their own tools"));
