@@ -409,7 +409,7 @@ fn object_held_by_finalizer_exits_10_naming_manager() {
     for object in ["ingress/oh", "service/oh"] {
         let finalizer = Finalizer::add(&namespace, object);
         namespace
-            .handsctl(&["teardown", "--timeout", "2s"])
+            .handsctl(&["teardown", "--timeout", "5s"])
             .exits(10)
             .within(TIMEOUT_LIMIT)
             .says("waits for finalizer \"example.io/hold\", set by manager \"other\"; no pod of the cluster has `other`")
