@@ -88,6 +88,20 @@ pub const PERSISTENT_VOLUME: KindInfo =
 /// `storage.k8s.io/v1 StorageClass`, created in simulated clusters only.
 pub const STORAGE_CLASS: KindInfo =
     KindInfo { namespaced: false, ..grouped("storage.k8s.io", "StorageClass", "storageclasses") };
+/// `snapshot.storage.k8s.io/v1 VolumeSnapshot`, where the cluster has this API
+/// (<https://kubernetes.io/docs/concepts/storage/volume-snapshots/>).
+pub const VOLUME_SNAPSHOT: KindInfo =
+    KindInfo { holds_data: true, ..grouped("snapshot.storage.k8s.io", "VolumeSnapshot", "volumesnapshots") };
+/// `snapshot.storage.k8s.io/v1 VolumeSnapshotClass`, read only.
+pub const VOLUME_SNAPSHOT_CLASS: KindInfo = KindInfo {
+    namespaced: false,
+    ..grouped("snapshot.storage.k8s.io", "VolumeSnapshotClass", "volumesnapshotclasses")
+};
+/// `snapshot.storage.k8s.io/v1 VolumeSnapshotContent`, read only.
+pub const VOLUME_SNAPSHOT_CONTENT: KindInfo = KindInfo {
+    namespaced: false,
+    ..grouped("snapshot.storage.k8s.io", "VolumeSnapshotContent", "volumesnapshotcontents")
+};
 /// `coordination.k8s.io/v1 Lease`: a set's lock, and the heartbeats of nodes.
 pub const LEASE: KindInfo = grouped("coordination.k8s.io", "Lease", "leases");
 /// `batch/v1 Job`, for ingress-nginx only.

@@ -14,10 +14,9 @@
 //! - `managed_fields`: the managers of fields; decides whether an apply would change anything.
 //! - `references`: the names that an object refers to. `running_image`: the images that pods run, with their digests.
 //! - `container_names`: the names of a pod's containers. `exec_target`: the container of a command that names none.
-//! - `pod_spec`: the specification of an object's pods, the claims that they mount, and a claim's size.
+//! - `pod_spec`: the specification of an object's pods, their claims, a claim's size. `volume_snapshot`: how far one is.
 //! - `entry_commands`: the commands of kubectl that give a Secret or a ConfigMap its entries.
-//! - `manifest_yaml`: reads the user's manifests as kubectl reads them. `manifest_json`: those in JSON.
-//! - `yaml`: reads and writes objects as YAML.
+//! - `manifest_yaml`: reads the user's manifests as kubectl reads them. `manifest_json`: those in JSON. `yaml`: objects.
 //!
 //! Secrets in texts:
 //! - `mask`: hides known secrets, in every encoding of theirs. `shared_mask`: the same, while secrets are added.
@@ -52,6 +51,7 @@ pub mod secret_value;
 pub mod shared_mask;
 pub mod taint;
 pub mod url_secret;
+pub mod volume_snapshot;
 pub mod webhook;
 pub mod yaml;
 

@@ -11,7 +11,7 @@
 //! Objects outside the set:
 //! - `ingress_controller`: the ingress controllers of local clusters.
 //! - `image_pull_pod`: the short-lived pod that makes a node pull an image. `volume_pod`: the one that mounts a volume for a
-//!   backup.
+//!   backup. `volume_snapshot`: a snapshot of a volume claim, and the claim that is made from it.
 
 pub mod content_hash;
 pub mod extra_manifests;
@@ -23,3 +23,4 @@ pub mod stop_signal;
 pub mod template;
 pub mod values;
 pub mod volume_pod;
+pub mod volume_snapshot;
