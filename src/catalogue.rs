@@ -462,6 +462,12 @@ catalogue! {
         "`backup --stop` and `restore` scale the application's Deployment to zero and back. This time it was not scaled back: `handsctl deploy` does it."
     VolumeCommandFailed "HC5035" "the files of a volume cannot be read or written"
         "handsctl reads and writes a volume with commands in a container that mounts it: sh, and Python or tar. The message has the first lines of the command's errors: mostly the volume is full, or files belong to another account."
+    SnapshotUnavailable "HC5036" "the cluster takes no snapshot of this volume"
+        "A snapshot needs three things that an administrator installs: the API of VolumeSnapshots, the snapshot controller, and a VolumeSnapshotClass of the driver that has made the volume. Drivers that keep a volume in a folder of a node have none. `handsctl backup FILE` copies the files of every volume."
+    SnapshotFailed "HC5037" "the volume snapshot was not taken"
+        "The snapshot controller or the storage driver reports an error that stays, or none of them answers. The message has their words. `backup --snapshot` deletes what it has created. `handsctl backup FILE` copies the files without a snapshot."
+    SnapshotUnusable "HC5038" "the volume snapshot cannot be restored"
+        "`restore --snapshot` checks the snapshot before it deletes the present volume: it must exist and be ready, be of this installation's volume claim, be of the driver of the present volume, and not be larger than the volume claim requests. Nothing was changed."
     CommandNotStarted "HC5010" "a command was not started in the container"
         "The container's runtime did not start the command, mostly because the container has ended. Or the API server is too old to pass on the end of standard input."
 

@@ -355,6 +355,15 @@ impl Api {
         self.send(request::apply_as_restart(collection, object)).await.0
     }
 
+    /// PATCH as server-side apply with the field manager of `restore`, by force.
+    pub async fn apply_as_restore(
+        &self,
+        collection: &Collection,
+        object: &Value,
+    ) -> Result<Response, ApiError> {
+        self.send(request::apply_as_restore(collection, object)).await.0
+    }
+
     /// PATCH of single fields as a JSON merge patch (RFC 7396). It may be sent twice, so it must be idempotent or carry
     /// a precondition such as a resourceVersion.
     pub async fn merge_patch(

@@ -154,6 +154,12 @@ pub(crate) fn apply_as_restart(collection: &Collection, object: &Value) -> Resul
     apply_with(collection, object, &PatchParams::apply(&manager).force())
 }
 
+/// Server-side apply with the field manager of `restore`, because no deploy owns the source of a claim.
+pub(crate) fn apply_as_restore(collection: &Collection, object: &Value) -> Result<ApiRequest, Error> {
+    let manager = format!("{}-restore", labels::MANAGER);
+    apply_with(collection, object, &PatchParams::apply(&manager).force())
+}
+
 fn apply_with(collection: &Collection, object: &Value, params: &PatchParams) -> Result<ApiRequest, Error> {
     let params = params.clone().validation_strict();
     let request = builder(collection).patch(name(object), &params, &Patch::Apply(object))?;
@@ -233,6 +239,10 @@ mod tests {
         assert_eq!(
             request_line(&apply_as_restart(&maps, &config_map()).unwrap()),
             format!("PATCH {base}/a?&force=true&fieldManager=handsctl-restart&fieldValidation=Strict")
+        );
+        assert_eq!(
+            request_line(&apply_as_restore(&maps, &config_map()).unwrap()),
+            format!("PATCH {base}/a?&force=true&fieldManager=handsctl-restore&fieldValidation=Strict")
         );
         assert_eq!(
             request_line(&merge_patch(&maps, "a", &json!({})).unwrap()),
