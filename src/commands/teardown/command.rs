@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
+use super::kept_snapshots;
 use super::sandboxes::{self, Sandboxes};
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
@@ -368,6 +369,9 @@ async fn finish_namespaces<'a>(
         }
         report_kept(run.events(), ObjectId::cluster("", "Namespace", name), why_kept(state)).await;
         report_sandboxes(run, name, removed).await?;
+        for (snapshot, reason) in kept_snapshots::list(run, name).await? {
+            report_kept(run.events(), snapshot, &reason).await;
+        }
     }
     Ok(deleted)
 }
