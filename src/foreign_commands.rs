@@ -63,7 +63,7 @@ const FOREIGN: Sentences = &[
     ),
     (
         &["export", "save", "cp", "copy", "dump", "snapshot"],
-        "handsctl backup FILE writes the settings and conversations to one file",
+        "handsctl backup FILE writes the settings and conversations to one file; --snapshot takes a VolumeSnapshot instead",
     ),
     (
         &["import", "recover"],

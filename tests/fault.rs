@@ -92,6 +92,8 @@ pub(crate) enum ErrorResponse {
     TooManyRequests(u32),
     /// 403 of an admission webhook with this message.
     Denied(String),
+    /// 404 of an API that the cluster does not have.
+    NotFound,
     /// 503.
     Unavailable,
 }
@@ -656,6 +658,9 @@ impl ErrorResponse {
                 "message": format!("admission webhook \"a.example.com\" denied the request: {message}"),
             })),
             ErrorResponse::Expired => status(&Self::expired()),
+            ErrorResponse::NotFound => {
+                response(404, "text/plain; charset=utf-8", "404 page not found\n".to_owned())
+            }
             ErrorResponse::Unavailable => status(&json!({
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "ServiceUnavailable", "code": 503,
                 "message": "the server is currently unable to handle the request",

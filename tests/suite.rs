@@ -84,6 +84,7 @@ mod api_server {
     mod screens;
     mod secrets;
     mod seeded_rollouts;
+    mod snapshots;
     mod state;
     mod status;
     mod status_views;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cluster::client::api::{Api, ApiError};
 use crate::object::container_names::container_names;
-use crate::object::kind::{CLAIM, Collection, NAMESPACE, POD, SECRET};
+use crate::object::kind::{CLAIM, Collection, NAMESPACE, POD, SECRET, VOLUME_SNAPSHOT};
 use crate::object::labels;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::revision;
@@ -42,6 +42,20 @@ pub async fn revisions(api: &Api, set: &ApplySet) -> Result<Vec<RevisionName>, A
         listed.iter().filter_map(|secret| revision_name(secret, set)).collect();
     revisions.sort_unstable_by_key(|revision| std::cmp::Reverse(revision.number));
     Ok(revisions)
+}
+
+/// Lists the snapshots of an installation's volume with their times, newest first.
+pub async fn volume_snapshots(
+    api: &Api,
+    set: &ApplySet,
+) -> Result<Vec<(String, Option<Timestamp>)>, ApiError> {
+    let params = ListParams::default().labels(&labels::managed_selector(&set.name));
+    let listed = list_metadata(api, &VOLUME_SNAPSHOT.in_namespace(&set.namespace), params).await?;
+    let created = |snapshot: &Value| snapshot["metadata"]["creationTimestamp"].as_str()?.parse().ok();
+    let mut snapshots: Vec<(String, Option<Timestamp>)> =
+        listed.iter().filter_map(|it| Some((name(it)?.to_owned(), created(it)))).collect();
+    snapshots.sort_unstable_by_key(|(_, created)| std::cmp::Reverse(*created));
+    Ok(snapshots)
 }
 
 /// Lists the containers of an installation's pods, each name once.

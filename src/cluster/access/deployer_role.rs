@@ -8,7 +8,7 @@ use super::rules::{self, Permission};
 use crate::object::ObjectId;
 use crate::object::kind::{
     CONFIG_MAP, ENDPOINT_SLICE, EVENT, INGRESS, INGRESS_CLASS, KindInfo, NAMESPACE, NODE, PERSISTENT_VOLUME,
-    POD, REPLICA_SET, SECRET, SERVICE,
+    POD, REPLICA_SET, SECRET, SERVICE, VOLUME_SNAPSHOT_CLASS, VOLUME_SNAPSHOT_CONTENT,
 };
 use crate::object::list_items::items;
 use crate::plan::checks::secret_refs::SecretRef;
@@ -31,6 +31,9 @@ const NO_PREPULL: Impact = Some(
     "a changed image is pulled, and a rejection of the new pod is noticed, only after the old pod has stopped",
 );
 const NO_BACKUP: Impact = Some("backup and restore fail");
+const NO_SNAPSHOT: Impact = Some("backup and restore with --snapshot fail");
+const NO_SNAPSHOT_CLASS: Impact =
+    Some("backup and restore with --snapshot check less before the first change");
 const NO_SANDBOX_BACKUP: Impact = Some("backup and restore leave out the volumes of conversations");
 const NO_SANDBOX_TEARDOWN: Impact = Some("teardown --sandboxes fails");
 const NO_CAPACITY: Impact =
@@ -61,6 +64,13 @@ pub fn deployer_permissions(plan: &Plan, secret_refs: &[SecretRef]) -> BTreeMap<
         for permission in rules::for_sandbox_volumes(namespace, true) {
             add_optional(permission, NO_SANDBOX_BACKUP);
         }
+    }
+    if plan.members.iter().any(|member| mounts_a_claim(&member.manifest)) {
+        for permission in rules::for_snapshot(set, true).into_iter().chain(rules::for_snapshot_restore(set)) {
+            add_optional(permission, NO_SNAPSHOT);
+        }
+        add_optional(Permission::new("", VOLUME_SNAPSHOT_CLASS, "list"), NO_SNAPSHOT_CLASS);
+        add_optional(Permission::new("", VOLUME_SNAPSHOT_CONTENT, "get"), NO_SNAPSHOT_CLASS);
     }
     for permission in rules::for_stop(set) {
         add_optional(permission, NO_BACKUP);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::object::ObjectId;
 use crate::object::kind::{
     CLAIM, CONFIG_MAP, DEPLOYMENT, INGRESS, KindInfo, LEASE, POD, REPLICA_SET, ROLE, SECRET, SERVICE,
+    VOLUME_SNAPSHOT,
 };
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::{Member, Plan};
@@ -143,8 +144,36 @@ pub fn for_exec(namespace: &str) -> BTreeSet<Permission> {
 pub fn for_stop(set: &ApplySet) -> BTreeSet<Permission> {
     let mut permissions = for_lock(set);
     permissions.insert(Permission::new(&set.namespace, DEPLOYMENT, "patch"));
+    // The stopped pods are read one by one until they are gone.
+    permissions.insert(Permission::new(&set.namespace, POD, "get"));
     permissions.extend(for_exec(&set.namespace));
     permissions.extend(for_volume_pods(&set.namespace));
+    permissions
+}
+
+/// Returns the permissions for a snapshot of the application's volume; `stops`: while the application is stopped.
+#[must_use]
+pub fn for_snapshot(set: &ApplySet, stops: bool) -> BTreeSet<Permission> {
+    let of = |kind: KindInfo, verbs: &'static [&'static str]| {
+        verbs.iter().map(move |verb| Permission::new(&set.namespace, kind, verb))
+    };
+    let mut permissions: BTreeSet<Permission> = of(CLAIM, &["get"]).collect();
+    permissions.extend(of(VOLUME_SNAPSHOT, &["get", "create", "delete"]));
+    if stops {
+        permissions.extend(for_lock(set));
+        permissions.extend(of(DEPLOYMENT, &["patch"]).chain(of(POD, &["get", "list"])));
+    }
+    permissions
+}
+
+/// Returns the permissions for replacing the application's volume by a snapshot.
+#[must_use]
+pub fn for_snapshot_restore(set: &ApplySet) -> BTreeSet<Permission> {
+    let mut permissions = for_snapshot(set, true);
+    permissions.retain(|permission| permission.resource != VOLUME_SNAPSHOT.plural);
+    permissions.extend(["get", "list"].map(|verb| Permission::new(&set.namespace, VOLUME_SNAPSHOT, verb)));
+    permissions
+        .extend(["create", "patch", "delete"].map(|verb| Permission::new(&set.namespace, CLAIM, verb)));
     permissions
 }
 

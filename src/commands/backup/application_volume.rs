@@ -38,11 +38,25 @@ pub(in crate::commands) struct ApplicationVolume {
     pub(in crate::commands) running: Option<MountedVolume>,
 }
 
-/// Finds the application. `action` is "nothing to back up".
+/// Finds the application, and checks that its pods have files. `action` is "nothing to back up".
 ///
 /// # Errors
-/// Exit 12 if nothing is deployed; exit 14 on simulated nodes; exit 2 if the state is not on a volume claim.
+/// Exit 14 on simulated nodes; those of [`find_claim`].
 pub(in crate::commands) async fn find(run: &Run<'_>, action: &str) -> Result<ApplicationVolume> {
+    let (application, pods) = find_with_pods(run, action).await?;
+    ensure_real(run, &pods).await?;
+    Ok(application)
+}
+
+/// Finds the application and its claim, for work that reads no files.
+///
+/// # Errors
+/// Exit 12 if nothing is deployed; exit 2 if the state is not on a volume claim.
+pub(in crate::commands) async fn find_claim(run: &Run<'_>, action: &str) -> Result<ApplicationVolume> {
+    find_with_pods(run, action).await.map(|(application, _)| application)
+}
+
+async fn find_with_pods(run: &Run<'_>, action: &str) -> Result<(ApplicationVolume, Vec<Value>)> {
     let set = run.session.set();
     let version = run.session.server_version().await?;
     let (observed, forbidden) = observed_set::open_deployed(run.api(), &set, version.streams_lists()).await?;
@@ -56,7 +70,6 @@ pub(in crate::commands) async fn find(run: &Run<'_>, action: &str) -> Result<App
         return Err(missing_application::error(run.session, action).await);
     };
     let pods = pods(run).await?;
-    ensure_real(run, &pods).await?;
     let Some(mount) = application_claim(&deployment) else {
         let message = format!("{action}: the application's state is not on a volume claim");
         return Err(Error::new(Id::Usage, Kind::Usage, message)
@@ -71,22 +84,29 @@ pub(in crate::commands) async fn find(run: &Run<'_>, action: &str) -> Result<App
         }
     };
     let image = image_of(&deployment).unwrap_or_default().to_owned();
-    let version = ImageRef::parse(&image).ok().map(|image| run.settings().version_of(&image));
+    let version = version_of(run, &image);
     let running = pods.iter().find(|pod| is_running(pod, &mount)).map(|pod| MountedVolume {
         namespace: set.namespace.clone(),
         pod: pod["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
         mount: mount.clone(),
         is_live: true,
     });
-    Ok(ApplicationVolume {
+    let application = ApplicationVolume {
         observed,
         size: claim.as_ref().and_then(requested_size),
         image,
-        version: version.filter(|version| !version.assumed),
+        version,
         running,
         deployment,
         mount,
-    })
+    };
+    Ok((application, pods))
+}
+
+/// Returns the application's version in an image; None if it is not known.
+pub(in crate::commands) fn version_of(run: &Run<'_>, image: &str) -> Option<AppVersion> {
+    let version = ImageRef::parse(image).ok().map(|image| run.settings().version_of(&image));
+    version.filter(|version| !version.assumed)
 }
 
 /// Lists the application's pods.

@@ -11,6 +11,7 @@ use super::application_volume::{self, ApplicationVolume};
 use super::copy::{Archive, copy};
 use super::destination::{self, BackupTarget};
 use super::sandbox_volumes;
+use super::snapshot::{self, SnapshotRequest};
 use super::stopped_application::{self, HalfReplaced, await_application};
 use crate::archive::manifest::{FORMAT, Manifest, Part, STATE};
 use crate::archive::write::{ArchiveWriter, PartSource};
@@ -33,10 +34,11 @@ use crate::session::step::step;
 /// In order: find the application and its volume, copy the volume through the API server, write the file's manifest with
 /// a checksum for every file. The application keeps running: databases are copied as of one moment, and files that
 /// changed meanwhile are named. With --stop it is stopped before the copy and started again, also after an interruption.
-/// The file has API keys, so only its owner may read it. `restore` is the way back.
+/// The file has API keys, so only its owner may read it. `restore` is the way back. With --snapshot the cluster's storage
+/// takes a snapshot of the volume instead, and no file is written.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl backup\n  handsctl backup before-upgrade.tar.gz --stop\n  handsctl backup - > copy.tar.gz"
+    after_help = "Examples:\n  handsctl backup\n  handsctl backup before-upgrade.tar.gz --stop\n  handsctl backup - > copy.tar.gz\n  handsctl backup --snapshot --stop"
 )]
 pub struct BackupArgs {
     /// File to write, `-` for stdout [default: openhands-NAME-TIME.tar.gz]
@@ -48,6 +50,12 @@ pub struct BackupArgs {
     /// Stop the application while its volume is copied
     #[arg(long)]
     pub stop: bool,
+    /// Take a snapshot of the volume in the cluster instead of writing a file
+    #[arg(long, conflicts_with_all = ["file", "sandboxes"])]
+    pub snapshot: bool,
+    /// Class of the snapshot, where several fit and none is the default
+    #[arg(long, requires = "snapshot", value_name = "NAME")]
+    pub snapshot_class: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the flags of the command")]
     pub lock: LockArgs,
@@ -74,7 +82,15 @@ pub(crate) async fn run(global: &Global, arguments: &BackupArgs, streams: &Strea
         streams,
     };
     let work = async |run: &Run<'_>| {
-        run.waiting_for_lock(arguments.lock.lock_wait, async || backup(run, arguments, streams).await).await
+        run.waiting_for_lock(arguments.lock.lock_wait, async || {
+            if arguments.snapshot {
+                let class = arguments.snapshot_class.as_deref();
+                snapshot::backup(run, SnapshotRequest { stop: arguments.stop, class }).await
+            } else {
+                backup(run, arguments, streams).await
+            }
+        })
+        .await
     };
     invocation.change_cluster(Secrets::Unneeded, work).await
 }

@@ -1,5 +1,5 @@
-//! Stops the application, mounts its volume in a pod of its own, and starts the application again, however the work
-//! between ends.
+//! Stops the application, mounts its volume in a pod of its own where the work needs the files, and starts the application
+//! again, however the work between ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +48,7 @@ impl HalfReplaced {
         self.0.store(is_half_replaced, Ordering::SeqCst);
     }
 
-    fn get(&self) -> bool {
+    pub(in crate::commands) fn get(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
@@ -64,33 +64,69 @@ pub(in crate::commands) async fn while_stopped<T>(
     half_replaced: &HalfReplaced,
     work: impl AsyncFnOnce(&MountedVolume) -> Result<T>,
 ) -> Result<(T, Applied)> {
-    let api = run.api();
     let set = run.session.set();
     let ApplicationVolume { deployment, observed, mount, .. } = application;
-    if stop_signal::deletes_conversation_on_stop(deployment) {
-        let hint =
-            "set on_stop = \"keep\" and run handsctl deploy --delete-data: it stops this pod one last time";
-        conversation_guard::ensure_no_conversations(run, hint).await?;
-    }
+    ensure_stop_keeps_conversations(run, deployment).await?;
     claim_guard::ensure_restart_keeps(run, observed).await?;
-    access_review::check(api, &rules::for_stop(&set)).await?;
+    access_review::check(run.api(), &rules::for_stop(&set)).await?;
     conversations::warn_of_interruption(run, None).await?;
-    let scaled = ScaledDeployment::new(deployment)?;
     let owner = owner(deployment);
     let pod = volume_pod::for_application(deployment, mount, &set.name, volume_pod_seconds(run), owner)
         .ok_or_else(|| Error::internal("the Deployment has no container with its volume"))?;
-    pods::delete_leftover(api, &set.namespace, &set.name, &mount.claim).await?;
-    let replicas = replicas(run, deployment);
+    let scaled = ScaledDeployment::new(deployment)?;
+    pods::delete_leftover(run.api(), &set.namespace, &set.name, &mount.claim).await?;
+    while_scaled_down(run, &scaled, replicas(run, deployment), half_replaced, async || {
+        with_volume_pod(run, &pod, work).await
+    })
+    .await
+}
+
+/// Runs `work` while the application is stopped, without a pod that mounts the volume. Returns its result and the started
+/// Deployment. The caller holds the set's lock, and has checked that no data depends on the application's pod.
+///
+/// # Errors
+/// Exit 2 if the stop would delete a conversation's volume; those of the work.
+pub(in crate::commands) async fn without_pods<T>(
+    run: &Run<'_>,
+    application: &ApplicationVolume,
+    half_replaced: &HalfReplaced,
+    work: impl AsyncFnOnce() -> Result<T>,
+) -> Result<(T, Applied)> {
+    let deployment = &application.deployment;
+    ensure_stop_keeps_conversations(run, deployment).await?;
+    conversations::warn_of_interruption(run, None).await?;
+    let scaled = ScaledDeployment::new(deployment)?;
+    while_scaled_down(run, &scaled, replicas(run, deployment), half_replaced, work).await
+}
+
+async fn ensure_stop_keeps_conversations(run: &Run<'_>, deployment: &Value) -> Result<()> {
+    if !stop_signal::deletes_conversation_on_stop(deployment) {
+        return Ok(());
+    }
+    let hint =
+        "set on_stop = \"keep\" and run handsctl deploy --delete-data: it stops this pod one last time";
+    conversation_guard::ensure_no_conversations(run, hint).await
+}
+
+/// Runs `work` while the Deployment has no pods, then starts `replicas` of them.
+async fn while_scaled_down<T>(
+    run: &Run<'_>,
+    scaled: &ScaledDeployment,
+    replicas: u64,
+    half_replaced: &HalfReplaced,
+    work: impl AsyncFnOnce() -> Result<T>,
+) -> Result<(T, Applied)> {
+    let api = run.api();
     step(run.events(), Phase::Copy, "stop", async {
         let (stopping, scaled_down) = (api.clone(), scaled.clone());
         let (stop, stop_end) = uncut(async move { scaled_down.scale(&stopping, 0).await });
-        start_at_the_end(run, &scaled, replicas, half_replaced, stop_end);
+        start_at_the_end(run, scaled, replicas, half_replaced, stop_end);
         stop.result().await?;
         let stopped = stop_pods(run).await?;
         Ok(((), format!("{} stopped", phrase::count(stopped, "pod"))))
     })
     .await?;
-    let result = with_volume_pod(run, &pod, work).await?;
+    let result = work().await?;
     let applied = step(run.events(), Phase::Copy, "start", async {
         let applied = scaled.scale(api, replicas).await?;
         run.cleanups().forget_last();
@@ -198,9 +234,9 @@ fn start_at_the_end(
     let consequence = "the application is still stopped; handsctl deploy starts it";
     run.cleanups().push(Id::ApplicationStopped, consequence, async move {
         if half_replaced.get() {
-            let message = "the files of a volume are only partly replaced";
+            let message = "a volume is only partly replaced";
             return Err(Error::new(Id::ApplicationStopped, Kind::Internal, message)
-                .hint("run handsctl restore again: it completes them first"));
+                .hint("run handsctl restore again: it completes the replacement first"));
         }
         stop.reached_or_aborted().await;
         scaled.scale(&api, replicas).await.map(drop)

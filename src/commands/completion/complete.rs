@@ -101,6 +101,7 @@ impl Completers {
             ValueSource::Namespaces => self.lookup.namespaces(),
             ValueSource::Installations => self.lookup.installations(),
             ValueSource::Revisions => self.lookup.revisions(),
+            ValueSource::VolumeSnapshots => self.lookup.volume_snapshots(),
             ValueSource::Containers => self.lookup.containers(),
             ValueSource::LogTargets => self.lookup.log_targets(),
             ValueSource::Conversations => self.lookup.conversations(),

@@ -71,6 +71,19 @@ impl NameLookup {
         listed.unwrap_or_default().into_iter().map(candidate).collect()
     }
 
+    /// Returns the snapshots of the installation's volume, newest first.
+    pub(super) fn volume_snapshots(&self) -> Vec<Candidate> {
+        let listed = self.within_limit(async {
+            let session = self.session().await?;
+            names::volume_snapshots(&session.connection.api, &session.set()).await.ok()
+        });
+        let now = Timestamp::now();
+        let candidate = |(name, created): (String, Option<Timestamp>)| {
+            Candidate::new(name, created.map(|created| phrase::age(created, now)).unwrap_or_default())
+        };
+        listed.unwrap_or_default().into_iter().map(candidate).collect()
+    }
+
     /// Returns the containers of the installation's pods.
     pub(super) fn containers(&self) -> Vec<Candidate> {
         let names = self.within_limit(async {

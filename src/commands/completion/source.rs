@@ -13,6 +13,8 @@ pub(super) enum ValueSource {
     Installations,
     /// The kept revisions of the installation.
     Revisions,
+    /// The snapshots of the installation's volume.
+    VolumeSnapshots,
     /// The containers of the installation's pods.
     Containers,
     /// The components with logs, and the installation's pods.
@@ -44,6 +46,7 @@ pub(super) fn source_of(command: &str, argument: &Arg) -> Option<ValueSource> {
         ("history" | "history diff" | "rollback" | "diff", "revision" | "from" | "to") => {
             ValueSource::Revisions
         }
+        ("restore", "snapshot") => ValueSource::VolumeSnapshots,
         ("logs" | "exec", "container") => ValueSource::Containers,
         ("logs", "targets") => ValueSource::LogTargets,
         ("sandbox logs" | "sandbox describe" | "sandbox exec", "conversation") => ValueSource::Conversations,

@@ -1,6 +1,6 @@
 //! `restore`: replaces the application's state by that of a backup.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use clap::Args;
 
 use super::description::BackupDescription;
 use super::order::{KEPT, replace_volumes};
+use super::snapshot::{self, SnapshotRestore};
+use super::version_check::ensure_not_newer;
 use super::volumes::{RestoredVolumes, delete_earlier, open};
 use crate::archive::contents;
 use crate::archive::manifest::{Manifest, STATE};
@@ -35,14 +37,18 @@ use crate::session::runner::{Invocation, Run};
 /// The volumes of conversations that the file has are restored, too, and the settings are replaced last. After an
 /// interruption each volume has the earlier files or the restored ones, never a mix of both; running the command again
 /// restores the others. A volume with settings or conversations is only replaced with --delete-data.
+/// With --snapshot the volume claim is deleted and made anew from a volume snapshot, which is checked before and kept.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  handsctl restore openhands.tar.gz --dry-run\n  handsctl restore openhands.tar.gz\n  handsctl restore openhands.tar.gz --delete-data --yes"
+    after_help = "Examples:\n  handsctl restore openhands.tar.gz --dry-run\n  handsctl restore openhands.tar.gz\n  handsctl restore openhands.tar.gz --delete-data --yes\n  handsctl restore --snapshot openhands-state-20261130-090000 --delete-data"
 )]
 pub struct RestoreArgs {
     /// File that `backup` has written
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "snapshot")]
+    pub file: Option<PathBuf>,
+    /// Volume snapshot that `backup --snapshot` has taken
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["file", "dry_run"])]
+    pub snapshot: Option<String>,
     /// Replace existing settings and conversations, which deletes them
     #[arg(long)]
     pub delete_data: bool,
@@ -66,8 +72,8 @@ const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 ///
 /// With `--dry-run -o json` or `-o yaml`: the description of the backup.
 pub(crate) async fn run(global: &Global, arguments: &RestoreArgs, streams: &Streams) -> anyhow::Result<u8> {
-    if arguments.dry_run {
-        return describe(arguments, streams).await;
+    if let (true, Some(file)) = (arguments.dry_run, &arguments.file) {
+        return describe(file, arguments.output, streams).await;
     }
     let invocation = Invocation {
         global,
@@ -76,42 +82,62 @@ pub(crate) async fn run(global: &Global, arguments: &RestoreArgs, streams: &Stre
         timeout: arguments.timeout.unwrap_or(TIMEOUT),
         streams,
     };
-    let work = async |run: &Run<'_>| {
-        if arguments.delete_data {
-            let action = format!("replacing the data of {}", run.settings().deploy.name);
-            confirm::ensure_answerable(global, streams, &action)?;
+    let work = async |run: &Run<'_>| match (&arguments.snapshot, &arguments.file) {
+        (Some(name), _) => {
+            let restore = SnapshotRestore {
+                name,
+                delete_data: arguments.delete_data,
+                lock_wait: arguments.lock.lock_wait,
+            };
+            snapshot::restore(run, global, restore, streams).await
         }
-        let manifest = Arc::new(verify(arguments.file.clone()).await?);
-        let target = Target::read(run, &manifest).await?;
-        if !arguments.delete_data {
-            target.ensure_empty()?;
-            sandbox_volumes::ensure_absent(run, &manifest).await?;
-        } else if !global.yes {
-            let volumes = sandbox_volumes::existing(run, &manifest).await?.len();
-            if let Some(data) = replaced_data(target.possible_data(), volumes) {
-                // Ask before the first progress output, which would overwrite the question.
-                let deploy = &run.settings().deploy;
-                let object = format!(
-                    "{data} of {} in namespace {}, and restore {}",
-                    deploy.name,
-                    deploy.namespace,
-                    arguments.file.display()
-                );
-                confirm::deletion(global, &object, &run.session.connection.choice.context, streams).await?;
-            }
-        }
-        run.events().target("restore", run.session.target()).await;
-        run.waiting_for_lock(arguments.lock.lock_wait, async || restore(run, arguments, &manifest).await)
-            .await
+        (None, Some(file)) => from_file(run, global, arguments, file, streams).await,
+        (None, None) => Err(Error::internal("neither a file nor a snapshot")),
     };
     invocation.change_cluster(Secrets::Unneeded, work).await
 }
 
+/// Restores a file.
+async fn from_file(
+    run: &Run<'_>,
+    global: &Global,
+    arguments: &RestoreArgs,
+    file: &Path,
+    streams: &Streams,
+) -> Result<Finished> {
+    if arguments.delete_data {
+        let action = format!("replacing the data of {}", run.settings().deploy.name);
+        confirm::ensure_answerable(global, streams, &action)?;
+    }
+    let manifest = Arc::new(verify(file.to_owned()).await?);
+    let target = Target::read(run, &manifest).await?;
+    if !arguments.delete_data {
+        target.ensure_empty()?;
+        sandbox_volumes::ensure_absent(run, &manifest).await?;
+    } else if !global.yes {
+        let volumes = sandbox_volumes::existing(run, &manifest).await?.len();
+        if let Some(data) = replaced_data(target.possible_data(), volumes) {
+            // Ask before the first progress output, which would overwrite the question.
+            let deploy = &run.settings().deploy;
+            let object = format!(
+                "{data} of {} in namespace {}, and restore {}",
+                deploy.name,
+                deploy.namespace,
+                file.display()
+            );
+            confirm::deletion(global, &object, &run.session.connection.choice.context, streams).await?;
+        }
+    }
+    run.events().target("restore", run.session.target()).await;
+    run.waiting_for_lock(arguments.lock.lock_wait, async || restore(run, arguments, file, &manifest).await)
+        .await
+}
+
 /// Checks the file and prints what it contains.
-async fn describe(arguments: &RestoreArgs, streams: &Streams) -> anyhow::Result<u8> {
-    let manifest = verify(arguments.file.clone()).await?;
+async fn describe(file: &Path, output: Option<Format>, streams: &Streams) -> anyhow::Result<u8> {
+    let manifest = verify(file.to_owned()).await?;
     let description = BackupDescription::new(&manifest);
-    match output_form(arguments.output) {
+    match output_form(output) {
         Output::Human => streams.text(&description.text(&manifest)).map(drop)?,
         output => streams.result(&description, output).map(drop)?,
     }
@@ -151,7 +177,8 @@ impl Target {
             }
             application => application?,
         };
-        ensure_not_newer(manifest, application.version.map(|version| (version.major, version.minor)))?;
+        let deployed = application.version.map(|version| (version.major, version.minor));
+        ensure_not_newer(manifest.app_version(), &manifest.image, deployed)?;
         let data = match &application.running {
             Some(volume) => data_of_state(&volume.list(run.api()).await?),
             None => None,
@@ -198,28 +225,12 @@ fn holds_data(claim: &str, data: &str, state: &str) -> Error {
         .hint("--delete-data replaces it by the backup")
 }
 
-/// Refuses the state of a newer application.
-///
-/// # Errors
-/// Exit 2 with both versions.
-fn ensure_not_newer(manifest: &Manifest, deployed: Option<(u32, u32)>) -> Result<()> {
-    let (Some(saved), Some(deployed)) = (manifest.app_version(), deployed) else { return Ok(()) };
-    if saved <= deployed {
-        return Ok(());
-    }
-    let version = |(major, minor): (u32, u32)| format!("{major}.{minor}");
-    let (saved, deployed) = (version(saved), version(deployed));
-    let message = format!(
-        "the backup is of OpenHands {saved}, and {deployed} is deployed: it may not be able to read newer data; \
-         nothing was changed"
-    );
-    Err(Error::new(Id::VersionDowngrade, Kind::Usage, message).hint(format!(
-        "handsctl deploy --set 'deploy.image=\"{}\"' deploys the version of the backup",
-        manifest.image
-    )))
-}
-
-async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest>) -> Result<Finished> {
+async fn restore(
+    run: &Run<'_>,
+    arguments: &RestoreArgs,
+    file: &Path,
+    manifest: &Arc<Manifest>,
+) -> Result<Finished> {
     let set = run.session.set();
     let (earlier, applied, started) = run
         .under_lock(&set, async {
@@ -242,7 +253,7 @@ async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest
                     return Err(holds_data(&volume.mount.claim, &data, "its files were not changed"));
                 }
                 let state = manifest.part(STATE).ok_or_else(|| Error::internal("a backup without state"))?;
-                let restored = RestoredVolumes::new(run, &arguments.file, state, volume, &half_replaced);
+                let restored = RestoredVolumes::new(run, file, state, volume, &half_replaced);
                 replace_volumes(manifest, &restored).await?;
                 Ok(restored.with_earlier_files())
             };
@@ -259,25 +270,7 @@ async fn restore(run: &Run<'_>, arguments: &RestoreArgs, manifest: &Arc<Manifest
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
-    use crate::archive::manifest::FORMAT;
-
-    fn manifest(version: Option<&str>) -> Manifest {
-        Manifest {
-            format: FORMAT,
-            handsctl: String::new(),
-            installation: "oh".into(),
-            namespace: "n".into(),
-            image: "a/openhands:x".into(),
-            version: version.map(str::to_owned),
-            revision: None,
-            created: Timestamp::UNIX_EPOCH,
-            stopped: false,
-            parts: Vec::new(),
-        }
-    }
 
     #[test]
     fn question_names_state_and_volumes_of_conversations() {
@@ -289,24 +282,5 @@ mod tests {
         ] {
             assert_eq!(replaced_data(state, volumes).as_deref(), data, "{state:?}, {volumes}");
         }
-    }
-
-    #[test]
-    fn state_of_newer_application_is_refused() {
-        for (saved, deployed, is_accepted) in [
-            (Some("0.59"), Some((0, 59)), true),
-            (Some("0.59"), Some((1, 6)), true),
-            (Some("1.6"), Some((0, 59)), false),
-            (Some("0.60"), Some((0, 59)), false),
-            (Some("0.9"), Some((0, 59)), true),
-            (None, Some((0, 59)), true),
-            (Some("1.6"), None, true),
-        ] {
-            let result = ensure_not_newer(&manifest(saved), deployed);
-            assert_eq!(result.is_ok(), is_accepted, "{saved:?} into {deployed:?}");
-        }
-        let error = ensure_not_newer(&manifest(Some("1.6")), Some((0, 59))).unwrap_err();
-        assert_eq!((error.id(), error.kind()), (Id::VersionDowngrade, Kind::Usage));
-        assert!(error.hints()[0].contains("a/openhands:x"), "{:?}", error.hints());
     }
 }

@@ -2,10 +2,16 @@
 //!
 //! - `command`: the arguments, the help and the steps. `description`: a backup as `--dry-run` prints it.
 //! - `order`: which volume is replaced when. `volumes`: writes and replaces the files.
+//! - `snapshot`: replaces the whole volume by a snapshot. `snapshot_check`: whether it can be restored. `claim_source`: the
+//!   claim that is made from it. `version_check`: whether the application can read the state.
 
+mod claim_source;
 mod command;
 mod description;
 mod order;
+mod snapshot;
+mod snapshot_check;
+mod version_check;
 mod volumes;
 
 pub use command::RestoreArgs;
