@@ -35,6 +35,10 @@ const DIFFERENCES: Outcome = Exits(1);
 const SIMULATED: Outcome = Exits(14);
 /// A simulated application has no files that a backup could contain.
 const NO_FILE: Outcome = Exits(14);
+/// No driver has made the volume of a simulated node. `api_server/snapshots.rs` takes and restores snapshots.
+const NO_DRIVER: Outcome = Exits(14);
+/// The deletion of data needs a terminal, or `--yes`.
+const UNCONFIRMED: Outcome = Exits(2);
 const NO_CONVERSATION: Outcome = Exits(2);
 /// The installation has no workload but the application.
 const NO_WORKLOAD: Outcome = Exits(2);
@@ -47,6 +51,7 @@ const README: &[(&str, Outcome)] = &[
     ("handsctl logs deployment/db --grep ERROR -o json", NO_WORKLOAD),
     ("handsctl backup before.tar.gz", SIMULATED),
     ("handsctl restore before.tar.gz", NO_FILE),
+    ("handsctl backup --snapshot", NO_DRIVER),
     ("handsctl exec", SIMULATED),
     ("handsctl sandbox exec 0f1c2d3e", NO_CONVERSATION),
     ("handsctl status -w", FOLLOWS),
@@ -86,9 +91,11 @@ const EXAMPLES: &[(&str, Outcome)] = &[
     ("handsctl backup", SIMULATED),
     ("handsctl backup before-upgrade.tar.gz --stop", SIMULATED),
     ("handsctl backup - > copy.tar.gz", SIMULATED),
+    ("handsctl backup --snapshot --stop", NO_DRIVER),
     ("handsctl restore openhands.tar.gz --dry-run", NO_FILE),
     ("handsctl restore openhands.tar.gz", NO_FILE),
     ("handsctl restore openhands.tar.gz --delete-data --yes", NO_FILE),
+    ("handsctl restore --snapshot openhands-state-20261130-090000 --delete-data", UNCONFIRMED),
     ("handsctl exec", SIMULATED),
     ("handsctl exec -- ls -l /.openhands", SIMULATED),
     ("echo id | handsctl exec -i -- sh", SIMULATED),
