@@ -1,4 +1,4 @@
-//! `backup --snapshot` and `restore --snapshot` with the real definitions of VolumeSnapshots on a real API server. The test
+//! `backup --snapshot` and `restore --snapshot` with the real definitions of `VolumeSnapshots` on a real API server. The test
 //! plays the snapshot controller and the storage: it writes statuses, and creates the volumes.
 
 use std::process::Child;
