@@ -142,38 +142,38 @@ pub fn for_exec(namespace: &str) -> BTreeSet<Permission> {
 /// Returns the permissions for stopping the application and mounting its volume in a pod.
 #[must_use]
 pub fn for_stop(set: &ApplySet) -> BTreeSet<Permission> {
-    let mut permissions = for_lock(set);
-    permissions.insert(Permission::new(&set.namespace, DEPLOYMENT, "patch"));
-    // The stopped pods are read one by one until they are gone.
-    permissions.insert(Permission::new(&set.namespace, POD, "get"));
+    let mut permissions = for_scale_down(set);
     permissions.extend(for_exec(&set.namespace));
     permissions.extend(for_volume_pods(&set.namespace));
+    permissions
+}
+
+/// Returns the permissions for stopping the application and starting it again. The stopped pods are read one by one until
+/// they are gone.
+fn for_scale_down(set: &ApplySet) -> BTreeSet<Permission> {
+    let mut permissions = for_lock(set);
+    permissions.insert(Permission::new(&set.namespace, DEPLOYMENT, "patch"));
+    permissions.extend(["get", "list"].map(|verb| Permission::new(&set.namespace, POD, verb)));
     permissions
 }
 
 /// Returns the permissions for a snapshot of the application's volume; `stops`: while the application is stopped.
 #[must_use]
 pub fn for_snapshot(set: &ApplySet, stops: bool) -> BTreeSet<Permission> {
-    let of = |kind: KindInfo, verbs: &'static [&'static str]| {
-        verbs.iter().map(move |verb| Permission::new(&set.namespace, kind, verb))
-    };
-    let mut permissions: BTreeSet<Permission> = of(CLAIM, &["get"]).collect();
-    permissions.extend(of(VOLUME_SNAPSHOT, &["get", "create", "delete"]));
-    if stops {
-        permissions.extend(for_lock(set));
-        permissions.extend(of(DEPLOYMENT, &["patch"]).chain(of(POD, &["get", "list"])));
-    }
+    let mut permissions = if stops { for_scale_down(set) } else { BTreeSet::new() };
+    permissions.insert(Permission::new(&set.namespace, CLAIM, "get"));
+    let of_snapshots = |verb| Permission::new(&set.namespace, VOLUME_SNAPSHOT, verb);
+    permissions.extend(["get", "create", "delete"].map(of_snapshots));
     permissions
 }
 
 /// Returns the permissions for replacing the application's volume by a snapshot.
 #[must_use]
 pub fn for_snapshot_restore(set: &ApplySet) -> BTreeSet<Permission> {
-    let mut permissions = for_snapshot(set, true);
-    permissions.retain(|permission| permission.resource != VOLUME_SNAPSHOT.plural);
+    let mut permissions = for_scale_down(set);
     permissions.extend(["get", "list"].map(|verb| Permission::new(&set.namespace, VOLUME_SNAPSHOT, verb)));
-    permissions
-        .extend(["create", "patch", "delete"].map(|verb| Permission::new(&set.namespace, CLAIM, verb)));
+    let of_claims = |verb| Permission::new(&set.namespace, CLAIM, verb);
+    permissions.extend(["get", "create", "patch", "delete"].map(of_claims));
     permissions
 }
 
