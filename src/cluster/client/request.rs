@@ -150,13 +150,17 @@ pub(crate) fn apply(
 /// Server-side apply with the field manager of `restart`, because no deploy owns its annotation. It forces conflicts,
 /// such as with an earlier restart by kubectl.
 pub(crate) fn apply_as_restart(collection: &Collection, object: &Value) -> Result<ApiRequest, Error> {
-    let manager = format!("{}-restart", labels::MANAGER);
-    apply_with(collection, object, &PatchParams::apply(&manager).force())
+    apply_as(collection, object, "restart")
 }
 
 /// Server-side apply with the field manager of `restore`, because no deploy owns the source of a claim.
 pub(crate) fn apply_as_restore(collection: &Collection, object: &Value) -> Result<ApiRequest, Error> {
-    let manager = format!("{}-restore", labels::MANAGER);
+    apply_as(collection, object, "restore")
+}
+
+/// Server-side apply by force with a field manager of this command's own.
+fn apply_as(collection: &Collection, object: &Value, command: &str) -> Result<ApiRequest, Error> {
+    let manager = format!("{}-{command}", labels::MANAGER);
     apply_with(collection, object, &PatchParams::apply(&manager).force())
 }
 
