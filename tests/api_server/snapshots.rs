@@ -168,7 +168,7 @@ fn ready(content: &str) -> Value {
 }
 
 fn interrupt(child: &Child) {
-    kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), Signal::INT).unwrap();
+    kill_process(Pid::from_child(child), Signal::INT).unwrap();
 }
 
 #[test]

@@ -55,8 +55,8 @@ pub(crate) fn was_never_started(terminated: &ContainerStateTerminated) -> bool {
     matches!(terminated.reason.as_deref(), Some("StartError" | "ContainerCannotRun"))
 }
 
-/// Returns the last end of a running container that is not ready and crashes in a loop: it has not been ready since. `None` while a
-/// rollout is followed, which awaits the next end.
+/// Returns the last end of a running container that is not ready and crashes in a loop: it has not been ready since. `None`
+/// while a rollout is followed, which awaits the next end.
 pub(crate) fn end_in_loop<'a>(
     facts: &PodFacts,
     spec: &Container,
