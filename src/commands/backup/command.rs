@@ -12,7 +12,7 @@ use super::copy::{Archive, copy};
 use super::destination::{self, BackupTarget};
 use super::sandbox_volumes;
 use super::snapshot::{self, SnapshotRequest};
-use super::stopped_application::{self, HalfReplaced, await_application};
+use super::stopped_application::{self, HalfReplaced, after_backup};
 use crate::archive::manifest::{FORMAT, Manifest, Part, STATE};
 use crate::archive::write::{ArchiveWriter, PartSource};
 use crate::catalogue::Id;
@@ -160,12 +160,7 @@ async fn backup(run: &Run<'_>, arguments: &BackupArgs, streams: &Streams) -> Res
         parts,
     };
     let finished = finish(run, archive, manifest, destination).await?;
-    let Some((applied, started)) = restarted else { return Ok(finished) };
-    match await_application(run, &[applied], started).await {
-        Ok(url) => Ok(Finished { url, ..finished }),
-        // The application's fault is not the backup's.
-        Err(error) => Err(error.fact("backup", finished.message)),
-    }
+    after_backup(run, restarted, finished).await
 }
 
 /// Copies the volume of the stopped application and starts the application again. Returns the Deployment, and the time

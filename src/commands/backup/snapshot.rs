@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::application_volume::{self, ApplicationVolume};
 use super::snapshot_source;
-use super::stopped_application::{self, HalfReplaced, await_application};
+use super::stopped_application::{self, HalfReplaced, after_backup};
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
 use crate::cluster::apply::applied::Applied;
@@ -76,12 +76,7 @@ pub(super) async fn backup(run: &Run<'_>, request: SnapshotRequest<'_>) -> Resul
     };
     let ready = new.until_ready(run, &taken).await?;
     let finished = finished(&ready, &application.mount.claim, request.stop);
-    let Some((applied, started)) = restarted else { return Ok(finished) };
-    match await_application(run, &[applied], started).await {
-        Ok(url) => Ok(Finished { url, ..finished }),
-        // The application's fault is not the snapshot's.
-        Err(error) => Err(error.fact("backup", finished.message)),
-    }
+    after_backup(run, restarted, finished).await
 }
 
 /// Takes the snapshot of the stopped application and starts the application again. Returns the Deployment, and the time

@@ -19,7 +19,7 @@ use crate::cluster::volume::volume_pod::{self as pods, PodLimits};
 use crate::cluster::watch::observed_set;
 use crate::deploy::{claim_guard, conversation_guard, conversations, rollout, verify};
 use crate::error::{Error, Kind, Result};
-use crate::event::Phase;
+use crate::event::{Finished, Phase};
 use crate::flags::Probe;
 use crate::object::ObjectId;
 use crate::object::kind::POD;
@@ -154,6 +154,23 @@ pub(in crate::commands) async fn await_application(
     rollout::follow(run, &mut observed, &rollout).await?;
     let endpoint = verify::probe_application(run, Probe::Auto, &observed).await?.endpoint;
     Ok(endpoint.into_url())
+}
+
+/// Waits for the application that a finished backup has started again: its Deployment, and the time before it was stopped. The
+/// summary gets its URL.
+///
+/// # Errors
+/// Those of [`await_application`]. They name the backup, which exists.
+pub(super) async fn after_backup(
+    run: &Run<'_>,
+    restarted: Option<(Applied, Timestamp)>,
+    finished: Finished,
+) -> Result<Finished> {
+    let Some((applied, started)) = restarted else { return Ok(finished) };
+    match await_application(run, &[applied], started).await {
+        Ok(url) => Ok(Finished { url, ..finished }),
+        Err(error) => Err(error.fact("backup", finished.message)),
+    }
 }
 
 /// Runs `work` with a volume that a pod of its own mounts.
