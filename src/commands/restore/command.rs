@@ -9,7 +9,7 @@ use clap::Args;
 use super::description::BackupDescription;
 use super::order::{KEPT, replace_volumes};
 use super::snapshot::{self, SnapshotRestore};
-use super::version_check::ensure_not_newer;
+use super::target_check::{ensure_not_newer, with_deploy_hint};
 use super::volumes::{RestoredVolumes, delete_earlier, open};
 use crate::archive::contents;
 use crate::archive::manifest::{Manifest, STATE};
@@ -29,6 +29,7 @@ use crate::session::cluster_session::Secrets;
 use crate::session::confirm;
 use crate::session::output::output_form;
 use crate::session::runner::{Invocation, Run};
+use crate::settings::AppVersion;
 
 /// Replace settings and conversations by those of a backup
 ///
@@ -171,13 +172,9 @@ impl Target {
     /// # Errors
     /// Exit 12 if nothing is deployed; exit 2 if the backup is of a newer application.
     async fn read(run: &Run<'_>, manifest: &Manifest) -> Result<Self> {
-        let application = match application_volume::find(run, "nothing to restore into").await {
-            Err(error) if error.kind() == Kind::Down => {
-                return Err(error.hint("handsctl deploy creates the installation with an empty volume"));
-            }
-            application => application?,
-        };
-        let deployed = application.version.map(|version| (version.major, version.minor));
+        let found = application_volume::find(run, "nothing to restore into").await;
+        let application = found.map_err(with_deploy_hint)?;
+        let deployed = application.version.map(AppVersion::release);
         ensure_not_newer(manifest.app_version(), &manifest.image, deployed)?;
         let data = match &application.running {
             Some(volume) => data_of_state(&volume.list(run.api()).await?),

@@ -3,7 +3,7 @@
 //! - `command`: the arguments, the help and the steps. `description`: a backup as `--dry-run` prints it.
 //! - `order`: which volume is replaced when. `volumes`: writes and replaces the files.
 //! - `snapshot`: replaces the whole volume by a snapshot. `snapshot_check`: whether it can be restored. `claim_source`: the
-//!   claim that is made from it. `version_check`: whether the application can read the state.
+//!   claim that is made from it. `target_check`: whether an application can read the state.
 
 mod claim_source;
 mod command;
@@ -11,7 +11,7 @@ mod description;
 mod order;
 mod snapshot;
 mod snapshot_check;
-mod version_check;
+mod target_check;
 mod volumes;
 
 pub use command::RestoreArgs;

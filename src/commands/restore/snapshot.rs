@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::claim_source;
 use super::snapshot_check::{self, SavedVolume, SnapshotContent};
-use super::version_check::ensure_not_newer;
+use super::target_check::{ensure_not_newer, with_deploy_hint};
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
 use crate::cluster::apply::applied::Applied;
@@ -86,12 +86,8 @@ struct Target {
 
 impl Target {
     async fn read(run: &Run<'_>, name: &str) -> Result<Self> {
-        let application = match application_volume::find_claim(run, "nothing to restore into").await {
-            Err(error) if error.kind() == Kind::Down => {
-                return Err(error.hint("handsctl deploy creates the installation with an empty volume"));
-            }
-            application => application?,
-        };
+        let application = application_volume::find_claim(run, "nothing to restore into").await;
+        let application = application.map_err(with_deploy_hint)?;
         let claim = &application.mount.claim;
         snapshot_source::ensure_api(run, &format!("cannot restore volume claim {claim} from a snapshot"))
             .await?;
@@ -99,9 +95,8 @@ impl Target {
         let applied = claim_source::applied(run, claim, live.as_ref())?;
         let snapshot = verified(run, name, live.as_ref(), &applied).await?;
         if let Some(image) = image(&snapshot) {
-            let version = |version: &AppVersion| (version.major, version.minor);
-            let saved = application_volume::version_of(run, image).as_ref().map(version);
-            ensure_not_newer(saved, image, application.version.as_ref().map(version))?;
+            let saved = application_volume::version_of(run, image).map(AppVersion::release);
+            ensure_not_newer(saved, image, application.version.map(AppVersion::release))?;
         }
         Ok(Self { application, live, applied, snapshot })
     }

@@ -1,7 +1,16 @@
-//! Whether the deployed application can read the state of a backup. Pure.
+//! Whether an application is deployed that can read the state of a backup. Pure.
 
 use crate::catalogue::Id;
 use crate::error::{Error, Kind, Result};
+
+/// Adds to the error for an application that is not deployed how to deploy it.
+pub(super) fn with_deploy_hint(error: Error) -> Error {
+    if error.kind() == Kind::Down {
+        error.hint("handsctl deploy creates the installation with an empty volume")
+    } else {
+        error
+    }
+}
 
 /// Refuses the state of a newer application.
 ///
