@@ -34,18 +34,27 @@ pub(in crate::commands) struct ApplicationVolume {
     pub(in crate::commands) image: String,
     /// The application's version; None if it is not known.
     pub(in crate::commands) version: Option<AppVersion>,
-    /// The volume in the running application; None if it does not run.
-    pub(in crate::commands) running: Option<MountedVolume>,
 }
 
-/// Finds the application, and checks that its pods have files. `action` is "nothing to back up".
+/// Finds the application, and its volume in the running one; None if it does not run. `action` is "nothing to back up".
 ///
 /// # Errors
-/// Exit 14 on simulated nodes; those of [`find_claim`].
-pub(in crate::commands) async fn find(run: &Run<'_>, action: &str) -> Result<ApplicationVolume> {
-    let (application, pods) = find_with_pods(run, action).await?;
+/// Exit 14 on simulated nodes, whose pods have no files; those of [`find_claim`].
+pub(in crate::commands) async fn find(
+    run: &Run<'_>,
+    action: &str,
+) -> Result<(ApplicationVolume, Option<MountedVolume>)> {
+    let application = find_claim(run, action).await?;
+    let pods = pods(run).await?;
     ensure_real(run, &pods).await?;
-    Ok(application)
+    let mount = &application.mount;
+    let running = pods.iter().find(|pod| is_running(pod, mount)).map(|pod| MountedVolume {
+        namespace: run.session.set().namespace,
+        pod: pod["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
+        mount: mount.clone(),
+        is_live: true,
+    });
+    Ok((application, running))
 }
 
 /// Finds the application and its claim, for work that reads no files.
@@ -53,10 +62,6 @@ pub(in crate::commands) async fn find(run: &Run<'_>, action: &str) -> Result<App
 /// # Errors
 /// Exit 12 if nothing is deployed; exit 2 if the state is not on a volume claim.
 pub(in crate::commands) async fn find_claim(run: &Run<'_>, action: &str) -> Result<ApplicationVolume> {
-    find_with_pods(run, action).await.map(|(application, _)| application)
-}
-
-async fn find_with_pods(run: &Run<'_>, action: &str) -> Result<(ApplicationVolume, Vec<Value>)> {
     let set = run.session.set();
     let version = run.session.server_version().await?;
     let (observed, forbidden) = observed_set::open_deployed(run.api(), &set, version.streams_lists()).await?;
@@ -69,7 +74,6 @@ async fn find_with_pods(run: &Run<'_>, action: &str) -> Result<(ApplicationVolum
         }
         return Err(missing_application::error(run.session, action).await);
     };
-    let pods = pods(run).await?;
     let Some(mount) = application_claim(&deployment) else {
         let message = format!("{action}: the application's state is not on a volume claim");
         return Err(Error::new(Id::Usage, Kind::Usage, message)
@@ -85,22 +89,14 @@ async fn find_with_pods(run: &Run<'_>, action: &str) -> Result<(ApplicationVolum
     };
     let image = image_of(&deployment).unwrap_or_default().to_owned();
     let version = version_of(run, &image);
-    let running = pods.iter().find(|pod| is_running(pod, &mount)).map(|pod| MountedVolume {
-        namespace: set.namespace.clone(),
-        pod: pod["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
-        mount: mount.clone(),
-        is_live: true,
-    });
-    let application = ApplicationVolume {
+    Ok(ApplicationVolume {
         observed,
         size: claim.as_ref().and_then(requested_size),
         image,
         version,
-        running,
         deployment,
         mount,
-    };
-    Ok((application, pods))
+    })
 }
 
 /// Returns the application's version in an image; None if it is not known.

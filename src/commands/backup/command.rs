@@ -110,21 +110,21 @@ async fn backup(run: &Run<'_>, arguments: &BackupArgs, streams: &Streams) -> Res
     let created = Timestamp::from_second(run.api().clock().now().as_second()).unwrap_or_default();
     run.events().target("backup", run.session.target()).await;
     let set = run.session.set();
-    let application = step(run.events(), Phase::Preflight, "preflight", async {
-        let application = application_volume::find(run, "nothing to back up").await?;
+    let (application, running) = step(run.events(), Phase::Preflight, "preflight", async {
+        let (application, running) = application_volume::find(run, "nothing to back up").await?;
         let mut needed = rules::for_exec(&set.namespace);
         if arguments.sandboxes {
             needed.extend(rules::for_sandbox_volumes(run.settings().runtime_namespace(), false));
         }
         access_review::check(run.api(), &needed).await?;
-        if !arguments.stop && application.running.is_none() {
+        if !arguments.stop && running.is_none() {
             let message = "the application does not run, so no container has its volume mounted";
             return Err(Error::new(Id::NothingDeployed, Kind::Down, message)
                 .hint("handsctl backup --stop mounts it in a pod of its own")
                 .hint("handsctl status shows why the application does not run"));
         }
         let message = format!("volume claim {}", application.mount.claim);
-        Ok((application, message))
+        Ok(((application, running), message))
     })
     .await?;
     let revision = application_volume::deployed_revision(run).await;
@@ -136,13 +136,12 @@ async fn backup(run: &Run<'_>, arguments: &BackupArgs, streams: &Streams) -> Res
         size: application.size.clone(),
         is_at_rest: arguments.stop,
     };
-    let ((mut archive, state), restarted) =
-        if let (Some(volume), false) = (&application.running, arguments.stop) {
-            (copy(run, volume, source, archive).await?, None)
-        } else {
-            let (copied, restarted) = copy_stopped(run, &application, source, archive).await?;
-            (copied, Some(restarted))
-        };
+    let ((mut archive, state), restarted) = if let (Some(volume), false) = (&running, arguments.stop) {
+        (copy(run, volume, source, archive).await?, None)
+    } else {
+        let (copied, restarted) = copy_stopped(run, &application, source, archive).await?;
+        (copied, Some(restarted))
+    };
     let mut parts = vec![state];
     if arguments.sandboxes {
         archive = sandbox_volumes::copy_all(run, archive, &mut parts).await?;

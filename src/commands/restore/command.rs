@@ -164,6 +164,8 @@ struct Target {
     application: ApplicationVolume,
     /// What the volume holds; None if it holds no data, or if no container has it mounted.
     data: Option<String>,
+    /// Whether a container has it mounted.
+    is_mounted: bool,
 }
 
 impl Target {
@@ -173,14 +175,14 @@ impl Target {
     /// Exit 12 if nothing is deployed; exit 2 if the backup is of a newer application.
     async fn read(run: &Run<'_>, manifest: &Manifest) -> Result<Self> {
         let found = application_volume::find(run, "nothing to restore into").await;
-        let application = found.map_err(with_deploy_hint)?;
+        let (application, running) = found.map_err(with_deploy_hint)?;
         let deployed = application.version.map(AppVersion::release);
         ensure_not_newer(manifest.app_version(), &manifest.image, deployed)?;
-        let data = match &application.running {
+        let data = match &running {
             Some(volume) => data_of_state(&volume.list(run.api()).await?),
             None => None,
         };
-        Ok(Self { application, data })
+        Ok(Self { application, data, is_mounted: running.is_some() })
     }
 
     fn ensure_empty(&self) -> Result<()> {
@@ -192,10 +194,10 @@ impl Target {
 
     /// Describes what the volume holds. None if it holds no data; without a running container nobody knows.
     fn possible_data(&self) -> Option<&str> {
-        match (&self.data, &self.application.running) {
+        match (&self.data, self.is_mounted) {
             (Some(data), _) => Some(data),
-            (None, None) => Some("whatever the volume holds"),
-            (None, Some(_)) => None,
+            (None, false) => Some("whatever the volume holds"),
+            (None, true) => None,
         }
     }
 }

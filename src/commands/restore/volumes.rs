@@ -192,8 +192,8 @@ pub(super) async fn delete_earlier(run: &Run<'_>, claims: &[String]) {
 
 /// Deletes the earlier files through the running application.
 async fn delete_earlier_state(run: &Run<'_>) -> Result<()> {
-    let application = application_volume::find(run, "nothing to clean").await?;
-    match application.running {
+    let (_, running) = application_volume::find(run, "nothing to clean").await?;
+    match running {
         Some(volume) => volume.clean(run.api()).await,
         None => Err(Error::internal("the application does not run")),
     }
