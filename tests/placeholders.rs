@@ -9,6 +9,7 @@
 //! - The columns of a table follow from such values, so tables are laid out again.
 //! - A log in CI has each state of a rollout that the watch saw, which are more on a slow computer. Only the last one stays,
 //!   and the times of the lines count up.
+//! - On a slow computer a command says which request it waits for. No recording has it.
 //! - The Event of a failed pull may reach the API server after the pod's status, which decides. No recording has it.
 //! - Names of pods, digests, ports, the home and the host are new in each run or on each computer. Their placeholders have
 //!   their usual width, because columns and line breaks follow from it.
@@ -37,12 +38,13 @@ const PLACEHOLDERS: &[(&str, &str)] = &[
     (r"\b(\d+) ms\b", "6"),
     (r"^(\d+ m)$", "2 s"),
     (r"\b(\d+ m) (?:ago|old)\b", "2 s"),
+    (r"\b(\d+ m \d+ s)\b", "2 s"),
     // Not 300 s, which is a limit.
     (r"(?:^|[^\w.])([1-5]?\d) s\b", "2"),
     (r"\bpassed  (\S.*)", "2.1 s"),
     // A frame after ten seconds.
     (r"\bpulling image (2) s\b", "12"),
-    (r"\b(\d+ m \d+ s) left", "14 m 48 s"),
+    (r"\b(\d+ m|2 s) left", "14 m 48 s"),
     (r"\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)", "2026-11-29T12:00:00Z"),
     (r" (\d\d:\d\d:\d\dZ)", "12:00:00Z"),
     // A spinner.
@@ -60,10 +62,12 @@ static TIMED: LazyLock<Regex> =
 
 /// The time since the start, before a line of a log.
 static STAMPED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(\d\d:\d\d\.\d\d) ").unwrap());
-/// A state of a rollout that has not ended, in a log, and the Event that says the same as the evidence above it.
-static PASSING: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^\d\d:\d\d\.\d\d rollout   \S+ 0/1|^ +Failed(?: at|, \d+ times since) ").unwrap()
-});
+/// A state of a rollout that has not ended, in a log: the reason follows its counts.
+static PASSING: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^\d\d:\d\d\.\d\d (?:rollout   \S+ (?:0/1|\S+: )|waiting )").unwrap());
+/// The Event that says the same as the evidence above it, and the request that a command waits for.
+static SOMETIMES: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^ +Failed(?: at|, \d+ times since) |^waiting: ").unwrap());
 /// The header of a table.
 static HEADER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[A-Z]+(?: {1,}[A-Z]+)+$").unwrap());
 
@@ -71,7 +75,7 @@ static HEADER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[A-Z]+(?: {1,}[A
 pub(crate) fn stable(mut recording: Recording, times: &[(&str, &str)]) -> Recording {
     let mut from = 0;
     distinguish(&mut recording.lines);
-    recording.lines.retain(|line| !PASSING.is_match(&text(line)));
+    remove_passing(&mut recording.lines);
     for (number, line) in recording.lines.iter_mut().filter(|line| STAMPED.is_match(&text(line))).enumerate()
     {
         replace(line, &STAMPED, &format!("00:00.{:02}", 4 * number));
@@ -99,6 +103,17 @@ pub(crate) fn stable(mut recording: Recording, times: &[(&str, &str)]) -> Record
         }
     }
     recording
+}
+
+/// Removes the lines that not every run has.
+fn remove_passing(lines: &mut Vec<Line>) {
+    let mut is_passing = false;
+    lines.retain(|line| {
+        let text = text(line);
+        // A line of a log goes on below, without a time, at the edge of the terminal.
+        is_passing = PASSING.is_match(&text) || (is_passing && !STAMPED.is_match(&text));
+        !is_passing && !SOMETIMES.is_match(&text)
+    });
 }
 
 /// Replaces what varies in the table that begins with its header, and aligns its columns. Returns the number of its lines.
@@ -224,6 +239,10 @@ fn what_varies_is_the_same_in_every_run() {
         stable("openhands-77746b77c4-kwrlx at http://127.0.0.1:40123, 12 s ago by ana@h, ⠋ 81 ms", &[]),
         "openhands-5d9f8c7b64-x2kqp at https://127.0.0.1:16443, 2 s ago by ana@laptop, ⠼ 6 ms\n"
     );
+    assert_eq!(
+        stable("restarts in 1 m 10 s, pulling image 1 m 12 s · 13 m 48 s left", &[]),
+        "restarts in 2 s, pulling image 12 s · 14 m 48 s left\n"
+    );
     let slow = "REVISION  AGE   BY          NOTE\n4         12 s  ana@host    -\n".to_owned()
         + &" ".repeat(28)
         + "more\nimage  registry.example/openhands:1";
@@ -235,4 +254,27 @@ fn what_varies_is_the_same_in_every_run() {
         + "more\nimage  registry.example/openhands:1\n";
     assert_eq!(stable(&slow, &[]), table);
     assert_eq!(stable(&fast, &[]), table);
+}
+
+#[test]
+fn what_only_a_slow_run_says_is_left_out() {
+    let stable = |screen: &str| {
+        let mut parser = vt100::Parser::new(9.try_into().unwrap(), 100.try_into().unwrap(), 0);
+        parser.process(screen.replace('\n', "\r\n").as_bytes());
+        stable(Recording::new("x", parser.screen()), &[]).to_text()
+    };
+    let slow = "\
+        00:00.10 apply     1 configured\n\
+        00:00.20 rollout   deployment.apps/openhands 1/1: its controller has not observed the change\n\
+        00:00.90 rollout   deployment.apps/openhands 0/1: no node has room for the pod\n of this log\n\
+        00:31.00 waiting   deployment.apps/openhands 0/1: creating container (deadline in 14m29s)\n\
+        00:32.00 rollout   deployment.apps/openhands 1/1\n\
+        00:32.10 done      OpenHands is ready\n inside";
+    let fast = "\
+        00:00.01 apply     1 configured\n\
+        00:01.00 rollout   deployment.apps/openhands 1/1\n\
+        00:01.10 done      OpenHands is ready\n inside";
+    assert_eq!(stable(slow), stable(fast));
+    assert!(stable(fast).contains("rollout   deployment.apps/openhands 1/1\n"));
+    assert_eq!(stable("waiting: GET /api for 2 s\nopenhands  healthy"), stable("openhands  healthy"));
 }

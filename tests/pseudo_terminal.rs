@@ -62,13 +62,24 @@ impl Terminal {
 
     /// Waits until the screen shows this text.
     pub(crate) fn wait_for_text(&mut self, text: &str) {
+        self.wait_for(text, |screen| screen.contents().contains(text));
+    }
+
+    /// Waits until the screen has a line like this. `what` describes it.
+    pub(crate) fn wait_for_line(&mut self, what: &str, is_found: impl Fn(&str) -> bool) {
+        self.wait_for(what, |screen| {
+            screen.rows(0, screen.size().1.get()).any(|row| is_found(row.trim_end()))
+        });
+    }
+
+    fn wait_for(&mut self, what: &str, is_shown: impl Fn(&vt100::Screen) -> bool) {
         let until = Instant::now() + WAIT_LIMIT;
-        while !self.screen.screen().contents().contains(text) {
+        while !is_shown(self.screen.screen()) {
             let left = until.saturating_duration_since(Instant::now());
             match self.output.recv_timeout(left) {
                 Ok(bytes) => self.on_bytes(&bytes),
                 Err(error) => {
-                    panic!("no {text:?}: {error}; the screen:\n{}", self.screen.screen().contents())
+                    panic!("no {what:?}: {error}; the screen:\n{}", self.screen.screen().contents())
                 }
             }
         }

@@ -30,6 +30,8 @@ const COLUMNS: u16 = 100;
 const WIDE: u16 = 132;
 /// As [`WIDE`], for a table that has more columns on a wider terminal.
 const WIDE_TABLE: u16 = 109;
+/// As [`COLUMNS`], where another digit of an age must not wrap the last column in another place.
+const COLUMNS_OF_AGES: u16 = COLUMNS + 1;
 const MODEL: &str = "anthropic/claude-sonnet-4-20250514";
 /// Another image than the deployed one.
 const NEWER: &str = "docker.all-hands.dev/all-hands-ai/openhands:0.59.1";
@@ -231,8 +233,10 @@ fn every_screen_is_as_it_is_recorded() {
     let (node, mut waiting) = start_waiting(&other);
     let staging = Staging::new(bed, &proxy, "team-a");
     record_deploys(&mut recorder, &staging);
-    // After ten seconds it says how much time is left.
-    waiting.wait_for_text(" left");
+    // After ten seconds it says how much time is left. The time of the step is the last of a frame.
+    waiting.wait_for_line("time that is left", |line| {
+        line.contains("pulling image") && line.contains(" left ") && line.ends_with('s')
+    });
     let times = [("deploy", "13.2s"), ("rollout", "12.9s")];
     recorder.compare("deploy-waiting", &times, "handsctl deploy", waiting.screen.screen());
     drop((waiting, node));
@@ -299,14 +303,15 @@ fn record_state(recorder: &mut Recorder, staging: &Staging<'_>) {
     for (number, usage) in [(1, "1638Mi"), (2, "1638Mi"), (3, "2048Mi"), (4, "2867Mi"), (5, "3600Mi")] {
         proxy.on(asks_for_metrics).nth(number).inject(Fault::Answer(memory(usage)));
     }
-    proxy.on(asks_for_metrics).inject(Fault::Answer(memory("3600Mi")));
+    // A slow computer measures more often before the screen is recorded. A frame waits for what is measured.
+    proxy.on(asks_for_metrics).inject(Fault::Hang);
     recorder.record("status", &[], staging.command("handsctl status").wide(), 0);
 
     let mut watch = Terminal::start(staging.command("handsctl status -w").line, WIDE);
-    for reading in ["memory 40 %", "▄▅", "▄▅▆"] {
+    for reading in ["memory ", "▄▅", "▄▅▆"] {
         watch.wait_for_text(reading);
         // A change has the status read without its usual pause.
-        let mark = format!("example.io/reading={reading}");
+        let mark = format!("example.io/reading={}", reading.trim());
         staging.kubectl(&["annotate", "pod", &staging.pod(), &mark, "--overwrite"]);
     }
     watch.wait_for_text("degraded: memory");
@@ -315,7 +320,8 @@ fn record_state(recorder: &mut Recorder, staging: &Staging<'_>) {
     drop(watch);
 
     sandboxes::create_conversations(staging.namespace.bed, &staging.namespace.name);
-    recorder.record("sandbox-list", &[], staging.command("handsctl sandbox list"), 0);
+    let list = Typed { columns: COLUMNS_OF_AGES, ..staging.command("handsctl sandbox list") };
+    recorder.record("sandbox-list", &[], list, 0);
 }
 
 fn record_changes_of_others(recorder: &mut Recorder, staging: &Staging<'_>) {
