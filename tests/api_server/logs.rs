@@ -456,8 +456,9 @@ fn lines_and_events_of_all_pods_are_ordered_by_time() {
     assert_eq!(counts, ["0", "0", "1", "1", "2", "2"], "{}", merged.stdout);
     assert!(merged.stdout.contains(" event Normal Scheduled: "), "{}", merged.stdout);
 
-    let followed =
-        FollowedLogs::start(namespace.command(&["logs", "-f", "--merge", "--tail", "1", "--with-events"]));
+    // Other tests append to the same log, so the last line may be one of theirs.
+    let follow = ["logs", "-f", "--merge", "--since-deploy", "--with-events"];
+    let followed = FollowedLogs::start(namespace.command(&follow));
     followed.line(&format!("{mark} 2"));
     append_now(namespace.bed, &format!("{mark} followed"));
     followed.line(&format!("{mark} followed"));
