@@ -134,7 +134,8 @@ const COUNTING: &[&str] = &[
 const SWITCHING: &[&str] =
     &["DISABLE", "ENABLE", "NO", "REQUIRE", "REQUIRES", "SKIP", "USE", "WITH", "WITHOUT"];
 /// Names with such an ending that are not secret: the directives of nginx take the address of a server.
-const PUBLIC: &[&str] = &["PUBLIC_KEY", "PROXY_PASS", "FASTCGI_PASS", "UWSGI_PASS", "GRPC_PASS"];
+const PUBLIC: &[&str] =
+    &["PUBLIC_KEY", "PROXY_PASS", "FASTCGI_PASS", "UWSGI_PASS", "GRPC_PASS", "GIT_CONFIG_KEY"];
 /// The last letters of all endings.
 const LAST_OF_ENDINGS: &[&str] = &[
     "ey", "en", "rd", "wd", "se", "ss", "at", "et", "id", "ls", "ds", "er", "ok", "rl", "on", "sn", "ng",
