@@ -155,6 +155,9 @@ pub struct ApplyArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the flags of the command")]
     pub ownership: OwnershipArgs,
+    /// Replace the deployed edition of OpenHands by the configured one, with a volume of its own; the earlier volume is kept
+    #[arg(long)]
+    pub change_edition: bool,
     /// Text for the history, kept with the revision that this run makes; at most 300 characters
     #[arg(long, value_name = "TEXT", value_parser = parse_note)]
     pub note: Option<String>,

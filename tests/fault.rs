@@ -61,6 +61,8 @@ pub(crate) enum Fault {
     Respond(ErrorResponse),
     /// Responds with this object, or the application's answer, and does not forward the request.
     Answer(Value),
+    /// Responds with this status and answer of the application, and does not forward the request.
+    AnswerWith(u16, Value),
     /// Closes the connection and does not forward the request.
     Drop,
     /// Forwards the request, then closes the connection without the response.
@@ -478,6 +480,7 @@ async fn handle(
         }
         Some(Fault::Respond(error)) => error.to_response(),
         Some(Fault::Answer(answer)) => response(200, "application/json", answer.to_string()),
+        Some(Fault::AnswerWith(status, answer)) => response(status, "application/json", answer.to_string()),
         Some(Fault::Drop) => return Err(io::ErrorKind::ConnectionAborted.into()),
         Some(Fault::LoseResponse) => {
             forwarded.await?.into_body().collect().await.map_err(io::Error::other)?;

@@ -58,6 +58,7 @@ mod api_server {
     mod differences;
     mod doctor;
     mod documented;
+    mod editions;
     mod extra;
     mod faults;
     mod foreign_changes;
@@ -100,6 +101,7 @@ mod browser {
 mod containers {
     mod application;
     mod backup;
+    mod canvas;
     mod doctor;
     mod failures;
     mod image;

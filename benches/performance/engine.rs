@@ -128,7 +128,7 @@ impl Preparation {
 
 fn policy(waits: bool) -> ChangePolicy {
     let ownership = Ownership::default();
-    ChangePolicy { ownership, revision_history: HISTORY, delete_data: false, waits }
+    ChangePolicy { ownership, revision_history: HISTORY, delete_data: false, changes_edition: false, waits }
 }
 
 fn compare(plan: Plan, state: &ClusterState, observed: &ObservedSet, policy: &ChangePolicy) -> Changes {

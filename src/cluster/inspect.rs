@@ -15,6 +15,7 @@ use crate::event::Events;
 use crate::object::kind::{KindInfo, SECRET};
 use crate::plan::SecretKey;
 use crate::plan::checks::secret_refs::{IncompleteSecret, POD_WAITS, SecretRef, SecretUse};
+use crate::plan::inventory::app_keys::{self, StoredAppKeys};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::history::History;
 use crate::plan::inventory::revision;
@@ -32,6 +33,8 @@ pub struct ClusterState {
     pub parent: Option<Value>,
     /// The key of the set's Secret names.
     pub key: SetKey,
+    /// The keys of an application that keeps its settings itself.
+    pub app_keys: StoredAppKeys,
     /// The kept revisions.
     pub history: History,
     /// Whether the set's Secrets were listed. If not, its key and its revisions are unknown.
@@ -112,12 +115,14 @@ pub async fn inspect_with(
     // A rollback may restore objects of kinds that the configuration no longer has.
     kinds.extend(discovery::discover_existing(api, &history.unknown_kinds(&kinds)).await?);
     let (key, stored) = inventory::read_key(set, &own_secrets)?;
+    let app_keys = app_keys::stored(set, &own_secrets);
     let set = with_inventory(api, set, parent.as_ref(), &kinds).await?.including_members(history.members());
     Ok(ClusterState {
         set,
         namespaces,
         parent,
         key: SetKey { key, stored },
+        app_keys,
         history,
         secrets_listed,
         secret_versions: referenced.versions,
@@ -184,6 +189,7 @@ impl ClusterState {
             let set = with_inventory(api, &self.set, self.parent.as_ref(), &self.kinds).await?;
             self.set = set.including_members(self.history.members());
         }
+        self.app_keys = app_keys::stored(&self.set, &own_secrets);
         let (key, stored) = inventory::read_key(&self.set, &own_secrets)?;
         // Keep the key generated earlier in this run: it is not stored yet, and Secret names already depend on it.
         if stored {

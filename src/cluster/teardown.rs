@@ -25,13 +25,17 @@ use crate::object::kind::{
 };
 use crate::object::{ObjectId, deletion, labels};
 use crate::plan::deletions::{self, HeldClaim};
+use crate::plan::inventory::app_keys;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::members::{self, Members};
 use crate::plan::inventory::prune::{self, ConfigurationUser, PruneDecision};
 use crate::plan::inventory::revision::{self, ForeignReason};
-use crate::plan::manifests::stop_signal;
+use crate::plan::manifests::{stop_signal, values};
 use crate::status::sandbox;
 
+/// Why the keys of an application are kept.
+const APP_KEYS_NEEDED: &str =
+    "its secret-key encrypts the secrets on the volume; --delete-data deletes it with the volume";
 /// The index of the batch after the Ingress and the Deployment.
 const REST: usize = 2;
 
@@ -57,6 +61,8 @@ pub struct TeardownResult {
 pub struct DeployedSet {
     store: Store,
     members: Members,
+    /// The Secret with the keys of an application that keeps its settings itself, which its volume needs.
+    app_keys: Option<(ObjectId, Value)>,
     /// Objects that are not members: revisions, the key, and last the parent, because it locates all others.
     non_members: Vec<(ObjectId, Value)>,
 }
@@ -89,7 +95,7 @@ impl DeployedSet {
     /// Whether the set has no object at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.non_members.is_empty()
+        self.members.is_empty() && self.non_members.is_empty() && self.app_keys.is_none()
     }
 }
 
@@ -109,13 +115,16 @@ pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
         let is_named = secret["type"] == revision::TYPE && revision::number_in(name, set).is_some();
         name == set.parent_name() || is_named && !foreign.contains(name)
     };
+    let keys = values::app_keys_name(&set.name);
+    let app_keys = secrets.iter().find(|secret| app_keys::is_keys(secret, &keys)).cloned();
+    let app_keys = app_keys.map(|secret| (SECRET.id(&set.namespace, &keys), secret));
     let mut non_members: Vec<(ObjectId, Value)> = secrets
         .into_iter()
         .filter(is_non_member)
         .filter_map(|secret| Some((SECRET.id(&set.namespace, secret["metadata"]["name"].as_str()?), secret)))
         .collect();
     non_members.extend(parent.map(|parent| (set.parent(), parent)));
-    Ok(DeployedSet { store, members, non_members })
+    Ok(DeployedSet { store, members, app_keys, non_members })
 }
 
 /// Returns the names of the Secrets that somebody else made like a revision, such as a copy. Without the installation's key
@@ -144,7 +153,7 @@ pub async fn teardown(
     ensure_kept: impl Fn(&[HeldClaim]) -> Result<()>,
     after_stop: impl AsyncFnOnce() -> Result<()>,
 ) -> Result<TeardownResult> {
-    let DeployedSet { mut store, members, non_members } = deployed;
+    let DeployedSet { mut store, members, app_keys, non_members } = deployed;
     let mut result = TeardownResult::default();
     let mut to_delete = Vec::new();
     let mut sorted: Vec<_> = members.iter().collect();
@@ -197,6 +206,16 @@ pub async fn teardown(
         delete_own(api, &id, &object).await?;
         events.object(Phase::Prune, id.clone(), Action::Deleted, None).await;
         result.deleted.push(id);
+    }
+    if let Some((id, object)) = app_keys {
+        let holds_claim = result.kept.iter().any(|(id, _)| id.group_kind() == CLAIM.group_kind());
+        if holds_claim || !options.delete_data {
+            result.kept.push((id, APP_KEYS_NEEDED.to_owned()));
+        } else {
+            delete_own(api, &id, &object).await?;
+            events.object(Phase::Prune, id.clone(), Action::Deleted, None).await;
+            result.deleted.push(id);
+        }
     }
     for (id, why) in &mut result.kept {
         if id.group_kind() == CLAIM.group_kind()

@@ -84,12 +84,13 @@ pub(crate) async fn run(global: &Global, arguments: &DeployArgs, streams: &Strea
 
 /// Returns the policy for changes to the set, from the configuration and the flags.
 pub(super) fn change_policy(settings: &Settings, arguments: &ApplyArgs) -> ChangePolicy {
-    let ApplyArgs { rollout, ownership, note: _ } = arguments;
+    let ApplyArgs { rollout, ownership, change_edition, note: _ } = arguments;
     let rules = &settings.deploy.ownership;
     ChangePolicy {
         ownership: Ownership::new(rules, ownership.force_conflicts, ownership.adopt),
         revision_history: settings.deploy.revision_history as usize,
         delete_data: false,
+        changes_edition: *change_edition,
         waits: !rollout.no_wait,
     }
 }

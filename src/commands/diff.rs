@@ -322,6 +322,7 @@ fn change_policy(settings: &Settings, arguments: &DiffArgs) -> ChangePolicy {
         ownership: Ownership::new(&deploy.ownership, arguments.force_conflicts, arguments.adopt),
         revision_history: deploy.revision_history as usize,
         delete_data: arguments.delete_data,
+        changes_edition: false,
         waits: true,
     }
 }

@@ -14,6 +14,7 @@ use crate::cluster::app::node_port;
 use crate::cluster::app::port_forward::{self, ReadyPodName, ReadyPodWatcher};
 use crate::cluster::app::probe;
 use crate::cluster::app::url_probe::{self, ProbeResponse};
+use crate::cluster::apply::app_keys;
 use crate::cluster::client::api::Api;
 use crate::command_line::RepeatedFlags;
 use crate::deploy::missing_application;
@@ -23,6 +24,7 @@ use crate::flags::{Format, Global, number, parse_duration};
 use crate::object::ObjectId;
 use crate::object::kind::{DEPLOYMENT, INGRESS, POD};
 use crate::object::labels;
+use crate::plan::inventory::app_keys::StoredAppKeys;
 use crate::report::{Output, ReadingProgress, Streams};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::exposure::{self, Exposure};
@@ -32,6 +34,7 @@ use crate::session::reading::{Interrupts, ReadInvocation};
 use crate::session::step::Deadline;
 use crate::settings::edition::Edition;
 use crate::settings::handsctl::{Expose, Profile};
+use crate::settings::secrets::value::Redacted;
 
 /// Open the application at its URL, else through a port-forward
 ///
@@ -39,8 +42,9 @@ use crate::settings::handsctl::{Expose, Profile};
 /// answers, print the URL and open a browser. Otherwise forward a port of this computer to a ready pod, print that URL,
 /// open a browser, and keep forwarding until Ctrl-C, also to a replacement pod.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[command(
-    after_help = "Examples:\n  handsctl open\n  handsctl open --forward --port 3000\n  handsctl open --no-forward --no-browser"
+    after_help = "Examples:\n  handsctl open\n  handsctl open --forward --port 3000\n  handsctl open --no-forward --no-browser\n  handsctl open --key"
 )]
 pub struct OpenArgs {
     /// Forward a port of this computer without probing the URL
@@ -52,6 +56,9 @@ pub struct OpenArgs {
     /// Port of this computer to forward [default: 3000, or a free one]
     #[arg(long, value_name = "PORT", value_parser = number(1..=u16::MAX, "a port is a number from 1 to 65535"))]
     pub port: Option<u16>,
+    /// Print the key that the page of Agent Canvas asks for, and open nothing
+    #[arg(long, conflicts_with_all = ["forward", "no_forward", "port", "no_browser", "output"])]
+    pub key: bool,
     /// Print the URL without opening a browser
     #[arg(long)]
     pub no_browser: bool,
@@ -85,6 +92,10 @@ pub(crate) async fn run(global: &Global, arguments: &OpenArgs, streams: &Streams
             show_url(&url, via, arguments, streams)?;
             Ok(Finished { message: format!("open by {via}"), url: Some(url), ..Finished::default() })
         }
+        Start::Key(key) => {
+            let _written = streams.out(&format!("{}\n", key.expose()))?;
+            Ok(Finished { message: "the application's key".to_owned(), ..Finished::default() })
+        }
         Start::Forward(forwarding) => {
             let flags = RepeatedFlags::new(global);
             forward(&session, *forwarding, arguments, &flags, events, streams).await
@@ -105,11 +116,10 @@ async fn forward(
     events: &Events,
     streams: &Streams,
 ) -> Result<Finished> {
-    let Forwarding { watcher, pod, listener } = forwarding;
+    let Forwarding { watcher, pod, listener, edition } = forwarding;
     let api = session.connection.api.without_deadline();
     let namespace = session.settings.deploy.namespace.as_str();
     let address = listener.local_addr().map_err(|error| Error::io("cannot get the listening port", error))?;
-    let edition = session.settings.edition();
     let url = format!("http://{address}{}", edition.page);
     events.begin(Phase::Track, FORWARD, url.as_str()).await;
     show_url(&url, "port-forward", arguments, streams)?;
@@ -125,6 +135,8 @@ async fn forward(
 enum Start {
     /// At the URL that answers, by an ingress or a node port.
     Url { url: String, via: &'static str },
+    /// Not at all: only its key is printed.
+    Key(Redacted),
     /// Through a port of this computer.
     Forward(Box<Forwarding>),
 }
@@ -134,13 +146,17 @@ struct Forwarding {
     watcher: ReadyPodWatcher,
     pod: ReadyPodName,
     listener: TcpListener,
+    edition: &'static Edition,
 }
 
 async fn start(session: &Session, arguments: &OpenArgs, events: &Events, streams: &Streams) -> Result<Start> {
     let version = session.server_version().await?;
-    ensure_deployed(session).await?;
+    let edition = deployed_edition(session).await?;
+    if arguments.key {
+        return Ok(Start::Key(login_key(session, edition).await?));
+    }
     if !arguments.forward
-        && let Some(start) = answering_url(session, events, streams).await
+        && let Some(start) = answering_url(session, edition, events, streams).await
     {
         return Ok(start);
     }
@@ -152,20 +168,20 @@ async fn start(session: &Session, arguments: &OpenArgs, events: &Events, streams
     let labels = labels::instance_selector(deploy.name.as_str());
     let (watcher, pod) =
         ReadyPodWatcher::open(api, deploy.namespace.as_str(), labels, version.streams_lists()).await?;
-    ensure_forwarding(api, deploy.namespace.as_str(), &pod, session.settings.edition()).await?;
-    let listener = listen(arguments.port, session.settings.edition().port).await?;
+    ensure_forwarding(api, deploy.namespace.as_str(), &pod, edition).await?;
+    let listener = listen(arguments.port, edition.port).await?;
     // A pod that is pending will run no container either, so no connection would ever be served.
     if session.is_simulation && pod.borrow().is_none() {
         return Err(probe::simulated_error("there is nothing to open"));
     }
-    Ok(Start::Forward(Box::new(Forwarding { watcher, pod, listener })))
+    Ok(Start::Forward(Box::new(Forwarding { watcher, pod, listener, edition })))
 }
 
-/// Checks that the application's Deployment exists.
+/// Returns the edition of the deployed application.
 ///
 /// # Errors
 /// Exit 12 if it does not exist, or if the pod of profile `dev` stands for it.
-async fn ensure_deployed(session: &Session) -> Result<()> {
+async fn deployed_edition(session: &Session) -> Result<&'static Edition> {
     let deploy = &session.settings.deploy;
     if deploy.profile == Profile::Dev {
         let message = "nothing to open: in the pod of profile `dev` nothing listens";
@@ -178,10 +194,32 @@ async fn ensure_deployed(session: &Session) -> Result<()> {
     let deployment = deployment.map_err(|error| {
         session.with_credentials_hint(error.into_error(&format!("cannot get deployment/{}", deploy.name)))
     })?;
-    if deployment.is_some() {
-        return Ok(());
+    match deployment {
+        Some(deployment) => Ok(Edition::of_deployment(&deployment)),
+        None => Err(missing_application::error(session, "nothing to open").await),
     }
-    Err(missing_application::error(session, "nothing to open").await)
+}
+
+/// Reads the key that the application's page asks for.
+///
+/// # Errors
+/// Exit 2 if the application has no login; exit 14 if the Secret or the key in it is missing.
+async fn login_key(session: &Session, edition: &Edition) -> Result<Redacted> {
+    let set = session.set();
+    if edition.key_variables.is_empty() {
+        let message = format!("{} has no login: its page asks for no key", edition.product);
+        return Err(Error::new(Id::Usage, Kind::Usage, message).hint("handsctl open opens it"));
+    }
+    let id = app_keys::secret_id(&set);
+    let stored = app_keys::read(&session.connection.api, &set).await;
+    match stored.map_err(|error| session.with_credentials_hint(error))? {
+        StoredAppKeys::Keys(keys) => Ok(keys.api().clone()),
+        StoredAppKeys::Absent | StoredAppKeys::Invalid => {
+            let message = format!("{id} in namespace {} does not hold the application's keys", set.namespace);
+            Err(Error::new(Id::EncryptionKeyChanged, Kind::Prerequisite, message)
+                .hint("handsctl deploy tells what is missing"))
+        }
+    }
 }
 
 fn no_url() -> Error {
@@ -192,7 +230,12 @@ fn no_url() -> Error {
 }
 
 /// Returns the application's URL if it answers from this computer.
-async fn answering_url(session: &Session, events: &Events, streams: &Streams) -> Option<Start> {
+async fn answering_url(
+    session: &Session,
+    edition: &Edition,
+    events: &Events,
+    streams: &Streams,
+) -> Option<Start> {
     let deploy = &session.settings.deploy;
     let probed = async |target: &str, healthy: bool, message: String| {
         events.send(Event::Probe { target: target.to_owned(), healthy, message }).await;
@@ -200,7 +243,6 @@ async fn answering_url(session: &Session, events: &Events, streams: &Streams) ->
     if deploy.expose == Expose::NodePort {
         let (namespace, service) = (deploy.namespace.as_str(), deploy.name.as_str());
         let api = &session.connection.api;
-        let edition = session.settings.edition();
         let url = node_port::answering_url(api, namespace, service, edition, Duration::ZERO).await;
         match &url {
             Some(url) => probed(url, true, "answers".to_owned()).await,
@@ -212,7 +254,7 @@ async fn answering_url(session: &Session, events: &Events, streams: &Streams) ->
     // Without the right to read it, the configuration counts.
     let ingresses = INGRESS.in_namespace(deploy.namespace.as_str());
     let ingress = session.connection.api.get_opt(&ingresses, deploy.name.as_str()).await.ok().flatten();
-    let exposure = exposure::for_live(ingress.as_ref(), &session.settings, session.local, proxies);
+    let exposure = exposure::for_live(ingress.as_ref(), &session.settings, edition, session.local, proxies);
     let Exposure::Url { target, .. } = exposure else {
         return None;
     };

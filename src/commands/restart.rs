@@ -13,7 +13,9 @@ use crate::cluster::rollout::follow::RolloutWatch;
 use crate::cluster::watch::observed_set::{self, ObservedSet};
 use crate::deploy::summary::{self, UndoHint};
 use crate::deploy::verify::{self, Endpoint};
-use crate::deploy::{claim_guard, conversation_guard, conversations, missing_application, refusals, rollout};
+use crate::deploy::{
+    app_keys, claim_guard, conversation_guard, conversations, missing_application, refusals, rollout,
+};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Finished, Phase};
 use crate::flags::{Global, RolloutArgs};
@@ -69,6 +71,7 @@ async fn restart_now(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished>
             "set on_stop = \"keep\" and run handsctl deploy --delete-data: it stops this pod one last time";
         conversation_guard::ensure_no_conversations(run, hint).await?;
     }
+    app_keys::ensure_of_restarted(run, &observed.members).await?;
     conversations::warn_of_interruption(run, None).await?;
     run.under_lock(&set, async {
         refusals::check_restart(run, &observed).await?;
@@ -103,7 +106,8 @@ async fn follow(
         usual: None,
     };
     rollout::follow(run, observed, &rollout).await?;
-    let endpoint = verify::probe_application(run, arguments.probe, observed).await?.endpoint;
+    let edition = verify::edition_of(run.settings(), |id| observed.members.get(id));
+    let endpoint = verify::probe_application(run, arguments.probe, observed, edition).await?.endpoint;
     let finished = summary::finished(
         endpoint.result_of("restarted"),
         UndoHint::Nothing,

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::catalogue::Id;
-use crate::cluster::app::client::{AppClient, AppError, AppRequest, AppResponse};
+use crate::cluster::app::client::{AppAction, AppClient, AppError, AppRequest, AppResponse};
 use crate::cluster::client::api::Api;
 use crate::event::{Phase, Progress};
 use crate::object::kind::SECRET;
@@ -116,7 +116,8 @@ impl SettingsClient<'_> {
 
     async fn request(&self, body: Option<&Value>) -> Result<AppResponse, String> {
         let session_key = self.session_key.as_ref().map(Redacted::expose);
-        let request = AppRequest { path: self.path(), body, session_key };
+        let action = body.map_or(AppAction::Get, AppAction::Post);
+        let request = AppRequest { path: self.path(), action, session_key };
         self.app.request(self.api, request).await.map_err(|error| match error {
             AppError::Forbidden(why) | AppError::Unreachable(why) => why,
         })
@@ -158,16 +159,7 @@ fn kept(desired: &DesiredAppSettings, model: Option<String>) -> (String, AppSett
 
 fn missing(reason: Missing, has_file: bool) -> (String, AppSettingsResult) {
     let (message, note) = match reason {
-        Missing::NoKey if has_file => (
-            "none: [llm] api_key is not set",
-            "conversations need a model and its key: handsctl config set llm.model=MODEL 'llm.api_key={ env = \"VARIABLE\" }', \
-             then handsctl deploy; or the application's settings page",
-        ),
-        Missing::NoKey => (
-            "none: [llm] api_key is not set",
-            "conversations need a model and its key: handsctl config init, then handsctl up; or the application's \
-             settings page",
-        ),
+        Missing::NoKey => ("none: [llm] api_key is not set", note_of_missing_key(has_file)),
         Missing::Never => (
             "none: seed_settings is \"never\"",
             "conversations need settings first: use the application's settings page",
@@ -176,8 +168,26 @@ fn missing(reason: Missing, has_file: bool) -> (String, AppSettingsResult) {
     (message.to_owned(), AppSettingsResult { model: None, note: Some(note.to_owned()) })
 }
 
+/// Returns the way to a model and its key. `has_file`: whether there is a config.toml.
+pub(super) const fn note_of_missing_key(has_file: bool) -> &'static str {
+    if has_file {
+        "conversations need a model and its key: handsctl config set llm.model=MODEL 'llm.api_key={ env = \"VARIABLE\" }', \
+         then handsctl deploy; or the application's settings page"
+    } else {
+        "conversations need a model and its key: handsctl config init, then handsctl up; or the application's settings page"
+    }
+}
+
 /// Reads a value of a Secret that handsctl does not manage.
-async fn read_secret(api: &Api, namespace: &str, secret: &str, key: &str) -> Result<Redacted, String> {
+///
+/// # Errors
+/// The reason: it cannot be read, or has no text under that key.
+pub(super) async fn read_secret(
+    api: &Api,
+    namespace: &str,
+    secret: &str,
+    key: &str,
+) -> Result<Redacted, String> {
     let object = api
         .get_opt(&SECRET.in_namespace(namespace), secret)
         .await

@@ -4,8 +4,8 @@
 use super::prepare::Preparation;
 use super::request::DeployRequest;
 use super::{
-    claim_guard, conversation_guard, dev_namespace, existing_claim, live_exposure, new_volume, secret_keys,
-    service_account, shared_host, terminating,
+    app_keys, claim_guard, conversation_guard, dev_namespace, edition_change, existing_claim, live_exposure,
+    new_volume, secret_keys, service_account, shared_host, terminating,
 };
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
@@ -39,9 +39,11 @@ pub(super) async fn explaining_forbidden(run: &Run<'_>, outcome: Result<Preparat
 /// # Errors
 /// Exit 6 with every right that the account lacks; exit 2 if a conversation would lose its volume; exit 7 if others expose
 /// the application, or profile dev would join the sandboxes of others; exit 14 if the named ServiceAccount, the named
-/// claim or a Secret that the pod reads does not exist.
+/// claim or a Secret that the pod reads does not exist, or its keys are not those of its volume.
 pub(super) async fn changes(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<()> {
     let changes = &prepared.changes;
+    edition_change::ensure_requested(run, request, prepared)?;
+    app_keys::ensure_of_volume(run, prepared).await?;
     live_exposure::ensure_unchanged_contained(run, prepared)?;
     service_account::ensure_usable(run, prepared).await?;
     existing_claim::ensure_exists(run, prepared).await?;

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::api_settings::KeysInUse;
 use super::claim_guard::{self, CheckTime};
 use super::prepare::Preparation;
 use super::request::DeployRequest;
 use super::summary::{self, NextSteps, UndoHint};
-use super::verify::{Verification, verify};
-use super::{refusals, rejected_pods, rollout, sandbox_policy};
+use super::verify::{Verification, edition_of, verify};
+use super::{app_keys, edition_change, refusals, rejected_pods, rollout, sandbox_policy};
 use crate::catalogue::Id;
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::revisions::{self, RevisionRef};
@@ -23,6 +24,7 @@ use crate::object::ObjectId;
 use crate::object::kind::is_custom;
 use crate::plan::changes::{Changes, RevisionChange};
 use crate::plan::desired::PlanOrigin;
+use crate::plan::inventory::app_keys::StoredAppKeys;
 use crate::plan::inventory::apply_set::InventoryScope;
 use crate::plan::inventory::history::LatestDecision;
 use crate::plan::inventory::prune::PruneCandidate;
@@ -67,7 +69,10 @@ async fn apply_and_follow(
             run.revision().open(run.api(), revision);
         }
         match apply(run, request, prepared).await {
-            Ok(applied) => Ok(applied),
+            Ok(applied) => {
+                app_keys::record_on_volume(run, prepared).await?;
+                Ok(applied)
+            }
             Err(failure) => {
                 if failure.changed_nothing {
                     withdraw(run, &prepared.changes, recorded).await;
@@ -174,6 +179,9 @@ pub(crate) async fn verify_unchanged(
 /// members; the key, which authenticates revisions and from which Secret names are derived; the result of an earlier run's revision; the revision, which
 /// stores the plan. The parent comes first: if it is rejected, nothing is left behind.
 async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparation) -> Result<RevisionRef> {
+    // Another run may have changed them before this one took the lock.
+    edition_change::ensure_requested(run, request, prepared)?;
+    app_keys::ensure_of_volume(run, prepared).await?;
     let (api, events) = (run.api(), run.events());
     let Preparation { state, changes, .. } = prepared;
     changes.plan.set.key_fingerprint = Some(set_key::fingerprint(&state.key.key));
@@ -187,6 +195,9 @@ async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparati
         inventory::create_key(api, set, &state.key.key, events).await?;
         state.key.stored = true;
     }
+    app_keys::store_missing(run, prepared).await?;
+    let Preparation { state, changes, .. } = prepared;
+    let set = &changes.plan.set;
     if let Some(LatestDecision { number, recorded, result }) = changes.decision {
         let mut decided = RevisionRef::existing(set, number, recorded);
         revisions::set_result(api, &mut decided, result, None).await?;
@@ -266,7 +277,16 @@ async fn follow_and_verify(
 ) -> Result<Verification> {
     rollout::follow(run, &mut prepared.observed, rollout).await?;
     rollout::warn_beside_rollout(run, applied, &prepared.observed, rollout).await;
-    verify(run, request.probe, prepared.changes.plan.origin, &prepared.observed).await
+    let origin = prepared.changes.plan.origin;
+    let keys = match (&prepared.state.app_keys, app_keys::mounted_claim(prepared)) {
+        (StoredAppKeys::Keys(keys), Some(claim)) => Some(KeysInUse { keys, claim }),
+        _ => None,
+    };
+    let members = &prepared.changes.plan.members;
+    let planned =
+        |id: &ObjectId| members.iter().find(|member| member.id == *id).map(|member| &member.manifest);
+    let edition = edition_of(run.settings(), planned);
+    verify(run, request.probe, origin, &prepared.observed, edition, keys.as_ref()).await
 }
 
 /// Cleans up after a run whose result is recorded. The set works, so what is left is a warning; the next run deletes it.

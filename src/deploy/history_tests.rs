@@ -259,6 +259,7 @@ impl<'a> Cluster<'a> {
             ownership: Ownership::new(&settings.deploy.ownership, false, false),
             revision_history: KEPT,
             delete_data: false,
+            changes_edition: false,
             waits: end != End::NoWait,
         };
         let request = DeployRequest {

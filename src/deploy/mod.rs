@@ -1,27 +1,26 @@
-//! The steps that `deploy`, `rollback`, `restart` and `up` share, in the order in which they run.
+//! The steps that `deploy`, `rollback`, `restart` and `up` share, in the order in which they run: `request` has the
+//! parameters of `deploy` and `rollback`, `recipe` their steps.
 //!
-//! - `request`: the parameters of `deploy` and `rollback`. `recipe`: their steps.
 //! - `prepare`: reads the cluster, builds the plan and compares them. `pod_security`: checks the namespaces before
 //!   anything is planned. `check`: checks the planned changes and the account's rights before the first write; add new
-//!   preflight checks there. `conversation_guard`: prevents the stop of a pod that would delete a conversation's volume.
-//!   `claim_guard`: prevents the stop of a pod that keeps the data of a deleted claim.
-//!   `new_volume`: warns about a volume that is created anew. `service_account`, `secret_keys`, `existing_claim`: check
-//!   that what the pod needs of others exists. `restored_rights`: stops a rollback that adds rights, images or an exposure.
-//!   `dev_namespace`: keeps profile dev apart from the sandboxes of others. `shared_host`: warns about another Ingress
-//!   with the same host. `live_exposure`: stops if others expose the application.
-//! - `version_change`: warns about the effects of another app version. `conversations`: warns about the conversations
-//!   that a stop of the application interrupts. `replaced_images`: finds pods that run an earlier build of their image.
-//! - `dry_run`: reports the planned changes. `run_changes`: what differs from the latest revision, and the last good run.
-//! - `refusals`: adds the line of config.toml to a rejection before the first write. `quota_room`: the room in the quotas.
-//! - `terminating`: waits for namespaces and members that are being deleted. `prepull`: pulls a changed image before a stop.
-//! - `execute`: records the revision, applies, follows the rollout, verifies, prunes.
-//!   `sandbox_policy`: keeps a policy that still limits sandboxes.
-//! - `rejected_pods`: asks anew about pods that the API server rejected before the run.
+//!   preflight checks there. Its parts: `conversation_guard`: the stop of a pod that would delete a conversation's volume.
+//!   `claim_guard`: that of one that keeps the data of a deleted claim. `app_keys`: the key of the volume. `edition_change`:
+//!   an edition that was not asked for. `new_volume`: a volume that is created anew. `service_account`, `secret_keys`,
+//!   `existing_claim`: what the pod needs of others. `restored_rights`: a rollback that adds rights or an exposure.
+//!   `dev_namespace`: profile dev among sandboxes. `shared_host`: the same host. `live_exposure`: others who expose it.
+//! - `version_change`: warns about another app version. `conversations`: warns about the conversations that a stop
+//!   interrupts. `replaced_images`: pods that run an earlier build of their image. `dry_run`: reports the changes.
+//! - `run_changes`: what differs from the latest revision. `refusals`: the line of config.toml of a rejection.
+//!   `quota_room`: the room in the quotas. `terminating`: waits for deletions. `prepull`: pulls a changed image early.
+//! - `execute`: records the revision, applies, follows the rollout, verifies, prunes. `sandbox_policy`: keeps a policy that
+//!   still limits sandboxes. `rejected_pods`: asks anew about pods that the API server rejected before the run.
 //! - `rollout`: follows the rollout and turns its findings into an error. `verify`: probes the application.
-//!   `sandbox_capacity`: estimates how many sandboxes fit. `app_settings`: posts the application its model and key.
-//! - `auto_rollback`: rolls back to the last good revision with another content.
-//! - `missing_application`: explains why an application is missing. `summary`: builds the last line and the next commands.
+//!   `sandbox_capacity`: how many sandboxes fit. `app_settings`: gives the application its model and key; `api_settings`:
+//!   one without config.toml. `auto_rollback`: rolls back to the last good revision with another content.
+//! - `summary`: the last line and the next commands. `missing_application`: why an application is missing.
 
+pub(crate) mod api_settings;
+pub(crate) mod app_keys;
 pub(crate) mod app_settings;
 mod auto_rollback;
 mod check;
@@ -30,6 +29,7 @@ pub(crate) mod conversation_guard;
 pub(crate) mod conversations;
 mod dev_namespace;
 mod dry_run;
+mod edition_change;
 mod execute;
 mod existing_claim;
 #[cfg(test)]

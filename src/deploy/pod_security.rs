@@ -16,6 +16,9 @@ pub(super) fn ensure_sandboxes_allowed(settings: &Settings, state: &ClusterState
     if settings.deploy.profile == Profile::Dev {
         return ensure_agent_allowed(settings, state);
     }
+    if !settings.edition().has_sandbox_pods() {
+        return Ok(());
+    }
     let runtime = settings.runtime_namespace();
     let Some(NamespaceState::Present(namespace)) = state.namespaces.get(runtime) else { return Ok(()) };
     let privileged = settings.openhands.kubernetes.privileged;

@@ -10,8 +10,8 @@ use super::prepull::prepull;
 use super::rejected_pods;
 use super::request::DeployRequest;
 use super::{
-    conversation_guard, conversations, refusals, replaced_images, restored_rights, run_changes, terminating,
-    version_change,
+    conversation_guard, conversations, edition_change, refusals, replaced_images, restored_rights,
+    run_changes, terminating, version_change,
 };
 use crate::cluster::apply::namespaces;
 use crate::cluster::apply::refusals::CheckScope;
@@ -34,6 +34,7 @@ pub(crate) async fn deploy(run: &Run<'_>, request: &DeployRequest) -> Result<Fin
         report_restored(run, &prepared, number).await;
         restored_rights::warn_of_exposure(run, &prepared.changes.plan, &prepared.state.kinds).await;
     }
+    edition_change::report(run, request, &prepared).await;
     version_change::report(run, &prepared).await;
     conversation_guard::warn_of_node_stop(run, &prepared).await;
     conversations::report(run, &prepared).await?;

@@ -11,6 +11,7 @@ use crate::object::kind::KindInfo;
 use crate::plan::changes::{Changes, RevisionChange};
 use crate::plan::checks::app_settings::KEY;
 use crate::plan::desired::{Plan, PlanOrigin};
+use crate::plan::inventory::app_keys::reads_keys;
 use crate::plan::inventory::history::History;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
 use crate::settings::KeySources;
@@ -81,6 +82,10 @@ pub(crate) fn note_of_set(sources: KeySources) -> Option<&'static str> {
 /// earlier run that was not repeated.
 pub(crate) fn note_of_removed_key(history: &History, plan: &Plan) -> Option<String> {
     let before = history.latest()?.snapshot.as_ref()?;
+    // An application without config.toml gets the key by its API.
+    if plan.members.iter().any(|member| reads_keys(&member.manifest)) {
+        return None;
+    }
     let is_removed =
         before.members.iter().any(has_key) && !plan.members.iter().any(|member| has_key(&member.manifest));
     is_removed.then(|| format!("[llm] api_key is no longer set: the pods no longer have {KEY}"))
@@ -122,6 +127,9 @@ pub(crate) struct NextSteps {
 /// The way from a simulated cluster to one that runs containers.
 const REAL_CLUSTER: &str = "once Docker or Podman runs: handsctl cluster up --recreate, then handsctl up";
 
+/// How to get into an application with a login.
+const LOGIN: &str = "its page asks for a key: handsctl open --key prints it";
+
 /// Builds the result of a verified rollout.
 pub(crate) fn verified(
     revision: u64,
@@ -129,7 +137,7 @@ pub(crate) fn verified(
     verification: Verification,
     origin: PlanOrigin,
 ) -> Finished {
-    let Verification { endpoint, app_settings, capacity } = verification;
+    let Verification { endpoint, edition, app_settings, capacity } = verification;
     let AppSettingsResult { model, note } = app_settings;
     let (message, restored) = match origin {
         PlanOrigin::Configuration => (endpoint.describe(), None),
@@ -139,12 +147,13 @@ pub(crate) fn verified(
         ),
     };
     // The pod of profile `dev` starts no sandboxes.
-    let starts_sandboxes = endpoint != Endpoint::DevTarget;
+    let starts_sandboxes = endpoint != Endpoint::DevTarget && edition.has_sandbox_pods();
     let is_simulated = endpoint == Endpoint::Simulated;
     // Simulated nodes report room, but no sandbox runs there.
     let shows_room = starts_sandboxes && !(is_simulated && capacity.is_some());
     let room = shows_room.then(|| sandbox_capacity::describe(capacity.as_ref()));
-    let notes = restored.into_iter().chain(room).chain(note);
+    let login = (!edition.key_variables.is_empty() && !is_simulated).then(|| LOGIN.to_owned());
+    let notes = restored.into_iter().chain(room).chain(login).chain(note);
     let sandboxes = capacity.filter(|_| !is_simulated).map(|capacity| capacity.sandboxes);
     let mut finished = finished(message, steps.undo, !is_simulated);
     if is_simulated && steps.can_become_real {
@@ -166,10 +175,16 @@ mod tests {
 
     use super::*;
     use crate::plan::checks::sandbox_capacity::SandboxCapacity;
+    use crate::settings::edition::CLASSIC;
 
     fn result(endpoint: Endpoint, can_become_real: bool) -> Finished {
         let capacity = Some(SandboxCapacity { sandboxes: 15, each: "250m cpu, 1Gi".to_owned() });
-        let verification = Verification { endpoint, app_settings: AppSettingsResult::default(), capacity };
+        let verification = Verification {
+            endpoint,
+            edition: &CLASSIC,
+            app_settings: AppSettingsResult::default(),
+            capacity,
+        };
         let steps = NextSteps { undo: UndoHint::Nothing, can_become_real };
         verified(3, steps, verification, PlanOrigin::Configuration)
     }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
 use tokio::time::timeout;
 
+use super::api_settings::{self, KeysInUse};
 use super::app_settings::{self, AppSettingsResult};
 use super::sandbox_capacity;
 use crate::catalogue::Id;
@@ -19,12 +21,13 @@ use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events, Phase, Progress};
 use crate::flags::Probe;
-use crate::object::kind::INGRESS;
+use crate::object::ObjectId;
+use crate::object::kind::{DEPLOYMENT, INGRESS};
 use crate::plan::checks::sandbox_capacity::SandboxCapacity;
 use crate::plan::desired::PlanOrigin;
 use crate::session::exposure::{self, Exposure};
 use crate::session::runner::Run;
-use crate::settings::edition::{Edition, in_release};
+use crate::settings::edition::{Configuration, Edition, in_release};
 use crate::settings::format::ImageRef;
 use crate::settings::handsctl::{Expose, Profile};
 use crate::settings::{AppVersion, Settings};
@@ -105,6 +108,8 @@ impl Endpoint {
 #[derive(Debug, Clone)]
 pub(crate) struct Verification {
     pub(crate) endpoint: Endpoint,
+    /// The edition of the deployed application.
+    pub(crate) edition: &'static Edition,
     pub(crate) app_settings: AppSettingsResult,
     /// The number of sandboxes that still fit; None if it is unknown, or if no sandboxes are started.
     pub(crate) capacity: Option<SandboxCapacity>,
@@ -122,24 +127,43 @@ pub(crate) struct ProbedApp {
 /// application lacks, except after a rollback, which keeps the application's settings.
 ///
 /// # Errors
-/// As [`probe_application`].
+/// As [`probe_application`]. Exit 9 if the page of an application with a login gives its key away, or the application does
+/// not accept its key.
 pub(crate) async fn verify(
     run: &Run<'_>,
     when: Probe,
     origin: PlanOrigin,
     observed: &ObservedSet,
+    edition: &'static Edition,
+    keys: Option<&KeysInUse<'_>>,
 ) -> Result<Verification> {
     let capacity = async {
-        let starts_sandboxes = run.settings().deploy.profile != Profile::Dev;
+        let starts_sandboxes = run.settings().deploy.profile != Profile::Dev && edition.has_sandbox_pods();
         if starts_sandboxes { sandbox_capacity::estimate(run).await } else { None }
     };
-    let (probed, capacity) = tokio::join!(probe_application(run, when, observed), capacity);
+    let (probed, capacity) = tokio::join!(probe_application(run, when, observed, edition), capacity);
     let ProbedApp { endpoint, client } = probed?;
-    let app_settings = match &client {
-        Some(client) if origin == PlanOrigin::Configuration => app_settings::seed(run, client).await,
+    let app_settings = match (&client, edition.configuration, keys) {
+        (Some(client), Configuration::Api, Some(keys)) => {
+            api_settings::verify(run, client, keys, origin).await?
+        }
+        (Some(client), Configuration::File, _) if origin == PlanOrigin::Configuration => {
+            app_settings::seed(run, client).await
+        }
         _ => AppSettingsResult::default(),
     };
-    Ok(Verification { endpoint, app_settings, capacity })
+    Ok(Verification { endpoint, edition, app_settings, capacity })
+}
+
+/// Returns the edition of an application, which after a rollback may be another than the configured one. `object` returns
+/// the planned or the live object of an id.
+pub(crate) fn edition_of<'a>(
+    settings: &Settings,
+    object: impl FnOnce(&ObjectId) -> Option<&'a Value>,
+) -> &'static Edition {
+    let deploy = &settings.deploy;
+    let id = DEPLOYMENT.id(deploy.namespace.as_str(), deploy.name.as_str());
+    object(&id).map_or(settings.edition(), Edition::of_deployment)
 }
 
 /// Probes `/alive` and the configuration path of the app version through the API server, then the URL.
@@ -150,6 +174,7 @@ pub(crate) async fn probe_application(
     run: &Run<'_>,
     when: Probe,
     observed: &ObservedSet,
+    edition: &'static Edition,
 ) -> Result<ProbedApp> {
     let (api, events) = (run.api(), run.events());
     let deploy = &run.settings().deploy;
@@ -167,7 +192,7 @@ pub(crate) async fn probe_application(
         return Ok(ProbedApp { endpoint: Endpoint::Simulated, client: None });
     }
     let proxies = &run.session.environment.proxies;
-    let exposure = exposure::for_settings(run.settings(), run.session.local, proxies);
+    let exposure = exposure::for_settings(run.settings(), edition, run.session.local, proxies);
     let not_probed = |client| {
         let endpoint = match &exposure {
             _ if simulated => Endpoint::Simulated,
@@ -180,12 +205,12 @@ pub(crate) async fn probe_application(
         events.step(Phase::Probe, "probe", Progress::Skipped, "--probe never").await;
         return not_probed(None);
     }
-    let version = running_version(ready.as_ref(), run.settings());
+    let version = running_version(ready.as_ref(), run.settings(), edition);
     let client = AppClient {
         namespace: deploy.namespace.to_string(),
         service: deploy.name.to_string(),
         pod: ready.as_ref().and_then(|pod| pod.metadata.name.clone()),
-        edition: run.settings().edition(),
+        edition,
     };
     events.begin(Phase::Probe, "probe", "").await;
     let mut answers = match probe_inside(run, &client, version).await {
@@ -355,11 +380,15 @@ async fn report_failure(target: &str, why: &str, events: &Events) {
 
 /// Returns the app version of a pod. After a rollback or a restart it may differ from the configured one, and a wrong
 /// version's path proves nothing: the application answers unknown paths with its page and 200.
-fn running_version(pod: Option<&Pod>, settings: &Settings) -> AppVersion {
+fn running_version(pod: Option<&Pod>, settings: &Settings, edition: &'static Edition) -> AppVersion {
     let containers = pod.and_then(|pod| pod.spec.as_ref()).map(|spec| spec.containers.as_slice());
     let image = containers.and_then(|containers| containers.first()?.image.as_deref());
     let image = image.and_then(|image| ImageRef::parse(image).ok());
-    image.map_or_else(|| settings.app_version(), |image| settings.version_of(&image))
+    match image {
+        Some(image) if edition != settings.edition() => AppVersion::from_image(&image, edition),
+        Some(image) => settings.version_of(&image),
+        None => settings.app_version(),
+    }
 }
 
 #[cfg(test)]
@@ -377,7 +406,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings = read_without_secrets(&request, &[], folder.path()).unwrap().settings;
         let paths = |pod: Option<Pod>| {
-            let version = running_version(pod.as_ref(), &settings);
+            let version = running_version(pod.as_ref(), &settings, settings.edition());
             inside_paths(settings.edition(), version).collect::<Vec<_>>()
         };
         let (old, new) = (["/alive", "/api/options/config"], ["/alive", "/api/v1/web-client/config"]);
@@ -391,7 +420,7 @@ mod tests {
             ..Request::default()
         };
         let settings = read_without_secrets(&request, &[], folder.path()).unwrap().settings;
-        let version = running_version(Some(&pod("b/own:old")), &settings);
+        let version = running_version(Some(&pod("b/own:old")), &settings, settings.edition());
         assert!(inside_paths(settings.edition(), version).eq(old), "the image of before the failed one");
     }
 }

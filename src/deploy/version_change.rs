@@ -7,6 +7,7 @@ use crate::object::{ObjectId, labels};
 use crate::plan::checks::version_change::{self, Deployed};
 use crate::session::runner::Run;
 use crate::settings::Settings;
+use crate::settings::edition::Edition;
 
 /// Reports the version change, before anything is changed.
 pub(crate) async fn report(run: &Run<'_>, prepared: &Preparation) {
@@ -25,6 +26,10 @@ pub(super) fn new_runtime_image(prepared: &Preparation) -> Option<String> {
 
 fn change(settings: &Settings, prepared: &Preparation) -> Option<version_change::VersionChange> {
     let (live, planned) = compared(prepared)?;
+    // Releases of different editions are not comparable; a change of the edition has a warning of its own.
+    if Edition::of_deployment(live.deployment) != Edition::of_deployment(planned.deployment) {
+        return None;
+    }
     version_change::detect(live, planned, |image| settings.version_of(image))
 }
 

@@ -224,6 +224,9 @@ impl Subject<'_> {
         if let Some(claim) = &self.settings.deploy.existing_claim {
             checks.push(self.named_claim(claim.as_str()).await);
         }
+        if !self.settings.edition().has_sandbox_pods() {
+            return checks;
+        }
         let class = self.settings.openhands.kubernetes.pvc_storage_class.as_ref();
         let claim = PlannedClaim {
             category: Category::Sandboxes,
@@ -449,6 +452,9 @@ impl Subject<'_> {
     }
 
     async fn sandboxes(&self, lists: &SharedLists) -> Vec<Check> {
+        if !self.settings.edition().has_sandbox_pods() {
+            return Vec::new();
+        }
         let runtime = match self.settings.deploy.profile {
             // mirrord's agent runs beside the pod.
             Profile::Dev => self.namespace(),

@@ -40,6 +40,12 @@ pub const SECRET_VERSION_PREFIX: &str = "handsctl.dev/secret-";
 /// The pod template's annotation with the name of the ConfigMap whose config.toml is mounted from the Secret, with its
 /// secrets.
 pub const POD_CONFIG: &str = "handsctl.dev/config";
+/// The annotation of the application's Deployment with its edition; without it, `classic`.
+pub const EDITION: &str = "handsctl.dev/edition";
+/// The annotation of an application's claim with the fingerprint of the key that encrypts the secrets on its volume.
+pub const ENCRYPTED_BY: &str = "handsctl.dev/encrypted-by";
+/// The annotation of an application's claim with a MAC of the settings that the application on its volume got.
+pub const GIVEN_SETTINGS: &str = "handsctl.dev/given-settings";
 /// The field manager, and the value of `managed-by`.
 pub const MANAGER: &str = "handsctl";
 

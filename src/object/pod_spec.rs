@@ -18,9 +18,13 @@ pub fn pod_spec(object: &Value) -> Option<&Value> {
 /// Returns the claims that the object's pods mount, as `NAMESPACE/NAME`.
 pub fn mounted_claims(object: &Value) -> impl Iterator<Item = String> {
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    claim_names(object).map(move |name| format!("{namespace}/{name}"))
+}
+
+/// Returns the names of the claims that the object's pods mount.
+pub fn claim_names(object: &Value) -> impl Iterator<Item = &str> {
     let volumes = pod_spec(object).into_iter().flat_map(|spec| items(&spec["volumes"]));
-    let names = volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str());
-    names.map(move |name| format!("{namespace}/{name}"))
+    volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str())
 }
 
 /// A volume claim as a container mounts it.

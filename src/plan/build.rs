@@ -25,7 +25,7 @@ const CONFIG_FILE: &str = "config.toml";
 /// # Errors
 /// If an extra manifest cannot be a member. A broken built-in template is also an error, which a test rules out.
 pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) -> Result<Plan> {
-    let templates = Templates::load(&[template::APP, template::DEV].concat())?;
+    let templates = Templates::load(&[template::APP, template::CANVAS, template::DEV].concat())?;
     let mut set = apply_set_for(settings);
     let config = BTreeMap::from([(CONFIG_FILE.to_owned(), settings.app_config_toml())]);
     let secret = secret_data(settings);
@@ -41,7 +41,7 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) 
     let with_secret = match naming {
         SecretNaming::Keyed { .. } => !secret.is_empty(),
         SecretNaming::Assumed { .. } => {
-            settings.sources().any(|(_, source)| !matches!(source, SecretSource::Reference { .. }))
+            settings.container_sources().any(|(_, source)| !matches!(source, SecretSource::Reference { .. }))
         }
         SecretNaming::Placeholder => false,
     };
@@ -60,7 +60,7 @@ pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) 
         set,
         members,
         secret_sources: settings
-            .sources()
+            .container_sources()
             .map(|(name, source)| (name.to_owned(), source.to_string()))
             .collect(),
     })
@@ -74,7 +74,10 @@ pub fn apply_set_for(settings: &Settings) -> ApplySet {
     let extra = settings.extra_objects.iter().filter_map(|extra| ObjectId::from_object(&extra.manifest));
     let set = ApplySet {
         name: settings.deploy.name.to_string(),
-        additional_namespaces: Some(runtime).filter(|runtime| *runtime != namespace).into_iter().collect(),
+        additional_namespaces: Some(runtime)
+            .filter(|runtime| *runtime != namespace && settings.edition().has_sandbox_pods())
+            .into_iter()
+            .collect(),
         extra_kinds: BTreeSet::new(),
         unused_kinds: unused_kinds(settings),
         kinds_elsewhere: BTreeSet::new(),
@@ -94,12 +97,13 @@ fn unused_kinds(settings: &Settings) -> BTreeSet<KindInfo> {
 
 /// Returns the data of the set's own Secret. References to the user's Secrets stay references.
 fn secret_data(settings: &Settings) -> BTreeMap<String, String> {
-    let variables_and_files = settings.secrets.iter().chain(&settings.files);
     let config = settings.secret_app_config();
-    variables_and_files
+    settings
+        .container_sources()
+        .filter(|(name, _)| !settings.keys.contains_key(*name))
         .filter_map(|(name, source)| match source {
-            SecretSource::Value(value) => Some((name.clone(), value.expose().to_owned())),
-            SecretSource::Placeholder => Some((name.clone(), SecretSource::PLACEHOLDER.to_owned())),
+            SecretSource::Value(value) => Some((name.to_owned(), value.expose().to_owned())),
+            SecretSource::Placeholder => Some((name.to_owned(), SecretSource::PLACEHOLDER.to_owned())),
             SecretSource::NotRead(_) | SecretSource::Reference { .. } => None,
         })
         .chain(config.map(|config| (CONFIG_FILE.to_owned(), config.expose().to_owned())))
@@ -134,7 +138,9 @@ fn template_names(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
         "app/horizontal-pod-autoscaler.yaml" => deploy.autoscaling.is_some(),
         "app/ingress.yaml" => deploy.expose == Expose::Ingress,
         "app/route.yaml" => deploy.expose == Expose::Route,
-        "app/network-policy.yaml" | "app/network-policy-app.yaml" => deploy.network_policy,
+        "app/network-policy.yaml" | "app/network-policy-app.yaml" | "canvas/network-policy.yaml" => {
+            deploy.network_policy
+        }
         _ => true,
     };
     let dev = template::DEV.iter().map(|(name, _)| *name).filter(|_| deploy.profile == Profile::Dev);

@@ -58,6 +58,8 @@ pub struct ChangePolicy {
     pub revision_history: usize,
     /// `--delete-data`.
     pub delete_data: bool,
+    /// `--change-edition`: whether another edition of OpenHands may replace the deployed one.
+    pub changes_edition: bool,
     /// Whether the run waits for the rollout and records the revision's result. False with `--no-wait`.
     pub waits: bool,
 }
@@ -449,6 +451,7 @@ mod tests {
                 ownership: Ownership::default(),
                 revision_history: 3,
                 delete_data: false,
+                changes_edition: false,
                 waits: true,
             },
         }

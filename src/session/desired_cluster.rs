@@ -36,9 +36,13 @@ pub(crate) fn expected_load(settings: &Settings) -> Workload {
             cpu: requests.cpu.as_ref().map_or(0, Quantity::millis) + ingress.cpu,
             memory: requests.memory.as_ref().map_or(0, Quantity::bytes) + ingress.memory,
         },
-        sandbox: ResourceAmount {
-            cpu: kubernetes.resource_cpu_request.millis(),
-            memory: kubernetes.resource_memory_request.bytes(),
+        sandbox: if local.edition().has_sandbox_pods() {
+            ResourceAmount {
+                cpu: kubernetes.resource_cpu_request.millis(),
+                memory: kubernetes.resource_memory_request.bytes(),
+            }
+        } else {
+            ResourceAmount::default()
         },
     }
 }

@@ -8,6 +8,7 @@ use crate::cluster::app::url_probe::ProbeTarget;
 use crate::provider::Ports;
 use crate::proxy::ProxyVariables;
 use crate::settings::Settings;
+use crate::settings::edition::Edition;
 use crate::settings::handsctl::{Expose, Ingress};
 
 /// The configured address of the application.
@@ -24,18 +25,23 @@ pub(crate) enum Exposure {
     ClusterOnly,
 }
 
-/// Returns the application's address. `local` are the host ports of a kind cluster that handsctl created; `proxies`
-/// choose the way to any other.
-pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>, proxies: &ProxyVariables) -> Exposure {
+/// Returns the address of an application of this edition. `local` are the host ports of a kind cluster that handsctl
+/// created; `proxies` choose the way to any other.
+pub(crate) fn for_settings(
+    settings: &Settings,
+    edition: &Edition,
+    local: Option<Ports>,
+    proxies: &ProxyVariables,
+) -> Exposure {
     let deploy = &settings.deploy;
     if deploy.expose == Expose::Route && !is_localhost(deploy.host.as_str()) {
-        let target = target(&format!("https://{}", deploy.host), None, settings, proxies);
+        let target = target(&format!("https://{}", deploy.host), None, edition, proxies);
         return Exposure::Url { target, managed: false };
     }
     if deploy.expose != Expose::Ingress {
         return Exposure::ClusterOnly;
     }
-    through_ingress(deploy.host.as_str(), deploy.tls_secret.is_some(), settings, local, proxies)
+    through_ingress(deploy.host.as_str(), deploy.tls_secret.is_some(), settings, edition, local, proxies)
 }
 
 /// Returns the address that the live Ingress serves. The configuration may have another one, which the next deploy applies.
@@ -43,6 +49,7 @@ pub(crate) fn for_settings(settings: &Settings, local: Option<Ports>, proxies: &
 pub(crate) fn for_live(
     ingress: Option<&Value>,
     settings: &Settings,
+    edition: &Edition,
     local: Option<Ports>,
     proxies: &ProxyVariables,
 ) -> Exposure {
@@ -50,9 +57,9 @@ pub(crate) fn for_live(
     match spec.and_then(|spec| Some((spec, spec["rules"].as_array()?.first()?["host"].as_str()?))) {
         Some((spec, host)) if settings.deploy.expose == Expose::Ingress => {
             let has_tls = spec["tls"].as_array().is_some_and(|entries| !entries.is_empty());
-            through_ingress(host, has_tls, settings, local, proxies)
+            through_ingress(host, has_tls, settings, edition, local, proxies)
         }
-        _ => for_settings(settings, local, proxies),
+        _ => for_settings(settings, edition, local, proxies),
     }
 }
 
@@ -60,12 +67,13 @@ fn through_ingress(
     host: &str,
     has_tls: bool,
     settings: &Settings,
+    edition: &Edition,
     local: Option<Ports>,
     proxies: &ProxyVariables,
 ) -> Exposure {
     let (scheme, default_port) = if has_tls { ("https", 443) } else { ("http", 80) };
     let Some(ports) = local else {
-        let target = target(&format!("{scheme}://{host}"), None, settings, proxies);
+        let target = target(&format!("{scheme}://{host}"), None, edition, proxies);
         return Exposure::Url { target, managed: false };
     };
     let Some(port) = (if scheme == "https" { ports.https } else { ports.http }) else {
@@ -75,7 +83,7 @@ fn through_ingress(
     let origin = format!("{scheme}://{host}{port_suffix}");
     let local = Some(SocketAddr::new(connectable(ports.address), port));
     Exposure::Url {
-        target: target(&origin, local, settings, proxies),
+        target: target(&origin, local, edition, proxies),
         managed: settings.cluster.ingress != Some(Ingress::None),
     }
 }
@@ -84,10 +92,9 @@ fn through_ingress(
 fn target(
     origin: &str,
     local: Option<SocketAddr>,
-    settings: &Settings,
+    edition: &Edition,
     proxies: &ProxyVariables,
 ) -> ProbeTarget {
-    let edition = settings.edition();
     ProbeTarget {
         url: format!("{origin}{}", edition.page),
         path: edition.probes.liveness,
@@ -115,6 +122,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::settings::edition::CLASSIC;
     use crate::settings::{Request, read};
 
     fn settings(set: &[&str]) -> Settings {
@@ -125,7 +133,7 @@ mod tests {
     }
 
     fn url(settings: &Settings, local: Option<Ports>) -> Option<(String, Option<String>, bool)> {
-        match for_settings(settings, local, &ProxyVariables::default()) {
+        match for_settings(settings, settings.edition(), local, &ProxyVariables::default()) {
             Exposure::Url { target, managed } => {
                 Some((target.url, target.local.map(|local| local.to_string()), managed))
             }
@@ -159,6 +167,7 @@ mod tests {
         let live = |ingress: &Value, set: &[&str]| match for_live(
             Some(ingress),
             &settings(set),
+            &CLASSIC,
             None,
             &ProxyVariables::default(),
         ) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::edition::{CANVAS, Configuration};
 use super::handsctl::{Database, Storage, StorageKind};
 use super::load::schema::{Shape, TableShape};
 use super::load::toml_key::dotted;
@@ -25,6 +26,9 @@ impl Settings {
 
     /// Returns the keys of OpenHands whose variable is set: the application prefers the variable to its config.toml.
     pub(super) fn overriding_variables(&self, schema: &TableShape) -> Vec<KeyValue> {
+        if self.edition().configuration == Configuration::Api {
+            return Vec::new();
+        }
         let own: BTreeMap<_, _> = self.own_variables().into_iter().collect();
         let tables = schema.keys.iter().filter(|(name, _)| !matches!(name.as_str(), "cluster" | "deploy"));
         let keys = tables.filter_map(|(name, key)| Some((name, key.shape.as_table()?)));
@@ -51,6 +55,13 @@ impl Settings {
     }
 
     fn own_variables(&self) -> Vec<(&'static str, String)> {
+        match self.edition().configuration {
+            Configuration::File => self.variables_beside_file(),
+            Configuration::Api => canvas_variables(),
+        }
+    }
+
+    fn variables_beside_file(&self) -> Vec<(&'static str, String)> {
         let mut variables: Vec<(&str, String)> = [
             // The image's own value, 42420, is useless in a sandbox; with 0 the entry script does not switch users.
             ("SANDBOX_USER_ID", "0"),
@@ -109,6 +120,29 @@ impl Settings {
             StorageKind::GoogleCloud => store("google_cloud", bucket),
         }
     }
+}
+
+/// Returns the variables of Agent Canvas; those with its keys refer to a Secret and are in its template.
+fn canvas_variables() -> Vec<(&'static str, String)> {
+    let state = CANVAS.state;
+    vec![
+        // With a lease, the conversations of a killed pod answer 404 for up to 45 seconds.
+        ("OH_LEASE_TTL_SECONDS", "0".to_owned()),
+        // Port 8000 puts the key into the page in some releases; this one asks for it in all of them.
+        ("PUBLIC_MODE_PORT", CANVAS.port.to_string()),
+        // The root of the file system is read-only.
+        ("XDG_CONFIG_HOME", format!("{state}/xdg")),
+        ("GIT_CONFIG_GLOBAL", format!("{state}/gitconfig")),
+        // The root of a volume belongs to root, and git refuses a repository there.
+        ("GIT_CONFIG_COUNT", "1".to_owned()),
+        ("GIT_CONFIG_KEY_0", "safe.directory".to_owned()),
+        ("GIT_CONFIG_VALUE_0", "*".to_owned()),
+        // Without it litellm downloads a price list from the internet at every start.
+        ("LITELLM_LOCAL_MODEL_COST_MAP", "True".to_owned()),
+        // Without them the start script reports what people do to PostHog.
+        ("DO_NOT_TRACK", "1".to_owned()),
+        ("VITE_DO_NOT_TRACK", "1".to_owned()),
+    ]
 }
 
 /// Returns a variable as the application reads it for a key of this shape, as TOML; None if it is ignored

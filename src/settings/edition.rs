@@ -2,23 +2,45 @@
 
 use std::ops::RangeInclusive;
 
+use serde_json::Value;
+
+use super::format::ImageRef;
+use crate::object::labels;
+
 /// The first two numbers of a version, which determine its features.
 pub type ReleaseNumbers = (u32, u32);
 
 /// A value that changed with a release: the value, and the first release that has it. The newest stands last.
 pub type ByRelease = &'static [(ReleaseNumbers, &'static str)];
 
+/// The key of the Secret `NAME-keys` with the key that encrypts the secrets on the application's volume.
+pub const SECRET_KEY: &str = "secret-key";
+/// The key of the Secret `NAME-keys` with the key that the application's API requires.
+pub const API_KEY: &str = "api-key";
+
 /// One edition of OpenHands.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Edition {
+    /// Its value of `[deploy].edition`, which its Deployment has as an annotation.
+    pub name: &'static str,
+    /// The name of the product, for messages.
+    pub product: &'static str,
     /// The application's image, unless `[deploy].image` names another.
     pub image: &'static str,
     /// The supported releases.
     pub releases: RangeInclusive<ReleaseNumbers>,
+    /// The release that is assumed of an image whose tag is not a version.
+    pub assumed_release: ReleaseNumbers,
+    /// Where conversations run.
+    pub sandboxes: SandboxPlace,
+    /// How the application gets its settings and secrets.
+    pub configuration: Configuration,
+    /// The variables of the container with keys of the Secret `NAME-keys`, and these keys; empty: it has no such Secret.
+    pub key_variables: &'static [(&'static str, &'static str)],
     /// The user and the group under which the image's program runs.
     pub user: u32,
-    /// The command that starts the application.
-    pub start: &'static str,
+    /// The command that starts the application; None: the image's own.
+    pub start: Option<&'static str>,
     /// The port of the page and of the API.
     pub port: u16,
     /// The path of the page.
@@ -27,8 +49,12 @@ pub struct Edition {
     pub probes: Probes,
     /// The path whose answer proves more than that the server listens.
     pub proof: ByRelease,
+    /// The path of a part that can be down alone, without a login.
+    pub beside: Option<&'static str>,
     /// The path of the application's settings.
     pub settings: &'static str,
+    /// The end of the name of the application's claim, after the name of the installation.
+    pub claim: &'static str,
     /// The mount path of the application's volume.
     pub state: &'static str,
     /// The size of the application's volume, unless `[deploy].storage_size` names another.
@@ -37,6 +63,25 @@ pub struct Edition {
     pub sandbox_image: ByRelease,
     /// The templates of its objects. The configuration decides which of them are used.
     pub templates: &'static [&'static str],
+}
+
+/// Where the commands of a conversation run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SandboxPlace {
+    /// In a pod of its own, which the application creates.
+    OwnPods,
+    /// In the application's pod, with all other conversations.
+    ApplicationPod,
+}
+
+/// How the application gets its settings and secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Configuration {
+    /// It reads config.toml and environment variables.
+    File,
+    /// It keeps them on its volume, encrypted with a key of the Secret `NAME-keys`, and takes them by its API, which the
+    /// other key of that Secret opens.
+    Api,
 }
 
 /// The paths that the kubelet requests. An error status there means that the pod has not started, must be restarted, or
@@ -55,15 +100,23 @@ pub struct Probes {
 ///
 /// 0.45 added the runtime, 1.7.0 removed it. The registry changed with 0.60. `/ready` proves nothing below 1.5.
 pub static CLASSIC: Edition = Edition {
+    name: "classic",
+    product: "OpenHands",
     image: "docker.all-hands.dev/all-hands-ai/openhands:0.59",
     releases: RangeInclusive::new((0, 45), (1, 6)),
+    assumed_release: (1, 6),
+    sandboxes: SandboxPlace::OwnPods,
+    configuration: Configuration::File,
+    key_variables: &[],
     user: 42420,
-    start: "uvicorn openhands.server.listen:app --host 0.0.0.0 --port 3000",
+    start: Some("uvicorn openhands.server.listen:app --host 0.0.0.0 --port 3000"),
     port: 3000,
     page: "/",
     probes: Probes { startup: "/alive", liveness: "/alive", readiness: "/alive" },
     proof: &[((0, 0), "/api/options/config"), ((1, 3), "/api/v1/web-client/config")],
+    beside: None,
     settings: "/api/settings",
+    claim: "state",
     state: "/.openhands",
     state_size: "5Gi",
     sandbox_image: &[
@@ -89,6 +142,85 @@ pub static CLASSIC: Edition = Edition {
     ],
 };
 
+/// Agent Canvas: one pod is the application and the sandbox of all conversations.
+///
+/// 1.6 is the first release whose start script was read to serve the page with a login, on `PUBLIC_MODE_PORT`; the page
+/// on the image's other port, 8000, gives its key to whoever loads it in releases up to 1.20 at least
+/// (`OpenHands#16879`). The image's user is 10001.
+pub static CANVAS: Edition = Edition {
+    name: "canvas",
+    product: "Agent Canvas",
+    image: "ghcr.io/openhands/agent-canvas:1.20.0",
+    releases: RangeInclusive::new((1, 6), (u32::MAX, u32::MAX)),
+    assumed_release: (1, 20),
+    sandboxes: SandboxPlace::ApplicationPod,
+    configuration: Configuration::Api,
+    // The API's first key is the one to set: with others alone, releases before 1.7 start their server without any
+    // (`docker/entrypoint.sh`).
+    key_variables: &[("OH_SECRET_KEY", SECRET_KEY), ("OH_SESSION_API_KEYS_0", API_KEY)],
+    user: 10001,
+    start: None,
+    port: 8002,
+    page: "/canvas/",
+    probes: Probes { startup: "/ready", liveness: "/alive", readiness: "/ready" },
+    proof: &[((0, 0), "/server_info")],
+    beside: Some("/api/automation/ready"),
+    settings: "/api/settings",
+    claim: "canvas",
+    state: "/home/openhands/.openhands",
+    state_size: "20Gi",
+    sandbox_image: &[],
+    templates: &[
+        "app/ingress.yaml",
+        "app/persistent-volume-claim.yaml",
+        "app/route.yaml",
+        "app/secret.yaml",
+        "app/service.yaml",
+        "canvas/deployment.yaml",
+        "canvas/network-policy.yaml",
+    ],
+};
+
+/// All editions.
+pub static ALL: [&Edition; 2] = [&CLASSIC, &CANVAS];
+
+impl Edition {
+    /// Returns the edition whose image has this name; None for an image of one's own.
+    #[must_use]
+    pub fn of_image(image: &ImageRef) -> Option<&'static Self> {
+        ALL.into_iter().find(|edition| ImageRef::from_static(edition.image).name() == image.name())
+    }
+
+    /// Returns the edition of a Deployment of the application, also of one that an earlier version of handsctl made.
+    #[must_use]
+    pub fn of_deployment(deployment: &Value) -> &'static Self {
+        let name = deployment["metadata"]["annotations"][labels::EDITION].as_str();
+        ALL.into_iter().find(|edition| Some(edition.name) == name).unwrap_or(&CLASSIC)
+    }
+
+    /// Whether handsctl supports this release of the edition.
+    #[must_use]
+    pub fn supports(&self, release: ReleaseNumbers) -> bool {
+        self.releases.contains(&release)
+    }
+
+    /// Returns the supported releases as text: `0.45 to 1.6`, `1.6 and later`.
+    #[must_use]
+    pub fn supported_releases(&self) -> String {
+        let text = |(major, minor): &ReleaseNumbers| format!("{major}.{minor}");
+        match self.releases.end() {
+            (u32::MAX, _) => format!("{} and later", text(self.releases.start())),
+            end => format!("{} to {}", text(self.releases.start()), text(end)),
+        }
+    }
+
+    /// Whether a conversation runs in a pod of its own.
+    #[must_use]
+    pub fn has_sandbox_pods(&self) -> bool {
+        self.sandboxes == SandboxPlace::OwnPods
+    }
+}
+
 /// Returns the value of this release; None if only later releases have one.
 #[must_use]
 pub fn in_release(values: ByRelease, release: ReleaseNumbers) -> Option<&'static str> {
@@ -107,8 +239,24 @@ mod tests {
     }
 
     #[test]
+    fn deployment_names_its_edition() {
+        let deployment =
+            |name: &str| serde_json::json!({ "metadata": { "annotations": { labels::EDITION: name } } });
+        assert_eq!(Edition::of_deployment(&deployment("canvas")), &CANVAS);
+        assert_eq!(Edition::of_deployment(&deployment("later")), &CLASSIC);
+        assert_eq!(Edition::of_deployment(&serde_json::json!({})), &CLASSIC);
+    }
+
+    #[test]
+    fn releases_are_named_with_their_end() {
+        assert_eq!(CLASSIC.supported_releases(), "0.45 to 1.6");
+        assert_eq!(CANVAS.supported_releases(), "1.6 and later");
+        assert!(CANVAS.supports((1, 40)) && CANVAS.supports((2, 0)) && !CANVAS.supports((1, 5)));
+    }
+
+    #[test]
     fn start_command_listens_on_the_port_of_the_edition() {
-        let start = CLASSIC.start;
+        let start = CLASSIC.start.unwrap();
         assert!(start.ends_with(&format!(" --port {}", CLASSIC.port)), "{start}");
     }
 }

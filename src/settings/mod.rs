@@ -8,17 +8,17 @@
 //!
 //! The types:
 //! - `openhands`: OpenHands' own tables. `handsctl`: `[cluster]` and `[deploy]`. `format`: names, images, quantities.
-//! - `edition`: what handsctl knows of each edition of OpenHands, one row each.
-//! - `profile`: the presets of `[deploy] profile`. `sandbox_tolerations`: the value of `[kubernetes] tolerations_yaml`.
-//! - `extra_manifests`: the user's own objects. `manifest_fields`: their fields that no cluster accepts.
+//! - `profile`: the presets of `[deploy] profile`. `sandbox_tolerations`: those of sandboxes. `api_settings`: keys for an
+//!   application without config.toml. `extra_manifests`: the user's objects. `manifest_fields`: fields that none has.
 //!
 //! Derived for the application:
-//! - `app_version`: the version of OpenHands. `app_env`: its variables. `left_out`: keys that its config.toml does not get.
+//! - `edition`, `app_version`, `app_env`: its edition, version, variables. `left_out`: keys that its file does not get.
 //!
 //! For people:
-//! - `docs`: the reference of every key, and the file that `config init` writes. `key_changes`: the keys in which two
-//!   texts of config.toml differ. `overridden`: the keys of the file that another source overrides.
+//! - `docs`: the reference of every key, and the file of `config init`. `key_changes`: the keys in which two texts differ.
+//!   `overridden`: the keys of the file that another source overrides.
 
+pub mod api_settings;
 mod app_env;
 mod app_version;
 mod docs;

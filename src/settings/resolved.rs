@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::app_version::AppVersion;
-use super::edition::{CLASSIC, Edition};
+use super::edition::{CLASSIC, Configuration, Edition};
 use super::extra_manifests::ExtraObject;
 use super::format::{ImageRef, OwnedField, Quantity};
-use super::handsctl::{Cluster, Deploy, OwnershipRule, Profile, Resources, StorageKind};
+use super::handsctl::{Cluster, Deploy, EditionChoice, OwnershipRule, Profile, Resources, StorageKind};
 use super::left_out;
 use super::load::schema::{Shape, TableShape};
 use super::load::tree::{self, Data, KeyPosition, Node, SourceLayer, Table, TreeEntry};
@@ -57,6 +57,7 @@ pub struct Settings {
     /// The configured keys and those that handsctl adds, with their positions and without secrets.
     tree: Table,
     schema: Arc<TableShape>,
+    edition: &'static Edition,
     version: AppVersion,
     /// Where the keys come from.
     pub key_sources: KeySources,
@@ -169,9 +170,13 @@ impl Settings {
     ) -> Result<Self> {
         left_out::remove_empty(schema, &mut tree);
         apply_profile(&mut tree, &mut secrets);
+        let edition = chosen_edition(&tree);
+        apply_edition(&mut tree, edition);
         let deploy: Deploy = typed(schema, &tree, "deploy")?;
-        let version = AppVersion::of(&deploy);
-        add_required_keys(&mut tree, &deploy, version);
+        let version = AppVersion::of(&deploy, edition);
+        if edition.configuration == Configuration::File {
+            add_required_keys(&mut tree, &deploy, version, edition);
+        }
         let mut settings = Self {
             cluster: typed(schema, &tree, "cluster")?,
             openhands: openhands(schema, &tree)?,
@@ -185,6 +190,7 @@ impl Settings {
             extra_objects: Vec::new(),
             tree,
             schema: Arc::clone(schema),
+            edition,
             version,
             key_sources: KeySources::default(),
         };
@@ -193,7 +199,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Namespace of the sandboxes.
+    /// Namespace of the sandboxes, also of those that an earlier edition of the installation has left.
     #[must_use]
     pub fn runtime_namespace(&self) -> &str {
         let namespace = self.openhands.kubernetes.namespace.as_ref();
@@ -270,10 +276,22 @@ impl Settings {
         self.secrets.iter().chain(&self.files).chain(&self.keys).map(|(name, source)| (name.as_str(), source))
     }
 
+    /// Returns the secrets that the application's container gets, with the names of their variables and files, and their
+    /// keys in config.toml. An application without config.toml gets those of `[deploy].env`; the others go to its API.
+    pub fn container_sources(&self) -> impl Iterator<Item = (&str, &SecretSource)> {
+        let reads_file = self.edition.configuration == Configuration::File;
+        self.sources().filter(move |(name, _)| reads_file || self.entry(&["deploy", "env", name]).is_some())
+    }
+
+    /// Returns the secret variables of the application's container.
+    pub fn container_variables(&self) -> impl Iterator<Item = (&str, &SecretSource)> {
+        self.container_sources().filter(|(name, _)| self.secrets.contains_key(*name))
+    }
+
     /// Returns the application's config.toml with the secrets that no variable reaches; None if it has none.
     #[must_use]
     pub fn secret_app_config(&self) -> Option<Redacted> {
-        if self.keys.is_empty() {
+        if self.keys.is_empty() || self.edition.configuration == Configuration::Api {
             return None;
         }
         let mut tables = self.app_tables();
@@ -288,6 +306,9 @@ impl Settings {
     /// Whether the application stores state on its own volume.
     #[must_use]
     pub fn needs_volume(&self) -> bool {
+        if self.edition.configuration == Configuration::Api {
+            return true;
+        }
         let has_local_database = self.version.is_at_least(0, 60) && self.deploy.database.host.is_none();
         self.deploy.storage.kind == StorageKind::Local || has_local_database
     }
@@ -311,7 +332,7 @@ impl Settings {
     /// The edition of OpenHands.
     #[must_use]
     pub fn edition(&self) -> &'static Edition {
-        &CLASSIC
+        self.edition
     }
 
     /// The application's version: `[deploy].version`, otherwise that of the image's tag; 1.6 if the tag is not a version.
@@ -326,7 +347,11 @@ impl Settings {
     #[must_use]
     pub fn version_of(&self, image: &ImageRef) -> AppVersion {
         let is_told = image.version().is_none() && self.deploy.version.is_some();
-        if *image == self.deploy.image || is_told { self.version } else { AppVersion::from_image(image) }
+        if *image == self.deploy.image || is_told {
+            self.version
+        } else {
+            AppVersion::from_image(image, self.edition)
+        }
     }
 
     /// Returns the application's config.toml: the configured keys and those that it needs, sorted, without secrets.
@@ -563,8 +588,36 @@ fn apply_profile(tree: &mut Table, secrets: &mut ResolvedSecrets) {
     }
 }
 
+/// Returns the edition that the keys choose. An invalid value was removed from the tree.
+fn chosen_edition(tree: &Table) -> &'static Edition {
+    let text = |key: &str| {
+        tree::find(tree, &["deploy", key])
+            .and_then(|entry| entry.node.data.as_text())
+            .filter(|text| !text.is_empty())
+    };
+    let choice = text("edition").map(|name| EditionChoice::deserialize(toml::Value::String(name.to_owned())));
+    let choice = choice.and_then(std::result::Result::ok).unwrap_or(EditionChoice::Auto);
+    let image = text("image").and_then(|image| ImageRef::parse(image).ok());
+    choice.edition(image.as_ref())
+}
+
+/// Adds the edition's image and the size of its volume for keys that no source sets. `classic` is the default of both.
+fn apply_edition(tree: &mut Table, edition: &Edition) {
+    let set = |tree: &Table, key: &str| {
+        tree::find(tree, &["deploy", key]).is_some_and(|entry| entry.node.data.as_text() != Some(""))
+    };
+    if *edition == CLASSIC {
+        return;
+    }
+    for (key, value) in [("image", edition.image), ("storage_size", edition.state_size)] {
+        if !set(tree, key) {
+            write_text(tree, &["deploy", key], value);
+        }
+    }
+}
+
 /// Adds keys that the application needs.
-fn add_required_keys(tree: &mut Table, deploy: &Deploy, version: AppVersion) {
+fn add_required_keys(tree: &mut Table, deploy: &Deploy, version: AppVersion, edition: &Edition) {
     let absent = |tree: &Table, path: &[&str]| {
         tree::find(tree, path).is_none_or(|entry| entry.node.data.as_text() == Some(""))
     };
@@ -576,7 +629,7 @@ fn add_required_keys(tree: &mut Table, deploy: &Deploy, version: AppVersion) {
     }
     let image = ["sandbox", "runtime_container_image"];
     if absent(tree, &image)
-        && let Some(runtime) = version.runtime_image()
+        && let Some(runtime) = version.runtime_image(edition)
     {
         write_text(tree, &image, &runtime);
     }

@@ -54,7 +54,7 @@ pub use replaced_images::{replaced_image_finding, running_images};
 pub use rules::container_states::{ContainerReport, EventReport};
 pub use sandbox::{SandboxCleanup, SandboxHealth, interrupted_conversations, sandbox_health, stuck_reason};
 pub use threshold::{Metric, MetricHistory, Reading, Threshold, VolumeUsage};
-pub use unanswered::{unanswered_probe, unreachable_url};
+pub use unanswered::{automation_down, unanswered_probe, unreachable_url};
 pub use unwatched::is_unwatched;
 pub use verdict::{Evaluation, Expected, ObjectState, Verdict};
 pub use without_rollout::{unready_before, without_effect};

@@ -57,6 +57,15 @@ pub fn unreachable_url(namespace: &str, application: &str, url: &str, why: &str)
     .hint("handsctl open forwards a port to the application without it")
 }
 
+/// Returns the finding for an application that answers, but whose automation does not at this path.
+#[must_use]
+pub fn automation_down(namespace: &str, application: &str, path: &str, why: &str) -> Finding {
+    let message = format!("the application answers, but not its automation at {path}: {why}");
+    Finding::new(Id::AutomationDown, DEPLOYMENT.id(namespace, application), message)
+        .hint("handsctl logs --tail 50")
+        .hint("handsctl restart starts it again")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -107,6 +107,7 @@ const EXAMPLES: &[(&str, Outcome)] = &[
     ("handsctl sandbox exec 0f1c2d3e -- ls -l /workspace", NO_CONVERSATION),
     // The host of README's configuration does not exist.
     ("handsctl open --no-forward --no-browser", Exits(12)),
+    ("handsctl open --key", Exits(2)),
     ("handsctl config init", WithoutConfig),
     ("handsctl config init --yes", WithoutConfig),
     ("handsctl image load", ENGINE),

@@ -152,12 +152,12 @@ impl Site {
         (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://localhost:{}{path}", self.port)
     }
 
     /// Requests a path through the ingress; returns status and body.
-    fn request(&self, path: &str) -> (u16, String) {
+    pub(super) fn request(&self, path: &str) -> (u16, String) {
         request(&self.url(path))
     }
 
@@ -221,6 +221,16 @@ impl Site {
         if delete.len() > options {
             self.kubectl(&delete);
         }
+    }
+
+    /// Ends the application's containers of a pod with SIGKILL, as a node that runs out of memory does.
+    pub(super) fn kill_containers_of(&self, uid: &str) {
+        let cgroup = uid.replace('-', "_");
+        let script = format!(
+            "for p in /proc/[0-9]*; do grep -q '{cgroup}\\|{uid}' $p/cgroup 2>/dev/null || continue; \
+             tr '\\0' ' ' <$p/cmdline | grep -q pause || kill -9 ${{p#/proc/}}; done; true"
+        );
+        docker(&["exec", &self.node(), "sh", "-c", &script]);
     }
 
     /// Runs a script in a conversation's sandbox.

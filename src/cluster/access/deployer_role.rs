@@ -12,6 +12,7 @@ use crate::object::kind::{
 };
 use crate::object::list_items::items;
 use crate::plan::checks::secret_refs::SecretRef;
+use crate::plan::inventory::app_keys::reads_keys;
 use crate::plan::{Member, Plan};
 use crate::status::TrackedKind;
 
@@ -107,7 +108,8 @@ pub fn deployer_permissions(plan: &Plan, secret_refs: &[SecretRef]) -> BTreeMap<
         }
         add_optional(Permission::for_subresource(namespace, POD, "log", "get"), LESS_EVIDENCE);
     }
-    for verb in ["get", "create"] {
+    let has_api = plan.members.iter().any(|member| reads_keys(&member.manifest));
+    for verb in ["get", "create"].into_iter().chain(has_api.then_some("patch")) {
         add_optional(Permission::for_subresource(own_namespace, SERVICE, "proxy", verb), NO_SERVICE_PROXY);
     }
     // A WebSocket is a GET; newer API servers also check `create`.

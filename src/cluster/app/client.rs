@@ -43,10 +43,21 @@ pub struct AppClient {
 pub struct AppRequest<'a> {
     /// `/alive`.
     pub path: &'a str,
-    /// The body of a POST; None for a GET.
-    pub body: Option<&'a Value>,
-    /// The application's `SESSION_API_KEY`, if it requires one.
+    /// What it does there.
+    pub action: AppAction<'a>,
+    /// The key that the application's API requires, if it does.
     pub session_key: Option<&'a str>,
+}
+
+/// What a request does.
+#[derive(Debug, Clone, Copy)]
+pub enum AppAction<'a> {
+    /// GET.
+    Get,
+    /// POST of this body.
+    Post(&'a Value),
+    /// PATCH with this body.
+    Patch(&'a Value),
 }
 
 /// A response of the application.
@@ -81,12 +92,21 @@ impl<'a> AppRequest<'a> {
     /// GET of a path.
     #[must_use]
     pub const fn get(path: &'a str) -> Self {
-        Self { path, body: None, session_key: None }
+        Self { path, action: AppAction::Get, session_key: None }
+    }
+
+    /// The same request with this key.
+    #[must_use]
+    pub const fn with_key(self, key: Option<&'a str>) -> Self {
+        Self { session_key: key, ..self }
     }
 
     fn request(&self, uri: &str) -> Result<http::Request<Bytes>, http::Error> {
-        let method = if self.body.is_some() { Method::POST } else { Method::GET };
-        let body = self.body.map_or_else(Bytes::new, |body| body.to_string().into());
+        let (method, body) = match self.action {
+            AppAction::Get => (Method::GET, Bytes::new()),
+            AppAction::Post(body) => (Method::POST, body.to_string().into()),
+            AppAction::Patch(body) => (Method::PATCH, body.to_string().into()),
+        };
         let mut request = http::Request::builder()
             .method(method)
             .uri(uri)

@@ -24,7 +24,7 @@ use crate::plan::{Member, SecretKey};
 const ATTEMPTS: usize = 5;
 
 /// Returns the error for a failed write of one of these objects, before any member of the set was applied.
-fn write_error(error: ApiError, action: &str, namespace: &str) -> Error {
+pub(super) fn write_error(error: ApiError, action: &str, namespace: &str) -> Error {
     let error = match error {
         // The namespace could not be read earlier.
         ApiError::Status(status)

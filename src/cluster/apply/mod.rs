@@ -4,6 +4,7 @@
 //! - `lock`: sends the writes of the set's Lease: acquires, renews and releases it. `lock_wait`: waits
 //!   until no other run holds it.
 //! - `inventory`: the ApplySet's parent ConfigMap and the key of Secret names.
+//! - `app_keys`: the keys of an application that keeps its settings itself.
 //! - `revisions`: writes a revision and its result, and deletes surplus revisions.
 //! - `waves`: applies the members, sixteen at a time. `apply_object`: applies one member. `applied`: its result.
 //!   `field_conflict`: the error (exit 7) for fields that other managers own.
@@ -14,6 +15,7 @@
 //! - `deletion_wait`: waits until objects that are being deleted are gone.
 //! - `restart`: replaces the pods without another change. `scale`: changes their number without another change.
 
+pub mod app_keys;
 pub mod applied;
 pub(super) mod apply_object;
 pub(crate) mod delete_object;

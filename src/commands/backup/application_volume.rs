@@ -15,9 +15,12 @@ use crate::object::kind::{CLAIM, DEPLOYMENT};
 use crate::object::labels;
 use crate::object::list_items::items;
 use crate::object::pod_spec::{ClaimMount, application_claim, claim_mounts};
+use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::manifests::image_pull_pod::image_of;
+use crate::plan::manifests::values;
 use crate::session::runner::Run;
 use crate::settings::AppVersion;
+use crate::settings::edition::Edition;
 use crate::settings::format::ImageRef;
 
 /// The deployed application with its volume.
@@ -74,6 +77,7 @@ pub(in crate::commands) async fn find_claim(run: &Run<'_>, action: &str) -> Resu
         }
         return Err(missing_application::error(run.session, action).await);
     };
+    ensure_can_be_copied(&set, &deployment, action)?;
     let Some(mount) = application_claim(&deployment) else {
         let message = format!("{action}: the application's state is not on a volume claim");
         return Err(Error::new(Id::Usage, Kind::Usage, message)
@@ -97,6 +101,28 @@ pub(in crate::commands) async fn find_claim(run: &Run<'_>, action: &str) -> Resu
         deployment,
         mount,
     })
+}
+
+/// Checks that handsctl knows what a volume of the application's edition consists of.
+///
+/// # Errors
+/// Exit 2 for Agent Canvas, with the command that copies its files.
+fn ensure_can_be_copied(set: &ApplySet, deployment: &Value, action: &str) -> Result<()> {
+    let edition = Edition::of_deployment(deployment);
+    if edition.key_variables.is_empty() {
+        return Ok(());
+    }
+    let (name, namespace) = (&set.name, &set.namespace);
+    let message = format!("{action}: handsctl does not copy volumes of {} yet", edition.product);
+    Err(Error::new(Id::Usage, Kind::Usage, message)
+        .hint(format!(
+            "its files: kubectl exec -n {namespace} deployment/{name} -- tar cf - -C /home/openhands .openhands workspace \
+             > {name}.tar"
+        ))
+        .hint(format!(
+            "nobody can read its secrets without the key: keep secret/{} of namespace {namespace} as well",
+            values::app_keys_name(name)
+        )))
 }
 
 /// Returns the application's version in an image; None if it is not known.

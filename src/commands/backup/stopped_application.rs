@@ -152,7 +152,8 @@ pub(in crate::commands) async fn await_application(
         usual: None,
     };
     rollout::follow(run, &mut observed, &rollout).await?;
-    let endpoint = verify::probe_application(run, Probe::Auto, &observed).await?.endpoint;
+    let edition = verify::edition_of(run.settings(), |id| observed.members.get(id));
+    let endpoint = verify::probe_application(run, Probe::Auto, &observed, edition).await?.endpoint;
     Ok(endpoint.into_url())
 }
 

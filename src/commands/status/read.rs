@@ -17,7 +17,7 @@ use crate::cluster::rollout::follow;
 use crate::cluster::watch::deployed::{self, DeployedMembers};
 use crate::cluster::watch::observed_set;
 use crate::cluster::watch::watcher::Watches;
-use crate::deploy::{replaced_images, rollout};
+use crate::deploy::{replaced_images, rollout, verify};
 use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
 use crate::object::kind::{DEPLOYMENT, INGRESS, SECRET};
@@ -29,6 +29,7 @@ use crate::plan::ownership::policy::Ownership;
 use crate::session::cluster_session::Session;
 use crate::session::exposure::{self, Exposure};
 use crate::session::{local_state, set_lock};
+use crate::settings::edition::Edition;
 use crate::settings::handsctl::{Expose, Profile, Provider};
 use crate::status::{
     self, Expected, Finding, Health, HealthVerdict, Metric, SandboxCleanup, SandboxHealth, VolumeUsage,
@@ -125,6 +126,12 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
     let is_unknown_name = health.verdict == HealthVerdict::Absent && record.parent.is_none();
     let sandboxes =
         if is_unknown_name { without_those_of_others(session, sandboxes).await? } else { sandboxes };
+    // Those of another installation in the namespace are not of an edition without sandboxes.
+    let sandboxes = if edition_of(session, &deployed).has_sandbox_pods() {
+        sandboxes
+    } else {
+        Some(SandboxHealth::default())
+    };
     let mut findings = Vec::new();
     if health.verdict != HealthVerdict::Healthy {
         (health, findings) = find_causes(session, &mut deployed, &expected, &extras).await?;
@@ -153,8 +160,19 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
         view.deploy_progress().filter(|progress| matches!(progress, DeployProgress::Unfinished(_)));
     let unfinished = unfinished.map(DeployProgress::next_commands);
     let findings = view.with_held_claims(findings);
-    let (findings, notes) = with_commands(findings, assessment);
-    let AppStatus { simulated, alive, metrics, volumes, url } = app;
+    let (mut findings, notes) = with_commands(findings, assessment);
+    let AppStatus { simulated, alive, metrics, volumes, beside, url } = app;
+    if let Some(ProbeResult::Unreachable(why)) = &beside {
+        let edition = edition_of(session, &deployed);
+        findings.push(status::automation_down(
+            &set.namespace,
+            &set.name,
+            edition.beside.unwrap_or_default(),
+            why,
+        ));
+        let reason = "the automation does not answer".to_owned();
+        health.verdict = health.verdict.degraded_by(vec![reason]);
+    }
     let revision = record.revisions.and_then(|mut revisions| revisions.pop());
     let DeployedMembers { installer, unknown, observed, .. } = deployed;
     Ok(StatusReport {
@@ -298,7 +316,12 @@ struct AppStatus {
     alive: Option<ProbeResult>,
     metrics: Vec<Metric>,
     volumes: BTreeMap<String, VolumeUsage>,
+    beside: Option<ProbeResult>,
     url: Option<ServedUrl>,
+}
+
+fn edition_of(session: &Session, deployed: &DeployedMembers) -> &'static Edition {
+    verify::edition_of(&session.settings, |id| deployed.observed.members.get(id))
 }
 
 async fn read_app_status(
@@ -318,11 +341,12 @@ async fn read_app_status(
         return AppStatus::default();
     }
     let deploy = &session.settings.deploy;
+    let edition = edition_of(session, deployed);
     let application = AppClient {
         namespace: deploy.namespace.to_string(),
         service: deploy.name.to_string(),
         pod: pod.metadata.name.clone(),
-        edition: session.settings.edition(),
+        edition,
     };
     // A slower answer would exceed the latency threshold anyway.
     let timeout = Duration::from_secs(deploy.thresholds.latency.as_secs());
@@ -331,26 +355,32 @@ async fn read_app_status(
         let usage = volume_usage::get_volume_usage(api, node, deploy.namespace.as_str(), name);
         tokio::time::timeout(timeout, usage).await.ok()?
     };
-    let path = application.edition.probes.liveness;
-    let (alive, volumes) = tokio::join!(probe::probe_within(api, &application, path, timeout), usage);
+    let path = edition.probes.liveness;
+    let beside = async {
+        let path = edition.beside?;
+        Some(probe::probe_within(api, &application, path, timeout).await)
+    };
+    let (alive, volumes, beside) =
+        tokio::join!(probe::probe_within(api, &application, path, timeout), usage, beside);
     let volumes = volumes.unwrap_or_default();
     if probing == Probing::AnswerOnly {
-        return AppStatus { alive: Some(alive), volumes, ..AppStatus::default() };
+        return AppStatus { alive: Some(alive), volumes, beside, ..AppStatus::default() };
     }
     let proxies = &session.environment.proxies;
     let ingress = observed.members.get(&INGRESS.id(deploy.namespace.as_str(), deploy.name.as_str()));
     let exposure = if lacks_ingress(deploy.expose, ingress, &deployed.unknown) {
         Exposure::ClusterOnly
     } else {
-        exposure::for_live(ingress, &session.settings, session.local, proxies)
+        exposure::for_live(ingress, &session.settings, edition, session.local, proxies)
     };
-    let configured = exposure::for_settings(&session.settings, session.local, proxies);
+    let configured = exposure::for_settings(&session.settings, edition, session.local, proxies);
     let metrics = thresholds::measure(session, health, &application, &exposure, &alive, &volumes).await;
     AppStatus {
         simulated: false,
         alive: Some(alive),
         metrics,
         volumes,
+        beside,
         url: served_url(exposure, configured),
     }
 }

@@ -15,6 +15,8 @@
 //! - `sandbox_capacity`: estimates how many sandboxes fit on the nodes.
 //! - `app_settings`: decides whether to post model and key to the application.
 
+pub mod api_settings;
+pub mod app_keys;
 pub mod app_settings;
 pub mod certificate;
 pub mod dry_run_sample;

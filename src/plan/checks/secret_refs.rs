@@ -41,7 +41,7 @@ pub fn secret_refs(settings: &Settings) -> Vec<SecretRef> {
     let (deploy, sandbox) = (&settings.deploy, &settings.openhands.kubernetes);
     let (own, runtime) = (deploy.namespace.as_str(), settings.runtime_namespace());
     let mut keys: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for (_, source) in settings.sources() {
+    for (_, source) in settings.container_sources() {
         if let SecretSource::Reference { secret, key } = source {
             keys.entry(secret).or_default().insert(key.clone());
         }

@@ -115,6 +115,7 @@ fn changed(what: &str, before: Option<String>, after: Option<String>) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::edition::CLASSIC;
     use serde_json::json;
 
     fn objects(image: &str, runtime: &str, persistence: Option<&str>) -> (Value, Value) {
@@ -131,7 +132,7 @@ mod tests {
             let (deployment, configuration): &(Value, Value) = pair;
             deployed(deployment, configuration)
         };
-        detect(of_pair(before), of_pair(after), AppVersion::from_image)
+        detect(of_pair(before), of_pair(after), |image| AppVersion::from_image(image, &CLASSIC))
             .map(|change| (change.is_downgrade(), change.sentence()))
     }
 
@@ -180,7 +181,7 @@ mod tests {
         let (old, own) = (objects("a/openhands:1.6", "r", None), objects("a/openhands:main", "r", None));
         let version_of = |image: &ImageRef| match image.tag() {
             Some("main") => AppVersion { major: 0, minor: 59, assumed: false },
-            _ => AppVersion::from_image(image),
+            _ => AppVersion::from_image(image, &CLASSIC),
         };
         let change =
             |live: &(Value, Value)| detect(deployed(&live.0, &live.1), deployed(&own.0, &own.1), version_of);

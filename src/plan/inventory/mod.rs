@@ -16,6 +16,7 @@
 //! - `first_deploy`: how far the deploys of an installation got that has no application.
 //! - `lease`: the Lease of the set's lock: its content, duration, renewal interval and expiry.
 
+pub mod app_keys;
 pub mod apply_set;
 #[cfg(test)]
 mod damaged_revisions;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::object::ObjectId;
 use crate::plan::desired::{Member, Plan};
+use crate::settings::edition::{API_KEY, Edition};
 use crate::settings::{self, ExposedBy, ExposingField};
 
 /// The objects of the configuration, or the live ones.
@@ -56,13 +57,15 @@ fn is_single_host(field: &ExposingField) -> bool {
     field.by == ExposedBy::Host && field.value.chars().all(is_of_name)
 }
 
-/// Whether a workload's containers have the variable with the key that the application's API requires.
+/// Whether a workload's containers have a variable with the key that the application's API requires.
 fn requires_key(workload: &Value) -> bool {
+    let own = Edition::of_deployment(workload).key_variables.iter().filter(|(_, key)| *key == API_KEY);
+    let keys: Vec<&str> = own.map(|(variable, _)| *variable).chain([settings::SESSION_KEY]).collect();
     let containers = workload.pointer("/spec/template/spec/containers").and_then(Value::as_array);
     let mut variables =
         containers.into_iter().flatten().filter_map(|container| container["env"].as_array()).flatten();
     variables.any(|variable| {
-        variable["name"] == settings::SESSION_KEY
+        variable["name"].as_str().is_some_and(|name| keys.contains(&name))
             && (variable["value"].as_str().is_some_and(|value| !value.is_empty())
                 || variable["valueFrom"].is_object())
     })

@@ -123,7 +123,10 @@ pub fn sources(settings: &Settings) -> Vec<ImageSource> {
         placement: NodeFit::of_application(settings),
     };
     let sandboxes = &settings.openhands.sandbox.runtime_container_image;
-    let sandboxes = sandboxes.as_ref().map(|image| of_sandboxes(settings, image.as_str()));
+    let sandboxes = sandboxes
+        .as_ref()
+        .filter(|_| settings.edition().has_sandbox_pods())
+        .map(|image| of_sandboxes(settings, image.as_str()));
     std::iter::once(application).chain(sandboxes).collect()
 }
 

@@ -119,7 +119,10 @@ time.sleep(60)
     fn script(folder: &tempfile::TempDir, path: &str) -> Command {
         use std::os::unix::process::CommandExt as _;
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", &start(OnStop::Keep, CLASSIC.start)]).current_dir(folder).process_group(0);
+        command
+            .args(["-c", &start(OnStop::Keep, CLASSIC.start.unwrap())])
+            .current_dir(folder)
+            .process_group(0);
         command.env("PATH", format!("{}:{path}", folder.path().display()));
         command
     }
@@ -170,9 +173,9 @@ time.sleep(60)
         };
         let earlier = "trap 'exit 143' TERM\nuvicorn openhands.server.listen:app --port 3000 &\nwait $!\n";
         assert!(receives_sigterm_of_node(&deployment(earlier)));
-        assert!(!receives_sigterm_of_node(&deployment(&start(OnStop::Keep, CLASSIC.start))));
+        assert!(!receives_sigterm_of_node(&deployment(&start(OnStop::Keep, CLASSIC.start.unwrap()))));
         assert!(!receives_sigterm_of_node(&deployment("sleep infinity")), "it is not the application");
-        let mut clean = deployment(&start(OnStop::Clean, CLASSIC.start));
+        let mut clean = deployment(&start(OnStop::Clean, CLASSIC.start.unwrap()));
         clean["spec"]["template"]["metadata"] = json!({ "annotations": { ANNOTATION: CLEAN } });
         assert!(!receives_sigterm_of_node(&clean), "the configuration wants the signal");
     }

@@ -34,6 +34,9 @@ pub(crate) const APP: &[(&str, &str)] = embedded![
     "app/service.yaml",
 ];
 
+/// The templates of Agent Canvas, beside those that all editions share.
+pub(crate) const CANVAS: &[(&str, &str)] = embedded!["canvas/deployment.yaml", "canvas/network-policy.yaml"];
+
 /// The templates of profile `dev`, after OpenHands' own `kind/manifests`.
 pub(crate) const DEV: &[(&str, &str)] = embedded![
     "dev/deployment.yaml",
@@ -109,15 +112,21 @@ fn render_error(name: &str, error: impl Into<crate::error::Source>) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::settings::edition::CLASSIC;
+    use crate::settings::edition;
     use serde_json::json;
 
     #[test]
     fn every_template_file_is_embedded() {
-        for (folder, embedded) in
-            [("app", APP), ("dev", DEV), ("traefik", TRAEFIK), ("ingress-nginx", INGRESS_NGINX)]
-        {
+        for (folder, embedded) in [
+            ("app", APP),
+            ("canvas", CANVAS),
+            ("dev", DEV),
+            ("traefik", TRAEFIK),
+            ("ingress-nginx", INGRESS_NGINX),
+        ] {
             let path = format!("{}/templates/{folder}", env!("CARGO_MANIFEST_DIR"));
             let mut files: Vec<String> = std::fs::read_dir(path)
                 .unwrap()
@@ -130,8 +139,17 @@ mod tests {
 
     #[test]
     fn editions_name_every_template_but_the_namespace() {
-        let embedded = APP.iter().map(|(name, _)| *name).filter(|name| *name != "app/namespace.yaml");
-        assert_eq!(CLASSIC.templates, embedded.collect::<Vec<_>>());
+        let embedded = APP.iter().chain(CANVAS).map(|(name, _)| *name);
+        let embedded: BTreeSet<&str> = embedded.filter(|name| *name != "app/namespace.yaml").collect();
+        let used = edition::ALL.iter().flat_map(|edition| edition.templates).copied();
+        assert_eq!(used.collect::<BTreeSet<_>>(), embedded);
+        assert_eq!(
+            edition::CLASSIC.templates,
+            APP.iter()
+                .map(|(name, _)| *name)
+                .filter(|name| *name != "app/namespace.yaml")
+                .collect::<Vec<_>>()
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{network_policy, scheduling, stop_signal};
 use crate::object::labels::{self, Component};
-use crate::settings::edition::{Edition, Probes};
+use crate::settings::edition::{Configuration, Edition, Probes};
 use crate::settings::format::{DnsLabel, DnsName, Quantity};
 use crate::settings::handsctl::{Deploy, Expose, LoadBalancer, ResourceList, Strategy};
 use crate::settings::secrets::value::SecretSource;
@@ -33,7 +33,7 @@ pub(crate) fn values(
     let deploy = &settings.deploy;
     let edition = settings.edition();
     let set = deploy.name.as_str();
-    let claim = format!("{set}-state");
+    let claim = format!("{set}-{}", edition.claim);
     let mut values = json!({
         "name": set,
         "namespace": deploy.namespace.as_str(),
@@ -100,6 +100,7 @@ fn edition_values(edition: &Edition) -> Value {
         "port": edition.port,
         "probes": { "startup": startup, "liveness": liveness, "readiness": readiness },
         "state": edition.state,
+        "annotation": { labels::EDITION: edition.name },
     })
 }
 
@@ -112,7 +113,9 @@ fn dev_pod(set: &str) -> BTreeMap<&'static str, String> {
 
 fn pod_annotations(settings: &Settings, names: &GeneratedNames) -> Map<String, Value> {
     let versions = names.versions.iter();
-    let config = (!settings.keys.is_empty()).then(|| (labels::POD_CONFIG.to_owned(), json!(names.config)));
+    let reads_file = settings.edition().configuration == Configuration::File;
+    let config = (reads_file && !settings.keys.is_empty())
+        .then(|| (labels::POD_CONFIG.to_owned(), json!(names.config)));
     versions
         .map(|(name, version)| (format!("{}{name}", labels::SECRET_VERSION_PREFIX), json!(version)))
         .chain(
@@ -136,7 +139,7 @@ fn stop(settings: &Settings) -> Value {
     let on_stop = settings.deploy.on_stop;
     let drain = stop_signal::drain_seconds(on_stop, starts_beside_old_pod(settings));
     json!({
-        "start": stop_signal::start(on_stop, settings.edition().start),
+        "start": settings.edition().start.map(|command| stop_signal::start(on_stop, command)),
         "grace": stop_signal::grace(on_stop),
         "drain_seconds": drain.map(|seconds| seconds.to_string()),
     })
@@ -204,6 +207,12 @@ fn limits(list: &ResourceList) -> Value {
     limits
 }
 
+/// Returns the name of the Secret with the keys of an application that keeps its settings itself.
+#[must_use]
+pub fn app_keys_name(set: &str) -> String {
+    format!("{set}-keys")
+}
+
 /// Returns the container's environment, sorted by name. A variable from a Secret replaces a plain one of the same name.
 fn environment(settings: &Settings, secret_name: &str) -> Vec<Value> {
     let mut variables: BTreeMap<String, Value> = settings
@@ -214,12 +223,14 @@ fn environment(settings: &Settings, secret_name: &str) -> Vec<Value> {
             (name, variable)
         })
         .collect();
-    for (name, source) in &settings.secrets {
+    let of_secret = |name: &str, secret: &str, key: &str| json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } });
+    for (name, source) in settings.container_variables() {
         let Reference { secret, key } = reference(source, secret_name, name);
-        variables.insert(
-            name.clone(),
-            json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } }),
-        );
+        variables.insert(name.to_owned(), of_secret(name, secret, key));
+    }
+    let keys = app_keys_name(settings.deploy.name.as_str());
+    for (variable, key) in settings.edition().key_variables {
+        variables.insert((*variable).to_owned(), of_secret(variable, &keys, key));
     }
     variables.into_values().collect()
 }

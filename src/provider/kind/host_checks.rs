@@ -131,12 +131,15 @@ pub(in crate::provider) fn no_engine_error(none: &NoEngine) -> Error {
     findings.into_iter().fold(error, |error, finding| error.hint(finding.hint))
 }
 
-/// Returns how many sandboxes fit in addition to the application; None: the application does not fit, or CPU or memory
-/// is unknown.
+/// Returns how many sandboxes fit in addition to the application; None: the application does not fit or starts none, or CPU
+/// or memory is unknown.
 pub(super) fn sandboxes(info: &Info, desired: &ClusterSpec) -> Option<u64> {
     let free = remaining(info, desired)?;
     let fits = |free: u64, one: u64| free.checked_div(one).unwrap_or(u64::MAX);
     let sandbox = desired.load.sandbox;
+    if sandbox == ResourceAmount::default() {
+        return None;
+    }
     Some(fits(free.cpu, sandbox.cpu).min(fits(free.memory, sandbox.memory)))
 }
 

@@ -9,7 +9,7 @@ use super::limits::{Thresholds, Tolerate};
 use super::resources::Resources;
 use super::scheduling::{LimitRange, Quota, Toleration, TopologySpread};
 use super::state::{Autoscaling, Database, Storage};
-use crate::settings::edition::CLASSIC;
+use crate::settings::edition::{CANVAS, CLASSIC, Edition};
 use crate::settings::format::{
     AppRelease, DnsLabel, DnsName, Duration, ImageRef, IpRange, LabelKey, LabelValue, OwnedField, Quantity,
     VariableName,
@@ -27,7 +27,9 @@ pub struct Deploy {
     pub namespace: DnsLabel,
     /// Presets for a kind of cluster. A key that is set explicitly overrides its preset.
     pub profile: Profile,
-    /// Image of the application. OpenHands 0.45 to 1.6 have the Kubernetes runtime.
+    /// Edition of OpenHands. `auto`: the one whose image `image` names, otherwise `classic`.
+    pub edition: EditionChoice,
+    /// Image of the application: OpenHands 0.45 to 1.6, which have the Kubernetes runtime, or Agent Canvas.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].image"]))]
     pub image: ImageRef,
     /// Version of OpenHands in `image`, as in "0.59". Empty: the version in the image's tag (`0.59`, `v0.59`, `0.59-dev`).
@@ -188,6 +190,7 @@ impl Default for Deploy {
             name: DnsLabel::from_static("openhands"),
             namespace: DnsLabel::from_static("openhands"),
             profile: Profile::App,
+            edition: EditionChoice::Auto,
             image: ImageRef::from_static(CLASSIC.image),
             version: None,
             image_pull_policy: ImagePullPolicy::IfNotPresent,
@@ -251,6 +254,31 @@ pub enum Profile {
     /// Google Kubernetes Engine: a load balancer, and the key file of the Secret `google-cloud-key` unless
     /// `storage.credentials.key_json` is set; an empty string there leaves the key file out.
     Gke,
+}
+
+/// An edition of OpenHands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EditionChoice {
+    /// The edition whose image is configured; without an image, `classic`.
+    Auto,
+    /// OpenHands 0.45 to 1.6: each conversation has a pod of its own.
+    Classic,
+    /// Agent Canvas: one pod is the application and the sandbox of all its conversations.
+    Canvas,
+}
+
+impl EditionChoice {
+    /// Returns the chosen edition. `image` is `[deploy].image`, if it is configured: a mirror keeps the last part of the
+    /// repository.
+    #[must_use]
+    pub fn edition(self, image: Option<&ImageRef>) -> &'static Edition {
+        match self {
+            Self::Classic => &CLASSIC,
+            Self::Canvas => &CANVAS,
+            Self::Auto => image.and_then(Edition::of_image).unwrap_or(&CLASSIC),
+        }
+    }
 }
 
 /// When the kubelet pulls an image.
@@ -366,4 +394,37 @@ pub enum OwnershipRule {
     Yield,
     /// A conflict is an error, even with `--force-conflicts`.
     Fail,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn image_chooses_the_edition_unless_the_key_does() {
+        let chosen =
+            |choice: EditionChoice, image: &str| choice.edition(Some(&ImageRef::parse(image).unwrap())).name;
+        let digest = format!("@sha256:{}", "0".repeat(64));
+        for image in [
+            "ghcr.io/openhands/agent-canvas:1.20.0",
+            "mirror.example:5000/ghcr/agent-canvas:latest",
+            "agent-canvas",
+            &format!("ghcr.io/openhands/agent-canvas{digest}"),
+            &format!("mirror.example/agent-canvas:1.40.0{digest}"),
+        ] {
+            assert_eq!(chosen(EditionChoice::Auto, image), "canvas", "{image}");
+            assert_eq!(chosen(EditionChoice::Classic, image), "classic", "{image}");
+        }
+        for image in [
+            "docker.all-hands.dev/all-hands-ai/openhands:0.59",
+            "openhands",
+            "acme/own:1",
+            "acme/agent-canvas-old:1.20.0",
+            "agent-canvas/openhands:1.6",
+        ] {
+            assert_eq!(chosen(EditionChoice::Auto, image), "classic", "{image}");
+            assert_eq!(chosen(EditionChoice::Canvas, image), "canvas", "{image}");
+        }
+        assert_eq!(EditionChoice::Auto.edition(None), &CLASSIC);
+    }
 }

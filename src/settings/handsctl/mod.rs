@@ -15,8 +15,8 @@ mod state;
 
 pub use cluster::{Cluster, Ingress, Provider};
 pub use deploy::{
-    Deploy, Expose, ExposureConsent, ImagePullPolicy, LoadBalancer, OnStop, OwnershipRule, Profile,
-    RollbackOnFailure, SandboxEgress, SeedSettings, Strategy,
+    Deploy, EditionChoice, Expose, ExposureConsent, ImagePullPolicy, LoadBalancer, OnStop, OwnershipRule,
+    Profile, RollbackOnFailure, SandboxEgress, SeedSettings, Strategy,
 };
 pub use limits::{Thresholds, Tolerate};
 pub use resources::{ResourceList, Resources};

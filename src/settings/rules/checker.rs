@@ -2,7 +2,7 @@
 
 use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::settings::edition::{CLASSIC, Edition, ReleaseNumbers};
+use crate::settings::edition::Configuration;
 use crate::settings::handsctl::{Expose, Ingress, Profile, Provider};
 use crate::settings::left_out::{self, NewerKey};
 use crate::settings::load::schema::{Key, Shape, TableShape, UnknownKeyEffect};
@@ -11,8 +11,6 @@ use crate::settings::load::tree::{Data, Node, Table};
 use crate::settings::resolved::Settings;
 use crate::settings::sandbox_tolerations;
 
-/// Names of the images of Agent Canvas. Their releases have numbers of their own, which say nothing about OpenHands.
-const SUCCESSORS: &[&str] = &["agent-canvas", "agent-server"];
 /// Longest `[deploy].name`: `-config-` and ten digits are appended to it, and a name has at most 63 characters.
 const LONGEST_NAME: usize = 45;
 
@@ -20,20 +18,29 @@ const LONGEST_NAME: usize = 45;
 /// with invalid values: rules do not apply to the defaults that replace them.
 pub(crate) fn check_all(schema: &TableShape, settings: &Settings, wrong: &[String]) -> Vec<Diagnostic> {
     let mut checker = RuleChecker { settings, wrong, diagnostics: Vec::new() };
+    checker.edition();
     checker.version();
-    checker.keys_by_version(schema, UnknownKeyEffect::Handsctl, settings.tree(), &mut Vec::new());
+    if settings.edition().configuration == Configuration::File {
+        checker.keys_by_version(schema, UnknownKeyEffect::Handsctl, settings.tree(), &mut Vec::new());
+        checker.models();
+        checker.sandboxes();
+    } else {
+        checker.keys_of_other_editions();
+    }
     checker.local_cluster();
-    checker.state();
+    if settings.edition().configuration == Configuration::File {
+        checker.state();
+    } else {
+        checker.volume();
+    }
     checker.rollout();
     checker.reachability();
     checker.exposure();
     checker.names();
     checker.resources();
     checker.sizes();
-    checker.sandboxes();
     checker.scheduling();
     checker.bounds();
-    checker.models();
     checker.servers();
     checker.local_addresses(schema);
     checker.environment();
@@ -50,12 +57,6 @@ pub(crate) fn exposure_elsewhere(settings: &Settings) -> Vec<Diagnostic> {
     let mut checker = RuleChecker { settings: &elsewhere, wrong: &[], diagnostics: Vec::new() };
     checker.exposure();
     checker.diagnostics
-}
-
-/// Returns the supported releases as text: `0.45 to 1.6`.
-fn supported_releases(edition: &Edition) -> String {
-    let text = |(major, minor): &ReleaseNumbers| format!("{major}.{minor}");
-    format!("{} to {}", text(edition.releases.start()), text(edition.releases.end()))
 }
 
 pub(super) struct RuleChecker<'a> {
@@ -132,15 +133,10 @@ impl RuleChecker<'_> {
         if self.is_version_wrong() || self.settings.deploy.profile == Profile::Dev {
             return;
         }
-        let version = self.settings.app_version();
+        let (version, edition) = (self.settings.app_version(), self.settings.edition());
         let source = &["deploy", self.version_key()];
-        let supported = supported_releases(&CLASSIC);
-        if self.version_key() == "image" && SUCCESSORS.contains(&self.settings.deploy.image.name()) {
-            let name = self.settings.deploy.image.name();
-            let message = format!("`{name}` is an image of Agent Canvas, which handsctl does not deploy yet");
-            let label = format!("handsctl deploys OpenHands {supported}; see handsctl explain HC0131");
-            self.report(Id::UnsupportedVersion, Severity::Error, source, message, &label);
-        } else if version.assumed {
+        let supported = edition.supported_releases();
+        if version.assumed && edition.has_sandbox_pods() {
             let message =
                 format!("the tag of the application's image is not a version: {version} is assumed");
             let label = "set [deploy].version, as in \"0.59\", or use a tag such as 0.59-dev";
@@ -153,16 +149,20 @@ impl RuleChecker<'_> {
                 let label = "set [deploy].version or [sandbox].runtime_container_image";
                 self.contradiction(source, message, label);
             }
-        } else if !version.is_supported() {
+        } else if !edition.supports(version.release()) && !edition.has_sandbox_pods() {
+            let message = format!("handsctl deploys {} {supported}, not {version}", edition.product);
+            let label = "earlier releases serve no page with a login";
+            self.report(Id::UnsupportedVersion, Severity::Error, source, message, label);
+        } else if !edition.supports(version.release()) {
             let message = format!("OpenHands {version} has no Kubernetes runtime: {supported} have one");
-            let label = if version.release() > *CLASSIC.releases.end() {
-                "removed in 1.7. Its successor is Agent Canvas, which handsctl does not deploy yet; handsctl explain \
-                 HC0131 tells how to get it, and what does not move there"
+            let label = if version.release() > *edition.releases.end() {
+                "removed in 1.7. Its successor is Agent Canvas: [deploy] edition = \"canvas\" without this image; handsctl \
+                 explain HC0131 tells what does not move there"
             } else {
                 "added in 0.45"
             };
             self.report(Id::UnsupportedVersion, Severity::Error, source, message, label);
-        } else if version.is_at_least(0, 60) {
+        } else if edition.has_sandbox_pods() && version.is_at_least(0, 60) {
             let message = format!("OpenHands {version} runs without its V1 interface");
             let label = "V1 conversations would run in the application's own container; 0.59 has no V1";
             self.report(Id::WithoutV1, Severity::Warning, source, message, label);
@@ -275,9 +275,12 @@ impl RuleChecker<'_> {
             return;
         }
         if deploy.profile == Profile::OpenShift {
-            let name = deploy.service_account.as_ref().unwrap_or(&deploy.name).clone();
+            let own =
+                if self.settings.edition().has_sandbox_pods() { deploy.name.as_str() } else { "default" };
+            let name = deploy.service_account.as_ref().map_or(own, |name| name.as_str());
             let namespace = deploy.namespace.clone();
-            let message = "OpenShift's default SCC rejects the application's user 42420".to_owned();
+            let user = self.settings.edition().user;
+            let message = format!("OpenShift's default SCC rejects the application's user {user}");
             let label =
                 format!("run once: oc adm policy add-scc-to-user nonroot-v2 -z {name} -n {namespace}");
             self.report(

@@ -3,6 +3,7 @@
 use super::checker::RuleChecker;
 use crate::catalogue::Id;
 use crate::diagnostic::Severity;
+use crate::settings::edition::API_KEY;
 use crate::settings::format::IpRange;
 use crate::settings::handsctl::{Expose, ExposureConsent, LoadBalancer, Profile, Provider, SandboxEgress};
 use crate::settings::resolved::Settings;
@@ -146,6 +147,7 @@ impl RuleChecker<'_> {
             self.contradiction(&["deploy", "sandbox_egress"], message, "nothing would enforce it");
         }
         if deploy.network_policy
+            && self.settings.edition().has_sandbox_pods()
             && deploy.sandbox_egress == SandboxEgress::All
             && deploy.expose != Expose::None
         {
@@ -166,6 +168,9 @@ impl RuleChecker<'_> {
 
 /// Whether the application's API requires a key.
 fn requires_key(settings: &Settings) -> bool {
+    if settings.edition().key_variables.iter().any(|(_, key)| *key == API_KEY) {
+        return true;
+    }
     let is_set = settings.secrets.contains_key(SESSION_KEY)
         || settings.env.get(SESSION_KEY).is_some_and(|key| !key.is_empty());
     is_set && settings.app_version().is_at_least(0, 60)

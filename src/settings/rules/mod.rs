@@ -10,10 +10,12 @@
 //! - `sandbox_rights`: an extra manifest that gives rights to every sandbox.
 //! - `manifest_secrets`: an extra manifest with a secret in clear text.
 //! - `local_addresses`: URLs of this computer.
+//! - `editions`: the image and keys that do not fit the edition.
 //! - `models`: named models and condensers. `servers`: MCP servers.
 
 mod bounds;
 pub(super) mod checker;
+mod editions;
 pub(super) mod exposing_field;
 pub(super) mod exposing_fields;
 mod exposing_pod;

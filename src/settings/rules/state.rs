@@ -132,7 +132,7 @@ impl RuleChecker<'_> {
         }
     }
 
-    fn volume(&mut self) {
+    pub(super) fn volume(&mut self) {
         if !self.settings.needs_volume() && !self.is_wrong("deploy.storage") {
             for key in ["existing_claim", "storage_class", "storage_size", "volume"] {
                 if self.settings.is_set(&["deploy", key]) {

@@ -26,7 +26,7 @@ fn variables(variables: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// Reads one text as config.toml.
-fn read_text(text: &str) -> Result<Loaded, Error> {
+pub(super) fn read_text(text: &str) -> Result<Loaded, Error> {
     super::load::read::read(&Request::default(), &[], folder(text).path())
 }
 

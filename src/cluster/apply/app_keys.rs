@@ -1,0 +1,123 @@
+//! Stores the keys of an application that keeps its settings itself, and what was done with them.
+
+use serde_json::{Value, json};
+
+use super::inventory;
+use crate::catalogue::Id;
+use crate::cluster::client::api::Api;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Action, Events, Phase};
+use crate::object::ObjectId;
+use crate::object::kind::{CLAIM, SECRET};
+use crate::object::labels;
+use crate::plan::inventory::app_keys::{AppKeys, StoredAppKeys, TYPE, is_keys, stored};
+use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::manifests::values;
+
+/// Generates the keys and stores them in a Secret of their own.
+///
+/// # Errors
+/// Exit 7 if a Secret of that name exists; the server rejects it; this computer returns no random numbers.
+pub async fn create(api: &Api, set: &ApplySet, events: &Events) -> Result<AppKeys> {
+    let keys = AppKeys::generate(getrandom::fill)
+        .map_err(|error| Error::internal("this computer returns no random numbers").caused_by(error))?;
+    let id = secret_id(set);
+    match api.create(&SECRET.in_namespace(&set.namespace), &keys.manifest(set)).await {
+        Ok(_) => {
+            events.object(Phase::Apply, id, Action::Created, None).await;
+            Ok(keys)
+        }
+        Err(error) if error.code() == Some(409) => Err(foreign_error(set)),
+        Err(error) => Err(inventory::write_error(error, &format!("cannot create {id}"), &set.namespace)),
+    }
+}
+
+/// Returns the id of the Secret with the keys.
+#[must_use]
+pub fn secret_id(set: &ApplySet) -> ObjectId {
+    SECRET.id(&set.namespace, &values::app_keys_name(&set.name))
+}
+
+/// Reads the keys of a deployed application.
+///
+/// # Errors
+/// The account may not read the Secret. Exit 7 if it is not of this installation.
+pub async fn read(api: &Api, set: &ApplySet) -> Result<StoredAppKeys> {
+    let id = secret_id(set);
+    let secret = api.get_opt(&SECRET.in_namespace(&set.namespace), &id.name).await;
+    let secret = secret.map_err(|error| error.into_error(&format!("cannot get {id}")))?;
+    match secret {
+        None => Ok(StoredAppKeys::Absent),
+        Some(secret) if is_keys(&secret, &id.name) && labels::is_instance(&secret, &set.name) => {
+            Ok(stored(set, &[secret]))
+        }
+        Some(_) => Err(foreign_error(set)),
+    }
+}
+
+/// Checks that no Secret of another has the name of the keys. Without the right to read it, its creation tells.
+///
+/// # Errors
+/// Exit 7 if there is one.
+pub async fn ensure_unused_name(api: &Api, set: &ApplySet) -> Result<()> {
+    match api.get_opt(&SECRET.in_namespace(&set.namespace), &secret_id(set).name).await {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(foreign_error(set)),
+        Err(error) if error.code() == Some(403) => Ok(()),
+        Err(error) => Err(error.into_error(&format!("cannot get {}", secret_id(set)))),
+    }
+}
+
+fn foreign_error(set: &ApplySet) -> Error {
+    let id = secret_id(set);
+    let message = format!("{id} in namespace {} does not hold the keys of this installation", set.namespace);
+    Error::new(Id::ForeignObject, Kind::Ownership, message)
+        .hint(format!(
+            "if it was restored from a backup: it needs the type {TYPE} and the label {}={}",
+            labels::INSTANCE,
+            set.name
+        ))
+        .hint("otherwise choose another name with --name or [deploy].name")
+}
+
+/// Records on a claim which key encrypts the secrets on its volume. Writes nothing if it says so already.
+///
+/// # Errors
+/// The claim cannot be read, or the server rejects the annotation.
+pub async fn record_encryption(api: &Api, claim: &ObjectId, keys: &AppKeys) -> Result<()> {
+    let live = get_claim(api, claim).await?;
+    if live["metadata"]["annotations"][labels::ENCRYPTED_BY] == keys.fingerprint().as_str() {
+        return Ok(());
+    }
+    annotate(api, claim, labels::ENCRYPTED_BY, &keys.fingerprint()).await
+}
+
+/// Returns the MAC of the settings that the application on a claim's volume got; None if it got none yet.
+///
+/// # Errors
+/// The claim cannot be read.
+pub async fn given_settings(api: &Api, claim: &ObjectId) -> Result<Option<String>> {
+    let live = get_claim(api, claim).await?;
+    Ok(live["metadata"]["annotations"][labels::GIVEN_SETTINGS].as_str().map(str::to_owned))
+}
+
+/// Records which settings the application on a claim's volume got, as their MAC.
+///
+/// # Errors
+/// The server rejects the annotation.
+pub async fn record_given_settings(api: &Api, claim: &ObjectId, mac: &str) -> Result<()> {
+    annotate(api, claim, labels::GIVEN_SETTINGS, mac).await
+}
+
+async fn get_claim(api: &Api, claim: &ObjectId) -> Result<Value> {
+    let claims = CLAIM.in_namespace(claim.namespace.as_deref().unwrap_or_default());
+    let live = api.get_opt(&claims, &claim.name).await;
+    Ok(live.map_err(|error| error.into_error(&format!("cannot get {claim}")))?.unwrap_or_default())
+}
+
+async fn annotate(api: &Api, claim: &ObjectId, annotation: &str, value: &str) -> Result<()> {
+    let claims = CLAIM.in_namespace(claim.namespace.as_deref().unwrap_or_default());
+    let patch = json!({ "metadata": { "annotations": { annotation: value } } });
+    let patched = api.merge_patch(&claims, &claim.name, &patch).await;
+    patched.map(drop).map_err(|error| error.into_error(&format!("cannot annotate {claim}")))
+}

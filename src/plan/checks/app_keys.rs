@@ -1,0 +1,71 @@
+//! Whether the keys in the cluster are those of the volume that an application mounts. Pure.
+
+use serde_json::Value;
+
+use crate::object::labels;
+use crate::plan::inventory::app_keys::StoredAppKeys;
+
+/// Why the application could not read the secrets on its volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFault {
+    /// The Secret lacks a key, or has an empty one.
+    Incomplete,
+    /// There is no Secret, and the volume may have secrets.
+    Missing,
+    /// The Secret has another key than the one that encrypts them.
+    Other,
+}
+
+/// Returns the fault of these keys for the live claim that the application mounts. A claim without a volume has no secrets
+/// yet.
+#[must_use]
+pub fn fault(stored: &StoredAppKeys, claim: Option<&Value>) -> Option<KeyFault> {
+    let encrypted_by = claim.and_then(encrypted_by);
+    match stored {
+        StoredAppKeys::Invalid => Some(KeyFault::Incomplete),
+        StoredAppKeys::Absent => {
+            let has_volume = claim.is_some_and(|claim| claim["spec"]["volumeName"].is_string());
+            (has_volume || encrypted_by.is_some()).then_some(KeyFault::Missing)
+        }
+        StoredAppKeys::Keys(keys) => encrypted_by
+            .is_some_and(|fingerprint| fingerprint != keys.fingerprint())
+            .then_some(KeyFault::Other),
+    }
+}
+
+fn encrypted_by(claim: &Value) -> Option<&str> {
+    claim["metadata"]["annotations"][labels::ENCRYPTED_BY].as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::inventory::app_keys::AppKeys;
+
+    #[test]
+    fn volume_with_secrets_needs_its_own_key() {
+        let keys = |byte: u8| {
+            let fill = |bytes: &mut [u8]| {
+                bytes.fill(byte);
+                Ok::<_, std::convert::Infallible>(())
+            };
+            AppKeys::generate(fill).unwrap()
+        };
+        let own = StoredAppKeys::Keys(keys(1));
+        let claim = |fingerprint: Option<&str>, volume: Option<&str>| json!({ "metadata": { "annotations": { labels::ENCRYPTED_BY: fingerprint } }, "spec": { "volumeName": volume } });
+        let fingerprint = keys(1).fingerprint();
+        let used = claim(Some(&fingerprint), Some("pv"));
+        let bound = claim(None, Some("pv"));
+        let unbound = claim(None, None);
+        assert_eq!(fault(&own, Some(&used)), None);
+        assert_eq!(fault(&own, Some(&bound)), None);
+        assert_eq!(fault(&StoredAppKeys::Keys(keys(2)), Some(&used)), Some(KeyFault::Other));
+        assert_eq!(fault(&StoredAppKeys::Absent, Some(&used)), Some(KeyFault::Missing));
+        assert_eq!(fault(&StoredAppKeys::Absent, Some(&bound)), Some(KeyFault::Missing));
+        assert_eq!(fault(&StoredAppKeys::Absent, Some(&unbound)), None);
+        assert_eq!(fault(&StoredAppKeys::Absent, None), None);
+        assert_eq!(fault(&StoredAppKeys::Invalid, None), Some(KeyFault::Incomplete));
+    }
+}

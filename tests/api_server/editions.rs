@@ -1,0 +1,314 @@
+//! Agent Canvas on the API server: its objects and keys, the change of the edition, and what its application answers, which
+//! a proxy plays.
+
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Namespace, Run};
+use crate::fault::{Fault, Proxy};
+use crate::planted::assert_hidden;
+
+const CANVAS: &str =
+    "[llm]\nmodel = \"a/m\"\napi_key = { env = \"LLM_API_KEY\" }\n[deploy]\nedition = \"canvas\"\n";
+const CLASSIC: &str = "deploy.edition=\"classic\"";
+const MODEL_KEY: &str = "sk-canvas-planted-0123456789";
+
+fn canvas(test: &str) -> Namespace {
+    let namespace = Bed::shared().namespace(test);
+    namespace.config(CANVAS);
+    namespace
+}
+
+fn handsctl(namespace: &Namespace, arguments: &[&str]) -> Run {
+    namespace.command(arguments).env("LLM_API_KEY", MODEL_KEY).run()
+}
+
+fn object(namespace: &Namespace, name: &str) -> Value {
+    namespace.bed.get(&[name, "-n", &namespace.name])
+}
+
+/// The settings of the application as it answers them.
+fn settings(model: &str, has_key: bool) -> Value {
+    json!({ "agent_settings": { "llm": { "model": model, "api_key": "**********" } }, "conversation_settings": {},
+        "llm_api_key_is_set": has_key })
+}
+
+/// A proxy that plays an application whose settings have this model. `change` comes before it.
+fn playing(change: impl FnOnce(&Proxy), model: &'static str) -> Proxy {
+    let proxy = Proxy::for_cluster(Bed::shared());
+    change(&proxy);
+    let answer = |part: &'static str, answer: Value| {
+        proxy.on(move |request| request.path.contains(part)).inject(Fault::Answer(answer));
+    };
+    answer("/proxy/alive", json!({ "status": "ok" }));
+    answer("/proxy/server_info", json!({ "version": "1.49.1" }));
+    answer("/proxy/api/automation/ready", json!({}));
+    answer("/proxy/canvas/", json!("<html>Enter the key</html>"));
+    answer("/proxy/api/settings", settings(model, true));
+    proxy
+}
+
+fn deploy_through(proxy: &Proxy, namespace: &Namespace) -> Run {
+    proxy.command(namespace, &["deploy", "--probe", "always"]).env("LLM_API_KEY", MODEL_KEY).run()
+}
+
+/// The requests to the application's settings, by method.
+fn settings_requests(proxy: &Proxy) -> Vec<String> {
+    let requests = proxy.requests_that(|request| request.path.contains("/proxy/api/settings"));
+    requests.into_iter().map(|request| request.method).collect()
+}
+
+#[test]
+fn canvas_has_its_objects_and_no_account() {
+    let namespace = Bed::shared().namespace("canvas-set");
+    namespace.create(&[
+        ("pod-security.kubernetes.io/enforce", "restricted"),
+        ("pod-security.kubernetes.io/warn", "restricted"),
+    ]);
+    namespace.config(CANVAS);
+    handsctl(&namespace, &["deploy"]).exits(0).says("5 created").never_says("HC3010");
+    for absent in ["serviceaccount/oh", "role/oh", "rolebinding/oh", "networkpolicy/oh"] {
+        assert!(!namespace.has(absent), "{absent}");
+    }
+    let deployment = object(&namespace, "deployment/oh");
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    let variables = pod["containers"][0]["env"].as_array().unwrap();
+    let named = |name: &str| variables.iter().find(|variable| variable["name"] == name).unwrap();
+    assert_eq!(named("OH_SESSION_API_KEYS_0")["valueFrom"]["secretKeyRef"]["key"], "api-key");
+    assert!(variables.iter().all(|variable| variable["name"] != "LLM_API_KEY"), "it goes to the API");
+    assert_eq!(object(&namespace, "service/oh")["spec"]["ports"][0]["port"], 8002);
+    let policy = &object(&namespace, "networkpolicy/oh-app")["spec"];
+    assert_eq!(policy["ingress"][0]["ports"], json!([{ "port": 8002, "protocol": "TCP" }]));
+    handsctl(&namespace, &["diff"]).exits(0).says("no differences");
+    handsctl(&namespace, &["deploy"]).exits(0).says("5 unchanged");
+}
+
+#[test]
+fn keys_are_made_once_and_appear_in_no_output() {
+    let namespace = canvas("canvas-keys");
+    handsctl(&namespace, &["deploy"]).exits(0);
+    let keys = object(&namespace, "secret/oh-keys");
+    let decoded = |name: &str| {
+        use base64::Engine as _;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(keys["data"][name].as_str().unwrap());
+        String::from_utf8(bytes.unwrap()).unwrap()
+    };
+    let planted = [decoded("api-key"), decoded("secret-key"), MODEL_KEY.to_owned()];
+    let printed = handsctl(&namespace, &["open", "--key"]).exits(0);
+    assert_eq!(printed.stdout.trim(), planted[0]);
+    let folder = namespace.folder.path();
+    let (events, report) = (folder.join("events"), folder.join("report.html"));
+    let files = ["--events", events.to_str().unwrap(), "--report", report.to_str().unwrap()];
+    for command in [
+        &["deploy", "--set", "deploy.env={A=\"1\"}"][..],
+        &["diff", "--set", "deploy.env={A=\"2\"}", "-o", "json"],
+        &["status", "-o", "yaml"],
+        &["history", "1", "-o", "yaml"],
+        &["render"],
+        &["doctor", "-o", "json"],
+        &["config", "show"],
+        &["restart"],
+        &["rollback"],
+        &["teardown"],
+        &["deploy"],
+    ] {
+        let arguments =
+            if command == ["restart"] { [command, &files[..2]].concat() } else { command.to_vec() };
+        let run = handsctl(&namespace, &arguments);
+        for value in &planted {
+            assert_hidden(value, &command.join(" "), &format!("{}{}", run.stdout, run.stderr));
+        }
+    }
+    let revisions =
+        namespace.bed.kubectl(&["get", "secrets,configmaps", "-n", &namespace.name, "-o", "yaml"]);
+    let without_keys: String =
+        revisions.split("- apiVersion").filter(|part| !part.contains("name: oh-keys")).collect();
+    assert_hidden(&planted[0], "the other Secrets", &without_keys);
+    let text = std::fs::read_to_string(events).unwrap();
+    assert_hidden(&planted[0], "events", &text);
+    assert_eq!(object(&namespace, "secret/oh-keys")["data"], keys["data"], "they survive the teardown");
+}
+
+#[test]
+fn missing_or_other_key_of_a_volume_is_refused() {
+    let namespace = canvas("canvas-guard");
+    handsctl(&namespace, &["deploy"]).exits(0);
+    let mut keys = object(&namespace, "secret/oh-keys");
+    let delete = || namespace.bed.kubectl(&["delete", "secret", "oh-keys", "-n", &namespace.name]);
+    delete();
+    let refused = handsctl(&namespace, &["deploy"]).exits(14).says("HC3018");
+    refused.says("secret/oh-keys does not exist, and its secret-key encrypts the secrets on persistentvolumeclaim/oh-canvas");
+    keys["metadata"] = json!({ "name": "oh-keys", "labels": keys["metadata"]["labels"] });
+    let good = keys.clone();
+    keys["data"]["secret-key"] = json!("b3RoZXI=");
+    let create = |keys: &Value| {
+        namespace.bed.kubectl_with(&["create", "-n", &namespace.name, "-f", "-"], &keys.to_string());
+    };
+    create(&keys);
+    handsctl(&namespace, &["deploy"]).exits(14).says("HC3018").says("has another secret-key");
+    handsctl(&namespace, &["restart"]).exits(14).says("HC3018").says("has another secret-key");
+    delete();
+    create(&good);
+    handsctl(&namespace, &["deploy"]).exits(0);
+    handsctl(&namespace, &["teardown"]).exits(0).says("secret/oh-keys").says("its secret-key encrypts");
+    delete();
+    handsctl(&namespace, &["deploy"]).exits(14).says("HC3018");
+    handsctl(&namespace, &["teardown", "--delete-data", "--yes"]).exits(0);
+    handsctl(&namespace, &["deploy"]).exits(0).says("secret/oh-keys created");
+    handsctl(&namespace, &["teardown", "--delete-data", "--yes"]).exits(0).says("secret/oh-keys deleted");
+}
+
+#[test]
+fn secret_of_others_with_the_name_of_the_keys_is_kept() {
+    let namespace = canvas("canvas-foreign");
+    namespace.create(&[]);
+    namespace.bed.kubectl(&[
+        "create",
+        "secret",
+        "generic",
+        "oh-keys",
+        "-n",
+        &namespace.name,
+        "--from-literal=a=b",
+    ]);
+    let refused = handsctl(&namespace, &["deploy"]).exits(7);
+    refused.says("secret/oh-keys in namespace").says("does not hold the keys of this installation");
+    assert!(!namespace.has("configmap/handsctl-oh"), "nothing was written");
+    // OpenHands itself may read a Secret of this name.
+    let classic = "[llm]\napi_key = { secret = \"oh-keys\", key = \"a\" }\n";
+    namespace.config(classic);
+    namespace.handsctl(&["deploy"]).exits(0);
+    namespace.handsctl(&["restart"]).exits(0);
+    namespace.handsctl(&["teardown", "--delete-data", "--yes"]).exits(0);
+    assert_eq!(object(&namespace, "secret/oh-keys")["data"], json!({ "a": "Yg==" }));
+}
+
+#[test]
+fn edition_changes_only_when_asked_and_rolls_back_to_its_volume() {
+    let namespace = canvas("canvas-change");
+    handsctl(&namespace, &["deploy", "--set", CLASSIC]).exits(0);
+    let refused = handsctl(&namespace, &["deploy"]).exits(2).says("HC3019");
+    refused
+        .says("is OpenHands, and the configuration deploys Agent Canvas; nothing was changed")
+        .says("--change-edition");
+    handsctl(&namespace, &["deploy", "--dry-run"]).exits(2).says("HC3019");
+    let proxy = playing(|_| {}, "a/m");
+    let change = ["deploy", "--change-edition", "--probe", "always"];
+    let changed = proxy.command(&namespace, &change).env("LLM_API_KEY", MODEL_KEY).run().exits(0);
+    let changed = changed.says("/server_info 200").says("model a/m given").never_says("no longer set");
+    changed.says("persistentvolumeclaim/oh-state kept").says("conversations and settings stay on");
+    let claim = |namespace: &Namespace| {
+        let volumes = object(namespace, "deployment/oh")["spec"]["template"]["spec"]["volumes"].clone();
+        let claims = volumes.as_array().unwrap().iter();
+        claims
+            .filter_map(|it| it["persistentVolumeClaim"]["claimName"].as_str().map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(claim(&namespace), ["oh-canvas"]);
+    handsctl(&namespace, &["sandbox", "list"]).exits(2).says("its conversations share the application's pod");
+    handsctl(&namespace, &["backup", "b.tar.gz"]).exits(2).says("does not copy volumes of Agent Canvas yet");
+    handsctl(&namespace, &["rollback", "--yes"]).exits(0).says("rolled back to revision 1");
+    assert_eq!(claim(&namespace), ["oh-state"]);
+    handsctl(&namespace, &["sandbox", "list"]).exits(0);
+    handsctl(&namespace, &["rollback", "--yes"]).exits(0);
+    assert_eq!(claim(&namespace), ["oh-canvas"]);
+}
+
+#[test]
+fn settings_are_given_once_for_each_change() {
+    let namespace = canvas("canvas-given");
+    let proxy = playing(|_| {}, "a/m");
+    deploy_through(&proxy, &namespace).exits(0).says("model a/m given").hides(MODEL_KEY);
+    assert_eq!(settings_requests(&proxy), ["GET", "PATCH"]);
+    let sent = proxy
+        .requests_that(|request| request.method == "PATCH" && request.path.contains("/proxy/"))
+        .remove(0);
+    assert_eq!(
+        sent.json(),
+        json!({ "agent_settings_diff": { "llm": { "model": "a/m", "api_key": MODEL_KEY } } })
+    );
+    deploy_through(&proxy, &namespace).exits(0).says("model a/m, its own setting");
+    assert_eq!(settings_requests(&proxy), ["GET", "PATCH", "GET"]);
+    let other = proxy.command(&namespace, &["deploy", "--probe", "always"]).env("LLM_API_KEY", "sk-2").run();
+    other.exits(0).says("model a/m given");
+    assert_eq!(settings_requests(&proxy), ["GET", "PATCH", "GET", "GET", "PATCH"]);
+}
+
+#[test]
+fn answers_of_the_application_are_told_apart() {
+    let is_settings = |method: &'static str| {
+        move |request: &crate::fault::Request| {
+            request.method == method && request.path.contains("/proxy/api/settings")
+        }
+    };
+    let namespace = canvas("canvas-answers");
+    let run = |change: &dyn Fn(&Proxy), model: &'static str| {
+        handsctl(&namespace, &["teardown", "--delete-data", "--yes"]).exits(0);
+        deploy_through(&playing(change, model), &namespace).hides(MODEL_KEY)
+    };
+    let unauthorized = |proxy: &Proxy| {
+        proxy.on(is_settings("GET")).inject(Fault::AnswerWith(401, json!({ "detail": "no" })));
+    };
+    run(&unauthorized, "a/m").exits(9).says("HC5004").says("does not accept the key of secret/oh-keys");
+    let wrong_type = |proxy: &Proxy| {
+        proxy.on(is_settings("PATCH")).inject(Fault::AnswerWith(422, json!({ "detail": "validation" })));
+    };
+    run(&wrong_type, "a/m").exits(0).says("HC5001").says("a value has another type");
+    run(&|_| {}, "another/model").exits(0).says("HC5002").says("did not take llm.model");
+    let without_key =
+        |proxy: &Proxy| proxy.on(is_settings("PATCH")).inject(Fault::Answer(settings("a/m", false)));
+    run(&without_key, "a/m").exits(0).says("HC5003");
+    let down = |proxy: &Proxy| {
+        proxy.on(is_settings("GET")).inject(Fault::AnswerWith(502, json!("bad gateway")));
+    };
+    run(&down, "a/m").exits(0).says("HC5001").says("502");
+    namespace.config("[deploy]\nedition = \"canvas\"\n");
+    let fresh = |proxy: &Proxy| {
+        proxy.on(is_settings("GET")).inject(Fault::Answer(settings("gpt", false)));
+    };
+    run(&fresh, "a/m")
+        .exits(0)
+        .says("conversations need a model and its key: handsctl config set llm.model=MODEL");
+    namespace.config(CANVAS);
+    let not_alive = |proxy: &Proxy| {
+        proxy
+            .on(|request| request.path.contains("/proxy/alive"))
+            .inject(Fault::AnswerWith(502, json!("down")));
+    };
+    run(&not_alive, "a/m").exits(9).says("HC4601");
+}
+
+#[test]
+fn page_with_the_key_fails_the_deploy() {
+    let namespace = canvas("canvas-page");
+    handsctl(&namespace, &["deploy"]).exits(0);
+    let key = handsctl(&namespace, &["open", "--key"]).exits(0).stdout.trim().to_owned();
+    let page = json!(format!("<script>window.key = \"{key}\"</script>"));
+    let proxy = playing(
+        |proxy| {
+            proxy.on(|request| request.path.contains("/proxy/canvas/")).inject(Fault::Answer(page));
+        },
+        "a/m",
+    );
+    let failed = deploy_through(&proxy, &namespace).exits(9).says("HC0170");
+    failed.says("contains the application's key").hides(&key);
+}
+
+#[test]
+fn status_is_degraded_without_the_automation_only() {
+    let namespace = canvas("canvas-status");
+    handsctl(&namespace, &["deploy"]).exits(0);
+    let status = |change: &dyn Fn(&Proxy)| {
+        let proxy = playing(change, "a/m");
+        proxy.rename("example.io/started", "handsctl.dev/Simulated");
+        proxy.rename("example.io/node", "kwok.x-k8s.io/node");
+        proxy.command(&namespace, &["status"]).run()
+    };
+    status(&|_| {}).never_says("HC5005");
+    let down = |proxy: &Proxy| {
+        let is_automation = |request: &crate::fault::Request| request.path.contains("/proxy/api/automation/");
+        proxy.on(is_automation).inject(Fault::AnswerWith(502, json!("down")));
+    };
+    let run = status(&down).exits(11).prints("HC5005");
+    run.prints("the automation does not answer").prints("/api/automation/ready");
+}

@@ -1,0 +1,215 @@
+//! Agent Canvas, the real application, beside OpenHands 0.59 in the shared cluster: its page, its settings, its
+//! conversations, its keys, and the way there and back.
+
+use serde_json::{Value, json};
+
+use super::kind::{READY, Site, shared, wait_until};
+use crate::bed::Run;
+use crate::planted::assert_hidden;
+
+const IMAGE: &str = "ghcr.io/openhands/agent-canvas:1.20.0";
+const EDITION: &str = "deploy.edition=\"canvas\"";
+const MODEL: &str = "openai/gpt-4o";
+
+/// An installation of Agent Canvas in a namespace of its own.
+struct Canvas<'a> {
+    site: &'a Site,
+    namespace: &'static str,
+}
+
+impl<'a> Canvas<'a> {
+    fn new(site: &'a Site, namespace: &'static str) -> Self {
+        site.handsctl(&["image", "load", IMAGE]).exits(0);
+        Self { site, namespace }
+    }
+
+    fn host(&self) -> String {
+        format!("{}.localhost", self.namespace)
+    }
+
+    fn handsctl(&self, arguments: &[&str]) -> Run {
+        let host = format!("deploy.host=\"{}\"", self.host());
+        let own = ["-n", self.namespace, "--set", EDITION, "--set", &host];
+        self.site.handsctl(&[arguments, &own].concat())
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        self.site.kubectl(&[&["-n", self.namespace], arguments].concat())
+    }
+
+    /// The key that the application's page asks for.
+    fn key(&self) -> String {
+        self.handsctl(&["open", "--key"]).exits(0).stdout.trim().to_owned()
+    }
+
+    /// Sends a request through the ingress; returns status and body.
+    fn request(&self, method: &str, path: &str, key: Option<&str>, body: Option<&Value>) -> (u16, String) {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
+        let agent = ureq::Agent::new_with_config(config.max_redirects_will_error(false).build());
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(self.site.url(path))
+            .header("host", self.host())
+            .header("content-type", "application/json");
+        if let Some(key) = key {
+            request = request.header("x-session-api-key", key);
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        match agent.run(request.body(body).unwrap()) {
+            Ok(mut answer) => {
+                (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap_or_default())
+            }
+            Err(error) => (0, error.to_string()),
+        }
+    }
+
+    /// Sends a request with the key and returns the JSON of a success.
+    fn api(&self, method: &str, path: &str, key: &str, body: Option<&Value>) -> Value {
+        let (status, text) = self.request(method, path, Some(key), body);
+        assert!((200..300).contains(&status), "{method} {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
+    }
+
+    /// Makes a conversation, for which no model is needed, and returns its id.
+    fn start_conversation(&self, key: &str) -> String {
+        let llm = json!({ "model": MODEL, "api_key": "x", "usage_id": "test" });
+        let body = json!({
+            "workspace": { "working_dir": "/home/openhands/workspace/one" },
+            "agent": { "kind": "Agent", "llm": llm, "tools": [] },
+        });
+        let made = self.api("POST", "/api/conversations", key, Some(&body));
+        made["id"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
+    }
+
+    /// Waits until the conversation answers with its events.
+    fn assert_answers(&self, key: &str, conversation: &str) {
+        let path = format!("/api/conversations/{conversation}/events/search");
+        let mut last = (0, String::new());
+        wait_until("the conversation answers", READY, || {
+            last = self.request("GET", &path, Some(key), None);
+            // The ingress and the pod come back; a 404 would be a lease of the killed pod.
+            assert_ne!(last.0, 404, "{}", last.1);
+            last.0 == 200
+        });
+    }
+
+    fn pod(&self) -> Value {
+        let pods = self.site.get(&["-n", self.namespace, "pods", "-l", "app.kubernetes.io/component=app"]);
+        let mut pods = pods["items"].as_array().unwrap().clone();
+        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        assert_eq!(pods.len(), 1, "{pods:?}");
+        pods.remove(0)
+    }
+
+    fn delete(&self) {
+        self.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
+    }
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn canvas_serves_a_page_without_the_key_and_keeps_its_conversations() {
+    let (site, _, _guard) = shared();
+    let canvas = Canvas::new(site, "canvas");
+    let deployed = canvas.handsctl(&["deploy", "--timeout", "6m"]).exits(0);
+    let deployed = deployed
+        .says("OpenHands is ready at http://canvas.localhost:")
+        .says("/canvas/")
+        .says("its page asks for a key: handsctl open --key prints it")
+        .says(&format!("model {MODEL} given"));
+    assert!(
+        !deployed.stderr.contains("PodSecurity") && !deployed.stderr.contains("HC3010"),
+        "{}",
+        deployed.stderr
+    );
+
+    let key = canvas.key();
+    assert_eq!(key.len(), 43, "32 bytes");
+    let (status, page) = canvas.request("GET", "/canvas/", None, None);
+    assert_eq!(status, 200, "{page}");
+    assert!(page.contains("<html") && !page.contains(&key), "{page}");
+    assert_eq!(canvas.request("GET", "/", None, None).0, 308);
+    assert_eq!(canvas.request("GET", "/api/settings", None, None).0, 401);
+    let settings = canvas.api("GET", "/api/settings", &key, None);
+    assert_eq!(settings["agent_settings"]["llm"]["model"], MODEL);
+    assert_eq!(settings["llm_api_key_is_set"], true);
+    let command =
+        json!({ "command": "echo $((6 * 7)); id -u; test -e /var/run/secrets && echo token || true" });
+    let ran = canvas.api("POST", "/api/bash/execute_bash_command", &key, Some(&command)).to_string();
+    assert!(ran.contains("42") && ran.contains("10001") && !ran.contains("token"), "{ran}");
+
+    let conversation = canvas.start_conversation(&key);
+    canvas.assert_answers(&key, &conversation);
+    // SIGKILL of every process; init of the container's namespace can only be killed from outside.
+    let uid = canvas.pod()["metadata"]["uid"].as_str().unwrap().to_owned();
+    site.kill_containers_of(&uid);
+    wait_until("the container runs again", READY, || {
+        let status = &canvas.pod()["status"]["containerStatuses"][0];
+        status["restartCount"].as_u64() > Some(0) && status["ready"] == true
+    });
+    canvas.assert_answers(&key, &conversation);
+    canvas.handsctl(&["restart", "--timeout", "6m"]).exits(0);
+    canvas.assert_answers(&key, &conversation);
+
+    // What people change on the page stays, and a second deploy sends nothing.
+    let change = json!({ "agent_settings_diff": { "llm": { "model": "openai/gpt-4.1" } } });
+    canvas.api("PATCH", "/api/settings", &key, Some(&change));
+    let again = canvas.handsctl(&["deploy"]).exits(0).says("model openai/gpt-4.1, its own setting");
+    again.says("0 to send").hides(&key);
+    assert_eq!(
+        canvas.api("GET", "/api/settings", &key, None)["agent_settings"]["llm"]["model"],
+        "openai/gpt-4.1"
+    );
+
+    for command in [
+        &["status", "-o", "yaml"][..],
+        &["diff"],
+        &["history", "1", "-o", "yaml"],
+        &["render"],
+        &["logs", "--tail", "50"],
+        &["doctor"],
+        &["open", "--no-forward", "--no-browser"],
+        &["sandbox", "list"],
+        &["backup", "canvas.tar.gz"],
+    ] {
+        let run = canvas.handsctl(command);
+        assert_hidden(&key, &command.join(" "), &format!("{}{}", run.stdout, run.stderr));
+    }
+    canvas.handsctl(&["sandbox", "list"]).exits(2).says("its conversations share the application's pod");
+    canvas.handsctl(&["backup", "canvas.tar.gz"]).exits(2).says("does not copy volumes of Agent Canvas yet");
+
+    let torn = canvas.handsctl(&["teardown"]).exits(0);
+    torn.says("openhands-canvas").says("secret/openhands-keys").says("its secret-key encrypts");
+    canvas.handsctl(&["deploy", "--timeout", "6m"]).exits(0);
+    assert_eq!(canvas.key(), key);
+    canvas.assert_answers(&key, &conversation);
+    assert_eq!(canvas.api("GET", "/api/settings", &key, None)["llm_api_key_is_set"], true);
+
+    canvas.kubectl(&["delete", "secret", "openhands-keys"]);
+    let refused = canvas.handsctl(&["deploy"]).exits(14).says("HC3018");
+    refused.says("secret/openhands-keys does not exist").says("put the Secret back");
+    canvas.delete();
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn rollback_from_canvas_finds_the_earlier_conversation() {
+    let (site, _, _guard) = shared();
+    site.handsctl(&["image", "load", IMAGE]).exits(0);
+    let conversation = site.start_conversation();
+    let canvas =
+        |more: &[&str]| site.handsctl(&[&["deploy", "--timeout", "6m", "--set", EDITION], more].concat());
+    canvas(&[]).exits(2).says("HC3019").says("--change-edition").says("openhands-state");
+    canvas(&["--change-edition"]).exits(0).says("/canvas/").says("HC3019");
+    site.handsctl(&["status"]).exits(0).prints("agent-canvas:1.20.0").prints("openhands-canvas");
+    let back = site.handsctl(&["rollback", "--yes", "--timeout", "6m"]).exits(0);
+    back.says("rolled back to revision");
+    wait_until("the conversation is listed", READY, || {
+        let (status, body) = site.request("/api/conversations");
+        status == 200 && body.contains(&conversation.id)
+    });
+    let kept = site.kubectl(&["get", "pvc", "-o", "name"]);
+    assert!(kept.contains("openhands-canvas") && kept.contains("openhands-state"), "{kept}");
+    site.handsctl(&["deploy", "--delete-data", "--yes"]).exits(0);
+    site.kubectl(&["delete", "secret", "openhands-keys"]);
+}
