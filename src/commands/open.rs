@@ -206,7 +206,7 @@ async fn deployed_edition(session: &Session) -> Result<&'static Edition> {
 /// Exit 2 if the application has no login; exit 14 if the Secret or the key in it is missing.
 async fn login_key(session: &Session, edition: &Edition) -> Result<Redacted> {
     let set = session.set();
-    if edition.key_variables.is_empty() {
+    if !edition.has_keys() {
         let message = format!("{} has no login: its page asks for no key", edition.product);
         return Err(Error::new(Id::Usage, Kind::Usage, message).hint("handsctl open opens it"));
     }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::app_settings::{AppSettingsResult, note_of_missing_key, read_secret};
+use super::app_settings::{AppSettingsResult, note_of_missing_key, note_of_own_model, read_secret};
 use crate::catalogue::Id;
 use crate::cluster::app::client::{AppAction, AppClient, AppError, AppRequest, AppResponse};
 use crate::cluster::apply::app_keys;
@@ -96,7 +96,8 @@ impl SettingsApi<'_> {
         let page = self.client.edition.page;
         let response = match self.client.request(self.run.api(), AppRequest::get(page)).await {
             Ok(response) => response,
-            Err(AppError::Forbidden(why) | AppError::Unreachable(why)) => {
+            Err(error) => {
+                let why = error.reason();
                 let message = format!("the page {page} was not checked for the application's key: {why}");
                 self.run.events().warn(Id::ProbeFailed, message).await;
                 return Ok(());
@@ -150,9 +151,7 @@ impl SettingsApi<'_> {
         let path = self.client.edition.settings;
         let request = AppRequest { path, action, session_key: Some(self.keys.api().expose()) };
         let sent = self.client.request(self.run.api(), request).await;
-        let AppResponse { status, body, .. } = sent.map_err(|error| match error {
-            AppError::Forbidden(why) | AppError::Unreachable(why) => why,
-        })?;
+        let AppResponse { status, body, .. } = sent.map_err(AppError::reason)?;
         let method = if matches!(action, AppAction::Get) { "GET" } else { "PATCH" };
         match status {
             StatusCode::UNAUTHORIZED => Err(NotGiven::Rejected(self.rejected_key())),
@@ -213,16 +212,9 @@ impl SettingsApi<'_> {
 fn kept(desired: &ApiSettings, current: &Value, has_file: bool) -> (String, AppSettingsResult) {
     let model = api_settings::model(current);
     let name = model.as_deref().unwrap_or("none").to_owned();
-    let differs = desired.model().is_some_and(|configured| model.as_deref() != Some(configured));
+    let configured = desired.model().filter(|configured| model.as_deref() != Some(*configured));
     let note_of_key =
         || api_settings::has_no_model_key(current).then(|| note_of_missing_key(has_file).to_owned());
-    let note = differs.then(|| {
-        format!(
-            "the application keeps its own model {name}; config.toml has {}. To change it, use the application's \
-             settings page or [deploy] seed_settings = \"always\"",
-            desired.model().unwrap_or_default()
-        )
-    });
-    let note = note.or_else(note_of_key);
+    let note = configured.map(|configured| note_of_own_model(&name, configured)).or_else(note_of_key);
     (format!("model {name}, its own setting"), AppSettingsResult { model, note })
 }

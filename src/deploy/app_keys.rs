@@ -15,24 +15,33 @@ use crate::plan::inventory::app_keys::{StoredAppKeys, reads_keys};
 use crate::plan::inventory::members::Members;
 use crate::session::runner::Run;
 
-/// Checks that the keys in the cluster are those of the volume that the planned application mounts, and that nobody else
-/// has a Secret of their name.
+/// Checks before the first write that nobody else has a Secret with the name of the keys that the planned application
+/// reads. Their creation finds one that somebody makes later.
 ///
 /// # Errors
-/// Exit 14 if they are missing, incomplete or others; exit 7 if the Secret is not of this installation.
-pub(super) async fn ensure_of_volume(run: &Run<'_>, prepared: &Preparation) -> Result<()> {
-    let Some(claim) = mounted_claim(prepared) else { return Ok(()) };
-    let stored = &prepared.state.app_keys;
-    if *stored == StoredAppKeys::Absent {
+/// Exit 7 if the Secret is not of this installation.
+pub(super) async fn ensure_unused_name(run: &Run<'_>, prepared: &Preparation) -> Result<()> {
+    if mounted_claim(prepared).is_some() && prepared.state.app_keys == StoredAppKeys::Absent {
         app_keys::ensure_unused_name(run.api(), &prepared.state.set).await?;
     }
-    ensure(run, stored, &claim, &prepared.observed.members)
+    Ok(())
+}
+
+/// Checks that the keys in the cluster are those of the volume that the planned application mounts.
+///
+/// # Errors
+/// Exit 14 if they are missing, incomplete or others.
+pub(super) fn ensure_of_volume(run: &Run<'_>, prepared: &Preparation) -> Result<()> {
+    match mounted_claim(prepared) {
+        Some(claim) => ensure(run, &prepared.state.app_keys, &claim, &prepared.observed.members),
+        None => Ok(()),
+    }
 }
 
 /// The same before the pods of the deployed application are replaced: a new pod reads the Secret as it is then.
 ///
 /// # Errors
-/// As [`ensure_of_volume`].
+/// As [`ensure_of_volume`]; exit 7 if the Secret is not of this installation.
 pub(crate) async fn ensure_of_restarted(run: &Run<'_>, live: &Members) -> Result<()> {
     let set = run.session.set();
     let reading = live.iter().find(|(id, object)| is_reading(id, object, &set.name));

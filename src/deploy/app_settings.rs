@@ -118,9 +118,7 @@ impl SettingsClient<'_> {
         let session_key = self.session_key.as_ref().map(Redacted::expose);
         let action = body.map_or(AppAction::Get, AppAction::Post);
         let request = AppRequest { path: self.path(), action, session_key };
-        self.app.request(self.api, request).await.map_err(|error| match error {
-            AppError::Forbidden(why) | AppError::Unreachable(why) => why,
-        })
+        self.app.request(self.api, request).await.map_err(AppError::reason)
     }
 
     async fn key(&self, desired: &DesiredAppSettings) -> Result<Redacted, String> {
@@ -147,13 +145,8 @@ fn status_error(path: &str, status: StatusCode) -> String {
 
 fn kept(desired: &DesiredAppSettings, model: Option<String>) -> (String, AppSettingsResult) {
     let current = model.as_deref().unwrap_or("none");
-    let note = desired.differs_from(model.as_deref()).then(|| {
-        format!(
-            "the application keeps its own model {current}; config.toml has {}. To change it, use the application's \
-             settings page or [deploy] seed_settings = \"always\"",
-            desired.model.as_deref().unwrap_or_default()
-        )
-    });
+    let configured = desired.model.as_deref().unwrap_or_default();
+    let note = desired.differs_from(model.as_deref()).then(|| note_of_own_model(current, configured));
     (format!("model {current}, its own setting"), AppSettingsResult { model, note })
 }
 
@@ -166,6 +159,14 @@ fn missing(reason: Missing, has_file: bool) -> (String, AppSettingsResult) {
         ),
     };
     (message.to_owned(), AppSettingsResult { model: None, note: Some(note.to_owned()) })
+}
+
+/// Returns the way to the configured model for an application that keeps another one.
+pub(super) fn note_of_own_model(current: &str, configured: &str) -> String {
+    format!(
+        "the application keeps its own model {current}; config.toml has {configured}. To change it, use the application's \
+         settings page or [deploy] seed_settings = \"always\""
+    )
 }
 
 /// Returns the way to a model and its key. `has_file`: whether there is a config.toml.

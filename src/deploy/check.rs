@@ -43,7 +43,8 @@ pub(super) async fn explaining_forbidden(run: &Run<'_>, outcome: Result<Preparat
 pub(super) async fn changes(run: &Run<'_>, request: &DeployRequest, prepared: &Preparation) -> Result<()> {
     let changes = &prepared.changes;
     edition_change::ensure_requested(run, request, prepared)?;
-    app_keys::ensure_of_volume(run, prepared).await?;
+    app_keys::ensure_unused_name(run, prepared).await?;
+    app_keys::ensure_of_volume(run, prepared)?;
     live_exposure::ensure_unchanged_contained(run, prepared)?;
     service_account::ensure_usable(run, prepared).await?;
     existing_claim::ensure_exists(run, prepared).await?;

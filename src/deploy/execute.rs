@@ -181,7 +181,7 @@ pub(crate) async fn verify_unchanged(
 async fn record(run: &Run<'_>, request: &DeployRequest, prepared: &mut Preparation) -> Result<RevisionRef> {
     // Another run may have changed them before this one took the lock.
     edition_change::ensure_requested(run, request, prepared)?;
-    app_keys::ensure_of_volume(run, prepared).await?;
+    app_keys::ensure_of_volume(run, prepared)?;
     let (api, events) = (run.api(), run.events());
     let Preparation { state, changes, .. } = prepared;
     changes.plan.set.key_fingerprint = Some(set_key::fingerprint(&state.key.key));

@@ -152,7 +152,7 @@ pub(crate) fn verified(
     // Simulated nodes report room, but no sandbox runs there.
     let shows_room = starts_sandboxes && !(is_simulated && capacity.is_some());
     let room = shows_room.then(|| sandbox_capacity::describe(capacity.as_ref()));
-    let login = (!edition.key_variables.is_empty() && !is_simulated).then(|| LOGIN.to_owned());
+    let login = (edition.has_keys() && !is_simulated).then(|| LOGIN.to_owned());
     let notes = restored.into_iter().chain(room).chain(login).chain(note);
     let sandboxes = capacity.filter(|_| !is_simulated).map(|capacity| capacity.sandboxes);
     let mut finished = finished(message, steps.undo, !is_simulated);

@@ -214,6 +214,12 @@ impl Edition {
         }
     }
 
+    /// Whether the application has keys of its own: its page and its API require one, and another encrypts its secrets.
+    #[must_use]
+    pub const fn has_keys(&self) -> bool {
+        !self.key_variables.is_empty()
+    }
+
     /// Whether a conversation runs in a pod of its own.
     #[must_use]
     pub fn has_sandbox_pods(&self) -> bool {

@@ -80,6 +80,16 @@ pub enum AppError {
     Unreachable(String),
 }
 
+impl AppError {
+    /// Returns why there is no response.
+    #[must_use]
+    pub fn reason(self) -> String {
+        match self {
+            Self::Forbidden(why) | Self::Unreachable(why) => why,
+        }
+    }
+}
+
 impl AppResponse {
     /// Whether the application is alive. 429 counts: it is the application's own limit of ten requests per second.
     #[must_use]

@@ -102,9 +102,7 @@ impl AppConversations<'_> {
     async fn request(&self, path: &str) -> Result<AppResponse, String> {
         let session_key = self.session_key.as_ref().map(Redacted::expose);
         let request = AppRequest::get(path).with_key(session_key);
-        self.client.request(self.api, request).await.map_err(|error| match error {
-            AppError::Forbidden(why) | AppError::Unreachable(why) => why,
-        })
+        self.client.request(self.api, request).await.map_err(AppError::reason)
     }
 }
 

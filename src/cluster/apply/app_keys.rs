@@ -6,7 +6,7 @@ use super::inventory;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Action, Events, Phase};
+use crate::event::Events;
 use crate::object::ObjectId;
 use crate::object::kind::{CLAIM, SECRET};
 use crate::object::labels;
@@ -19,17 +19,10 @@ use crate::plan::manifests::values;
 /// # Errors
 /// Exit 7 if a Secret of that name exists; the server rejects it; this computer returns no random numbers.
 pub async fn create(api: &Api, set: &ApplySet, events: &Events) -> Result<AppKeys> {
-    let keys = AppKeys::generate(getrandom::fill)
-        .map_err(|error| Error::internal("this computer returns no random numbers").caused_by(error))?;
-    let id = secret_id(set);
-    match api.create(&SECRET.in_namespace(&set.namespace), &keys.manifest(set)).await {
-        Ok(_) => {
-            events.object(Phase::Apply, id, Action::Created, None).await;
-            Ok(keys)
-        }
-        Err(error) if error.code() == Some(409) => Err(foreign_error(set)),
-        Err(error) => Err(inventory::write_error(error, &format!("cannot create {id}"), &set.namespace)),
-    }
+    let keys = AppKeys::generate(inventory::fill_random)?;
+    let (id, manifest) = (secret_id(set), keys.manifest(set));
+    inventory::create_secret(api, id, &manifest, || foreign_error(set), events).await?;
+    Ok(keys)
 }
 
 /// Returns the id of the Secret with the keys.

@@ -12,6 +12,7 @@ use crate::cluster::client::request::ApplyOptions;
 use crate::cluster::client::status_error;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Events, Phase};
+use crate::object::ObjectId;
 use crate::object::kind::{CONFIG_MAP, SECRET};
 use crate::object::labels;
 use crate::plan::inventory::apply_set::{self, ApplySet, InventoryScope, parent_matches};
@@ -24,7 +25,7 @@ use crate::plan::{Member, SecretKey};
 const ATTEMPTS: usize = 5;
 
 /// Returns the error for a failed write of one of these objects, before any member of the set was applied.
-pub(super) fn write_error(error: ApiError, action: &str, namespace: &str) -> Error {
+fn write_error(error: ApiError, action: &str, namespace: &str) -> Error {
     let error = match error {
         // The namespace could not be read earlier.
         ApiError::Status(status)
@@ -175,12 +176,19 @@ pub fn read_key(set: &ApplySet, own_secrets: &[Value]) -> Result<(SecretKey, boo
         StoredKey::Invalid => Err(foreign_key_error(set)),
         StoredKey::Absent => {
             let mut bytes = vec![0; 32];
-            getrandom::fill(&mut bytes).map_err(|error| {
-                Error::internal("this computer returns no random numbers").caused_by(error)
-            })?;
+            fill_random(&mut bytes)?;
             Ok((SecretKey(bytes), false))
         }
     }
+}
+
+/// Fills a new key with random bytes.
+///
+/// # Errors
+/// This computer returns none.
+pub(super) fn fill_random(bytes: &mut [u8]) -> Result<()> {
+    getrandom::fill(bytes)
+        .map_err(|error| Error::internal("this computer returns no random numbers").caused_by(error))
 }
 
 /// Returns the error for a Secret that has the name of the set's key and was created by somebody else.
@@ -229,14 +237,28 @@ pub async fn check_new_key(api: &Api, set: &ApplySet, key: &SecretKey) -> Result
 /// Exit 7 if a Secret of that name exists. It cannot be this set's key: the lock excludes other runs.
 pub async fn create_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Events) -> Result<()> {
     let id = SECRET.id(&set.namespace, &set.parent_name());
-    let manifest = set_key::manifest(set, key);
-    match api.create(&SECRET.in_namespace(&set.namespace), &manifest).await {
+    create_secret(api, id, &set_key::manifest(set, key), || foreign_key_error(set), events).await
+}
+
+/// Creates a Secret of a set that is no member. `foreign` is the error for one of that name that exists.
+///
+/// # Errors
+/// The error of `foreign`; the server rejects the Secret.
+pub(super) async fn create_secret(
+    api: &Api,
+    id: ObjectId,
+    manifest: &Value,
+    foreign: impl FnOnce() -> Error,
+    events: &Events,
+) -> Result<()> {
+    let namespace = id.namespace.as_deref().unwrap_or_default();
+    match api.create(&SECRET.in_namespace(namespace), manifest).await {
         Ok(_) => {
             events.object(Phase::Apply, id, Action::Created, None).await;
             Ok(())
         }
-        Err(error) if error.code() == Some(409) => Err(foreign_key_error(set)),
-        Err(error) => Err(write_error(error, &format!("cannot create {id}"), &set.namespace)),
+        Err(error) if error.code() == Some(409) => Err(foreign()),
+        Err(error) => Err(write_error(error, &format!("cannot create {id}"), namespace)),
     }
 }
 
@@ -244,7 +266,6 @@ pub async fn create_key(api: &Api, set: &ApplySet, key: &SecretKey, events: &Eve
 mod tests {
     use super::*;
     use crate::cluster::scripted::{Exchange, ScriptedServer, scripted};
-    use crate::object::ObjectId;
     use crate::object::kind::SERVICE;
 
     const COLLECTION: &str = "/api/v1/namespaces/n/configmaps";

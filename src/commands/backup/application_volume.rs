@@ -109,7 +109,7 @@ pub(in crate::commands) async fn find_claim(run: &Run<'_>, action: &str) -> Resu
 /// Exit 2 for Agent Canvas, with the command that copies its files.
 fn ensure_can_be_copied(set: &ApplySet, deployment: &Value, action: &str) -> Result<()> {
     let edition = Edition::of_deployment(deployment);
-    if edition.key_variables.is_empty() {
+    if !edition.has_keys() {
         return Ok(());
     }
     let (name, namespace) = (&set.name, &set.namespace);

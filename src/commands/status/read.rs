@@ -162,14 +162,8 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
     let findings = view.with_held_claims(findings);
     let (mut findings, notes) = with_commands(findings, assessment);
     let AppStatus { simulated, alive, metrics, volumes, beside, url } = app;
-    if let Some(ProbeResult::Unreachable(why)) = &beside {
-        let edition = edition_of(session, &deployed);
-        findings.push(status::automation_down(
-            &set.namespace,
-            &set.name,
-            edition.beside.unwrap_or_default(),
-            why,
-        ));
+    if let Some((path, ProbeResult::Unreachable(why))) = &beside {
+        findings.push(status::automation_down(&set.namespace, &set.name, path, why));
         let reason = "the automation does not answer".to_owned();
         health.verdict = health.verdict.degraded_by(vec![reason]);
     }
@@ -316,7 +310,8 @@ struct AppStatus {
     alive: Option<ProbeResult>,
     metrics: Vec<Metric>,
     volumes: BTreeMap<String, VolumeUsage>,
-    beside: Option<ProbeResult>,
+    /// The part that can be down alone: its path, and the result of probing it.
+    beside: Option<(&'static str, ProbeResult)>,
     url: Option<ServedUrl>,
 }
 
@@ -358,7 +353,7 @@ async fn read_app_status(
     let path = edition.probes.liveness;
     let beside = async {
         let path = edition.beside?;
-        Some(probe::probe_within(api, &application, path, timeout).await)
+        Some((path, probe::probe_within(api, &application, path, timeout).await))
     };
     let (alive, volumes, beside) =
         tokio::join!(probe::probe_within(api, &application, path, timeout), usage, beside);

@@ -72,7 +72,7 @@ pub fn is_keys(secret: &Value, name: &str) -> bool {
 /// this name that is not ours.
 #[must_use]
 pub fn reads_keys(deployment: &Value) -> bool {
-    !Edition::of_deployment(deployment).key_variables.is_empty()
+    Edition::of_deployment(deployment).has_keys()
 }
 
 impl AppKeys {
@@ -95,11 +95,6 @@ impl AppKeys {
     #[must_use]
     pub const fn api(&self) -> &Redacted {
         &self.api
-    }
-
-    /// Returns both keys, to hide them in outputs.
-    pub fn values(&self) -> impl Iterator<Item = &Redacted> {
-        [&self.secret, &self.api].into_iter()
     }
 
     /// Builds the Secret.
@@ -183,7 +178,7 @@ mod tests {
         assert_ne!(keys.secret, keys.api);
         assert_eq!(keys.api().expose().len(), 43);
         let text = format!("{keys:?}");
-        assert!(keys.values().all(|key| !text.contains(key.expose())), "{text}");
+        assert!([&keys.secret, &keys.api].iter().all(|key| !text.contains(key.expose())), "{text}");
     }
 
     #[test]

@@ -24,15 +24,12 @@ pub(crate) fn check_all(schema: &TableShape, settings: &Settings, wrong: &[Strin
         checker.keys_by_version(schema, UnknownKeyEffect::Handsctl, settings.tree(), &mut Vec::new());
         checker.models();
         checker.sandboxes();
-    } else {
-        checker.keys_of_other_editions();
-    }
-    checker.local_cluster();
-    if settings.edition().configuration == Configuration::File {
         checker.state();
     } else {
+        checker.keys_of_other_editions();
         checker.volume();
     }
+    checker.local_cluster();
     checker.rollout();
     checker.reachability();
     checker.exposure();

@@ -3,7 +3,6 @@
 use super::checker::RuleChecker;
 use crate::catalogue::Id;
 use crate::diagnostic::Severity;
-use crate::settings::edition::API_KEY;
 use crate::settings::format::IpRange;
 use crate::settings::handsctl::{Expose, ExposureConsent, LoadBalancer, Profile, Provider, SandboxEgress};
 use crate::settings::resolved::Settings;
@@ -168,7 +167,7 @@ impl RuleChecker<'_> {
 
 /// Whether the application's API requires a key.
 fn requires_key(settings: &Settings) -> bool {
-    if settings.edition().key_variables.iter().any(|(_, key)| *key == API_KEY) {
+    if settings.edition().has_keys() {
         return true;
     }
     let is_set = settings.secrets.contains_key(SESSION_KEY)
