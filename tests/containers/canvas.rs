@@ -93,14 +93,6 @@ impl<'a> Canvas<'a> {
         });
     }
 
-    fn pod(&self) -> Value {
-        let pods = self.site.get(&["-n", self.namespace, "pods", "-l", "app.kubernetes.io/component=app"]);
-        let mut pods = pods["items"].as_array().unwrap().clone();
-        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-        assert_eq!(pods.len(), 1, "{pods:?}");
-        pods.remove(0)
-    }
-
     fn delete(&self) {
         self.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
     }
@@ -141,10 +133,10 @@ fn canvas_serves_a_page_without_the_key_and_keeps_its_conversations() {
     let conversation = canvas.start_conversation(&key);
     canvas.assert_answers(&key, &conversation);
     // SIGKILL of every process; init of the container's namespace can only be killed from outside.
-    let uid = canvas.pod()["metadata"]["uid"].as_str().unwrap().to_owned();
+    let uid = site.pod_in(canvas.namespace)["metadata"]["uid"].as_str().unwrap().to_owned();
     site.kill_containers_of(&uid);
     wait_until("the container runs again", READY, || {
-        let status = &canvas.pod()["status"]["containerStatuses"][0];
+        let status = &site.pod_in(canvas.namespace)["status"]["containerStatuses"][0];
         status["restartCount"].as_u64() > Some(0) && status["ready"] == true
     });
     canvas.assert_answers(&key, &conversation);

@@ -131,8 +131,13 @@ impl Site {
 
     /// The application's pod that is not being deleted.
     pub(super) fn pod(&self) -> Value {
-        let pods =
-            self.get(&["pods", "-l", "app.kubernetes.io/component=app,app.kubernetes.io/instance=openhands"]);
+        self.pod_in("openhands")
+    }
+
+    /// The same of the installation in another namespace.
+    pub(super) fn pod_in(&self, namespace: &str) -> Value {
+        let of_application = "app.kubernetes.io/component=app,app.kubernetes.io/instance=openhands";
+        let pods = self.get(&["-n", namespace, "pods", "-l", of_application]);
         let mut pods = pods["items"].as_array().unwrap().clone();
         pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
         assert_eq!(pods.len(), 1, "{pods:?}");
