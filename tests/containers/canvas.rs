@@ -87,7 +87,7 @@ impl<'a> Canvas<'a> {
         let mut last = (0, String::new());
         wait_until("the conversation answers", READY, || {
             last = self.request("GET", &path, Some(key), None);
-            // The ingress and the pod come back; a 404 would be a lease of the killed pod.
+            // Until the pod is ready again, the ingress responds with 503. A 404 would be a lease of the killed pod.
             assert_ne!(last.0, 404, "{}", last.1);
             last.0 == 200
         });

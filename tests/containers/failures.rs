@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -46,6 +46,8 @@ const AT_A_TIME: usize = 4;
 const LIMIT: SignedDuration = SignedDuration::from_secs(3);
 /// Time limit of every failure. A computer that is busy stalls the cluster: an Event arrives seconds after its time.
 const STALLED: SignedDuration = SignedDuration::from_secs(20);
+/// Time limit of the Event about a failure that the deploy has reported.
+const EVENT_LIMIT: Duration = Duration::from_secs(30);
 /// The grace of a claim counts from its creation, shortly before the first Event about it.
 const CREATION_TO_REPORT: SignedDuration = SignedDuration::from_millis(-1500);
 /// How long the kubelet takes to report a container's end: it lists the containers every second
@@ -67,6 +69,13 @@ enum Report {
     Disruption,
     /// Nothing: the run ended before the rollout, or its own deadline passed.
     Nothing,
+}
+
+impl Report {
+    /// Whether the cluster is to report something.
+    fn is_awaited(self) -> bool {
+        !matches!(self, Self::Nothing | Self::Disruption)
+    }
 }
 
 /// A failure, and what handsctl must report about it.
@@ -661,7 +670,20 @@ impl<'a> Installation<'a> {
         pods.swap_remove(0)
     }
 
-    /// When the cluster reported what this names.
+    /// When the cluster reported what this names. The kubelet changes the pod's status first and sends the Event later, on a
+    /// busy node only after the deploy has ended.
+    fn await_report(&self, report: Report) -> Option<Timestamp> {
+        let begin = Instant::now();
+        loop {
+            let reported = self.reported(report);
+            if reported.is_some() || !report.is_awaited() || begin.elapsed() > EVENT_LIMIT {
+                return reported;
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    /// The same of what the cluster has reported until now.
     fn reported(&self, report: Report) -> Option<Timestamp> {
         match report {
             Report::Nothing | Report::Disruption => None,
@@ -752,7 +774,7 @@ fn assert_reported(site: &Site, failure: &Failure) -> (String, Option<SignedDura
         (run, disruption.map(|thread| thread.join().unwrap()))
     });
     let exit = Timestamp::now();
-    let reported = disrupted.or_else(|| own.reported(failure.report));
+    let reported = disrupted.or_else(|| own.await_report(failure.report));
     own.kubectl(&["delete", "namespace", failure.name, "--ignore-not-found", "--wait=false"]);
     site.kubectl(&["delete", "validatingwebhookconfiguration", failure.name, "--ignore-not-found"]);
 
