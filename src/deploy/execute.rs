@@ -106,11 +106,13 @@ async fn apply_and_follow(
     Ok(with_notes(run, prepared, finished))
 }
 
-/// Adds the note about keys that only this run has.
+/// Adds the notes about the keys of the configuration.
 fn with_notes(run: &Run<'_>, prepared: &Preparation, mut finished: Finished) -> Finished {
     if prepared.changes.plan.origin == PlanOrigin::Configuration {
-        finished.notes.extend(summary::note_of_removed_key(&prepared.state.history, &prepared.changes.plan));
-        finished.notes.extend(summary::note_of_set(run.settings().key_sources).map(str::to_owned));
+        let (settings, history) = (run.settings(), &prepared.state.history);
+        finished.notes.extend(summary::note_of_removed_key(history, &prepared.changes.plan));
+        finished.notes.extend(summary::note_of_default_edition(history, settings));
+        finished.notes.extend(summary::note_of_set(settings.key_sources).map(str::to_owned));
     }
     finished
 }

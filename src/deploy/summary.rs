@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::app_settings::AppSettingsResult;
 use super::sandbox_capacity;
 use super::verify::{Endpoint, Verification};
+use crate::catalogue::Id;
 use crate::cluster::apply::applied::Applied;
 use crate::event::{Action, Finished};
 use crate::object::kind::KindInfo;
@@ -14,7 +15,8 @@ use crate::plan::desired::{Plan, PlanOrigin};
 use crate::plan::inventory::app_keys::reads_keys;
 use crate::plan::inventory::history::History;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
-use crate::settings::KeySources;
+use crate::settings::edition::CANVAS;
+use crate::settings::{KeySources, Settings};
 
 /// The command that restores the state before a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +91,19 @@ pub(crate) fn note_of_removed_key(history: &History, plan: &Plan) -> Option<Stri
     let is_removed =
         before.members.iter().any(has_key) && !plan.members.iter().any(|member| has_key(&member.manifest));
     is_removed.then(|| format!("[llm] api_key is no longer set: the pods no longer have {KEY}"))
+}
+
+/// Returns the note of a first deploy whose edition nobody chose: the default is the older line of OpenHands.
+pub(crate) fn note_of_default_edition(history: &History, settings: &Settings) -> Option<String> {
+    let is_chosen = ["deploy.edition", "deploy.image"].iter().any(|key| settings.locate(key).is_some());
+    (history.latest().is_none() && !is_chosen).then(|| {
+        format!(
+            "today's OpenHands is {}: [deploy] edition = \"{}\" chooses it, see handsctl explain {}",
+            CANVAS.product,
+            CANVAS.name,
+            Id::EditionChanges.code()
+        )
+    })
 }
 
 /// Returns whether the pods of a Deployment get the model's key.
@@ -176,6 +191,7 @@ mod tests {
     use super::*;
     use crate::plan::checks::sandbox_capacity::SandboxCapacity;
     use crate::settings::edition::CLASSIC;
+    use crate::settings::{Request, read_without_secrets};
 
     fn result(endpoint: Endpoint, can_become_real: bool) -> Finished {
         let capacity = Some(SandboxCapacity { sandboxes: 15, each: "250m cpu, 1Gi".to_owned() });
@@ -213,6 +229,26 @@ mod tests {
         let note = |has_file, set| note_of_set(KeySources { has_file, set, variables: 0 });
         assert!(note(false, 1).is_some_and(|note| note.starts_with("--set counts for this run only")));
         assert_eq!((note(true, 1), note(false, 0)), (None, None));
+    }
+
+    #[test]
+    fn first_deploy_of_an_unchosen_edition_names_the_current_one() {
+        let note = |text: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("config.toml"), text).unwrap();
+            let loaded = read_without_secrets(&Request::default(), &[], folder.path()).unwrap();
+            note_of_default_edition(&History::new(Vec::new()), &loaded.settings)
+        };
+        let unchosen = note("[llm]\nmodel = \"a/m\"\n").unwrap();
+        assert!(
+            unchosen.starts_with("today's OpenHands is Agent Canvas: [deploy] edition = \"canvas\""),
+            "{unchosen}"
+        );
+        for chosen in
+            ["edition = \"classic\"", "edition = \"canvas\"", "image = \"registry.example/openhands:1.5\""]
+        {
+            assert_eq!(note(&format!("[deploy]\n{chosen}\n")), None, "{chosen}");
+        }
     }
 
     #[test]
