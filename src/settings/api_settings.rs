@@ -131,7 +131,10 @@ pub(crate) fn why_not_carried(table: &str, key: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::golden;
     use crate::settings::secrets::value::Redacted;
     use crate::settings::tests::read_text;
 
@@ -164,5 +167,34 @@ mod tests {
         assert!(
             why_not_carried("llm", "correct_num").is_some() && why_not_carried("core", "model").is_some()
         );
+    }
+
+    /// The table of docs/editions.md, made from the lists of this file.
+    #[test]
+    fn documented_table_has_every_key_that_is_carried() {
+        let quoted = |keys: &[&str]| keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+        let secrets: Vec<&str> = LLM_SECRETS.iter().map(|(key, _)| *key).collect();
+        let of = |name: &str| -> Vec<&str> {
+            CONVERSATION.iter().filter(|(table, _)| *table == name).map(|(_, key)| *key).collect()
+        };
+        let rows = [
+            ("llm", quoted(LLM), "the model's field of the same name"),
+            (
+                "llm",
+                quoted(&secrets),
+                "the model's secret field of the same name, of which the API only tells that it is set",
+            ),
+            ("core", quoted(&of("core")), "the field of conversations of the same name"),
+            ("security", quoted(&of("security")), "the field of conversations of the same name"),
+        ];
+        let carried: String =
+            rows.iter().map(|(table, keys, place)| format!("| `[{table}]` {keys} | {place} |\n")).collect();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/editions.md");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once("| key | place in Agent Canvas |\n|---|---|\n").unwrap();
+        let (_, after) = rest.split_once("| `[deploy.env]` |").unwrap();
+        let written =
+            format!("{before}| key | place in Agent Canvas |\n|---|---|\n{carried}| `[deploy.env]` |{after}");
+        golden::assert_matches(&path, &written);
     }
 }

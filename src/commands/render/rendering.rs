@@ -81,3 +81,33 @@ pub(super) fn joined(plan: &Plan, rendering: &Rendering) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::golden;
+    use crate::plan::{SecretNaming, build};
+    use crate::settings::{Request, edition, read_without_secrets};
+
+    /// A reviewer of a template sees in the difference of the file what changes on the cluster.
+    #[test]
+    fn each_edition_has_its_recorded_set() {
+        let sets = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sets");
+        for edition in edition::ALL {
+            let text = format!(
+                "[llm]\nmodel = \"openai/gpt-4o\"\n[deploy]\nedition = \"{}\"\nhost = \"openhands.example\"\n",
+                edition.name
+            );
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("config.toml"), text).unwrap();
+            let settings = read_without_secrets(&Request::default(), &[], folder.path()).unwrap().settings;
+            let plan = build(&settings, SecretNaming::Placeholder, &[]).unwrap();
+            let rendered = joined(&plan, &rendering(&plan, true).unwrap());
+            // A release changes the version in the inventory, and nothing else.
+            let rendered = rendered.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+            golden::assert_matches(&sets.join(edition.name).with_extension("yaml"), &rendered);
+        }
+    }
+}
