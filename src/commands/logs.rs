@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::catalogue::Id;
 use crate::cluster::app::probe;
+use crate::cluster::apply::app_keys;
 use crate::cluster::logs::read;
 use crate::cluster::logs::targets::{self, LogPlaces};
 use crate::cluster::names;
@@ -26,10 +27,12 @@ use crate::logs::query::{LogQuery, Since, has_log};
 use crate::logs::target::LogTarget;
 use crate::object::container_names::container_names;
 use crate::object::labels;
+use crate::plan::inventory::app_keys::is_read_by;
 use crate::provider::LocalProvider;
 use crate::report::{LogForm, LogWriter, Output, ReadingProgress, Streams, Written};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::desired_cluster;
+use crate::session::hidden_keys;
 use crate::session::long_calls::read_until;
 use crate::session::reading::{Interrupts, ReadInvocation};
 use crate::session::step::Deadline;
@@ -161,6 +164,7 @@ pub(crate) async fn run(global: &Global, arguments: &LogsArgs, streams: &Streams
         events.target("logs", session.target()).await;
         let query = read_until(deadline, &session, streams, query(&session, arguments)).await?;
         let found = read_until(deadline, &session, streams, find_logs(&session, &query)).await?;
+        read_until(deadline, &session, streams, hide_keys(&session, &found.pods)).await?;
         report_pods_without_logs(&session, &query, &found.pods, &why, events, streams).await;
         if let Some(container) = &query.container {
             ensure_container(container, &found.pods)?;
@@ -198,6 +202,15 @@ async fn find_logs(session: &Session, query: &LogQuery) -> Result<FoundLogs> {
     let are_simulated = is_simulated(session, &pods).await;
     let is_empty = are_simulated && !has_lines(session, query, &pods).await?;
     Ok(FoundLogs { pods, are_simulated, is_empty })
+}
+
+/// Hides the keys of the application, if a pod has some or none has started yet.
+async fn hide_keys(session: &Session, pods: &[Value]) -> Result<()> {
+    let secret = app_keys::secret_id(&session.set()).name;
+    if pods.is_empty() || pods.iter().any(|pod| is_read_by(pod, &secret)) {
+        hidden_keys::read_and_hide(session).await?;
+    }
+    Ok(())
 }
 
 /// Says that there are no pods, and which of them have no log yet.

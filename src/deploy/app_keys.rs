@@ -13,6 +13,7 @@ use crate::object::pod_spec;
 use crate::plan::checks::app_keys::{KeyFault, fault};
 use crate::plan::inventory::app_keys::{StoredAppKeys, reads_keys};
 use crate::plan::inventory::members::Members;
+use crate::session::hidden_keys;
 use crate::session::runner::Run;
 
 /// Checks before the first write that nobody else has a Secret with the name of the keys that the planned application
@@ -53,9 +54,17 @@ pub(crate) async fn ensure_of_restarted(run: &Run<'_>, live: &Members) -> Result
 }
 
 fn ensure(run: &Run<'_>, stored: &StoredAppKeys, claim: &ObjectId, live: &Members) -> Result<()> {
+    hide(run, stored);
     match fault(stored, live.get(claim)) {
         None => Ok(()),
         Some(fault) => Err(unreadable(run, claim, fault)),
+    }
+}
+
+/// Hides the keys in every output from now on: the last lines of a failed application, which the run quotes, may have them.
+fn hide(run: &Run<'_>, stored: &StoredAppKeys) {
+    if let StoredAppKeys::Keys(keys) = stored {
+        hidden_keys::hide(run.session, keys);
     }
 }
 
@@ -87,6 +96,7 @@ pub(super) async fn store_missing(run: &Run<'_>, prepared: &mut Preparation) -> 
     if mounted_claim(prepared).is_some() && prepared.state.app_keys == StoredAppKeys::Absent {
         let keys = app_keys::create(run.api(), &prepared.state.set, run.events()).await?;
         prepared.state.app_keys = StoredAppKeys::Keys(keys);
+        hide(run, &prepared.state.app_keys);
     }
     Ok(())
 }

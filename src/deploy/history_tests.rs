@@ -21,6 +21,7 @@ use crate::cluster::in_memory::server::{Disturbance, InMemoryServer};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Events, Finished};
 use crate::flags::Probe;
+use crate::object::SharedMask;
 use crate::object::kind::{CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE};
 use crate::plan::build::apply_set_for;
 use crate::plan::changes::ChangePolicy;
@@ -298,6 +299,7 @@ impl<'a> Cluster<'a> {
             server: "https://192.0.2.1".to_owned(),
             proxy: None,
             token_expiry: None,
+            secrets: SharedMask::default(),
         };
         context.limit(&mut connection);
         let session = Session::new(environment, settings, connection)?;

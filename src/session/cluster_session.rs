@@ -607,6 +607,7 @@ mod tests {
     use super::*;
     use crate::cluster::client::context::{ChosenContext, ContextSources, choose_context};
     use crate::cluster::scripted::scripted;
+    use crate::object::SharedMask;
     use crate::plan::{self, SecretNaming};
     use crate::report::ColorChoice;
 
@@ -682,6 +683,7 @@ mod tests {
                 server: server.to_owned(),
                 proxy: None,
                 token_expiry: None,
+                secrets: SharedMask::default(),
             };
             let session = Session::new(environment, settings, connection).unwrap();
             let deployed = plan_of(&session.settings);

@@ -187,8 +187,7 @@ mod tests {
             ("core", quoted(&of("core")), "the field of conversations of the same name"),
             ("security", quoted(&of("security")), "the field of conversations of the same name"),
         ];
-        let carried: String =
-            rows.iter().map(|(table, keys, place)| format!("| `[{table}]` {keys} | {place} |\n")).collect();
+        let carried = rows.map(|(table, keys, place)| format!("| `[{table}]` {keys} | {place} |\n")).concat();
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/editions.md");
         let text = std::fs::read_to_string(&path).unwrap();
         let (before, rest) = text.split_once("| key | place in Agent Canvas |\n|---|---|\n").unwrap();

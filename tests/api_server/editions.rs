@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 
+use super::logs::append_now;
 use crate::bed::{Bed, Namespace, Run};
 use crate::fault::{Fault, Proxy};
-use crate::planted::assert_hidden;
+use crate::planted::{assert_hidden, quotations};
 
 const CANVAS: &str =
     "[llm]\nmodel = \"a/m\"\napi_key = { env = \"LLM_API_KEY\" }\n[deploy]\nedition = \"canvas\"\n";
@@ -127,6 +128,34 @@ fn keys_are_made_once_and_appear_in_no_output() {
     let text = std::fs::read_to_string(events).unwrap();
     assert_hidden(&planted[0], "events", &text);
     assert_eq!(object(&namespace, "secret/oh-keys")["data"], keys["data"], "they survive the teardown");
+}
+
+#[test]
+fn keys_in_the_log_of_the_application_are_hidden() {
+    let namespace = canvas("canvas-logged");
+    handsctl(&namespace, &["deploy"]).exits(0);
+    let key = handsctl(&namespace, &["open", "--key"]).exits(0).stdout.trim().to_owned();
+    let mark = &namespace.name;
+    let append = || {
+        for quotation in quotations(&key) {
+            append_now(namespace.bed, &format!("{mark} {quotation}"));
+        }
+    };
+    append();
+    let run = handsctl(&namespace, &["logs"]).exits(0);
+    assert!(run.stdout.contains(mark.as_str()) && run.stdout.contains("(redacted)"), "{}", run.stdout);
+    run.hides(&key);
+    // A run that fails, and the status afterwards, quote the last lines.
+    let failing = "deploy.image=\"registry.example/simulate-crash-loop-backoff:1.20.0\"";
+    append();
+    let run =
+        handsctl(&namespace, &["deploy", "--no-rollback", "--set", failing]).exits(9).says("error[HC42");
+    assert!(run.stderr.contains("(redacted)"), "{}", run.stderr);
+    run.hides(&key);
+    append();
+    let run = handsctl(&namespace, &["status"]);
+    assert!(run.stdout.contains("(redacted)"), "{}", run.stdout);
+    run.hides(&key);
 }
 
 #[test]

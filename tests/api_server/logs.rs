@@ -24,7 +24,7 @@ fn append(bed: &Bed, line: &str, age: SignedDuration) {
     file.write_all(format!("{time:.9} stdout F {line}\n").as_bytes()).unwrap();
 }
 
-fn append_now(bed: &Bed, line: &str) {
+pub(super) fn append_now(bed: &Bed, line: &str) {
     append(bed, line, SignedDuration::ZERO);
 }
 

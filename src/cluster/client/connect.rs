@@ -68,6 +68,8 @@ pub struct Connection {
     pub proxy: Option<String>,
     /// When the token expires, if it states that.
     pub token_expiry: Option<Timestamp>,
+    /// The secrets that no output shows, to add those that the cluster returns.
+    pub secrets: SharedMask,
 }
 
 impl Connection {
@@ -343,6 +345,7 @@ impl ChosenCluster {
         let proxy_address = proxy.as_ref().map(|proxy| proxy.uri.to_string());
         let sent = traffic.clone();
         let context = choice.context.clone();
+        let hidden = secrets.clone();
         let runtime = tokio::runtime::Handle::current();
         let client = blocking(move || {
             // kube starts its worker in the runtime.
@@ -368,6 +371,7 @@ impl ChosenCluster {
             server,
             proxy: proxy_address,
             token_expiry,
+            secrets: hidden,
         })
     }
 

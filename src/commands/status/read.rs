@@ -28,7 +28,7 @@ use crate::plan::inventory::revision::{ForeignRevision, Revision};
 use crate::plan::ownership::policy::Ownership;
 use crate::session::cluster_session::Session;
 use crate::session::exposure::{self, Exposure};
-use crate::session::{local_state, set_lock};
+use crate::session::{hidden_keys, local_state, set_lock};
 use crate::settings::edition::Edition;
 use crate::settings::handsctl::{Expose, Profile, Provider};
 use crate::status::{
@@ -132,6 +132,9 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
     } else {
         Some(SandboxHealth::default())
     };
+    if edition_of(session, &deployed).has_keys() {
+        hidden_keys::read_and_hide(session).await?;
+    }
     let mut findings = Vec::new();
     if health.verdict != HealthVerdict::Healthy {
         (health, findings) = find_causes(session, &mut deployed, &expected, &extras).await?;

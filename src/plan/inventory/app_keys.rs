@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::apply_set::{self, ApplySet};
 use crate::error::{Error, Result};
+use crate::object::Mask;
 use crate::object::labels::{self, Component};
 use crate::plan::manifests::values;
 use crate::settings::edition::{API_KEY, Edition, SECRET_KEY};
@@ -75,6 +76,14 @@ pub fn reads_keys(deployment: &Value) -> bool {
     Edition::of_deployment(deployment).has_keys()
 }
 
+/// Returns whether a container of a pod gets a key of this Secret.
+#[must_use]
+pub fn is_read_by(pod: &Value, secret: &str) -> bool {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let mut variables = containers.filter_map(|container| container["env"].as_array()).flatten();
+    variables.any(|variable| variable["valueFrom"]["secretKeyRef"]["name"] == secret)
+}
+
 impl AppKeys {
     /// Makes the keys from random bytes; `fill` fills a buffer with them.
     ///
@@ -95,6 +104,15 @@ impl AppKeys {
     #[must_use]
     pub const fn api(&self) -> &Redacted {
         &self.api
+    }
+
+    /// Returns both keys, to hide them in every output.
+    #[must_use]
+    pub fn mask(&self) -> Mask {
+        let mut mask = Mask::default();
+        mask.add(self.secret.expose());
+        mask.add(self.api.expose());
+        mask
     }
 
     /// Builds the Secret.
