@@ -16,6 +16,7 @@ use crate::plan::inventory::app_keys::reads_keys;
 use crate::plan::inventory::history::History;
 use crate::plan::inventory::revision::{Revision, RevisionResult};
 use crate::settings::edition::CANVAS;
+use crate::settings::handsctl::Profile;
 use crate::settings::{KeySources, Settings};
 
 /// The command that restores the state before a run.
@@ -96,7 +97,9 @@ pub(crate) fn note_of_removed_key(history: &History, plan: &Plan) -> Option<Stri
 /// Returns the note of a first deploy whose edition nobody chose: the default is the older line of OpenHands.
 pub(crate) fn note_of_default_edition(history: &History, settings: &Settings) -> Option<String> {
     let is_chosen = ["deploy.edition", "deploy.image"].iter().any(|key| settings.locate(key).is_some());
-    (history.latest().is_none() && !is_chosen).then(|| {
+    // The image of profile `dev` is the developer's own.
+    let is_first = history.latest().is_none() && settings.deploy.profile != Profile::Dev;
+    (is_first && !is_chosen).then(|| {
         format!(
             "today's OpenHands is {}: [deploy] edition = \"{}\" chooses it, see handsctl explain {}",
             CANVAS.product,
@@ -244,9 +247,12 @@ mod tests {
             unchosen.starts_with("today's OpenHands is Agent Canvas: [deploy] edition = \"canvas\""),
             "{unchosen}"
         );
-        for chosen in
-            ["edition = \"classic\"", "edition = \"canvas\"", "image = \"registry.example/openhands:1.5\""]
-        {
+        for chosen in [
+            "edition = \"classic\"",
+            "edition = \"canvas\"",
+            "image = \"registry.example/openhands:1.5\"",
+            "profile = \"dev\"",
+        ] {
             assert_eq!(note(&format!("[deploy]\n{chosen}\n")), None, "{chosen}");
         }
     }
