@@ -72,7 +72,7 @@ async fn restart_now(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished>
         conversation_guard::ensure_no_conversations(run, hint).await?;
     }
     app_keys::ensure_of_restarted(run, &observed.members).await?;
-    conversations::warn_of_interruption(run, None).await?;
+    conversations::warn_of_stop(run, &observed, None).await?;
     run.under_lock(&set, async {
         refusals::check_restart(run, &observed).await?;
         claim_guard::ensure_restart_keeps(run, &observed).await?;

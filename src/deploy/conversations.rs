@@ -1,15 +1,27 @@
 //! Warns that conversations are interrupted when the application's pod stops.
 
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+
 use super::prepare::Preparation;
-use super::version_change;
+use super::{verify, version_change};
 use crate::catalogue::Id;
-use crate::cluster::app::sandbox_pods;
+use crate::cluster::app::client::AppClient;
+use crate::cluster::app::{conversation_count, probe, sandbox_pods};
+use crate::cluster::apply::app_keys;
+use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::Result;
 use crate::object::kind::DEPLOYMENT;
 use crate::object::{ObjectId, labels};
+use crate::plan::inventory::app_keys::StoredAppKeys;
 use crate::plan::manifests::stop_signal;
 use crate::session::runner::Run;
-use crate::status;
+use crate::settings::edition::Edition;
+use crate::{phrase, status};
+
+/// The time limit of the application's answer. A stop does not wait for one that hangs.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Warns about the conversations that the planned changes interrupt, before anything is changed.
 ///
@@ -19,7 +31,62 @@ pub(super) async fn report(run: &Run<'_>, prepared: &Preparation) -> Result<()> 
     if !stops_application(prepared) {
         return Ok(());
     }
-    warn_of_interruption(run, version_change::new_runtime_image(prepared).as_deref()).await
+    warn_of_stop(run, &prepared.observed, version_change::new_runtime_image(prepared).as_deref()).await
+}
+
+/// Warns about the conversations that a stop of the deployed application interrupts, wherever they run. `new_image` is the
+/// image of future sandboxes, if the run changes it.
+///
+/// # Errors
+/// The server is unreachable.
+pub(crate) async fn warn_of_stop(
+    run: &Run<'_>,
+    observed: &ObservedSet,
+    new_image: Option<&str>,
+) -> Result<()> {
+    let edition = verify::edition_of(run.settings(), |id| observed.members.get(id));
+    if edition.has_sandbox_pods() {
+        return warn_of_interruption(run, new_image).await;
+    }
+    let pods = observed.ready_pods(&run.session.set());
+    let Some(pod) = pods.first() else { return Ok(()) };
+    if probe::is_simulated(run.api(), pod).await {
+        return Ok(());
+    }
+    let message = match running_in_the_pod(run, pod, edition).await {
+        Ok(running) => status::interrupted_in_the_pod(running),
+        Err(why) => {
+            Some(format!("conversations that are at work are interrupted; their number is unknown: {why}"))
+        }
+    };
+    if let Some(message) = message {
+        run.events().warn(Id::ConversationInterrupted, message).await;
+    }
+    Ok(())
+}
+
+/// Asks the application how many conversations are at work in its pod.
+async fn running_in_the_pod(
+    run: &Run<'_>,
+    pod: &Pod,
+    edition: &'static Edition,
+) -> std::result::Result<u32, String> {
+    let keys = match app_keys::read(run.api(), &run.session.set()).await {
+        Ok(StoredAppKeys::Keys(keys)) => keys,
+        Ok(StoredAppKeys::Absent | StoredAppKeys::Invalid) => return Err("its key is missing".to_owned()),
+        Err(error) => return Err(error.with_causes()),
+    };
+    let deploy = &run.settings().deploy;
+    let application = AppClient {
+        namespace: deploy.namespace.to_string(),
+        service: deploy.name.to_string(),
+        pod: pod.metadata.name.clone(),
+        edition,
+    };
+    let counting = conversation_count::get(run.api(), &application, keys.api());
+    let counted = tokio::time::timeout(ANSWER_LIMIT, counting).await;
+    let counted = counted.map_err(|_| format!("no answer within {}", phrase::span(ANSWER_LIMIT)))??;
+    Ok(counted.running)
 }
 
 /// Returns whether the planned changes stop a pod of the application. A pod that deletes a conversation when it stops

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::logs::append_now;
 use crate::bed::{Bed, Namespace, Run};
-use crate::fault::{Fault, Proxy};
+use crate::fault::{Fault, Proxy, Request};
 use crate::planted::{assert_hidden, quotations};
 
 const CANVAS: &str =
@@ -43,9 +43,23 @@ fn playing(change: impl FnOnce(&Proxy), model: &'static str) -> Proxy {
     answer("/proxy/alive", json!({ "status": "ok" }));
     answer("/proxy/server_info", json!({ "version": "1.49.1" }));
     answer("/proxy/api/automation/ready", json!({}));
+    answer("/proxy/api/conversations/count?status=running", json!(1));
+    answer("/proxy/api/conversations/count", json!(3));
     answer("/proxy/canvas/", json!("<html>Enter the key</html>"));
     answer("/proxy/api/settings", settings(model, true));
     proxy
+}
+
+/// The same on nodes that do not look simulated.
+fn playing_on_real_nodes(change: impl FnOnce(&Proxy)) -> Proxy {
+    let proxy = playing(change, "a/m");
+    proxy.rename("example.io/started", "handsctl.dev/Simulated");
+    proxy.rename("example.io/node", "kwok.x-k8s.io/node");
+    proxy
+}
+
+fn is_of_conversations(request: &Request) -> bool {
+    request.path.contains("/proxy/api/conversations/")
 }
 
 fn deploy_through(proxy: &Proxy, namespace: &Namespace) -> Run {
@@ -266,9 +280,7 @@ fn settings_are_given_once_for_each_change() {
 #[test]
 fn answers_of_the_application_are_told_apart() {
     let is_settings = |method: &'static str| {
-        move |request: &crate::fault::Request| {
-            request.method == method && request.path.contains("/proxy/api/settings")
-        }
+        move |request: &Request| request.method == method && request.path.contains("/proxy/api/settings")
     };
     let namespace = canvas("canvas-answers");
     let run = |change: &dyn Fn(&Proxy), model: &'static str| {
@@ -327,17 +339,34 @@ fn page_with_the_key_fails_the_deploy() {
 fn status_is_degraded_without_the_automation_only() {
     let namespace = canvas("canvas-status");
     handsctl(&namespace, &["deploy"]).exits(0);
-    let status = |change: &dyn Fn(&Proxy)| {
-        let proxy = playing(change, "a/m");
-        proxy.rename("example.io/started", "handsctl.dev/Simulated");
-        proxy.rename("example.io/node", "kwok.x-k8s.io/node");
-        proxy.command(&namespace, &["status"]).run()
-    };
-    status(&|_| {}).never_says("HC5005");
+    let status =
+        |change: &dyn Fn(&Proxy)| playing_on_real_nodes(change).command(&namespace, &["status"]).run();
+    status(&|_| {}).never_says("HC5005").prints("activity   3 conversations, 1 running");
+    let rejected = |proxy: &Proxy| proxy.on(is_of_conversations).inject(Fault::AnswerWith(401, json!("no")));
+    status(&rejected).prints("unknown    conversations: the application does not accept its key");
     let down = |proxy: &Proxy| {
-        let is_automation = |request: &crate::fault::Request| request.path.contains("/proxy/api/automation/");
+        let is_automation = |request: &Request| request.path.contains("/proxy/api/automation/");
         proxy.on(is_automation).inject(Fault::AnswerWith(502, json!("down")));
     };
     let run = status(&down).exits(11).prints("HC5005");
     run.prints("the automation does not answer").prints("/api/automation/ready");
+}
+
+#[test]
+fn restart_warns_of_the_conversation_at_work() {
+    let namespace = canvas("canvas-at-work");
+    handsctl(&namespace, &["deploy"]).exits(0);
+    let restart = |change: &dyn Fn(&Proxy)| {
+        let proxy = playing_on_real_nodes(change);
+        proxy.command(&namespace, &["restart"]).env("LLM_API_KEY", MODEL_KEY).run().exits(0)
+    };
+    restart(&|_| {})
+        .says("HC2047")
+        .says("1 conversation is at work and is interrupted; its messages and files stay");
+    let answering =
+        |answer: Fault| restart(&move |proxy: &Proxy| proxy.on(is_of_conversations).inject(answer.clone()));
+    answering(Fault::Answer(json!(0))).never_says("HC2047");
+    answering(Fault::AnswerWith(500, json!("x"))).says(
+        "conversations that are at work are interrupted; their number is unknown: /api/conversations/count",
+    );
 }

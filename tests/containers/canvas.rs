@@ -131,6 +131,8 @@ fn canvas_serves_a_page_without_the_key_and_keeps_its_conversations() {
     assert!(ran.contains("42") && ran.contains("10001") && !ran.contains("token"), "{ran}");
 
     let conversation = canvas.start_conversation(&key);
+    let status = canvas.handsctl(&["status", "-o", "json"]).exits(0).json();
+    assert_eq!(status["conversations"], json!({ "all": 1, "running": 0 }));
     canvas.assert_answers(&key, &conversation);
     // SIGKILL of every process; init of the container's namespace can only be killed from outside.
     let uid = site.pod_in(canvas.namespace)["metadata"]["uid"].as_str().unwrap().to_owned();

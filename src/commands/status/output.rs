@@ -7,6 +7,7 @@ use serde_json::Number;
 use super::judge::drifted_fields;
 use super::print::{describe_verdict, next_command};
 use super::read::StatusReport;
+use crate::cluster::app::conversation_count::ConversationCount;
 use crate::cluster::app::probe::ProbeResult;
 use crate::plan::inventory::provenance::Provenance;
 use crate::plan::inventory::revision::Revision;
@@ -42,6 +43,8 @@ pub(crate) struct StatusObject<'a> {
     /// The number of fields that others changed since the deploy; null if no revision tells what was deployed.
     drift: Option<usize>,
     sandboxes: Option<SandboxesObject<'a>>,
+    /// The conversations of an application that runs them in its own pod; null if their number is unknown.
+    conversations: Option<ConversationsObject>,
     /// The manager that applied the objects, if it is not handsctl.
     installer: Option<&'a str>,
     /// The run that changes the objects now.
@@ -153,6 +156,14 @@ struct SandboxesObject<'a> {
     ended: &'a [String],
 }
 
+/// The conversations in the application's pod.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ConversationsObject {
+    all: u32,
+    /// Those whose agent is at work.
+    running: u32,
+}
+
 /// Returns the report for programs.
 pub(super) fn value<'a>(session: &'a Session, report: &'a StatusReport) -> StatusObject<'a> {
     let deploy = &session.settings.deploy;
@@ -175,6 +186,7 @@ pub(super) fn value<'a>(session: &'a Session, report: &'a StatusReport) -> Statu
         notes: report.notes.iter().map(finding).collect(),
         drift: drifted_fields(report),
         sandboxes: report.sandboxes.as_ref().map(sandboxes),
+        conversations: report.conversations.as_ref().and_then(conversations),
         installer: report.installer.as_deref(),
         running: report.running.as_deref(),
         next: next_command(report),
@@ -268,6 +280,11 @@ fn finding(finding: &Finding) -> StatusFinding<'_> {
         log: &finding.log,
         hints: &finding.hints,
     }
+}
+
+fn conversations(counted: &Result<ConversationCount, String>) -> Option<ConversationsObject> {
+    let ConversationCount { all, running } = *counted.as_ref().ok()?;
+    Some(ConversationsObject { all, running })
 }
 
 fn sandboxes(sandboxes: &SandboxHealth) -> SandboxesObject<'_> {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::judge::drifted_fields;
 use super::read::StatusReport;
+use crate::cluster::app::conversation_count::ConversationCount;
 use crate::cluster::app::probe::ProbeResult;
 use crate::diagnostic::Severity;
 use crate::phrase;
@@ -164,6 +165,16 @@ fn sandboxes_line(session: &Session, sandboxes: Option<&SandboxHealth>) -> Optio
     sandboxes.counts().map(|counts| format!("{:<9}  {counts}{list}", "sandboxes"))
 }
 
+/// Returns `activity   3 conversations, 1 running`.
+fn conversations_line(conversations: &Result<ConversationCount, String>) -> String {
+    match conversations {
+        Ok(ConversationCount { all, running }) => {
+            format!("{:<9}  {}, {running} running", "activity", phrase::count(*all, "conversation"))
+        }
+        Err(why) => format!("{:<9}  conversations: {why}", "unknown"),
+    }
+}
+
 /// Returns `drift      2 fields that others changed`.
 fn drift_line(fields: usize) -> String {
     let text = match fields {
@@ -236,6 +247,7 @@ fn lines(session: &Session, report: &StatusReport, history: &MetricHistory, now:
     }
     lines.extend(drifted_fields(report).map(drift_line));
     lines.extend(sandboxes_line(session, report.sandboxes.as_ref()));
+    lines.extend(report.conversations.as_ref().map(conversations_line));
     if report.simulated {
         lines.push("simulated  every object is real, but OpenHands itself does not run".to_owned());
     }

@@ -10,6 +10,7 @@ use super::assess::{self, Assessment, SetView};
 use super::{routes, thresholds};
 use crate::catalogue::Id;
 use crate::cluster::app::client::AppClient;
+use crate::cluster::app::conversation_count::{self, ConversationCount};
 use crate::cluster::app::probe::{self, ProbeResult};
 use crate::cluster::app::sandbox_objects::{self, OtherApplications};
 use crate::cluster::app::{sandbox_pods, volume_usage};
@@ -22,6 +23,7 @@ use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
 use crate::object::kind::{DEPLOYMENT, INGRESS, SECRET};
 use crate::phrase;
+use crate::plan::inventory::app_keys::AppKeys;
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::inventory::first_deploy::DeployProgress;
 use crate::plan::inventory::revision::{ForeignRevision, Revision};
@@ -65,6 +67,9 @@ pub(in crate::commands) struct StatusReport {
     pub(super) metrics: Vec<Metric>,
     /// How full the application's volumes are, by the name of the claim; without those that nobody measures.
     pub(super) volumes: BTreeMap<String, VolumeUsage>,
+    /// The conversations of an application that runs them in its own pod, or why it did not tell their number; None for
+    /// another application, or without its key.
+    pub(super) conversations: Option<Result<ConversationCount, String>>,
     /// The URL of a running application.
     pub(super) url: Option<ServedUrl>,
     /// The running watches of the set's objects: they report the next change.
@@ -132,16 +137,15 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
     } else {
         Some(SandboxHealth::default())
     };
-    if edition_of(session, &deployed).has_keys() {
-        hidden_keys::read_and_hide(session).await?;
-    }
+    let has_keys = edition_of(session, &deployed).has_keys();
+    let keys = if has_keys { hidden_keys::read_and_hide(session).await? } else { None };
     let mut findings = Vec::new();
     if health.verdict != HealthVerdict::Healthy {
         (health, findings) = find_causes(session, &mut deployed, &expected, &extras).await?;
     }
     let view = SetView::new(&record, &deployed, &unlabelled, &ownership, routes.as_deref(), now);
     let (app, replaced, route_notes) = tokio::join!(
-        read_app_status(session, &deployed, &health, probing),
+        read_app_status(session, &deployed, &health, probing, keys.as_ref()),
         replaced_images::observed(session, &deployed.observed.state),
         routes::notes(session, &deployed.observed.members)
     );
@@ -164,7 +168,7 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
     let unfinished = unfinished.map(DeployProgress::next_commands);
     let findings = view.with_held_claims(findings);
     let (mut findings, notes) = with_commands(findings, assessment);
-    let AppStatus { simulated, alive, metrics, volumes, beside, url } = app;
+    let AppStatus { simulated, alive, metrics, volumes, beside, conversations, url } = app;
     if let Some((path, ProbeResult::Unreachable(why))) = &beside {
         findings.push(status::automation_down(&set.namespace, &set.name, path, why));
         let reason = "the automation does not answer".to_owned();
@@ -188,6 +192,7 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
         alive,
         metrics,
         volumes,
+        conversations,
         url,
         watches: observed.watches,
     })
@@ -315,6 +320,7 @@ struct AppStatus {
     volumes: BTreeMap<String, VolumeUsage>,
     /// The part that can be down alone: its path, and the result of probing it.
     beside: Option<(&'static str, ProbeResult)>,
+    conversations: Option<Result<ConversationCount, String>>,
     url: Option<ServedUrl>,
 }
 
@@ -327,6 +333,7 @@ async fn read_app_status(
     deployed: &DeployedMembers,
     health: &Health,
     probing: Probing,
+    keys: Option<&AppKeys>,
 ) -> AppStatus {
     let api = &session.connection.api;
     let observed = &deployed.observed;
@@ -353,16 +360,21 @@ async fn read_app_status(
         let usage = volume_usage::get_volume_usage(api, node, deploy.namespace.as_str(), name);
         tokio::time::timeout(timeout, usage).await.ok()?
     };
+    let conversations = async {
+        let counting = conversation_count::get(api, &application, keys?.api());
+        let counted = tokio::time::timeout(timeout, counting).await;
+        Some(counted.unwrap_or_else(|_| Err(format!("no answer within {}", phrase::span(timeout)))))
+    };
     let path = edition.probes.liveness;
     let beside = async {
         let path = edition.beside?;
         Some((path, probe::probe_within(api, &application, path, timeout).await))
     };
-    let (alive, volumes, beside) =
-        tokio::join!(probe::probe_within(api, &application, path, timeout), usage, beside);
+    let (alive, volumes, beside, conversations) =
+        tokio::join!(probe::probe_within(api, &application, path, timeout), usage, beside, conversations);
     let volumes = volumes.unwrap_or_default();
     if probing == Probing::AnswerOnly {
-        return AppStatus { alive: Some(alive), volumes, beside, ..AppStatus::default() };
+        return AppStatus { alive: Some(alive), volumes, beside, conversations, ..AppStatus::default() };
     }
     let proxies = &session.environment.proxies;
     let ingress = observed.members.get(&INGRESS.id(deploy.namespace.as_str(), deploy.name.as_str()));
@@ -379,6 +391,7 @@ async fn read_app_status(
         metrics,
         volumes,
         beside,
+        conversations,
         url: served_url(exposure, configured),
     }
 }

@@ -25,6 +25,19 @@ pub fn interrupted_conversations(pods: &[Value], new_image: Option<&str>) -> Opt
     Some(text + &new_image.and_then(|image| kept_images(&running, image)).unwrap_or_default())
 }
 
+/// Describes what a stop of the application means for the conversations that are at work in its own pod; None if there is
+/// none.
+#[must_use]
+pub fn interrupted_in_the_pod(running: u32) -> Option<String> {
+    match running {
+        0 => None,
+        1 => Some("1 conversation is at work and is interrupted; its messages and files stay".to_owned()),
+        count => Some(format!(
+            "{count} conversations are at work and are interrupted; their messages and files stay"
+        )),
+    }
+}
+
 /// Names the images of the running sandboxes other than the new one.
 fn kept_images(running: &[&Value], new_image: &str) -> Option<String> {
     let images = running.iter().filter_map(|pod| pod["spec"]["containers"][0]["image"].as_str());
@@ -43,6 +56,13 @@ fn kept_images(running: &[&Value], new_image: &str) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn conversations_at_work_in_the_pod_are_counted() {
+        assert_eq!(interrupted_in_the_pod(0), None);
+        assert!(interrupted_in_the_pod(1).unwrap().starts_with("1 conversation is at work"));
+        assert!(interrupted_in_the_pod(2).unwrap().starts_with("2 conversations are at work"));
+    }
 
     fn pod(name: &str, phase: &str, image: &str) -> Value {
         json!({

@@ -18,7 +18,7 @@ mod stuck_conversations;
 pub use conversation::{AppKnowledge, Conversation, SandboxObjects, conversations, note, short_id};
 pub use ended::{EndedSandbox, ended, has_ended, running};
 pub use garbage::{Garbage, GarbageObject, GarbageOptions, garbage};
-pub use interrupted_conversations::interrupted_conversations;
+pub use interrupted_conversations::{interrupted_conversations, interrupted_in_the_pod};
 pub use part::{ConversationPart, NAME_PREFIX, is_of_conversation};
 pub use removal::removal;
 pub use stuck_conversations::{SandboxCleanup, SandboxHealth, sandbox_health, stuck_reason};
