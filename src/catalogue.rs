@@ -238,7 +238,7 @@ catalogue! {
     NewVolume "HC2046" "the volume is new"
         "An earlier revision of the installation had a volume claim that no longer exists, and this run creates it anew. The new volume is empty: the settings and conversations of the earlier one are gone, or are in a volume that the storage class retained. Sandboxes of earlier conversations still exist and belong to no conversation any more."
     ConversationInterrupted "HC2047" "conversations are interrupted"
-        "The run stops the application's pod. A conversation that is at work is interrupted, and its agent is stopped afterwards. Its sandbox keeps running, with its files and its image, and the conversation starts again when it is opened. Wait until the agents are done to interrupt nobody."
+        "The run stops the application's pod. A conversation that is at work is interrupted, and its agent is stopped afterwards. Its sandbox keeps running, with its files and its image, and the conversation starts again when it is opened. Conversations of Agent Canvas run in the pod itself: their messages and files stay on its volume. Wait until the agents are done to interrupt nobody."
     NodeStopAtRisk "HC2049" "a node that stops deletes a conversation's volume"
         "The revision was recorded by an earlier version of handsctl. Its container blocks no SIGTERM that its node sends when it shuts down, reboots or is `docker stop`ped, and on SIGTERM the application deletes the pod, the services and the volume of the first conversation that it started. `handsctl deploy` applies config.toml with a container that blocks the signal."
 
