@@ -14,11 +14,12 @@ use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::Result;
 use crate::object::kind::DEPLOYMENT;
 use crate::object::{ObjectId, labels};
+use crate::phrase;
 use crate::plan::inventory::app_keys::StoredAppKeys;
 use crate::plan::manifests::stop_signal;
 use crate::session::runner::Run;
 use crate::settings::edition::Edition;
-use crate::{phrase, status};
+use crate::status::sandbox;
 
 /// The time limit of the application's answer. A stop does not wait for one that hangs.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -54,7 +55,7 @@ pub(crate) async fn warn_of_stop(
         return Ok(());
     }
     let message = match running_in_the_pod(run, pod, edition).await {
-        Ok(running) => status::interrupted_in_the_pod(running),
+        Ok(running) => sandbox::interrupted_in_the_pod(running),
         Err(why) => {
             Some(format!("conversations that are at work are interrupted; their number is unknown: {why}"))
         }
@@ -111,7 +112,7 @@ pub(super) fn stops_application(prepared: &Preparation) -> bool {
 pub(crate) async fn warn_of_interruption(run: &Run<'_>, new_image: Option<&str>) -> Result<()> {
     let namespace = run.settings().runtime_namespace();
     let message = match sandbox_pods::list(run.api(), namespace).await? {
-        Some(pods) => status::interrupted_conversations(&pods, new_image),
+        Some(pods) => sandbox::interrupted_conversations(&pods, new_image),
         None => Some(format!(
             "conversations that are at work are interrupted; their number is unknown: no right to list pods in \
              namespace {namespace}"

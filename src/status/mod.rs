@@ -52,10 +52,7 @@ pub use observed::state::{ObservedState, TrackedKind};
 pub use rejected::rejected_deployments;
 pub use replaced_images::{replaced_image_finding, running_images};
 pub use rules::container_states::{ContainerReport, EventReport};
-pub use sandbox::{
-    SandboxCleanup, SandboxHealth, interrupted_conversations, interrupted_in_the_pod, sandbox_health,
-    stuck_reason,
-};
+pub use sandbox::{SandboxCleanup, SandboxHealth, sandbox_health, stuck_reason};
 pub use threshold::{Metric, MetricHistory, Reading, Threshold, VolumeUsage};
 pub use unanswered::{automation_down, unanswered_probe, unreachable_url};
 pub use unwatched::is_unwatched;
