@@ -71,8 +71,8 @@ async fn restart_now(run: &Run<'_>, arguments: &RolloutArgs) -> Result<Finished>
             "set on_stop = \"keep\" and run handsctl deploy --delete-data: it stops this pod one last time";
         conversation_guard::ensure_no_conversations(run, hint).await?;
     }
-    app_keys::ensure_of_restarted(run, &observed.members).await?;
-    conversations::warn_of_stop(run, &observed, None).await?;
+    let keys = app_keys::ensure_of_restarted(run, &observed.members).await?;
+    conversations::warn_of_stop(run, &observed, &keys, None).await?;
     run.under_lock(&set, async {
         refusals::check_restart(run, &observed).await?;
         claim_guard::ensure_restart_keeps(run, &observed).await?;

@@ -39,18 +39,20 @@ pub(super) fn ensure_of_volume(run: &Run<'_>, prepared: &Preparation) -> Result<
     }
 }
 
-/// The same before the pods of the deployed application are replaced: a new pod reads the Secret as it is then.
+/// The same before the pods of the deployed application are replaced: a new pod reads the Secret as it is then. Returns its
+/// keys; absent ones for an application that reads none.
 ///
 /// # Errors
 /// As [`ensure_of_volume`]; exit 7 if the Secret is not of this installation.
-pub(crate) async fn ensure_of_restarted(run: &Run<'_>, live: &Members) -> Result<()> {
+pub(crate) async fn ensure_of_restarted(run: &Run<'_>, live: &Members) -> Result<StoredAppKeys> {
     let set = run.session.set();
     let reading = live.iter().find(|(id, object)| is_reading(id, object, &set.name));
     let Some(claim) = reading.and_then(|(_, deployment)| claim_of(deployment, &set.namespace)) else {
-        return Ok(());
+        return Ok(StoredAppKeys::Absent);
     };
     let stored = app_keys::read(run.api(), &set).await?;
-    ensure(run, &stored, &claim, live)
+    ensure(run, &stored, &claim, live)?;
+    Ok(stored)
 }
 
 fn ensure(run: &Run<'_>, stored: &StoredAppKeys, claim: &ObjectId, live: &Members) -> Result<()> {

@@ -9,7 +9,6 @@ use super::{verify, version_change};
 use crate::catalogue::Id;
 use crate::cluster::app::client::AppClient;
 use crate::cluster::app::{conversation_count, probe, sandbox_pods};
-use crate::cluster::apply::app_keys;
 use crate::cluster::watch::observed_set::ObservedSet;
 use crate::error::Result;
 use crate::object::kind::DEPLOYMENT;
@@ -32,17 +31,19 @@ pub(super) async fn report(run: &Run<'_>, prepared: &Preparation) -> Result<()> 
     if !stops_application(prepared) {
         return Ok(());
     }
-    warn_of_stop(run, &prepared.observed, version_change::new_runtime_image(prepared).as_deref()).await
+    let new_image = version_change::new_runtime_image(prepared);
+    warn_of_stop(run, &prepared.observed, &prepared.state.app_keys, new_image.as_deref()).await
 }
 
-/// Warns about the conversations that a stop of the deployed application interrupts, wherever they run. `new_image` is the
-/// image of future sandboxes, if the run changes it.
+/// Warns about the conversations that a stop of the deployed application interrupts, wherever they run. `keys` are those of
+/// the installation. `new_image` is the image of future sandboxes, if the run changes it.
 ///
 /// # Errors
 /// The server is unreachable.
 pub(crate) async fn warn_of_stop(
     run: &Run<'_>,
     observed: &ObservedSet,
+    keys: &StoredAppKeys,
     new_image: Option<&str>,
 ) -> Result<()> {
     let edition = verify::edition_of(run.settings(), |id| observed.members.get(id));
@@ -54,7 +55,7 @@ pub(crate) async fn warn_of_stop(
     if probe::is_simulated(run.api(), pod).await {
         return Ok(());
     }
-    let message = match running_in_the_pod(run, pod, edition).await {
+    let message = match running_in_the_pod(run, pod, edition, keys).await {
         Ok(running) => sandbox::interrupted_in_the_pod(running),
         Err(why) => {
             Some(format!("conversations that are at work are interrupted; their number is unknown: {why}"))
@@ -71,19 +72,10 @@ async fn running_in_the_pod(
     run: &Run<'_>,
     pod: &Pod,
     edition: &'static Edition,
+    keys: &StoredAppKeys,
 ) -> std::result::Result<u32, String> {
-    let keys = match app_keys::read(run.api(), &run.session.set()).await {
-        Ok(StoredAppKeys::Keys(keys)) => keys,
-        Ok(StoredAppKeys::Absent | StoredAppKeys::Invalid) => return Err("its key is missing".to_owned()),
-        Err(error) => return Err(error.with_causes()),
-    };
-    let deploy = &run.settings().deploy;
-    let application = AppClient {
-        namespace: deploy.namespace.to_string(),
-        service: deploy.name.to_string(),
-        pod: pod.metadata.name.clone(),
-        edition,
-    };
+    let StoredAppKeys::Keys(keys) = keys else { return Err("its key is missing".to_owned()) };
+    let application = AppClient::new(&run.settings().deploy, pod.metadata.name.clone(), edition);
     let counting = conversation_count::get(run.api(), &application, keys.api());
     let counted = tokio::time::timeout(ANSWER_LIMIT, counting).await;
     let counted = counted.map_err(|_| format!("no answer within {}", phrase::span(ANSWER_LIMIT)))??;

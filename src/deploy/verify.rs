@@ -206,12 +206,8 @@ pub(crate) async fn probe_application(
         return not_probed(None);
     }
     let version = running_version(ready.as_ref(), run.settings(), edition);
-    let client = AppClient {
-        namespace: deploy.namespace.to_string(),
-        service: deploy.name.to_string(),
-        pod: ready.as_ref().and_then(|pod| pod.metadata.name.clone()),
-        edition,
-    };
+    let pod = ready.as_ref().and_then(|pod| pod.metadata.name.clone());
+    let client = AppClient::new(deploy, pod, edition);
     events.begin(Phase::Probe, "probe", "").await;
     let mut answers = match probe_inside(run, &client, version).await {
         InsideProbe::Answers(answers) => answers,

@@ -17,6 +17,7 @@ use crate::object::kind::SERVICE;
 use crate::phrase;
 use crate::reason;
 use crate::settings::edition::Edition;
+use crate::settings::handsctl::Deploy;
 
 /// The time limit of a response through a port-forward; the service proxy has the limit of API calls.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(5);
@@ -130,6 +131,13 @@ impl<'a> AppRequest<'a> {
 }
 
 impl AppClient {
+    /// Returns the client of an installation. `pod` is the name of a ready one.
+    #[must_use]
+    pub fn new(deploy: &Deploy, pod: Option<String>, edition: &'static Edition) -> Self {
+        let (namespace, service) = (deploy.namespace.to_string(), deploy.name.to_string());
+        Self { namespace, service, pod, edition }
+    }
+
     /// Sends the request: through the service proxy, and through a port-forward if proxying is forbidden, fails or takes
     /// long. The proxy connects from the API server's address, which a NetworkPolicy may not admit; a port-forward ends
     /// inside of the pod, where no policy applies. A slow application receives the request twice.

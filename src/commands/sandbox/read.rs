@@ -148,12 +148,8 @@ async fn application(session: &Session) -> Result<AppConversations<'_>, String> 
     if session.is_simulated(pod).await {
         return Err(SIMULATED.to_owned());
     }
-    let client = AppClient {
-        namespace: deploy.namespace.to_string(),
-        service: deploy.name.to_string(),
-        pod: pod["metadata"]["name"].as_str().map(str::to_owned),
-        edition: session.settings.edition(),
-    };
+    let pod = pod["metadata"]["name"].as_str().map(str::to_owned);
+    let client = AppClient::new(deploy, pod, session.settings.edition());
     Ok(AppConversations { api, client, session_key: app_settings::session_key(&session.settings) })
 }
 

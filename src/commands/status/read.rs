@@ -347,12 +347,7 @@ async fn read_app_status(
     }
     let deploy = &session.settings.deploy;
     let edition = edition_of(session, deployed);
-    let application = AppClient {
-        namespace: deploy.namespace.to_string(),
-        service: deploy.name.to_string(),
-        pod: pod.metadata.name.clone(),
-        edition,
-    };
+    let application = AppClient::new(deploy, pod.metadata.name.clone(), edition);
     // A slower answer would exceed the latency threshold anyway.
     let timeout = Duration::from_secs(deploy.thresholds.latency.as_secs());
     let usage = async {
