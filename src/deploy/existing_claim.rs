@@ -48,13 +48,11 @@ fn missing(settings: &Settings, claim: &ObjectId) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Request, read_without_secrets};
+    use crate::settings::tests::settings_of;
 
     #[test]
     fn missing_claim_names_its_key_and_lists_the_others() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("config.toml"), "[deploy]\nexisting_claim = \"mine\"\n").unwrap();
-        let settings = read_without_secrets(&Request::default(), &[], folder.path()).unwrap().settings;
+        let settings = settings_of("[deploy]\nexisting_claim = \"mine\"\n");
         let error = missing(&settings, &CLAIM.id("openhands", "mine"));
         assert_eq!((error.id(), error.kind().exit_code()), (Id::ClaimMissing, 14));
         assert!(

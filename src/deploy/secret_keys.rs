@@ -53,7 +53,7 @@ fn error(settings: &Settings, incomplete: &[&IncompleteSecret]) -> Error {
 mod tests {
     use super::*;
     use crate::plan::checks::secret_refs::{SecretRef, SecretUse, secret_refs};
-    use crate::settings::{Request, read_without_secrets};
+    use crate::settings::tests::settings_of;
 
     #[test]
     fn secret_of_a_new_namespace_is_left_to_controllers() {
@@ -66,10 +66,8 @@ mod tests {
 
     #[test]
     fn error_names_key_of_config_and_command() {
-        let folder = tempfile::tempdir().unwrap();
         let config = "[llm]\napi_key = { secret = \"llm\", key = \"token\" }\n";
-        std::fs::write(folder.path().join("config.toml"), config).unwrap();
-        let settings = read_without_secrets(&Request::default(), &[], folder.path()).unwrap().settings;
+        let settings = settings_of(config);
         let secret = secret_refs(&settings).remove(0);
         let create = secret.completing_command(None).unwrap();
         let error = error(&settings, &[&secret.incomplete(None).unwrap()]);

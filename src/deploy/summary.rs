@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::plan::checks::sandbox_capacity::SandboxCapacity;
     use crate::settings::edition::CLASSIC;
-    use crate::settings::{Request, read_without_secrets};
+    use crate::settings::tests::settings_of;
 
     fn result(endpoint: Endpoint, can_become_real: bool) -> Finished {
         let capacity = Some(SandboxCapacity { sandboxes: 15, each: "250m cpu, 1Gi".to_owned() });
@@ -236,12 +236,7 @@ mod tests {
 
     #[test]
     fn first_deploy_of_an_unchosen_edition_names_the_current_one() {
-        let note = |text: &str| {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("config.toml"), text).unwrap();
-            let loaded = read_without_secrets(&Request::default(), &[], folder.path()).unwrap();
-            note_of_default_edition(&History::new(Vec::new()), &loaded.settings)
-        };
+        let note = |text: &str| note_of_default_edition(&History::new(Vec::new()), &settings_of(text));
         let unchosen = note("[llm]\nmodel = \"a/m\"\n").unwrap();
         assert!(
             unchosen.starts_with("today's OpenHands is Agent Canvas: [deploy] edition = \"canvas\""),

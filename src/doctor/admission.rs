@@ -46,9 +46,9 @@ pub(super) fn unfinished(pods: Listed) -> Listed {
 mod tests {
     use super::*;
     use crate::doctor::check::Outcome;
-    use crate::doctor::fixtures::settings;
     use crate::error::{Error, Kind};
     use crate::object::kind::{DEPLOYMENT, POD};
+    use crate::settings::tests::settings_of;
     use serde_json::json;
 
     fn rejected(id: Id, cause: &str) -> PodAdmission {
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn limit_range_that_rejects_the_pod_names_the_key() {
-        let settings = settings("[deploy.resources]\nlimits = { memory = \"8Gi\" }\n");
+        let settings = settings_of("[deploy.resources]\nlimits = { memory = \"8Gi\" }\n");
         let range = rejected(Id::PodsRejected, "maximum memory usage per Container is 1Gi, but limit is 8Gi");
         let Outcome::Failed(error) = pod(range, &Ok(Vec::new()), &settings).outcome else {
             panic!("8Gi > 1Gi")
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn quota_counts_without_the_pods_that_a_deploy_replaces() {
-        let settings = settings("");
+        let settings = settings_of("");
         let outcome = |used: &str, old: Listed| {
             let cause = format!("exceeded quota: q, requested: pods=1, used: pods={used}, limited: pods=1");
             pod(rejected(Id::QuotaRejected, &cause), &old, &settings).outcome
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn pod_without_an_answer_is_not_checked() {
-        let outcome = |admission| pod(admission, &Ok(Vec::new()), &settings("")).outcome;
+        let outcome = |admission| pod(admission, &Ok(Vec::new()), &settings_of("")).outcome;
         assert!(matches!(outcome(PodAdmission::Unknown), Outcome::Unknown(_)));
         assert!(matches!(outcome(PodAdmission::Admitted), Outcome::Passed(_)));
     }

@@ -47,7 +47,7 @@ pub(super) fn unshared(
 mod tests {
     use super::*;
     use crate::doctor::check::Outcome;
-    use crate::doctor::fixtures::settings;
+    use crate::settings::tests::settings_of;
     use serde_json::json;
 
     #[test]
@@ -58,7 +58,7 @@ mod tests {
                 "spec": { "rules": [{ "host": host, "http": { "paths": [{ "path": "/" }] } }] },
             })
         };
-        let settings = settings("[deploy]\nhost = \"x.org\"\nexposure = \"acknowledged\"\n");
+        let settings = settings_of("[deploy]\nhost = \"x.org\"\nexposure = \"acknowledged\"\n");
         let planned = ingress("a", "x.org");
         let checks = |others: Listed, unlisted| unshared(&[&planned], &others, unlisted, &settings);
         let taken = checks(Ok(vec![ingress("b", "x.org"), planned.clone()]), None);

@@ -98,7 +98,7 @@ fn with_choice(error: Error, classes: &[Value], pods: &[Value], settings: &Setti
 mod tests {
     use super::*;
     use crate::doctor::check::Outcome;
-    use crate::doctor::fixtures::settings;
+    use crate::settings::tests::settings_of;
     use serde_json::json;
 
     fn class_of(name: &str, controller: &str) -> Value {
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn class_needs_a_ready_controller() {
-        let settings = settings("");
+        let settings = settings_of("");
         let classes = Ok(vec![
             class_of("nginx", "k8s.io/ingress-nginx"),
             class_of("traefik", "traefik.io/ingress-controller"),

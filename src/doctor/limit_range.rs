@@ -163,7 +163,7 @@ impl Ask<'_> {
 mod tests {
     use super::*;
     use crate::doctor::check::Outcome;
-    use crate::doctor::fixtures::settings;
+    use crate::settings::tests::settings_of;
     use serde_json::json;
 
     const CONFIG: &str = "[kubernetes]\nresource_cpu_request = \"500m\"\nresource_memory_request = \"1Gi\"\n\
@@ -172,7 +172,7 @@ mod tests {
     /// The texts of a range with one item, and the first key.
     fn rejects(item: &Value) -> Option<(String, String)> {
         let range = json!({ "metadata": { "name": "r" }, "spec": { "limits": [item] } });
-        match sandbox(&Ok(vec![range]), &settings(CONFIG)).outcome {
+        match sandbox(&Ok(vec![range]), &settings_of(CONFIG)).outcome {
             Outcome::Passed(_) => None,
             Outcome::Failed(error) => Some((error.facts()[0].text.clone(), error.keys()[0].key.clone())),
             other => panic!("{other:?}"),
@@ -218,7 +218,7 @@ mod tests {
             let default = json!({ "type": "Container", "default": { "cpu": "2" } });
             let items = json!([{ "type": "Pod", "max": { "cpu": max } }, default]);
             let range = json!({ "metadata": { "name": "r" }, "spec": { "limits": items } });
-            matches!(sandbox(&Ok(vec![range]), &settings(CONFIG)).outcome, Outcome::Passed(_))
+            matches!(sandbox(&Ok(vec![range]), &settings_of(CONFIG)).outcome, Outcome::Passed(_))
         };
         assert!(pods("2"), "the container has the default limit before its pod is compared");
         assert!(!pods("1"), "the default limit is above the pod's bound");

@@ -28,11 +28,11 @@ pub(super) fn api(is_served: Result<bool, String>, settings: &Settings) -> Check
 mod tests {
     use super::*;
     use crate::doctor::check::Outcome;
-    use crate::doctor::fixtures::settings;
+    use crate::settings::tests::settings_of;
 
     #[test]
     fn metrics_are_needed_for_autoscaling_only() {
-        let plain = settings("");
+        let plain = settings_of("");
         assert!(matches!(api(Ok(true), &plain).outcome, Outcome::Passed(_)));
         assert!(matches!(api(Ok(false), &plain).outcome, Outcome::Noted(_)));
         assert!(matches!(api(Err("no".to_owned()), &plain).outcome, Outcome::Unknown(_)));

@@ -24,8 +24,6 @@ pub(crate) mod configuration;
 mod connections;
 mod dns;
 pub(crate) mod examine;
-#[cfg(test)]
-mod fixtures;
 mod host;
 mod in_pod;
 mod ingress;

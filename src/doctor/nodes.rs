@@ -184,7 +184,7 @@ pub(super) fn sandbox_room(capacity: &SandboxCapacity, settings: &Settings) -> C
 mod tests {
     use super::*;
     use crate::doctor::check::Outcome;
-    use crate::doctor::fixtures::settings;
+    use crate::settings::tests::settings_of;
     use serde_json::json;
 
     fn node(name: &str, ready: &str, images: &[&str]) -> Value {
@@ -223,8 +223,8 @@ mod tests {
     #[test]
     fn placement_fails_if_no_node_accepts_the_pod() {
         let nodes = [node("a", "True", &[])];
-        assert!(matches!(placement(&nodes, &settings("")).outcome, Outcome::Passed(_)));
-        let gpu = settings("[deploy]\nnode_selector = { gpu = \"yes\" }\n");
+        assert!(matches!(placement(&nodes, &settings_of("")).outcome, Outcome::Passed(_)));
+        let gpu = settings_of("[deploy]\nnode_selector = { gpu = \"yes\" }\n");
         let Outcome::Failed(error) = placement(&nodes, &gpu).outcome else { panic!("a has no label gpu") };
         assert_eq!(error.id(), Id::Unschedulable);
         assert!(error.facts()[0].text.starts_with("a: "), "{:?}", error.facts());
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn image_of_sandboxes_is_expected_on_every_node() {
-        let settings = settings("[sandbox]\nruntime_container_image = \"acme/runtime:1\"\n");
+        let settings = settings_of("[sandbox]\nruntime_container_image = \"acme/runtime:1\"\n");
         let nodes = [node("a", "True", &["docker.io/acme/runtime:1"]), node("b", "True", &[])];
         let Outcome::Warning(error) = sandbox_image(&nodes, &[], &settings).outcome else {
             panic!("b has none")
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn room_for_no_sandbox_is_a_warning() {
         let room = |sandboxes| SandboxCapacity { sandboxes, each: "1 cpu, 1Gi".to_owned() };
-        let settings = settings("");
+        let settings = settings_of("");
         assert!(matches!(sandbox_room(&room(0), &settings).outcome, Outcome::Warning(_)));
         assert!(matches!(sandbox_room(&room(2), &settings).outcome, Outcome::Passed(_)));
     }

@@ -46,17 +46,17 @@ pub(super) fn check(namespace: Result<Option<Value>, String>, settings: &Setting
 mod tests {
     use super::*;
     use crate::doctor::check::Outcome;
-    use crate::doctor::fixtures::{self, settings};
+    use crate::settings::tests::settings_of;
     use serde_json::json;
 
     #[test]
     fn restricted_namespace_fails() {
-        let settings = settings("");
+        let settings = settings_of("");
         let level = |level: &str| json!({ "metadata": { "labels": { "pod-security.kubernetes.io/enforce": level } } });
         assert!(matches!(check(Ok(Some(level("restricted"))), &settings).outcome, Outcome::Failed(_)));
         assert!(matches!(check(Ok(Some(level("baseline"))), &settings).outcome, Outcome::Passed(_)));
         assert!(matches!(check(Ok(None), &settings).outcome, Outcome::Passed(_)));
-        let dev = fixtures::settings("[deploy]\nprofile = \"dev\"\n");
+        let dev = settings_of("[deploy]\nprofile = \"dev\"\n");
         assert!(matches!(check(Ok(Some(level("baseline"))), &dev).outcome, Outcome::Failed(_)));
     }
 }

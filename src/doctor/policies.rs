@@ -62,12 +62,12 @@ pub(super) fn enforced(pods: &Listed, settings: &Settings) -> Check {
 mod tests {
     use super::*;
     use crate::doctor::check::Outcome;
-    use crate::doctor::fixtures::settings;
+    use crate::settings::tests::settings_of;
     use serde_json::{Value, json};
 
     #[test]
     fn plugin_is_recognised_by_its_image() {
-        let settings = settings("");
+        let settings = settings_of("");
         let pod = |image: &str| json!({ "spec": { "containers": [{ "image": image }] } });
         let outcome = |pods: Vec<Value>| enforced(&Ok(pods), &settings).outcome;
         assert!(matches!(outcome(vec![pod("docker.io/kindest/kindnetd:v2")]), Outcome::Passed(_)));

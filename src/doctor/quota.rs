@@ -80,12 +80,12 @@ fn lacking(quota: &Value, needs: &[(&str, i128)]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::doctor::check::Outcome;
-    use crate::doctor::fixtures::settings;
+    use crate::settings::tests::settings_of;
     use serde_json::json;
 
     #[test]
     fn quota_without_room_names_its_resource() {
-        let settings = settings("[kubernetes]\nresource_cpu_request = \"500m\"\n");
+        let settings = settings_of("[kubernetes]\nresource_cpu_request = \"500m\"\n");
         let quota = |used: &str| json!({ "metadata": { "name": "q" }, "status": { "hard": { "requests.cpu": "1" }, "used": { "requests.cpu": used } } });
         assert!(matches!(sandbox_room(&Ok(vec![quota("500m")]), &settings).outcome, Outcome::Passed(_)));
         let Outcome::Warning(error) = sandbox_room(&Ok(vec![quota("501m")]), &settings).outcome else {

@@ -101,7 +101,7 @@ pub(super) fn existing(claim: &str, live: Option<&Value>) -> Option<Check> {
 mod tests {
     use super::*;
     use crate::doctor::check::Outcome;
-    use crate::doctor::fixtures::settings;
+    use crate::settings::tests::settings_of;
     use serde_json::json;
 
     fn outcome(class: Option<&str>, classes: &Listed) -> Outcome {
@@ -111,7 +111,7 @@ mod tests {
             class,
             key: "deploy.storage_class",
         };
-        super::class(claim, classes, &settings("")).outcome
+        super::class(claim, classes, &settings_of("")).outcome
     }
 
     #[test]

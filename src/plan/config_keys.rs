@@ -339,17 +339,11 @@ fn set_keys(keys: &[&str], settings: &Settings) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Request, read_without_secrets};
-
-    fn settings(config: &str) -> Settings {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("config.toml"), config).unwrap();
-        read_without_secrets(&Request::default(), &[], folder.path()).unwrap().settings
-    }
+    use crate::settings::tests::settings_of;
 
     /// The keys of a failure of the application's pod, each with the line of config.toml that sets it.
     fn keys(id: Id, message: &str, config: &str) -> Vec<(String, Option<usize>)> {
-        let keys = of_failure(id, "Pod", Some("openhands"), message, &settings(config)).into_iter();
+        let keys = of_failure(id, "Pod", Some("openhands"), message, &settings_of(config)).into_iter();
         keys.map(|key| (key.key, key.location.map(|location| location.line_column().0))).collect()
     }
 
@@ -399,7 +393,7 @@ mod tests {
     fn taint_of_the_control_plane_is_no_cause_beside_another_one() {
         let of = |message: &str, taints: &[&str]| {
             let taints: Vec<String> = taints.iter().map(|taint| (*taint).to_owned()).collect();
-            let keys = of_unschedulable(message, &taints, &settings("")).into_iter();
+            let keys = of_unschedulable(message, &taints, &settings_of("")).into_iter();
             keys.map(|key| key.key).collect::<Vec<_>>()
         };
         let control_plane = "node-role.kubernetes.io/control-plane";
@@ -490,7 +484,7 @@ mod tests {
     #[test]
     fn rejected_field_leads_to_its_key() {
         let of = |kind: &str, message: &str| {
-            let keys = of_rejected_object(kind, message, &settings("")).into_iter();
+            let keys = of_rejected_object(kind, message, &settings_of("")).into_iter();
             keys.map(|key| key.key).collect::<Vec<_>>()
         };
         let immutable = "PersistentVolumeClaim \"oh\" is invalid: spec.resources.requests.storage: Forbidden: field can not \
@@ -510,7 +504,7 @@ mod tests {
     #[test]
     fn immutable_field_leads_to_its_own_key_only() {
         let of = |kind: &str, message: &str| {
-            let keys = of_rejected_object(kind, message, &settings("")).into_iter();
+            let keys = of_rejected_object(kind, message, &settings_of("")).into_iter();
             keys.map(|key| key.key).collect::<Vec<_>>()
         };
         let claim = "PersistentVolumeClaim \"oh\" is invalid: spec: Forbidden: spec is immutable after creation except \
@@ -531,7 +525,7 @@ mod tests {
 
     #[test]
     fn container_of_another_tool_has_no_key() {
-        let settings = settings("[deploy]\nimage = \"acme/openhands:1.6\"\n");
+        let settings = settings_of("[deploy]\nimage = \"acme/openhands:1.6\"\n");
         let count =
             |id, container| of_failure(id, "Pod", Some(container), "exec format error", &settings).len();
         for id in [Id::ImageNotFound, Id::ImageForbidden, Id::OutOfMemory, Id::ContainerCannotStart] {
@@ -543,7 +537,7 @@ mod tests {
 
     #[test]
     fn pull_of_the_sandbox_image_names_its_own_key() {
-        let settings = settings("[sandbox]\nruntime_container_image = \"acme/runtime:1\"\n");
+        let settings = settings_of("[sandbox]\nruntime_container_image = \"acme/runtime:1\"\n");
         let first = |text| {
             let keys = of_failure(Id::ImageNotFound, "Pod", Some("pull"), text, &settings);
             keys.into_iter().map(|key| key.key).next().unwrap()
@@ -555,7 +549,7 @@ mod tests {
     /// The table that `config explain` prints, read backwards.
     #[test]
     fn every_field_of_a_key_leads_back_to_it() {
-        let settings = settings("");
+        let settings = settings_of("");
         let known = FieldKeys::default();
         let fields: Vec<(&str, String, &str)> = known.fields().collect();
         let mut count = 0;
@@ -577,7 +571,7 @@ mod tests {
     #[test]
     fn default_is_shown_with_its_value() {
         let message = "0/1 nodes are available: 1 Insufficient cpu.";
-        let keys = of_failure(Id::Unschedulable, "Pod", None, message, &settings(""));
+        let keys = of_failure(Id::Unschedulable, "Pod", None, message, &settings_of(""));
         assert_eq!((keys[0].value.as_deref(), keys[0].location.is_none()), (Some("\"500m\""), true));
     }
 }

@@ -57,4 +57,4 @@ pub use rules::exposing_fields::{exposing_fields, fields_beyond, is_judged, serv
 pub use rules::exposure::{SESSION_KEY, accepts_exposure};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

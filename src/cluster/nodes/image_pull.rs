@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use crate::cluster::scripted::scripted;
     use crate::event::{Event, Receiver};
-    use crate::settings::{Request, read_without_secrets};
+    use crate::settings::tests::settings_of;
 
     const PODS: &str = "/api/v1/namespaces/n/pods";
 
@@ -181,8 +181,7 @@ mod tests {
             streaming: true,
             usual: None,
         };
-        let folder = tempfile::tempdir().unwrap();
-        let settings = read_without_secrets(&Request::default(), &[], folder.path()).unwrap().settings;
+        let settings = settings_of("");
         let (result, ()) = tokio::join!(pull(&api, &image_pull, limits, &settings, &events), async {
             let mut streams = BTreeMap::new();
             while streams.len() < 2 {

@@ -299,7 +299,7 @@ mod tests {
     use crate::event::Receiver;
     use crate::object::kind::{DEPLOYMENT, KindInfo, POD, REPLICA_SET};
     use crate::plan::inventory::members::Members;
-    use crate::settings::{Request, read_without_secrets};
+    use crate::settings::tests::settings_of;
     use crate::status::ObservedState;
 
     const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/n/deployments";
@@ -479,9 +479,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn container_of_another_tool_gets_a_sentence_instead_of_a_key() {
         let (api, _server) = scripted();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("config.toml"), "[deploy]\nimage = \"acme/oh:1.6\"\n").unwrap();
-        let settings = read_without_secrets(&Request::default(), &[], folder.path()).unwrap().settings;
+        let settings = settings_of("[deploy]\nimage = \"acme/oh:1.6\"\n");
         let mut findings = ["openhands", "istio-proxy"].map(|container| Finding {
             container: Some(container.to_owned()),
             ..Finding::new(Id::ImageNotFound, POD.id("n", "oh-1"), "not found")

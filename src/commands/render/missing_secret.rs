@@ -50,12 +50,10 @@ fn collect_keys(value: &Value, secret: &str, keys: &mut BTreeSet<String>) {
 mod tests {
     use super::*;
     use crate::plan::{SecretNaming, build};
-    use crate::settings::{Request, read_without_secrets};
+    use crate::settings::tests::settings_of;
 
     fn line(config: &str) -> Option<String> {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("config.toml"), config).unwrap();
-        let settings = read_without_secrets(&Request::default(), &[], folder.path()).unwrap().settings;
+        let settings = settings_of(config);
         commands(&build(&settings, SecretNaming::Placeholder, &[]).unwrap())
     }
 

@@ -89,7 +89,8 @@ mod tests {
     use super::*;
     use crate::golden;
     use crate::plan::{SecretNaming, build};
-    use crate::settings::{Request, edition, read_without_secrets};
+    use crate::settings::edition;
+    use crate::settings::tests::settings_of;
 
     /// A reviewer of a template sees in the difference of the file what changes on the cluster.
     #[test]
@@ -100,10 +101,7 @@ mod tests {
                 "[llm]\nmodel = \"openai/gpt-4o\"\n[deploy]\nedition = \"{}\"\nhost = \"openhands.example\"\n",
                 edition.name
             );
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("config.toml"), text).unwrap();
-            let settings = read_without_secrets(&Request::default(), &[], folder.path()).unwrap().settings;
-            let plan = build(&settings, SecretNaming::Placeholder, &[]).unwrap();
+            let plan = build(&settings_of(&text), SecretNaming::Placeholder, &[]).unwrap();
             let rendered = joined(&plan, &rendering(&plan, true).unwrap());
             // A release changes the version in the inventory, and nothing else.
             let rendered = rendered.replace(env!("CARGO_PKG_VERSION"), "VERSION");

@@ -10,6 +10,7 @@ mod wrong_files;
 
 use std::path::PathBuf;
 
+use super::Settings;
 use super::load::read::{Loaded, Request};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
@@ -28,6 +29,12 @@ fn variables(variables: &[(&str, &str)]) -> Vec<(String, String)> {
 /// Reads one text as config.toml.
 pub(super) fn read_text(text: &str) -> Result<Loaded, Error> {
     super::load::read::read(&Request::default(), &[], folder(text).path())
+}
+
+/// Returns the settings of one text as config.toml, for a test of another module.
+pub(crate) fn settings_of(text: &str) -> Settings {
+    let loaded = super::load::read::read_without_secrets(&Request::default(), &[], folder(text).path());
+    loaded.unwrap_or_else(|error| panic!("{:?}", error.diagnostics())).settings
 }
 
 fn read_set(text: &str, set: &[&str]) -> Result<Loaded, Error> {
