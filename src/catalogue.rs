@@ -315,7 +315,7 @@ catalogue! {
     EncryptionKeyChanged "HC3018" "the key of the application's volume is missing or another one"
         "Agent Canvas encrypts the secrets that it stores, such as the model's key. The key is in the Secret NAME-keys, and an annotation of the volume claim has its fingerprint. With another key the application would start and silently have no secrets any more, so nothing is changed. Put the Secret back as it was; handsctl makes a new one only for a volume that has no secrets yet."
     EditionChanges "HC3019" "the installation has another edition of OpenHands" key "deploy.edition"
-        "OpenHands 0.45 to 1.6 and Agent Canvas are different applications: neither reads the conversations, settings or tokens of the other. `deploy` replaces one by the other only with --change-edition. The new one gets a volume claim of its own; the earlier claim is kept, and `handsctl rollback` mounts it again."
+        "The editions of OpenHands are different applications: none reads the conversations, settings or tokens of another. `deploy` replaces one by another only with --change-edition. The new one gets a volume claim of its own; the earlier claim is kept, and `handsctl rollback` mounts it again."
     ResultNotRecorded "HC3017" "the revision's result was not recorded"
         "The run ended, but the server did not accept the result of its revision. The next run decides about the revision by the state of the cluster."
     CleanupFailed "HC3016" "an old object or revision was not deleted"

@@ -56,7 +56,7 @@ pub struct OpenArgs {
     /// Port of this computer to forward [default: 3000, or a free one]
     #[arg(long, value_name = "PORT", value_parser = number(1..=u16::MAX, "a port is a number from 1 to 65535"))]
     pub port: Option<u16>,
-    /// Print the key that the page of Agent Canvas asks for, and open nothing
+    /// Print the key that Agent Canvas or its server requires, and open nothing
     #[arg(long, conflicts_with_all = ["forward", "no_forward", "port", "no_browser", "output"])]
     pub key: bool,
     /// Print the URL without opening a browser

@@ -145,9 +145,6 @@ pub(crate) struct NextSteps {
 /// The way from a simulated cluster to one that runs containers.
 const REAL_CLUSTER: &str = "once Docker or Podman runs: handsctl cluster up --recreate, then handsctl up";
 
-/// How to get into an application with a login.
-const LOGIN: &str = "its page asks for a key: handsctl open --key prints it";
-
 /// Builds the result of a verified rollout.
 pub(crate) fn verified(
     revision: u64,
@@ -170,7 +167,8 @@ pub(crate) fn verified(
     // Simulated nodes report room, but no sandbox runs there.
     let shows_room = starts_sandboxes && !(is_simulated && capacity.is_some());
     let room = shows_room.then(|| sandbox_capacity::describe(capacity.as_ref()));
-    let login = (edition.has_keys() && !is_simulated).then(|| LOGIN.to_owned());
+    let login = edition.login.filter(|_| !is_simulated);
+    let login = login.map(|login| format!("{login}: handsctl open --key prints it"));
     let notes = restored.into_iter().chain(room).chain(login).chain(note);
     let sandboxes = capacity.filter(|_| !is_simulated).map(|capacity| capacity.sandboxes);
     let mut finished = finished(message, steps.undo, !is_simulated);

@@ -25,7 +25,7 @@ const CONFIG_FILE: &str = "config.toml";
 /// # Errors
 /// If an extra manifest cannot be a member. A broken built-in template is also an error, which a test rules out.
 pub fn build(settings: &Settings, naming: SecretNaming<'_>, kinds: &[KindInfo]) -> Result<Plan> {
-    let templates = Templates::load(&[template::APP, template::CANVAS, template::DEV].concat())?;
+    let templates = Templates::load(&[template::APP, template::ONE_POD, template::DEV].concat())?;
     let mut set = apply_set_for(settings);
     let config = BTreeMap::from([(CONFIG_FILE.to_owned(), settings.app_config_toml())]);
     let secret = secret_data(settings);
@@ -138,7 +138,7 @@ fn template_names(settings: &Settings, with_secret: bool) -> Vec<&'static str> {
         "app/horizontal-pod-autoscaler.yaml" => deploy.autoscaling.is_some(),
         "app/ingress.yaml" => deploy.expose == Expose::Ingress,
         "app/route.yaml" => deploy.expose == Expose::Route,
-        "app/network-policy.yaml" | "app/network-policy-app.yaml" | "canvas/network-policy.yaml" => {
+        "app/network-policy.yaml" | "app/network-policy-app.yaml" | "one-pod/network-policy.yaml" => {
             deploy.network_policy
         }
         _ => true,

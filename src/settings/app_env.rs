@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::edition::{CANVAS, Configuration};
+use super::edition::Configuration;
 use super::handsctl::{Database, Storage, StorageKind};
 use super::load::schema::{Shape, TableShape};
 use super::load::toml_key::dotted;
@@ -57,7 +57,9 @@ impl Settings {
     fn own_variables(&self) -> Vec<(&'static str, String)> {
         match self.edition().configuration {
             Configuration::File => self.variables_beside_file(),
-            Configuration::Api => canvas_variables(),
+            Configuration::Api => {
+                self.edition().variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
+            }
         }
     }
 
@@ -120,29 +122,6 @@ impl Settings {
             StorageKind::GoogleCloud => store("google_cloud", bucket),
         }
     }
-}
-
-/// Returns the variables of Agent Canvas; those with its keys refer to a Secret and are in its template.
-fn canvas_variables() -> Vec<(&'static str, String)> {
-    let state = CANVAS.state;
-    vec![
-        // With a lease, the conversations of a killed pod answer 404 for up to 45 seconds.
-        ("OH_LEASE_TTL_SECONDS", "0".to_owned()),
-        // Port 8000 puts the key into the page in some releases; this one asks for it in all of them.
-        ("PUBLIC_MODE_PORT", CANVAS.port.to_string()),
-        // The root of the file system is read-only.
-        ("XDG_CONFIG_HOME", format!("{state}/xdg")),
-        ("GIT_CONFIG_GLOBAL", format!("{state}/gitconfig")),
-        // The root of a volume belongs to root, and git refuses a repository there.
-        ("GIT_CONFIG_COUNT", "1".to_owned()),
-        ("GIT_CONFIG_KEY_0", "safe.directory".to_owned()),
-        ("GIT_CONFIG_VALUE_0", "*".to_owned()),
-        // Without it litellm downloads a price list from the internet at every start.
-        ("LITELLM_LOCAL_MODEL_COST_MAP", "True".to_owned()),
-        // Without them the start script reports what people do to PostHog.
-        ("DO_NOT_TRACK", "1".to_owned()),
-        ("VITE_DO_NOT_TRACK", "1".to_owned()),
-    ]
 }
 
 /// Returns a variable as the application reads it for a key of this shape, as TOML; None if it is ignored

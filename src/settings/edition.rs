@@ -29,6 +29,8 @@ pub struct Edition {
     pub image: &'static str,
     /// The supported releases.
     pub releases: RangeInclusive<ReleaseNumbers>,
+    /// Why earlier releases are not among them, as a clause.
+    pub earlier_releases: &'static str,
     /// The release that is assumed of an image whose tag is not a version.
     pub assumed_release: ReleaseNumbers,
     /// Where conversations run.
@@ -43,14 +45,21 @@ pub struct Edition {
     pub start: Option<&'static str>,
     /// The port of the page and of the API.
     pub port: u16,
-    /// The path of the page.
+    /// The path that people open, or under which programs find the API.
     pub page: &'static str,
+    /// What requires the key that `open --key` prints, as a clause; None: the application has no login.
+    pub login: Option<&'static str>,
+    /// A port of the pod that leads past the login, in some releases at least.
+    pub port_past_login: Option<u16>,
     /// The paths that the kubelet requests.
     pub probes: Probes,
     /// The path whose answer proves more than that the server listens.
     pub proof: ByRelease,
     /// The path of a part that can be down alone, without a login.
     pub beside: Option<&'static str>,
+    /// The variables of the container with which the image runs as its user, without a writable root, and on its volume.
+    /// Those of [`Configuration::File`] depend on further keys, see `app_env`.
+    pub variables: &'static [(&'static str, &'static str)],
     /// The path of the application's settings.
     pub settings: &'static str,
     /// The end of the name of the application's claim, after the name of the installation.
@@ -71,7 +80,10 @@ pub enum SandboxPlace {
     /// In a pod of its own, which the application creates.
     OwnPods,
     /// In the application's pod, with all other conversations.
-    ApplicationPod,
+    ApplicationPod {
+        /// The folder in which they work unless they name another, a folder of the application's volume.
+        workspace: &'static str,
+    },
 }
 
 /// How the application gets its settings and secrets.
@@ -104,6 +116,7 @@ pub static CLASSIC: Edition = Edition {
     product: "OpenHands",
     image: "docker.all-hands.dev/all-hands-ai/openhands:0.59",
     releases: RangeInclusive::new((0, 45), (1, 6)),
+    earlier_releases: "added in 0.45",
     assumed_release: (1, 6),
     sandboxes: SandboxPlace::OwnPods,
     configuration: Configuration::File,
@@ -112,9 +125,12 @@ pub static CLASSIC: Edition = Edition {
     start: Some("uvicorn openhands.server.listen:app --host 0.0.0.0 --port 3000"),
     port: 3000,
     page: "/",
+    login: None,
+    port_past_login: None,
     probes: Probes { startup: "/alive", liveness: "/alive", readiness: "/alive" },
     proof: &[((0, 0), "/api/options/config"), ((1, 3), "/api/v1/web-client/config")],
     beside: None,
+    variables: &[],
     settings: "/api/settings",
     claim: "state",
     state: "/.openhands",
@@ -152,19 +168,34 @@ pub static CANVAS: Edition = Edition {
     product: "Agent Canvas",
     image: "ghcr.io/openhands/agent-canvas:1.20.0",
     releases: RangeInclusive::new((1, 6), (u32::MAX, u32::MAX)),
+    earlier_releases: "earlier releases serve no page with a login",
     assumed_release: (1, 20),
-    sandboxes: SandboxPlace::ApplicationPod,
+    sandboxes: SandboxPlace::ApplicationPod { workspace: "/home/openhands/workspace" },
     configuration: Configuration::Api,
-    // The API's first key is the one to set: with others alone, releases before 1.7 start their server without any
-    // (`docker/entrypoint.sh`).
-    key_variables: &[("OH_SECRET_KEY", SECRET_KEY), ("OH_SESSION_API_KEYS_0", API_KEY)],
+    key_variables: KEY_VARIABLES,
     user: 10001,
     start: None,
     port: 8002,
     page: "/canvas/",
+    login: Some("its page asks for a key"),
+    port_past_login: Some(8000),
     probes: Probes { startup: "/ready", liveness: "/alive", readiness: "/ready" },
     proof: &[((0, 0), "/server_info")],
     beside: Some("/api/automation/ready"),
+    variables: &[
+        WITHOUT_LEASE,
+        // Port 8000 puts the key into the page in some releases; this one asks for it in all of them.
+        ("PUBLIC_MODE_PORT", "8002"),
+        CONFIG_ON_VOLUME,
+        GIT_CONFIG_ON_VOLUME,
+        GIT_SETTINGS,
+        GIT_SAFE_DIRECTORY,
+        GIT_EVERY_DIRECTORY,
+        LOCAL_PRICES,
+        // Without them the start script reports what people do to PostHog.
+        ("DO_NOT_TRACK", "1"),
+        ("VITE_DO_NOT_TRACK", "1"),
+    ],
     settings: "/api/settings",
     claim: "canvas",
     state: "/home/openhands/.openhands",
@@ -176,13 +207,66 @@ pub static CANVAS: Edition = Edition {
         "app/route.yaml",
         "app/secret.yaml",
         "app/service.yaml",
-        "canvas/deployment.yaml",
-        "canvas/network-policy.yaml",
+        "one-pod/deployment.yaml",
+        "one-pod/network-policy.yaml",
     ],
 };
 
+/// The server of Agent Canvas alone, without its page and its automation: a backend for the page of an Agent Canvas that
+/// runs elsewhere, and for programs.
+///
+/// Agent Canvas 1.20 requires 1.28 of its backends (`config/defaults.json`). Without the paths below, the server writes to
+/// the folder `workspace` of the folder that it is started in, `/` (`config.py` of agent-server 1.49.1).
+pub static AGENT_SERVER: Edition = Edition {
+    name: "agent-server",
+    product: "Agent Server",
+    image: "ghcr.io/openhands/agent-server:1.49.1-python",
+    releases: RangeInclusive::new((1, 28), (u32::MAX, u32::MAX)),
+    earlier_releases: "Agent Canvas requires 1.28 of a backend",
+    assumed_release: (1, 49),
+    port: 8000,
+    page: "/",
+    login: Some("its API requires a key"),
+    port_past_login: None,
+    sandboxes: SandboxPlace::ApplicationPod { workspace: "/workspace" },
+    beside: None,
+    variables: &[
+        WITHOUT_LEASE,
+        ("OH_PERSISTENCE_DIR", "/home/openhands/.openhands"),
+        ("OH_CONVERSATIONS_PATH", "/home/openhands/.openhands/conversations"),
+        ("OH_BASH_EVENTS_DIR", "/home/openhands/.openhands/bash_events"),
+        CONFIG_ON_VOLUME,
+        GIT_CONFIG_ON_VOLUME,
+        GIT_SETTINGS,
+        GIT_SAFE_DIRECTORY,
+        GIT_EVERY_DIRECTORY,
+        LOCAL_PRICES,
+        ("DO_NOT_TRACK", "1"),
+    ],
+    claim: "agent-server",
+    ..CANVAS
+};
+
+/// The variables with the keys of a server that keeps its settings itself. The API's first key is the one to set: with
+/// others alone, Agent Canvas before 1.7 starts its server without any (`docker/entrypoint.sh`).
+const KEY_VARIABLES: &[(&str, &str)] = &[("OH_SECRET_KEY", SECRET_KEY), ("OH_SESSION_API_KEYS_0", API_KEY)];
+/// With a lease, the conversations of a killed pod answer 404 for up to 45 seconds.
+const WITHOUT_LEASE: (&str, &str) = ("OH_LEASE_TTL_SECONDS", "0");
+/// The root of the file system is read-only.
+const CONFIG_ON_VOLUME: (&str, &str) = ("XDG_CONFIG_HOME", "/home/openhands/.openhands/xdg");
+/// As [`CONFIG_ON_VOLUME`].
+const GIT_CONFIG_ON_VOLUME: (&str, &str) = ("GIT_CONFIG_GLOBAL", "/home/openhands/.openhands/gitconfig");
+/// The number of settings of git in further variables.
+const GIT_SETTINGS: (&str, &str) = ("GIT_CONFIG_COUNT", "1");
+/// The root of a volume belongs to root, and git refuses a repository there unless it is a safe directory.
+const GIT_SAFE_DIRECTORY: (&str, &str) = ("GIT_CONFIG_KEY_0", "safe.directory");
+/// The value of [`GIT_SAFE_DIRECTORY`].
+const GIT_EVERY_DIRECTORY: (&str, &str) = ("GIT_CONFIG_VALUE_0", "*");
+/// Without it litellm downloads a price list from the internet at every start.
+const LOCAL_PRICES: (&str, &str) = ("LITELLM_LOCAL_MODEL_COST_MAP", "True");
+
 /// All editions.
-pub static ALL: [&Edition; 2] = [&CLASSIC, &CANVAS];
+pub static ALL: [&Edition; 3] = [&CLASSIC, &CANVAS, &AGENT_SERVER];
 
 impl Edition {
     /// Returns the edition whose image has this name; None for an image of one's own.

@@ -99,6 +99,33 @@ fn canvas_has_its_objects_and_no_account() {
 }
 
 #[test]
+fn agent_server_has_the_objects_of_canvas_with_its_own_image_port_and_claim() {
+    let namespace = Bed::shared().namespace("agent-server-set");
+    namespace.create(&[
+        ("pod-security.kubernetes.io/enforce", "restricted"),
+        ("pod-security.kubernetes.io/warn", "restricted"),
+    ]);
+    // The image alone chooses the edition, and no port leads past its login.
+    namespace.config(
+        "[deploy]\nimage = \"registry.example/agent-server:1.49.1-python\"\nnetwork_policy = false\n",
+    );
+    handsctl(&namespace, &["deploy"]).exits(0).says("4 created").never_says("HC3010");
+    assert!(!namespace.has("serviceaccount/oh") && namespace.has("pvc/oh-agent-server"));
+    let deployment = object(&namespace, "deployment/oh");
+    assert_eq!(deployment["metadata"]["annotations"]["handsctl.dev/edition"], "agent-server");
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["ports"][0]["containerPort"], 8000);
+    assert_eq!(container["volumeMounts"][1]["mountPath"], "/workspace");
+    let variables = container["env"].as_array().unwrap();
+    assert!(variables.iter().all(|variable| variable["name"] != "PUBLIC_MODE_PORT"));
+    assert!(variables.iter().any(|variable| variable["name"] == "OH_CONVERSATIONS_PATH"));
+    handsctl(&namespace, &["open", "--key"]).exits(0);
+    let image = ["--set", "deploy.image=\"agent-canvas:1.20.0\""];
+    let canvas = [&["deploy", "--set", "deploy.network_policy=true"][..], &image].concat();
+    handsctl(&namespace, &canvas).exits(2).says("HC3019").says("Agent Server").says("oh-agent-server");
+}
+
+#[test]
 fn keys_are_made_once_and_appear_in_no_output() {
     let namespace = canvas("canvas-keys");
     handsctl(&namespace, &["deploy"]).exits(0);

@@ -1,5 +1,5 @@
-//! Agent Canvas, the real application, beside OpenHands 0.59 in the shared cluster: its page, its settings, its
-//! conversations, its keys, and the way there and back.
+//! Agent Canvas and its server alone, the real applications, beside OpenHands 0.59 in the shared cluster: page, settings,
+//! conversations, keys, and the way there and back.
 
 use serde_json::{Value, json};
 
@@ -9,18 +9,29 @@ use crate::planted::assert_hidden;
 
 const IMAGE: &str = "ghcr.io/openhands/agent-canvas:1.20.0";
 const EDITION: &str = "deploy.edition=\"canvas\"";
+const SERVER_IMAGE: &str = "ghcr.io/openhands/agent-server:1.49.1-python";
+const SERVER_EDITION: &str = "deploy.edition=\"agent-server\"";
 const MODEL: &str = "openai/gpt-4o";
 
-/// An installation of Agent Canvas in a namespace of its own.
+/// An installation of Agent Canvas, or of its server alone, in a namespace of its own.
 struct Canvas<'a> {
     site: &'a Site,
     namespace: &'static str,
+    /// The setting that chooses the edition.
+    edition: &'static str,
+    /// The folder of its image in which conversations work.
+    workspace: &'static str,
 }
 
 impl<'a> Canvas<'a> {
     fn new(site: &'a Site, namespace: &'static str) -> Self {
         site.handsctl(&["image", "load", IMAGE]).exits(0);
-        Self { site, namespace }
+        Self { site, namespace, edition: EDITION, workspace: "/home/openhands/workspace" }
+    }
+
+    fn server_alone(site: &'a Site, namespace: &'static str) -> Self {
+        site.handsctl(&["image", "load", SERVER_IMAGE]).exits(0);
+        Self { site, namespace, edition: SERVER_EDITION, workspace: "/workspace" }
     }
 
     fn host(&self) -> String {
@@ -29,7 +40,7 @@ impl<'a> Canvas<'a> {
 
     fn handsctl(&self, arguments: &[&str]) -> Run {
         let host = format!("deploy.host=\"{}\"", self.host());
-        let own = ["-n", self.namespace, "--set", EDITION, "--set", &host];
+        let own = ["-n", self.namespace, "--set", self.edition, "--set", &host];
         self.site.handsctl(&[arguments, &own].concat())
     }
 
@@ -74,7 +85,7 @@ impl<'a> Canvas<'a> {
     fn start_conversation(&self, key: &str) -> String {
         let llm = json!({ "model": MODEL, "api_key": "x", "usage_id": "test" });
         let body = json!({
-            "workspace": { "working_dir": "/home/openhands/workspace/one" },
+            "workspace": { "working_dir": format!("{}/one", self.workspace) },
             "agent": { "kind": "Agent", "llm": llm, "tools": [] },
         });
         let made = self.api("POST", "/api/conversations", key, Some(&body));
@@ -183,6 +194,37 @@ fn canvas_serves_a_page_without_the_key_and_keeps_its_conversations() {
     let refused = canvas.handsctl(&["deploy"]).exits(14).says("HC3018");
     refused.says("secret/openhands-keys does not exist").says("put the Secret back");
     canvas.delete();
+}
+
+#[test]
+#[ignore = "needs a container engine and OpenHands' images, see CONTRIBUTING.md"]
+fn agent_server_alone_requires_the_key_and_keeps_its_conversations() {
+    let (site, _, _guard) = shared();
+    let server = Canvas::server_alone(site, "agent-server");
+    let deployed = server.handsctl(&["deploy", "--timeout", "6m"]).exits(0);
+    let deployed = deployed
+        .says("OpenHands is ready at http://agent-server.localhost:")
+        .says("its API requires a key: handsctl open --key prints it")
+        .says(&format!("model {MODEL} given"));
+    assert!(!deployed.stderr.contains("PodSecurity"), "{}", deployed.stderr);
+    let key = server.key();
+    assert_eq!(server.request("GET", "/api/settings", None, None).0, 401);
+    assert_eq!(server.request("GET", "/api/automation/ready", Some(&key), None).0, 404, "no automation");
+    let settings = server.api("GET", "/api/settings", &key, None);
+    assert_eq!(settings["agent_settings"]["llm"]["model"], MODEL);
+    assert_eq!(settings["llm_api_key_is_set"], true);
+    let command = json!({ "command": "id -u; touch kept && pwd", "cwd": server.workspace });
+    let ran = server.api("POST", "/api/bash/execute_bash_command", &key, Some(&command)).to_string();
+    assert!(ran.contains("10001") && ran.contains("/workspace"), "{ran}");
+
+    let conversation = server.start_conversation(&key);
+    server.handsctl(&["status"]).exits(0).prints("agent-server:1.49.1-python").hides(&key);
+    server.handsctl(&["restart", "--timeout", "6m"]).exits(0);
+    server.assert_answers(&key, &conversation);
+    let files = server.kubectl(&["exec", "deploy/openhands", "--", "ls", server.workspace]);
+    assert!(files.contains("kept") && files.contains("one"), "{files}");
+    server.handsctl(&["deploy"]).exits(0).says("0 to send").hides(&key);
+    server.delete();
 }
 
 #[test]

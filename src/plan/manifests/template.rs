@@ -34,8 +34,9 @@ pub(crate) const APP: &[(&str, &str)] = embedded![
     "app/service.yaml",
 ];
 
-/// The templates of Agent Canvas, beside those that all editions share.
-pub(crate) const CANVAS: &[(&str, &str)] = embedded!["canvas/deployment.yaml", "canvas/network-policy.yaml"];
+/// The templates of an application whose pod is the sandbox of its conversations, beside those that all editions share.
+pub(crate) const ONE_POD: &[(&str, &str)] =
+    embedded!["one-pod/deployment.yaml", "one-pod/network-policy.yaml"];
 
 /// The templates of profile `dev`, after OpenHands' own `kind/manifests`.
 pub(crate) const DEV: &[(&str, &str)] = embedded![
@@ -122,8 +123,8 @@ mod tests {
     fn every_template_file_is_embedded() {
         for (folder, embedded) in [
             ("app", APP),
-            ("canvas", CANVAS),
             ("dev", DEV),
+            ("one-pod", ONE_POD),
             ("traefik", TRAEFIK),
             ("ingress-nginx", INGRESS_NGINX),
         ] {
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn editions_name_every_template_but_the_namespace() {
-        let embedded = APP.iter().chain(CANVAS).map(|(name, _)| *name);
+        let embedded = APP.iter().chain(ONE_POD).map(|(name, _)| *name);
         let embedded: BTreeSet<&str> = embedded.filter(|name| *name != "app/namespace.yaml").collect();
         let used = edition::ALL.iter().flat_map(|edition| edition.templates).copied();
         assert_eq!(used.collect::<BTreeSet<_>>(), embedded);

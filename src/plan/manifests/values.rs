@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{network_policy, scheduling, stop_signal};
 use crate::object::labels::{self, Component};
-use crate::settings::edition::{Configuration, Edition, Probes};
+use crate::settings::edition::{Configuration, Edition, Probes, SandboxPlace};
 use crate::settings::format::{DnsLabel, DnsName, Quantity};
 use crate::settings::handsctl::{Deploy, Expose, LoadBalancer, ResourceList, Strategy};
 use crate::settings::secrets::value::SecretSource;
@@ -100,8 +100,17 @@ fn edition_values(edition: &Edition) -> Value {
         "port": edition.port,
         "probes": { "startup": startup, "liveness": liveness, "readiness": readiness },
         "state": edition.state,
+        "workspace": workspace(edition),
         "annotation": { labels::EDITION: edition.name },
     })
+}
+
+/// Returns the folder in which conversations work inside of the application's pod.
+fn workspace(edition: &Edition) -> Option<&'static str> {
+    match edition.sandboxes {
+        SandboxPlace::ApplicationPod { workspace } => Some(workspace),
+        SandboxPlace::OwnPods => None,
+    }
 }
 
 /// Returns the labels of the `dev` pod: upstream's `app` label, and the selector of the set's pods.

@@ -9,7 +9,7 @@ use super::limits::{Thresholds, Tolerate};
 use super::resources::Resources;
 use super::scheduling::{LimitRange, Quota, Toleration, TopologySpread};
 use super::state::{Autoscaling, Database, Storage};
-use crate::settings::edition::{CANVAS, CLASSIC, Edition};
+use crate::settings::edition::{AGENT_SERVER, CANVAS, CLASSIC, Edition};
 use crate::settings::format::{
     AppRelease, DnsLabel, DnsName, Duration, ImageRef, IpRange, LabelKey, LabelValue, OwnedField, Quantity,
     VariableName,
@@ -29,7 +29,8 @@ pub struct Deploy {
     pub profile: Profile,
     /// Edition of OpenHands. `auto`: the one whose image `image` names, otherwise `classic`.
     pub edition: EditionChoice,
-    /// Image of the application: OpenHands 0.45 to 1.6, which have the Kubernetes runtime, or Agent Canvas.
+    /// Image of the application: OpenHands 0.45 to 1.6, which have the Kubernetes runtime, Agent Canvas, or its
+    /// server alone.
     #[schemars(extend("x-fields" = ["deployment spec.template.spec.containers[0].image"]))]
     pub image: ImageRef,
     /// Version of OpenHands in `image`, as in "0.59". Empty: the version in the image's tag (`0.59`, `v0.59`, `0.59-dev`).
@@ -258,7 +259,7 @@ pub enum Profile {
 
 /// An edition of OpenHands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum EditionChoice {
     /// The edition whose image is configured; without an image, `classic`.
     Auto,
@@ -266,6 +267,8 @@ pub enum EditionChoice {
     Classic,
     /// Agent Canvas: one pod is the application and the sandbox of all its conversations.
     Canvas,
+    /// The server of Agent Canvas alone, for the page of another Agent Canvas and for programs.
+    AgentServer,
 }
 
 impl EditionChoice {
@@ -276,6 +279,7 @@ impl EditionChoice {
         match self {
             Self::Classic => &CLASSIC,
             Self::Canvas => &CANVAS,
+            Self::AgentServer => &AGENT_SERVER,
             Self::Auto => image.and_then(Edition::of_image).unwrap_or(&CLASSIC),
         }
     }
@@ -425,6 +429,9 @@ mod tests {
             assert_eq!(chosen(EditionChoice::Auto, image), "classic", "{image}");
             assert_eq!(chosen(EditionChoice::Canvas, image), "canvas", "{image}");
         }
+        let server = "ghcr.io/openhands/agent-server:1.49.1-python";
+        assert_eq!(chosen(EditionChoice::Auto, server), "agent-server");
+        assert_eq!(chosen(EditionChoice::Canvas, server), "canvas");
         assert_eq!(EditionChoice::Auto.edition(None), &CLASSIC);
     }
 }

@@ -148,7 +148,7 @@ impl RuleChecker<'_> {
             }
         } else if !edition.supports(version.release()) && !edition.has_sandbox_pods() {
             let message = format!("handsctl deploys {} {supported}, not {version}", edition.product);
-            let label = "earlier releases serve no page with a login";
+            let label = edition.earlier_releases;
             self.report(Id::UnsupportedVersion, Severity::Error, source, message, label);
         } else if !edition.supports(version.release()) {
             let message = format!("OpenHands {version} has no Kubernetes runtime: {supported} have one");
@@ -156,7 +156,7 @@ impl RuleChecker<'_> {
                 "removed in 1.7. Its successor is Agent Canvas: [deploy] edition = \"canvas\" without this image; handsctl \
                  explain HC0131 tells what does not move there"
             } else {
-                "added in 0.45"
+                edition.earlier_releases
             };
             self.report(Id::UnsupportedVersion, Severity::Error, source, message, label);
         } else if edition.has_sandbox_pods() && version.is_at_least(0, 60) {

@@ -9,8 +9,6 @@ use crate::settings::handsctl::{EditionChoice, ExposureConsent, Profile, Strateg
 use crate::settings::load::toml_key::dotted;
 use crate::settings::load::tree::Data;
 
-/// The image of the server of Agent Canvas alone. Its releases have numbers of their own.
-const AGENT_SERVER: &str = "agent-server";
 /// Keys of `[deploy]` that need what an application in one pod, with its state on one volume, does not have.
 const OF_CLASSIC: &[(&[&str], &str)] = &[
     (&["deploy", "autoscaling"], "its files cannot be shared by several pods"),
@@ -53,19 +51,6 @@ impl RuleChecker<'_> {
             return;
         }
         let image = deploy.image.clone();
-        if image.name() == AGENT_SERVER {
-            let message =
-                "`agent-server` is the server of Agent Canvas, which handsctl does not deploy alone";
-            let label = "edition = \"canvas\" deploys it with its page";
-            self.report(
-                Id::UnsupportedVersion,
-                Severity::Error,
-                &["deploy", "image"],
-                message.to_owned(),
-                label,
-            );
-            return;
-        }
         let edition = self.settings.edition();
         if let Some(other) = Edition::of_image(&image).filter(|other| *other != edition)
             && deploy.edition != EditionChoice::Auto
@@ -102,13 +87,16 @@ impl RuleChecker<'_> {
             let label = "use \"Recreate\": the volume can be mounted only once";
             self.contradiction(&["deploy", "strategy"], message, label);
         }
-        if !self.settings.deploy.network_policy
+        if let Some(port) = edition.port_past_login
+            && !self.settings.deploy.network_policy
             && self.settings.deploy.exposure != ExposureConsent::Acknowledged
         {
             let message =
                 format!("without a network policy every pod reaches ports of {product} without a login");
-            let label = "the page on port 8000 gives the key away in some releases; exposure = \"acknowledged\" accepts it";
-            self.contradiction(&["deploy", "network_policy"], message, label);
+            let label = format!(
+                "the page on port {port} gives the key away in some releases; exposure = \"acknowledged\" accepts it"
+            );
+            self.contradiction(&["deploy", "network_policy"], message, &label);
         }
         if self.settings.deploy.profile == Profile::Dev {
             let message = format!("profile `dev` is for developing OpenHands, not {product}");
