@@ -116,7 +116,7 @@ pub async fn list(api: &Api, set: &ApplySet, parent: Option<Value>, streaming: b
         name == set.parent_name() || is_named && !foreign.contains(name)
     };
     let keys = values::app_keys_name(&set.name);
-    let app_keys = secrets.iter().find(|secret| app_keys::is_keys(secret, &keys)).cloned();
+    let app_keys = secrets.iter().find(|secret| app_keys::is_of_set(secret, set)).cloned();
     let app_keys = app_keys.map(|secret| (SECRET.id(&set.namespace, &keys), secret));
     let mut non_members: Vec<(ObjectId, Value)> = secrets
         .into_iter()

@@ -10,7 +10,7 @@ use crate::event::Events;
 use crate::object::ObjectId;
 use crate::object::kind::{CLAIM, SECRET};
 use crate::object::labels;
-use crate::plan::inventory::app_keys::{AppKeys, StoredAppKeys, TYPE, is_keys, stored};
+use crate::plan::inventory::app_keys::{AppKeys, StoredAppKeys, TYPE, is_of_set, stored};
 use crate::plan::inventory::apply_set::ApplySet;
 use crate::plan::manifests::values;
 
@@ -41,7 +41,7 @@ pub async fn read(api: &Api, set: &ApplySet) -> Result<StoredAppKeys> {
     let secret = secret.map_err(|error| error.into_error(&format!("cannot get {id}")))?;
     match secret {
         None => Ok(StoredAppKeys::Absent),
-        Some(secret) if is_keys(&secret, &id.name) && labels::is_instance(&secret, &set.name) => {
+        Some(secret) if is_of_set(&secret, set) => {
             Ok(stored(set, &[secret]))
         }
         Some(_) => Err(foreign_error(set)),

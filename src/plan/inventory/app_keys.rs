@@ -48,8 +48,7 @@ pub enum StoredAppKeys {
 /// Reads the keys among the set's Secrets.
 #[must_use]
 pub fn stored(set: &ApplySet, own_secrets: &[Value]) -> StoredAppKeys {
-    let name = values::app_keys_name(&set.name);
-    let Some(secret) = own_secrets.iter().find(|secret| is_keys(secret, &name)) else {
+    let Some(secret) = own_secrets.iter().find(|secret| is_of_set(secret, set)) else {
         return StoredAppKeys::Absent;
     };
     let key = |name: &str| {
@@ -63,10 +62,14 @@ pub fn stored(set: &ApplySet, own_secrets: &[Value]) -> StoredAppKeys {
     }
 }
 
-/// Returns whether a Secret of the set is this one.
+/// Returns whether a Secret holds the keys of this set's application. Everybody who may create Secrets can give one any type
+/// and label.
 #[must_use]
-pub fn is_keys(secret: &Value, name: &str) -> bool {
-    secret["metadata"]["name"] == name && secret["type"] == TYPE
+pub fn is_of_set(secret: &Value, set: &ApplySet) -> bool {
+    let metadata = &secret["metadata"];
+    metadata["name"] == values::app_keys_name(&set.name)
+        && secret["type"] == TYPE
+        && labels::is_instance(secret, &set.name)
 }
 
 /// Returns whether the application of a Deployment reads keys of this Secret. One of another edition may read a Secret of

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::app_keys;
 use super::apply_set::ApplySet;
 use super::members;
 use super::revision;
@@ -44,14 +45,17 @@ pub fn is_of_others(id: &ObjectId, object: &Value, listed: &Uids) -> bool {
     !has_owner && deletion::deleted_since(object).is_none() && !is_default(id, object)
 }
 
-/// The set's parent, its key, its lock and its revisions. A Secret of another type only has such a name.
+/// The set's parent, its key, its lock, its revisions, and the keys of its application. A Secret of another type only has such
+/// a name.
 fn is_record(id: &ObjectId, object: &Value, set: &ApplySet) -> bool {
     if id.kind == "Secret" && !object["type"].as_str().is_some_and(|kind| kind.starts_with("handsctl.dev/")) {
         return false;
     }
     let is_named =
         id.name == set.parent_name() && ["ConfigMap", "Secret", "Lease"].contains(&id.kind.as_str());
-    is_named || id.kind == "Secret" && revision::number_in(&id.name, set).is_some()
+    is_named
+        || id.kind == "Secret"
+            && (revision::number_in(&id.name, set).is_some() || app_keys::is_of_set(object, set))
 }
 
 fn is_default(id: &ObjectId, object: &Value) -> bool {
@@ -73,7 +77,7 @@ mod tests {
 
     use super::*;
     use crate::object::kind::{CLAIM, CONFIG_MAP, LEASE, POD, ROLE_BINDING, SECRET};
-    use crate::object::labels::MANAGER;
+    use crate::object::labels::{INSTANCE, MANAGER};
     use crate::plan::inventory::apply_set::PART_OF;
 
     #[test]
@@ -90,6 +94,7 @@ mod tests {
         let token =
             json!({ "metadata": { "annotations": { "kubernetes.io/service-account.name": "default" } } });
         let plain = json!({ "metadata": {} });
+        let keys_of = |instance: &str| json!({ "type": app_keys::TYPE, "metadata": { "name": "oh-keys", "labels": { INSTANCE: instance } } });
         for (id, object, foreign) in [
             (CONFIG_MAP.id("n", "theirs"), &plain, true),
             (CLAIM.id("n", "theirs"), &plain, true),
@@ -108,6 +113,8 @@ mod tests {
             (ROLE_BINDING.id("n", "system:deployers"), &plain, false),
             (SECRET.id("n", "handsctl-oh"), &json!({ "type": "handsctl.dev/key" }), false),
             (SECRET.id("n", "handsctl-oh-r3"), &json!({ "type": "handsctl.dev/revision" }), false),
+            (SECRET.id("n", "oh-keys"), &keys_of("oh"), false),
+            (SECRET.id("n", "oh-keys"), &keys_of("other"), true),
             (LEASE.id("n", "handsctl-oh"), &plain, false),
             (LEASE.id("n", "theirs"), &plain, true),
         ] {
