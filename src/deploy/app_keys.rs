@@ -90,6 +90,14 @@ fn unreadable(run: &Run<'_>, claim: &ObjectId, fault: KeyFault) -> Error {
         .hint(format!("an application with a new volume: handsctl deploy --name {name}-2; this one is kept"))
 }
 
+/// Returns the error for an application that answers 401 to the key of the Secret.
+pub(crate) fn rejected(run: &Run<'_>) -> Error {
+    let secret = app_keys::secret_id(&run.session.set());
+    let message = format!("the application does not accept the key of {secret}");
+    Error::new(Id::AppKeyRejected, Kind::Rollout, message)
+        .hint("handsctl restart starts it again with the keys of the Secret, if they are those of its volume")
+}
+
 /// Stores new keys if the planned application reads keys and there are none.
 ///
 /// # Errors

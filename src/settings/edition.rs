@@ -17,6 +17,8 @@ pub type ByRelease = &'static [(ReleaseNumbers, &'static str)];
 pub const SECRET_KEY: &str = "secret-key";
 /// The key of the Secret `NAME-keys` with the key that the application's API requires.
 pub const API_KEY: &str = "api-key";
+/// The key of that Secret with the key that [`API_KEY`] replaced, as long as the API accepts it as well.
+pub const PREVIOUS_API_KEY: &str = "previous-api-key";
 
 /// One edition of OpenHands.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Edition {
     pub configuration: Configuration,
     /// The variables of the container with keys of the Secret `NAME-keys`, and these keys; empty: it has no such Secret.
     pub key_variables: &'static [(&'static str, &'static str)],
+    /// The variable with [`PREVIOUS_API_KEY`]; None: the application has no key, or accepts one only.
+    pub previous_key_variable: Option<&'static str>,
     /// The user and the group under which the image's program runs.
     pub user: u32,
     /// The command that starts the application; None: the image's own.
@@ -121,6 +125,7 @@ pub static CLASSIC: Edition = Edition {
     sandboxes: SandboxPlace::OwnPods,
     configuration: Configuration::File,
     key_variables: &[],
+    previous_key_variable: None,
     user: 42420,
     start: Some("uvicorn openhands.server.listen:app --host 0.0.0.0 --port 3000"),
     port: 3000,
@@ -173,6 +178,7 @@ pub static CANVAS: Edition = Edition {
     sandboxes: SandboxPlace::ApplicationPod { workspace: "/home/openhands/workspace" },
     configuration: Configuration::Api,
     key_variables: KEY_VARIABLES,
+    previous_key_variable: Some("OH_SESSION_API_KEYS_1"),
     user: 10001,
     start: None,
     port: 8002,

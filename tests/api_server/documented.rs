@@ -40,6 +40,8 @@ const NO_DRIVER: Outcome = Exits(14);
 /// The deletion of data needs a terminal, or `--yes`.
 const UNCONFIRMED: Outcome = Exits(2);
 const NO_CONVERSATION: Outcome = Exits(2);
+/// OpenHands 0.45 to 1.6 has no login.
+const NO_KEY: Outcome = Exits(2);
 /// The installation has no workload but the application.
 const NO_WORKLOAD: Outcome = Exits(2);
 
@@ -81,6 +83,7 @@ const EXAMPLES: &[(&str, Outcome)] = &[
     ("handsctl cluster status", NO_LOCAL_CLUSTER),
     ("handsctl cluster status trial", NO_LOCAL_CLUSTER),
     ("handsctl cluster status -o json | jq .condition", NO_LOCAL_CLUSTER),
+    ("handsctl restart --rotate-key", NO_KEY),
     ("handsctl diff --revision 5", DIFFERENCES),
     ("handsctl render | kubectl diff --server-side --field-manager=handsctl -f -", DIFFERENCES),
     ("handsctl logs -f app sandbox --level warning", FOLLOWS),

@@ -380,6 +380,56 @@ fn status_is_degraded_without_the_automation_only() {
 }
 
 #[test]
+fn rotated_key_replaces_the_one_before_it_after_the_next_restart() {
+    let namespace = canvas("canvas-rotation");
+    handsctl(&namespace, &["deploy"]).exits(0);
+    let key = || handsctl(&namespace, &["open", "--key"]).exits(0).stdout.trim().to_owned();
+    let data = || object(&namespace, "secret/oh-keys")["data"].clone();
+    let (first, before) = (key(), data());
+    let pod = || object(&namespace, "deployment/oh")["spec"]["template"]["metadata"]["annotations"].clone();
+    let of_first = pod();
+
+    let proxy = playing(|_| {}, "a/m");
+    let rotate = ["restart", "--rotate-key", "--probe", "always"];
+    let rotated = proxy.command(&namespace, &rotate).run().exits(0).says("secret/oh-keys configured");
+    let second = key();
+    rotated.says("the earlier one is accepted until the next handsctl restart").hides(&first).hides(&second);
+    assert_ne!(first, second);
+    assert_eq!(data()["previous-api-key"], before["api-key"]);
+    assert_eq!(data()["secret-key"], before["secret-key"], "the volume stays readable");
+    assert_ne!(pod(), of_first, "the pod is replaced");
+    let sent = proxy.requests_that(|request| request.path.contains("/proxy/api/settings"));
+    assert!(sent.iter().all(|request| request.method == "GET") && !sent.is_empty(), "{sent:?}");
+    handsctl(&namespace, &["deploy"]).exits(0).says("5 unchanged").hides(&second);
+
+    handsctl(&namespace, &["restart"]).exits(0).says("is not accepted any more").says("secret/oh-keys");
+    assert_eq!((key(), data()["previous-api-key"].clone()), (second, Value::Null));
+    handsctl(&namespace, &["restart"]).exits(0).never_says("secret/oh-keys");
+}
+
+#[test]
+fn rotated_key_that_the_application_rejects_ends_the_restart() {
+    let namespace = canvas("canvas-rotation-401");
+    handsctl(&namespace, &["deploy"]).exits(0);
+    let proxy = playing(
+        |proxy| {
+            proxy
+                .on(|request| request.path.contains("/proxy/api/settings"))
+                .inject(Fault::AnswerWith(401, json!({})));
+        },
+        "a/m",
+    );
+    let rotate = ["restart", "--rotate-key", "--probe", "always"];
+    proxy.command(&namespace, &rotate).run().exits(9).says("HC5004").says("handsctl restart");
+    let classic = Bed::shared().namespace("classic-rotation");
+    classic.config("[llm]\nmodel = \"a/m\"\n");
+    handsctl(&classic, &["deploy"]).exits(0);
+    handsctl(&classic, &["restart", "--rotate-key"])
+        .exits(2)
+        .says("cannot replace the key: OpenHands has none");
+}
+
+#[test]
 fn restart_warns_of_the_conversation_at_work() {
     let namespace = canvas("canvas-at-work");
     handsctl(&namespace, &["deploy"]).exits(0);

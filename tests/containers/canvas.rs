@@ -219,8 +219,17 @@ fn agent_server_alone_requires_the_key_and_keeps_its_conversations() {
 
     let conversation = server.start_conversation(&key);
     server.handsctl(&["status"]).exits(0).prints("agent-server:1.49.1-python").hides(&key);
-    server.handsctl(&["restart", "--timeout", "6m"]).exits(0);
+    // Clients with the earlier key work until the restart after the rotation.
+    let rotated = server.handsctl(&["restart", "--rotate-key", "--timeout", "6m"]).exits(0);
+    rotated.says("the earlier one is accepted until the next handsctl restart").hides(&key);
+    let earlier = key;
+    let key = server.key();
+    server.assert_answers(&earlier, &conversation);
     server.assert_answers(&key, &conversation);
+    server.handsctl(&["restart", "--timeout", "6m"]).exits(0).says("is not accepted any more");
+    server.assert_answers(&key, &conversation);
+    assert_eq!(server.request("GET", "/api/settings", Some(&earlier), None).0, 401);
+    assert_eq!(server.api("GET", "/api/settings", &key, None)["llm_api_key_is_set"], true);
     let files = server.kubectl(&["exec", "deploy/openhands", "--", "ls", server.workspace]);
     assert!(files.contains("kept") && files.contains("one"), "{files}");
     server.handsctl(&["deploy"]).exits(0).says("0 to send").hides(&key);

@@ -131,6 +131,14 @@ pub fn for_restart(set: &ApplySet) -> BTreeSet<Permission> {
     permissions
 }
 
+/// Returns the permissions for a `restart` that changes the keys of the application's API.
+#[must_use]
+pub fn for_restart_with_keys(set: &ApplySet) -> BTreeSet<Permission> {
+    let mut permissions = for_restart(set);
+    permissions.extend(["get", "patch"].map(|verb| Permission::new(&set.namespace, SECRET, verb)));
+    permissions
+}
+
 /// Returns the permissions for a command in the containers of a namespace.
 #[must_use]
 pub fn for_exec(namespace: &str) -> BTreeSet<Permission> {

@@ -6,7 +6,7 @@ use super::inventory;
 use crate::catalogue::Id;
 use crate::cluster::client::api::Api;
 use crate::error::{Error, Kind, Result};
-use crate::event::Events;
+use crate::event::{Action, Events, Phase};
 use crate::object::ObjectId;
 use crate::object::kind::{CLAIM, SECRET};
 use crate::object::labels;
@@ -25,6 +25,29 @@ pub async fn create(api: &Api, set: &ApplySet, events: &Events) -> Result<AppKey
     Ok(keys)
 }
 
+/// Replaces the key of the application's API by a new one; the pods that start afterwards accept both.
+///
+/// # Errors
+/// As [`store_api_keys`]; this computer returns no random numbers.
+pub async fn rotate(api: &Api, set: &ApplySet, keys: AppKeys, events: &Events) -> Result<AppKeys> {
+    let rotated = keys.rotated(inventory::fill_random)?;
+    store_api_keys(api, set, &rotated, events).await?;
+    Ok(rotated)
+}
+
+/// Stores the keys of the application's API in its Secret.
+///
+/// # Errors
+/// The server rejects the change, such as that of an immutable Secret.
+pub async fn store_api_keys(api: &Api, set: &ApplySet, keys: &AppKeys, events: &Events) -> Result<()> {
+    let id = secret_id(set);
+    let secrets = SECRET.in_namespace(&set.namespace);
+    let patched = api.merge_patch(&secrets, &id.name, &keys.patch_of_api_keys()).await;
+    patched.map_err(|error| error.into_error(&format!("cannot patch {id}")))?;
+    events.object(Phase::Apply, id, Action::Configured, None).await;
+    Ok(())
+}
+
 /// Returns the id of the Secret with the keys.
 #[must_use]
 pub fn secret_id(set: &ApplySet) -> ObjectId {
@@ -41,9 +64,7 @@ pub async fn read(api: &Api, set: &ApplySet) -> Result<StoredAppKeys> {
     let secret = secret.map_err(|error| error.into_error(&format!("cannot get {id}")))?;
     match secret {
         None => Ok(StoredAppKeys::Absent),
-        Some(secret) if is_of_set(&secret, set) => {
-            Ok(stored(set, &[secret]))
-        }
+        Some(secret) if is_of_set(&secret, set) => Ok(stored(set, &[secret])),
         Some(_) => Err(foreign_error(set)),
     }
 }

@@ -3,7 +3,7 @@
 
 use kube::api::ListParams;
 
-use crate::commands::restart;
+use crate::commands::restart::{self, KeyChange};
 use crate::deploy::replaced_images;
 use crate::error::Result;
 use crate::event::{Finished, Phase};
@@ -46,6 +46,6 @@ pub(in crate::commands) async fn restart_outdated(
     let Some(first) = outdated.first() else { return Ok(deployed) };
     let message = format!("pod/{} runs the previous {}", first.pod, first.image);
     run.events().done(Phase::Preflight, "image", message).await;
-    restart::restart(run, rollout).await?;
+    restart::restart(run, rollout, KeyChange::Keep).await?;
     Ok(deployed)
 }

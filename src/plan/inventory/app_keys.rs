@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::object::Mask;
 use crate::object::labels::{self, Component};
 use crate::plan::manifests::values;
-use crate::settings::edition::{API_KEY, Edition, SECRET_KEY};
+use crate::settings::edition::{API_KEY, Edition, PREVIOUS_API_KEY, SECRET_KEY};
 use crate::settings::secrets::value::Redacted;
 
 /// The `type` of the Secret.
@@ -27,11 +27,13 @@ const GIVEN: &[u8] = b"handsctl.dev/given-settings\0";
 /// Bytes of a generated key.
 const KEY_BYTES: usize = 32;
 
-/// The two keys of an application.
+/// The keys of an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppKeys {
     secret: Redacted,
     api: Redacted,
+    /// The API's key before this one, which a running pod accepts as well.
+    previous: Option<Redacted>,
 }
 
 /// The keys in the cluster.
@@ -57,7 +59,9 @@ pub fn stored(set: &ApplySet, own_secrets: &[Value]) -> StoredAppKeys {
         (!text.trim().is_empty() && text.trim() == text).then(|| Redacted::new(text))
     };
     match (key(SECRET_KEY), key(API_KEY)) {
-        (Some(secret), Some(api)) => StoredAppKeys::Keys(AppKeys { secret, api }),
+        (Some(secret), Some(api)) => {
+            StoredAppKeys::Keys(AppKeys { secret, api, previous: key(PREVIOUS_API_KEY) })
+        }
         _ => StoredAppKeys::Invalid,
     }
 }
@@ -95,12 +99,31 @@ impl AppKeys {
     pub fn generate<E>(
         mut fill: impl FnMut(&mut [u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<Self, E> {
-        let mut key = || {
-            let mut bytes = [0; KEY_BYTES];
-            fill(&mut bytes)?;
-            Ok(Redacted::new(URL_SAFE_NO_PAD.encode(bytes)))
-        };
-        Ok(Self { secret: key()?, api: key()? })
+        Ok(Self { secret: random_key(&mut fill)?, api: random_key(&mut fill)?, previous: None })
+    }
+
+    /// Replaces the API's key by one of random bytes, and keeps the earlier one as its predecessor.
+    ///
+    /// # Errors
+    /// The computer returns no random numbers.
+    pub fn rotated<E>(
+        self,
+        mut fill: impl FnMut(&mut [u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Self, E> {
+        let api = random_key(&mut fill)?;
+        Ok(Self { api, previous: Some(self.api), ..self })
+    }
+
+    /// Whether the API's key has a predecessor that running pods accept as well.
+    #[must_use]
+    pub const fn has_previous(&self) -> bool {
+        self.previous.is_some()
+    }
+
+    /// Returns the keys without the predecessor of the API's key; None if it has none.
+    #[must_use]
+    pub fn without_previous(self) -> Option<Self> {
+        self.previous.is_some().then_some(Self { previous: None, ..self })
     }
 
     /// The key that the application's API requires.
@@ -109,16 +132,19 @@ impl AppKeys {
         &self.api
     }
 
-    /// Returns both keys, to hide them in every output.
+    /// Returns all keys, to hide them in every output.
     #[must_use]
     pub fn mask(&self) -> Mask {
         let mut mask = Mask::default();
         mask.add(self.secret.expose());
         mask.add(self.api.expose());
+        if let Some(previous) = &self.previous {
+            mask.add(previous.expose());
+        }
         mask
     }
 
-    /// Builds the Secret.
+    /// Builds the Secret. It is not immutable, because [`Self::patch_of_api_keys`] changes it.
     #[must_use]
     pub fn manifest(&self, set: &ApplySet) -> Value {
         json!({
@@ -130,13 +156,19 @@ impl AppKeys {
                 "labels": labels::member_labels(&set.name, Component::App),
                 "annotations": { labels::CREATED_BY: apply_set::tooling() },
             },
-            "immutable": true,
             "type": TYPE,
             "data": {
                 SECRET_KEY: STANDARD.encode(self.secret.expose()),
                 API_KEY: STANDARD.encode(self.api.expose()),
             },
         })
+    }
+
+    /// Builds the JSON merge patch of the Secret with the API's keys. A predecessor that there is no more is removed.
+    #[must_use]
+    pub fn patch_of_api_keys(&self) -> Value {
+        let previous = self.previous.as_ref().map(|key| STANDARD.encode(key.expose()));
+        json!({ "data": { API_KEY: STANDARD.encode(self.api.expose()), PREVIOUS_API_KEY: previous } })
     }
 
     /// Returns the fingerprint of the key that encrypts the volume's secrets. It reveals nothing about a random key.
@@ -157,6 +189,14 @@ impl AppKeys {
         mac.update(settings.to_string().as_bytes());
         Ok(URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
     }
+}
+
+fn random_key<E>(
+    fill: &mut impl FnMut(&mut [u8]) -> std::result::Result<(), E>,
+) -> std::result::Result<Redacted, E> {
+    let mut bytes = [0; KEY_BYTES];
+    fill(&mut bytes)?;
+    Ok(Redacted::new(URL_SAFE_NO_PAD.encode(bytes)))
 }
 
 #[cfg(test)]
@@ -191,6 +231,26 @@ mod tests {
             manifest["data"]["api-key"] = damaged;
             assert_eq!(stored(&set(), &[manifest]), StoredAppKeys::Invalid);
         }
+    }
+
+    #[test]
+    fn rotation_replaces_the_key_of_the_api_and_keeps_the_earlier_one() {
+        let first = keys(1);
+        let second = first.clone().rotated(|bytes| Ok::<_, std::convert::Infallible>(bytes.fill(9))).unwrap();
+        assert_ne!(second.api(), first.api());
+        assert_eq!((&second.previous, second.fingerprint()), (&Some(first.api.clone()), first.fingerprint()));
+        let stored_after = |keys: &AppKeys| {
+            let mut secret = keys.manifest(&set());
+            for (name, value) in keys.patch_of_api_keys()["data"].as_object().unwrap() {
+                secret["data"][name] = value.clone();
+            }
+            stored(&set(), &[secret])
+        };
+        assert_eq!(stored_after(&second), StoredAppKeys::Keys(second.clone()));
+        let last = second.without_previous().unwrap();
+        assert_eq!(stored_after(&last), StoredAppKeys::Keys(last.clone()));
+        assert_eq!(last.patch_of_api_keys()["data"][PREVIOUS_API_KEY], Value::Null);
+        assert_eq!(last.without_previous(), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{network_policy, scheduling, stop_signal};
 use crate::object::labels::{self, Component};
-use crate::settings::edition::{Configuration, Edition, Probes, SandboxPlace};
+use crate::settings::edition::{Configuration, Edition, PREVIOUS_API_KEY, Probes, SandboxPlace};
 use crate::settings::format::{DnsLabel, DnsName, Quantity};
 use crate::settings::handsctl::{Deploy, Expose, LoadBalancer, ResourceList, Strategy};
 use crate::settings::secrets::value::SecretSource;
@@ -240,6 +240,12 @@ fn environment(settings: &Settings, secret_name: &str) -> Vec<Value> {
     let keys = app_keys_name(settings.deploy.name.as_str());
     for (variable, key) in settings.edition().key_variables {
         variables.insert((*variable).to_owned(), of_secret(variable, &keys, key));
+    }
+    if let Some(variable) = settings.edition().previous_key_variable {
+        let mut previous = of_secret(variable, &keys, PREVIOUS_API_KEY);
+        // Without a key that was replaced, the container starts without the variable.
+        previous["valueFrom"]["secretKeyRef"]["optional"] = json!(true);
+        variables.insert(variable.to_owned(), previous);
     }
     variables.into_values().collect()
 }
