@@ -85,6 +85,7 @@ mod api_server {
     mod screens;
     mod secrets;
     mod seeded_rollouts;
+    mod shared_pod;
     mod snapshots;
     mod state;
     mod status;

@@ -14,7 +14,7 @@ use super::open::OpenedUrl;
 use super::rbac::RightObject;
 use super::restore::BackupDescription;
 use super::sandbox::description::SandboxDescription;
-use super::sandbox::list::SandboxObject;
+use super::sandbox::list::SandboxListItem;
 use super::status::{InstallationStatus, StatusObject};
 use super::version::Versions;
 use crate::provider::{ClusterStatus, ListedCluster};
@@ -113,7 +113,7 @@ fn schema(name: SchemaName) -> Value {
             report::schema_of::<OneOrAll<Versioned<RevisionObject<'static>>>>("handsctl history -o json")
         }
         SchemaName::Open => report::result_schema_of::<OpenedUrl<'static>>("handsctl open -o json"),
-        SchemaName::SandboxList => report::list_schema_of::<SandboxObject>("handsctl sandbox list -o json"),
+        SchemaName::SandboxList => report::list_schema_of::<SandboxListItem>("handsctl sandbox list -o json"),
         SchemaName::SandboxDescribe => {
             report::result_schema_of::<SandboxDescription>("handsctl sandbox describe -o json")
         }

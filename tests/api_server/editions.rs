@@ -275,7 +275,7 @@ fn edition_changes_only_when_asked_and_rolls_back_to_its_volume() {
             .collect::<Vec<_>>()
     };
     assert_eq!(claim(&namespace), ["oh-canvas"]);
-    handsctl(&namespace, &["sandbox", "list"]).exits(2).says("its conversations share the application's pod");
+    handsctl(&namespace, &["sandbox", "list"]).exits(14).says("simulated nodes: no container runs");
     handsctl(&namespace, &["backup", "b.tar.gz"]).exits(2).says("does not copy volumes of Agent Canvas yet");
     handsctl(&namespace, &["rollback", "--yes"]).exits(0).says("rolled back to revision 1");
     assert_eq!(claim(&namespace), ["oh-state"]);

@@ -59,6 +59,8 @@ pub enum AppAction<'a> {
     Post(&'a Value),
     /// PATCH with this body.
     Patch(&'a Value),
+    /// DELETE.
+    Delete,
 }
 
 /// A response of the application.
@@ -115,6 +117,7 @@ impl<'a> AppRequest<'a> {
     fn request(&self, uri: &str) -> Result<http::Request<Bytes>, http::Error> {
         let (method, body) = match self.action {
             AppAction::Get => (Method::GET, Bytes::new()),
+            AppAction::Delete => (Method::DELETE, Bytes::new()),
             AppAction::Post(body) => (Method::POST, body.to_string().into()),
             AppAction::Patch(body) => (Method::PATCH, body.to_string().into()),
         };

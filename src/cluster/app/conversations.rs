@@ -106,7 +106,8 @@ impl AppConversations<'_> {
     }
 }
 
-fn encoded(text: &str) -> String {
+/// Encodes a text for a path or a query.
+pub(super) fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 

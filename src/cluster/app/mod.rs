@@ -8,8 +8,8 @@
 //! - `exec`: runs a command in its container.
 //! - `app_pods`: lists its pods.
 //! - `sandbox_pods`: lists the pods and Services of its sandboxes. `sandbox_objects`: all objects of conversations.
-//!   `conversations`: which conversations it knows. `conversation_count`: how many run in its own pod. `pod_log`: reads the
-//!   log of a sandbox.
+//!   `conversations`: which conversations it knows. `conversation_count`: how many run in its own pod. `pod_conversations`:
+//!   lists and deletes these, and reads their events. `pod_log`: reads the log of a sandbox.
 //! - `metrics`: reads its resource usage. `volume_usage`: reads how full its volumes are.
 
 pub mod app_pods;
@@ -20,6 +20,7 @@ pub mod exec;
 mod http_get;
 pub mod metrics;
 pub mod node_port;
+pub mod pod_conversations;
 pub mod pod_log;
 pub mod port_forward;
 pub mod probe;

@@ -1,4 +1,5 @@
-//! `sandbox list`: lists the sandboxes of conversations, and what is left of them.
+//! `sandbox list`: lists the sandboxes of conversations, and what is left of them; or the conversations that share the
+//! application's pod.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -7,6 +8,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::read::{self, AppAnswers};
+use super::shared_pod::application;
+use super::shared_pod::list::{self as shared_pod, PodConversationObject};
 use crate::error::Result;
 use crate::event::{Events, Finished};
 use crate::flags::{Format, Global, ReadArgs};
@@ -20,11 +23,14 @@ use crate::session::reading::ReadInvocation;
 use crate::session::step::Deadline;
 use crate::status::sandbox::{self, Conversation, ConversationPart, SandboxObjects};
 
-/// List the sandboxes of conversations, and what is left of them
+/// List the conversations, their sandboxes, and what is left of them
 ///
-/// Lists each conversation that has an object in the sandboxes' namespace: its pod, its volume claim, whether the
-/// application knows it, and what blocks it. A conversation is known by the exact names of its objects. If the
+/// Classic edition: lists each conversation that has an object in the sandboxes' namespace: its pod, its volume claim,
+/// whether the application knows it, and what blocks it. A conversation is known by the exact names of its objects. If the
 /// application cannot be asked, the column says unknown and a message says why.
+///
+/// Agent Canvas: its conversations share the application's pod. The application lists them: status, age, last event,
+/// folder in the pod, title.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl sandbox list\n  handsctl sandbox list -o json | jq -r '.[].conversation'"
@@ -45,7 +51,7 @@ const HEADERS: [&str; 8] = ["conversation", "pod", "age", "node", "image", "clai
 
 /// Runs `sandbox list`.
 ///
-/// With `-o json` or `-o yaml`: an array of [`SandboxObject`].
+/// With `-o json` or `-o yaml`: an array of [`SandboxListItem`].
 pub(crate) async fn run(
     global: &Global,
     arguments: &SandboxListArgs,
@@ -58,28 +64,86 @@ pub(crate) async fn run(
         let loaded = cluster_session::load_until(deadline, global, Secrets::IfAvailable, streams).await?;
         let session = Session::to_read(global, loaded, streams, deadline).await?;
         events.target("sandbox list", session.target()).await;
-        let items = read_until(deadline, &session, streams, list(&session, events, streams))
+        let listing = read_until(deadline, &session, streams, read_listing(&session, events, streams))
             .await
             .map_err(|error| session.with_credentials_hint(error))?;
-        let message = phrase::count(items.len(), "conversation");
-        Ok(((session, items), Finished { message, ..Finished::default() }))
+        let message = phrase::count(listing.len(), "conversation");
+        Ok(((session, listing), Finished { message, ..Finished::default() }))
     };
-    let (session, items) = reading.run(work).await?;
+    let (session, listing) = reading.run(work).await?;
     let now = session.connection.api.clock().now();
-    let _written = match output {
-        Output::Human if items.is_empty() => {
-            let namespace = session.settings.runtime_namespace();
+    let _written = match (output, &listing) {
+        (Output::Human, listing) if listing.len() == 0 => {
             let context = &session.connection.choice.context;
-            streams.err(&format!("no sandboxes in namespace {namespace}; context {context}\n"));
+            streams.err(&format!("{}; context {context}\n", listing.absence(&session)));
             return Ok(0);
         }
-        Output::Human => {
-            let rows: Vec<Vec<String>> = items.iter().map(|item| row(item, now)).collect();
-            streams.text(&table(&HEADERS, &rows, streams.width()))?
-        }
-        output => streams.results(&items, output)?,
+        (Output::Human, listing) => streams.text(&listing.table(now, streams.width()))?,
+        (output, Listing::Sandboxes(items)) => streams.results(items, output)?,
+        (output, Listing::Conversations(items)) => streams.results(items, output)?,
     };
     Ok(0)
+}
+
+/// The conversations, by where they run.
+enum Listing {
+    /// Each has a pod of its own.
+    Sandboxes(Vec<SandboxObject>),
+    /// They share the application's pod.
+    Conversations(Vec<PodConversationObject>),
+}
+
+impl Listing {
+    const fn len(&self) -> usize {
+        match self {
+            Self::Sandboxes(items) => items.len(),
+            Self::Conversations(items) => items.len(),
+        }
+    }
+
+    /// Says that there is nothing to list.
+    fn absence(&self, session: &Session) -> String {
+        let deploy = &session.settings.deploy;
+        match self {
+            Self::Sandboxes(_) => {
+                format!("no sandboxes in namespace {}", session.settings.runtime_namespace())
+            }
+            Self::Conversations(_) => {
+                format!("`{}` in namespace {} has no conversations", deploy.name, deploy.namespace)
+            }
+        }
+    }
+
+    fn table(&self, now: Timestamp, width: usize) -> String {
+        match self {
+            Self::Sandboxes(items) => {
+                let rows: Vec<Vec<String>> = items.iter().map(|item| row(item, now)).collect();
+                table(&HEADERS, &rows, width)
+            }
+            Self::Conversations(items) => {
+                let rows: Vec<Vec<String>> = items.iter().map(|item| item.row(now)).collect();
+                table(&shared_pod::HEADERS, &rows, width)
+            }
+        }
+    }
+}
+
+/// An item of the result: the edition decides which.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "for the schema")]
+pub(crate) enum SandboxListItem {
+    /// Classic edition: a conversation with objects of its own.
+    Sandbox(SandboxObject),
+    /// Agent Canvas: a conversation in the application's pod.
+    Conversation(PodConversationObject),
+}
+
+async fn read_listing(session: &Session, events: &Events, streams: &Streams) -> Result<Listing> {
+    match application::find(session).await? {
+        Some(shared) => shared_pod::list(session, &shared, streams).await.map(Listing::Conversations),
+        None => list(session, events, streams).await.map(Listing::Sandboxes),
+    }
 }
 
 async fn list(session: &Session, events: &Events, streams: &Streams) -> Result<Vec<SandboxObject>> {
@@ -99,7 +163,7 @@ async fn list(session: &Session, events: &Events, streams: &Streams) -> Result<V
     Ok(conversations.iter().map(|it| SandboxObject::new(it, &answers, &ids, are_pods_listed)).collect())
 }
 
-/// An item of the result.
+/// A conversation with objects of its own.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SandboxObject {
     /// The conversation's id.

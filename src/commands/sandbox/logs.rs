@@ -1,4 +1,4 @@
-//! `sandbox logs`: prints the log of a conversation's sandbox.
+//! `sandbox logs`: prints the log of a conversation's sandbox, or the events of a conversation without one.
 
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::read;
+use super::shared_pod::application;
+use super::shared_pod::logs::{self as shared_pod, ConversationLog, EventSelection};
 use crate::cluster::app::pod_log;
 use crate::cluster::app::probe;
 use crate::commands::logs::seconds_before_now;
@@ -22,10 +24,13 @@ use crate::session::long_calls::read_until;
 use crate::session::reading::{Interrupts, ReadInvocation};
 use crate::session::step::Deadline;
 
-/// Print the log of a conversation's sandbox
+/// Print the log of a conversation's sandbox, or the events of a conversation
 ///
-/// The log is that of the server in the sandbox, which runs the commands of the conversation. With -f: follow it until the
-/// sandbox ends, or Ctrl-C.
+/// Classic edition: the log is that of the server in the sandbox, which runs the commands of the conversation. With -f: follow
+/// it until the sandbox ends, or Ctrl-C.
+///
+/// Agent Canvas: its conversations share the application's pod. Printed are the events of the conversation, a line for each:
+/// time, source, kind, and the beginning of its text. They are not followed.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl sandbox logs 0f1c2d3e\n  handsctl sandbox logs 0f1c2d3e -f --tail 100"
@@ -70,15 +75,61 @@ pub(crate) async fn run(
         let loaded = cluster_session::load_until(deadline, global, Secrets::Unneeded, streams).await?;
         let session = Session::to_read(global, loaded, streams, deadline).await?;
         events.target(command, session.target()).await;
-        let pod = read_until(deadline, &session, streams, find_pod(&session, &arguments.conversation)).await;
-        let pod = pod.map_err(|error| session.with_credentials_hint(error))?;
-        Ok((session, pod))
+        let log = read_until(deadline, &session, streams, find_log(&session, arguments)).await;
+        let log = log.map_err(|error| session.with_credentials_hint(error))?;
+        Ok((session, log))
     };
-    let follow = async |(session, pod): (Session, Value), _events: &Events| {
-        print(&session, &pod, arguments, deadline, streams).await?;
+    let follow = async |(session, log): (Session, FoundLog), _events: &Events| {
+        match log {
+            FoundLog::OfPod(pod) => print(&session, &pod, arguments, deadline, streams).await?,
+            FoundLog::OfConversation(log) => {
+                print_events(&session, &log, arguments, deadline, streams).await?;
+            }
+        }
         Ok(Finished::default())
     };
     reading.follow(Interrupts::EndCommand, prepare, follow).await
+}
+
+/// The log of a conversation, by where it runs.
+enum FoundLog {
+    /// That of its own pod.
+    OfPod(Value),
+    /// Its events, if it shares the application's pod.
+    OfConversation(Box<ConversationLog>),
+}
+
+async fn find_log(session: &Session, arguments: &SandboxLogsArgs) -> Result<FoundLog> {
+    let typed = &arguments.conversation;
+    match application::find(session).await? {
+        Some(shared) if arguments.follow => Err(shared_pod::cannot_follow(&shared)),
+        Some(shared) => {
+            let log = shared_pod::open(session, shared, typed).await?;
+            Ok(FoundLog::OfConversation(Box::new(log)))
+        }
+        None => find_pod(session, typed).await.map(FoundLog::OfPod),
+    }
+}
+
+async fn print_events(
+    session: &Session,
+    log: &ConversationLog,
+    arguments: &SandboxLogsArgs,
+    deadline: Deadline,
+    streams: &Streams,
+) -> Result<()> {
+    let now = session.connection.api.clock().now();
+    let selection = EventSelection {
+        tail: arguments.tail.map(|tail| usize::try_from(tail).unwrap_or(usize::MAX)),
+        since: arguments.since.and_then(|since| now.checked_sub(since).ok()),
+    };
+    let printing = log.print(selection, streams);
+    tokio::select! {
+        printed = read_until(deadline, session, streams, printing) => {
+            printed.map_err(|error| session.with_credentials_hint(error))
+        }
+        () = streams.out_closed() => Ok(()),
+    }
 }
 
 async fn find_pod(session: &Session, typed: &str) -> Result<Value> {

@@ -6,12 +6,14 @@
 //! - `conversation`: the objects of each conversation, by their exact names. `garbage`: what `sandbox gc` deletes of them.
 //!   `removal`: what `teardown --sandboxes` deletes.
 //! - `interrupted_conversations`: what a stop of the application means for the running ones.
+//! - `pod_conversation`: a conversation without a sandbox, in the application's own pod, and when nobody uses it any more.
 
 mod conversation;
 mod ended;
 mod garbage;
 mod interrupted_conversations;
 mod part;
+mod pod_conversation;
 mod removal;
 mod stuck_conversations;
 
@@ -20,5 +22,6 @@ pub use ended::{EndedSandbox, ended, has_ended, running};
 pub use garbage::{Garbage, GarbageObject, GarbageOptions, garbage};
 pub use interrupted_conversations::{interrupted_conversations, interrupted_in_the_pod};
 pub use part::{ConversationPart, NAME_PREFIX, is_of_conversation};
+pub use pod_conversation::{PodConversation, short_pod_id};
 pub use removal::removal;
 pub use stuck_conversations::{SandboxCleanup, SandboxHealth, sandbox_health, stuck_reason};

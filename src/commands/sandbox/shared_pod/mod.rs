@@ -1,0 +1,9 @@
+//! The commands of conversations that run in the application's own pod, as those of Agent Canvas.
+//!
+//! - `application`: whether the conversations share its pod, and the way to them. `errors`: why there is none.
+//! - `list`: lists the conversations. `logs`: the events of one.
+
+pub(in crate::commands) mod application;
+mod errors;
+pub(in crate::commands) mod list;
+pub(in crate::commands) mod logs;
