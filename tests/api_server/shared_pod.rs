@@ -11,6 +11,8 @@ const CANVAS: &str = "[deploy]\nedition = \"canvas\"\n";
 const OLD: &str = "cb788197-7725-4c40-86d0-077f73fc7fc0";
 const RUNNING: &str = "7f26ff04-7111-4ee7-9106-4c95ea6e6f3e";
 const NEW: &str = "7f26ff04-7222-4ee7-9106-4c95ea6e6f3e";
+/// One whose application was killed: its last update is forgotten, its events are not.
+const KILLED: &str = "aa11ff04-7333-4ee7-9106-4c95ea6e6f3e";
 
 /// Returns an installation whose key the second value is.
 fn deployed(test: &str) -> (Namespace, String) {
@@ -36,11 +38,12 @@ fn conversation(id: &str, status: &str, title: &str, days: i64) -> Value {
     })
 }
 
-fn conversations() -> [Value; 3] {
+fn conversations() -> [Value; 4] {
     [
         conversation(OLD, "idle", "Fix the\nbuild", 40),
         conversation(RUNNING, "running", "Write tests", 50),
         conversation(NEW, "finished", "Explain", 1),
+        conversation(KILLED, "paused", "Review", 60),
     ]
 }
 
@@ -63,16 +66,17 @@ fn path_of(id: &str) -> String {
 fn playing(change: impl FnOnce(&Proxy)) -> Proxy {
     let proxy = Proxy::for_cluster(Bed::shared());
     change(&proxy);
-    let [old, running, new] = conversations();
+    let [old, running, new, killed] = conversations();
     let answer = |path: String, answer: Value| proxy.on(is_to("GET", path)).inject(Fault::Answer(answer));
-    answer("/search?limit=100&page_id=".to_owned(), json!({ "items": [new], "next_page_id": null }));
+    answer("/search?limit=100&page_id=".to_owned(), json!({ "items": [new, killed], "next_page_id": null }));
     answer(
         "/search".to_owned(),
         json!({ "items": [old, running], "next_page_id": "7f26ff0472224ee791064c95ea6e6f3e" }),
     );
     for conversation in conversations() {
         let path = path_of(conversation["id"].as_str().unwrap());
-        answer(format!("{path}/events/count"), json!(0));
+        let events = u8::from(conversation["id"] == KILLED);
+        answer(format!("{path}/events/count"), json!(events));
         answer(path, conversation);
     }
     proxy.rename("example.io/started", "handsctl.dev/Simulated");
@@ -180,4 +184,67 @@ fn logs_are_the_events_without_keys_and_escapes() {
     let command = |id: &str| proxy.command(&namespace, &["sandbox", "logs", id]).run();
     command("7f26").exits(2).says("2 conversations begin with `7f26`").says(RUNNING).says(NEW);
     command("99").exits(2).says("no conversation of `oh` begins with `99`").says("handsctl sandbox list");
+}
+
+const COLLECT: [&str; 5] = ["sandbox", "gc", "--older-than", "30d", "--delete-data"];
+
+/// The conversations that the binary has deleted, by their paths.
+fn deletions(proxy: &Proxy) -> Vec<String> {
+    let deleted = proxy.requests_that(is_to("DELETE", String::new()));
+    deleted.into_iter().map(|request| request.path.rsplit('/').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn gc_deletes_old_conversations_at_rest_only_when_asked() {
+    let (namespace, key) = deployed("shared-gc");
+    let proxy = playing(|proxy| {
+        proxy.on(is_to("DELETE", path_of(OLD))).inject(Fault::Answer(json!({ "success": true })));
+    });
+    let gc = |arguments: &[&str]| proxy.command(&namespace, arguments).run().hides(&key);
+    gc(&["sandbox", "gc"])
+        .exits(0)
+        .says("nothing to delete")
+        .says("--older-than 30d --delete-data deletes those");
+    let kept = gc(&COLLECT[..4]).exits(0);
+    kept.says("nothing was deleted: 1 conversation at rest for more than 30 d; --delete-data deletes them");
+    let listed =
+        gc(&[&COLLECT[..], &["--dry-run"]].concat()).exits(0).says("1 conversation would be deleted");
+    listed.says(&format!("conversation/{OLD}"));
+    let asked = gc(&COLLECT).exits(2).says(&format!("conversation/{OLD}: idle, Fix the"));
+    asked.says("deleting 1 conversation deletes data and needs a confirmation");
+    assert_eq!(deletions(&proxy), Vec::<String>::new());
+    let deleted = gc(&[&COLLECT[..], &["--yes"]].concat()).exits(0);
+    deleted.says("1 conversation deleted; the files in their folders stay");
+    assert_eq!(deletions(&proxy), [path_of(OLD)[1..].to_owned()]);
+    gc(&["sandbox", "gc", "--older-than", "90d", "--delete-data", "--yes"])
+        .exits(0)
+        .says("nothing to delete");
+    let classic = gc(&[&COLLECT[..4], &["--set", "deploy.edition=\"classic\""]].concat());
+    classic.exits(2).says("--older-than chooses conversations of Agent Canvas");
+}
+
+#[test]
+fn gc_keeps_a_conversation_that_is_used_meanwhile() {
+    let (namespace, _) = deployed("shared-used");
+    let collect = |change: &dyn Fn(&Proxy)| {
+        let proxy = playing(change);
+        let run = proxy.command(&namespace, &[&COLLECT[..], &["--yes"]].concat()).run();
+        (run, deletions(&proxy).len())
+    };
+    let count = || is_to("GET", format!("{}/events/count", path_of(OLD)));
+    let (run, deleted) = collect(&|proxy| proxy.on(count()).nth(2).inject(Fault::Answer(json!(3))));
+    run.exits(0).says("somebody has used it since it was listed").says("0 conversations deleted");
+    assert_eq!(deleted, 0);
+    let gone = |proxy: &Proxy| {
+        let get = move |request: &Request| {
+            is_to("GET", path_of(OLD))(request) && !request.path.contains("/events/")
+        };
+        proxy.on(get).inject(Fault::AnswerWith(404, json!({ "detail": "Not Found" })));
+    };
+    assert_eq!(collect(&gone).1, 0);
+    let failing = |proxy: &Proxy| {
+        proxy.on(is_to("DELETE", String::new())).inject(Fault::AnswerWith(500, json!("x")));
+    };
+    let (run, _) = collect(&failing);
+    run.exits(12).says("cannot delete conversation").says("returns 500").says("0 conversations deleted");
 }

@@ -1,4 +1,5 @@
-//! `sandbox gc`: deletes what blocks conversations, and what is left of those that do not exist any more.
+//! `sandbox gc`: deletes what blocks conversations, and what is left of those that do not exist any more; or conversations
+//! of the application's pod that nobody has used for long.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,9 +8,11 @@ use clap::Args;
 
 use super::others;
 use super::read::{self, AppAnswers};
+use super::shared_pod::application;
+use super::shared_pod::gc::{self as shared_pod, CollectOptions};
 use crate::catalogue::Id;
 use crate::cluster::app::sandbox_objects::{self, SandboxListing};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::event::{Action, Finished, Phase};
 use crate::flags::{Format, Global, parse_duration};
 use crate::phrase;
@@ -21,11 +24,15 @@ use crate::status::sandbox::{self, ConversationPart, Garbage, GarbageObject, Gar
 
 /// Delete what blocks conversations, and what is left of them
 ///
-/// In order: list the objects of the sandboxes' namespace, ask the application which conversations it knows, list what is
-/// to be deleted, ask for a confirmation, delete it. Deleted are pods that have ended, with their Services and Ingress;
-/// Services and Ingresses without a pod; and every object of a conversation that the application does not know any more,
-/// its volume claim only with --delete-data. The files of a conversation that the application knows are never deleted.
-/// Without an answer of the application nothing is deleted that depends on it.
+/// Classic edition, in order: list the objects of the sandboxes' namespace, ask the application which conversations it
+/// knows, list what is to be deleted, ask for a confirmation, delete it. Deleted are pods that have ended, with their
+/// Services and Ingress; Services and Ingresses without a pod; and every object of a conversation that the application does
+/// not know any more, its volume claim only with --delete-data. The files of a conversation that the application knows are
+/// never deleted. Without an answer of the application nothing is deleted that depends on it.
+///
+/// Agent Canvas: its conversations share the application's pod and have no objects of their own. With --older-than and
+/// --delete-data: conversations at rest without an event for this long are deleted through the application, with their
+/// messages. Their folders in the pod stay. Without both flags nothing is deleted.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl sandbox gc --dry-run\n  handsctl sandbox gc --yes\n  handsctl sandbox gc --delete-data"
@@ -34,9 +41,13 @@ pub struct SandboxGcArgs {
     /// List what would be deleted, and delete nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Also delete the volumes of conversations that the application does not know any more, with their files
+    /// Also delete the volumes of conversations that the application does not know any more, with their files; for Agent
+    /// Canvas: delete conversations, with their messages
     #[arg(long)]
     pub delete_data: bool,
+    /// For Agent Canvas: choose conversations at rest whose last event is older than this
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    pub older_than: Option<Duration>,
     /// Time limit of the whole command [default: 5m]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     pub timeout: Option<Duration>,
@@ -66,6 +77,14 @@ async fn collect(
     arguments: &SandboxGcArgs,
     streams: &Streams,
 ) -> Result<Finished> {
+    let SandboxGcArgs { older_than, delete_data, dry_run, .. } = *arguments;
+    if let Some(shared) = application::find(run.session).await? {
+        let options = CollectOptions { older_than, delete_data, dry_run };
+        return shared_pod::collect(run, global, &shared, options, streams).await;
+    }
+    if older_than.is_some() {
+        return Err(age_of_sandbox());
+    }
     let namespace = run.settings().runtime_namespace();
     let listing = read::objects(run.session, run.events()).await?;
     ensure_pods_are_listed(&listing, namespace)?;
@@ -113,6 +132,14 @@ async fn collect(
         (_, false) => format!("{objects} deleted in namespace {namespace}"),
     };
     Ok(Finished { message, ..Finished::default() })
+}
+
+/// Returns the error of `--older-than` where conversations have objects of their own.
+fn age_of_sandbox() -> Error {
+    let message =
+        "--older-than chooses conversations of Agent Canvas, and this installation is of the classic edition";
+    Error::new(Id::Usage, Kind::Usage, message)
+        .hint("handsctl sandbox gc deletes what is left of conversations, whatever their age")
 }
 
 /// Checks that pods were listed: without them nothing tells what is left behind.

@@ -2,8 +2,10 @@
 //!
 //! - `application`: whether the conversations share its pod, and the way to them. `errors`: why there is none.
 //! - `list`: lists the conversations. `logs`: the events of one.
+//! - `gc`: deletes conversations that nobody has used for long.
 
 pub(in crate::commands) mod application;
 mod errors;
+pub(in crate::commands) mod gc;
 pub(in crate::commands) mod list;
 pub(in crate::commands) mod logs;
