@@ -19,7 +19,7 @@ use crate::report::{Output, ReadingProgress, Streams};
 use crate::session::cluster_session::{self, Secrets, Session};
 use crate::session::long_calls::read_until;
 use crate::session::reading::{Interrupts, ReadInvocation};
-use crate::session::remote_command::{Attachment, AttachmentFlags, RemoteRun, command_or_shell};
+use crate::session::remote_command::{Attachment, AttachmentFlags, RemoteRun, command_or_shell, in_folder};
 use crate::session::step::Deadline;
 
 /// Run a command in a pod of the application, or a shell
@@ -68,6 +68,8 @@ pub(super) struct ContainerTarget {
     pub(super) namespace: String,
     pub(super) pod: String,
     pub(super) container: Option<String>,
+    /// The folder in which the command runs; None: that of the image.
+    pub(super) folder: Option<String>,
     /// Whether its node is simulated, so that it most likely runs no container.
     pub(super) is_simulated: bool,
 }
@@ -133,6 +135,10 @@ async fn run_command(
     // Its arguments may hold secrets that handsctl does not know.
     let program = if is_shell { "a shell" } else { &command[0] };
     events.begin(Phase::Track, EXEC, format!("runs {program} in pod/{}", target.pod)).await;
+    let command = match &target.folder {
+        Some(folder) => in_folder(folder, command),
+        None => command,
+    };
     let run = RemoteRun {
         namespace: &target.namespace,
         pod: &target.pod,
@@ -195,6 +201,7 @@ pub(super) async fn container_in(
         namespace: namespace.to_owned(),
         pod: name.to_owned(),
         container: container.or_else(|| exec_target::default_container(pod)).map(str::to_owned),
+        folder: None,
         is_simulated,
     })
 }

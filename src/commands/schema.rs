@@ -13,7 +13,7 @@ use super::list::InstallationObject;
 use super::open::OpenedUrl;
 use super::rbac::RightObject;
 use super::restore::BackupDescription;
-use super::sandbox::description::SandboxDescription;
+use super::sandbox::describe::ConversationDescription;
 use super::sandbox::list::SandboxListItem;
 use super::status::{InstallationStatus, StatusObject};
 use super::version::Versions;
@@ -115,7 +115,7 @@ fn schema(name: SchemaName) -> Value {
         SchemaName::Open => report::result_schema_of::<OpenedUrl<'static>>("handsctl open -o json"),
         SchemaName::SandboxList => report::list_schema_of::<SandboxListItem>("handsctl sandbox list -o json"),
         SchemaName::SandboxDescribe => {
-            report::result_schema_of::<SandboxDescription>("handsctl sandbox describe -o json")
+            report::result_schema_of::<ConversationDescription>("handsctl sandbox describe -o json")
         }
         SchemaName::Rbac => report::list_schema_of::<RightObject<'static>>("handsctl rbac -o json"),
         SchemaName::Show => report::list_schema_of::<ShownKey<'static>>("handsctl config show -o json"),

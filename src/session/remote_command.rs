@@ -58,6 +58,17 @@ pub(crate) fn command_or_shell(typed: &[String]) -> Vec<String> {
     if typed.is_empty() { SHELL.iter().map(|&word| word.to_owned()).collect() } else { typed.to_vec() }
 }
 
+/// Changes to the folder and executes the command. As in a shell, 126 is the exit code of a command that cannot be executed
+/// there.
+const IN_FOLDER: &str = "cd -- \"$1\" || exit 126; shift; exec \"$@\"";
+
+/// Returns the command that runs a command in this folder of the container: an exec has no working directory
+/// (`PodExecOptions`).
+pub(crate) fn in_folder(folder: &str, command: Vec<String>) -> Vec<String> {
+    let words = ["sh", "-c", IN_FOLDER, "sh", folder].map(str::to_owned);
+    words.into_iter().chain(command).collect()
+}
+
 /// A container and a command to run in it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RemoteRun<'a> {
@@ -200,6 +211,24 @@ async fn quit(attachment: Attachment) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Runs the command in a folder with the shell of this computer; returns its exit code and its output.
+    fn run_in_folder(folder: &str, command: &[&str]) -> (Option<i32>, String) {
+        let words = in_folder(folder, command.iter().map(|&word| word.to_owned()).collect());
+        let output = std::process::Command::new(&words[0]).args(&words[1..]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    #[test]
+    fn command_runs_in_its_folder_with_its_arguments() {
+        assert_eq!(
+            run_in_folder("/usr", &["sh", "-c", "pwd; echo \"$1\"", "-", "a  b"]),
+            (Some(0), "/usr\na  b\n".into())
+        );
+        assert_eq!(run_in_folder("/usr", &["sh", "-c", "exit 7"]).0, Some(7));
+        assert_eq!(run_in_folder("/absent folder; echo x", &["pwd"]), (Some(126), String::new()));
+        assert_eq!(run_in_folder("/usr", &["no-such-program"]).0, Some(127));
+    }
 
     /// Returns whether standard input is passed on, and whether the command has a terminal. The flags: `-i`, `-t`, a shell.
     fn attachment([stdin, terminal, is_shell]: [bool; 3], has_terminal: bool) -> (bool, bool) {

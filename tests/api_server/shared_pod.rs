@@ -248,3 +248,16 @@ fn gc_keeps_a_conversation_that_is_used_meanwhile() {
     let (run, _) = collect(&failing);
     run.exits(12).says("cannot delete conversation").says("returns 500").says("0 conversations deleted");
 }
+
+#[test]
+fn describe_prints_what_the_application_tells() {
+    let (namespace, _) = deployed("shared-describe");
+    let described = run(&namespace, &["sandbox", "describe", "cb78"]).exits(0);
+    let described = described.prints("title         Fix the build\n").prints("status        idle\n");
+    described.prints("which all conversations of Agent Canvas share").prints("last event    40 d ago");
+    let object = run(&namespace, &["sandbox", "describe", "cb78", "-o", "json"]).exits(0).json();
+    assert_eq!((&object["conversation"], &object["status"]), (&json!(OLD), &json!("idle")));
+    assert!(object["pod"].as_str().unwrap().starts_with("oh-"), "{object}");
+    run(&namespace, &["sandbox", "describe", "99"]).exits(2).says("handsctl sandbox list");
+    run(&namespace, &["sandbox", "exec", "99"]).exits(2).says("no conversation of `oh` begins");
+}

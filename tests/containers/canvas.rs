@@ -104,6 +104,35 @@ impl<'a> Canvas<'a> {
         });
     }
 
+    /// The commands of the group `sandbox` show the conversation and run in its folder.
+    fn assert_sandbox_commands(&self, key: &str, conversation: &str) {
+        let message =
+            json!({ "role": "user", "content": [{ "type": "text", "text": "Hello" }], "run": false });
+        let path = format!("/api/conversations/{conversation}/events");
+        self.api("POST", &path, key, Some(&message));
+        let listed = self.handsctl(&["sandbox", "list"]).exits(0).says("share the application's pod");
+        listed.prints(&conversation[..8]).prints("idle").prints("/home/openhands/workspace/one");
+        self.handsctl(&["sandbox", "logs", conversation]).exits(0).prints(" user MessageEvent: Hello\n");
+        self.handsctl(&["sandbox", "describe", conversation])
+            .exits(0)
+            .prints(&format!("model         {MODEL}"));
+        // The flags come first: what follows `--` belongs to the command.
+        let flags = ["-n", self.namespace, "--set", EDITION];
+        let exec = ["sandbox", "exec", conversation, "--", "pwd"];
+        let ran = self.site.handsctl(&[&flags[..], &exec].concat()).exits(0);
+        assert_eq!(ran.stdout, "/home/openhands/workspace/one\n");
+    }
+
+    /// Deletes the conversation, which is old enough and is not deleted without the flag for data.
+    fn assert_collects(&self, key: &str) {
+        let gc = ["sandbox", "gc", "--older-than", "1s"];
+        self.handsctl(&gc).exits(0).says("nothing was deleted: 1 conversation at rest");
+        self.handsctl(&[&gc[..], &["--delete-data", "--yes"]].concat())
+            .exits(0)
+            .says("1 conversation deleted");
+        assert_eq!(self.api("GET", "/api/conversations/search", key, None)["items"], json!([]));
+    }
+
     fn delete(&self) {
         self.handsctl(&["teardown", "--delete-data", "--delete-namespace", "--yes"]).exits(0);
     }
@@ -145,6 +174,7 @@ fn canvas_serves_a_page_without_the_key_and_keeps_its_conversations() {
     let status = canvas.handsctl(&["status", "-o", "json"]).exits(0).json();
     assert_eq!(status["conversations"], json!({ "all": 1, "running": 0 }));
     canvas.assert_answers(&key, &conversation);
+    canvas.assert_sandbox_commands(&key, &conversation);
     // SIGKILL of every process; init of the container's namespace can only be killed from outside.
     let uid = site.pod_in(canvas.namespace)["metadata"]["uid"].as_str().unwrap().to_owned();
     site.kill_containers_of(&uid);
@@ -180,7 +210,6 @@ fn canvas_serves_a_page_without_the_key_and_keeps_its_conversations() {
         let run = canvas.handsctl(command);
         assert_hidden(&key, &command.join(" "), &format!("{}{}", run.stdout, run.stderr));
     }
-    canvas.handsctl(&["sandbox", "list"]).exits(2).says("its conversations share the application's pod");
     canvas.handsctl(&["backup", "canvas.tar.gz"]).exits(2).says("does not copy volumes of Agent Canvas yet");
 
     let torn = canvas.handsctl(&["teardown"]).exits(0);
@@ -189,6 +218,7 @@ fn canvas_serves_a_page_without_the_key_and_keeps_its_conversations() {
     assert_eq!(canvas.key(), key);
     canvas.assert_answers(&key, &conversation);
     assert_eq!(canvas.api("GET", "/api/settings", &key, None)["llm_api_key_is_set"], true);
+    canvas.assert_collects(&key);
 
     canvas.kubectl(&["delete", "secret", "openhands-keys"]);
     let refused = canvas.handsctl(&["deploy"]).exits(14).says("HC3018");

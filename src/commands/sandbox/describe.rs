@@ -1,15 +1,19 @@
 //! `sandbox describe`: prints one conversation's objects, conditions and Events, and what the application knows.
-//! `description` has the result for programs.
+//! `description` has the result for programs, `shared_pod` the conversations of the application's pod.
 
 use std::fmt::Write as _;
 
 use clap::Args;
 use jiff::Timestamp;
 use kube::api::ListParams;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::Value;
 
-use super::description::{Described, description};
+use super::description::{Described, SandboxDescription, description};
 use super::read::{self, AppAnswers};
+use super::shared_pod::application;
+use super::shared_pod::describe::{self as shared_pod, DescribedPodConversation, PodConversationDescription};
 use crate::error::Result;
 use crate::event::{Events, Finished};
 use crate::flags::{Format, Global, ReadArgs};
@@ -27,8 +31,11 @@ use crate::status::sandbox::{self, AppKnowledge, Conversation, ConversationPart}
 
 /// Print the objects, conditions and Events of a conversation
 ///
-/// In order: list the objects of the sandboxes' namespace, ask the application about the conversation, list the Events of
-/// its pod and its volume claim, print all of it.
+/// Classic edition, in order: list the objects of the sandboxes' namespace, ask the application about the conversation, list
+/// the Events of its pod and its volume claim, print all of it.
+///
+/// Agent Canvas: its conversations share the application's pod. Printed is what the application tells about this one: title,
+/// status, folder in the pod, last event, model, cost.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl sandbox describe 0f1c2d3e\n  handsctl sandbox describe 0f1c2d3e -o json | jq .pod.conditions"
@@ -62,20 +69,71 @@ pub(crate) async fn run(
         let loaded = cluster_session::load_until(deadline, global, Secrets::IfAvailable, streams).await?;
         let session = Session::to_read(global, loaded, streams, deadline).await?;
         events.target(command, session.target()).await;
-        let described =
-            read_until(deadline, &session, streams, read_objects(&session, &arguments.conversation, events))
-                .await
-                .map_err(|error| session.with_credentials_hint(error))?;
+        let described = read_until(
+            deadline,
+            &session,
+            streams,
+            read_conversation(&session, &arguments.conversation, events),
+        )
+        .await
+        .map_err(|error| session.with_credentials_hint(error))?;
         Ok((described, Finished::default()))
     };
-    let described = reading.run(work).await?;
+    match reading.run(work).await? {
+        FoundConversation::WithPod(described) => print(&described, output, streams)?,
+        FoundConversation::InSharedPod(described) => print_pod_conversation(*described, output, streams)?,
+    }
+    Ok(0)
+}
+
+/// A conversation, by where it runs.
+enum FoundConversation {
+    /// It has objects of its own.
+    WithPod(Box<Described>),
+    /// It shares the application's pod.
+    InSharedPod(Box<DescribedPodConversation>),
+}
+
+/// The result for programs: the edition decides which.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "for the schema")]
+pub(crate) enum ConversationDescription {
+    /// Classic edition: a conversation with objects of its own.
+    Sandbox(Box<SandboxDescription>),
+    /// Agent Canvas: a conversation in the application's pod.
+    Conversation(Box<PodConversationDescription>),
+}
+
+async fn read_conversation(session: &Session, typed: &str, events: &Events) -> Result<FoundConversation> {
+    if let Some(shared) = application::find(session).await? {
+        let described = shared_pod::read(session, &shared, typed).await?;
+        return Ok(FoundConversation::InSharedPod(Box::new(described)));
+    }
+    let described = read_objects(session, typed, events).await?;
+    Ok(FoundConversation::WithPod(Box::new(described)))
+}
+
+fn print_pod_conversation(
+    described: DescribedPodConversation,
+    output: Output,
+    streams: &Streams,
+) -> Result<()> {
+    let _written = match output {
+        Output::Human => streams.text(&described.text())?,
+        output => streams.result(&described.into_description(), output)?,
+    };
+    Ok(())
+}
+
+fn print(described: &Described, output: Output, streams: &Streams) -> Result<()> {
     let conversations = sandbox::conversations(&described.listing.objects);
     let conversation = read::resolve(&conversations, &described.id, &described.namespace)?;
     let _written = match output {
-        Output::Human => streams.text(&streams.sanitized(&text(&described, conversation)))?,
-        output => streams.result(&description(&described, conversation), output)?,
+        Output::Human => streams.text(&streams.sanitized(&text(described, conversation)))?,
+        output => streams.result(&description(described, conversation), output)?,
     };
-    Ok(0)
+    Ok(())
 }
 
 async fn read_objects(session: &Session, typed: &str, events: &Events) -> Result<Described> {

@@ -1,8 +1,10 @@
-//! `sandbox exec`: runs a command in the sandbox of a conversation.
+//! `sandbox exec`: runs a command in the sandbox of a conversation, or in its folder of the application's pod.
 
 use clap::Args;
 
 use super::read;
+use super::shared_pod::application;
+use super::shared_pod::exec as shared_pod;
 use crate::command_line::RepeatedFlags;
 use crate::commands::exec::{ContainerTarget, RemoteArgs, container_in, run_in};
 use crate::error::Result;
@@ -13,7 +15,11 @@ use crate::session::cluster_session::Session;
 /// Run a command in the sandbox of a conversation, or a shell
 ///
 /// Without a COMMAND: a shell, bash where the image has it. On a terminal the command has a terminal, too. handsctl exits
-/// with the command's exit code. A conversation without a pod has no sandbox: opening it in the application starts one.
+/// with the command's exit code.
+///
+/// Classic edition: a conversation without a pod has no sandbox; opening it in the application starts one.
+///
+/// Agent Canvas: its conversations share the application's pod. The command runs there, in the folder of the conversation.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl sandbox exec 0f1c2d3e\n  handsctl sandbox exec 0f1c2d3e -- ls -l /workspace"
@@ -40,6 +46,9 @@ pub(crate) async fn run(
 }
 
 async fn find_pod(session: &Session, typed: &str, why: &str) -> Result<ContainerTarget> {
+    if let Some(shared) = application::find(session).await? {
+        return shared_pod::find_container(session, &shared, typed).await;
+    }
     let namespace = session.settings.runtime_namespace();
     let hint = "it gets one when it is opened in the application";
     let pod = read::find_pod(session, typed, hint).await?;

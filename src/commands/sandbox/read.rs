@@ -15,9 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::object::condition;
 use crate::object::exec_target;
-use crate::object::kind::DEPLOYMENT;
 use crate::session::cluster_session::Session;
-use crate::settings::edition::Edition;
 use crate::status::sandbox::{self, AppKnowledge, Conversation, NAME_PREFIX};
 
 /// The ids that an error names at most.
@@ -55,7 +53,6 @@ impl AppAnswers {
 /// Lists the objects of the sandboxes' namespace, and reports which of them the account may not list.
 pub(super) async fn objects(session: &Session, events: &Events) -> Result<SandboxListing> {
     session.server_version().await?;
-    ensure_own_pods(session).await?;
     let namespace = session.settings.runtime_namespace();
     let listing = sandbox_objects::list(&session.connection.api, namespace).await?;
     if !listing.missing.is_empty() {
@@ -65,29 +62,6 @@ pub(super) async fn objects(session: &Session, events: &Events) -> Result<Sandbo
         events.warn(Id::Forbidden, message).await;
     }
     Ok(listing)
-}
-
-/// Checks that the conversations of the application have pods of their own. A configuration with another edition than the
-/// deployed one is not applied yet, or was rolled back.
-///
-/// # Errors
-/// Exit 2 if they share the application's pod.
-async fn ensure_own_pods(session: &Session) -> Result<()> {
-    let configured = session.settings.edition();
-    if configured.has_sandbox_pods() {
-        return Ok(());
-    }
-    let deploy = &session.settings.deploy;
-    let deployments = DEPLOYMENT.in_namespace(deploy.namespace.as_str());
-    let live = session.connection.api.get_opt(&deployments, deploy.name.as_str()).await.ok().flatten();
-    if live.is_some_and(|live| Edition::of_deployment(&live).has_sandbox_pods()) {
-        return Ok(());
-    }
-    let message =
-        format!("{} has no sandboxes: its conversations share the application's pod", configured.product);
-    Err(Error::new(Id::Usage, Kind::Usage, message)
-        .hint("handsctl open shows its conversations")
-        .hint("handsctl exec -- COMMAND runs a command in the pod, handsctl logs shows its log"))
 }
 
 /// Returns the error of a listing that lacks too much, with the rules that the account needs.
@@ -158,7 +132,6 @@ async fn application(session: &Session) -> Result<AppConversations<'_>, String> 
 /// # Errors
 /// Exit 2 if there is no such conversation; exit 12 if it has no pod.
 pub(super) async fn find_pod(session: &Session, typed: &str, hint: &str) -> Result<Value> {
-    ensure_own_pods(session).await?;
     let namespace = session.settings.runtime_namespace();
     let listing = sandbox_objects::list(&session.connection.api, namespace).await?;
     let conversations = sandbox::conversations(&listing.objects);

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind};
 use crate::object::ObjectId;
 
 /// The hint of an application that does not answer.
-const SHOWS_WHY: &str = "handsctl status shows why";
+pub(super) const SHOWS_WHY: &str = "handsctl status shows why";
 
 /// Returns the error of a request to the application. `action` is what could not be done; `keys` is the Secret with its key.
 pub(super) fn of_request(error: PodConversationsError, action: &str, keys: &ObjectId) -> Error {
