@@ -7,7 +7,8 @@
 //! - `containers`: the binary with a container engine, kind and the real application. The runner reports these tests as
 //!   ignored without `-- --ignored` or `-- --include-ignored`.
 //!
-//! The other files are shared by the tests: `bed` (cluster, namespaces, command lines), `failures` (rollouts that fail, also
+//! The other files are shared by the tests: `bed` (cluster, namespaces, command lines), `canvas` (a
+//! proxy that plays Agent Canvas), `failures` (rollouts that fail, also
 //! for `benches/diagnosis`), `fault` (a proxy that records requests and injects faults), `kubelet` (a node whose kubelet the test
 //! plays), `placeholders` (what differs between screens of the same command), `planted` (secrets that no output may show),
 //! `pseudo_terminal` (a command on a terminal), `recording` (a screen as text and as a picture), `webhook` (an admission
@@ -16,6 +17,7 @@
 #![cfg(test)]
 
 mod bed;
+mod canvas;
 mod failures;
 mod fault;
 mod kubelet;
@@ -63,6 +65,7 @@ mod api_server {
     mod faults;
     mod foreign_changes;
     mod forged;
+    mod given_settings;
     mod history;
     mod images;
     mod ingress;

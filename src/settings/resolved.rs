@@ -589,7 +589,7 @@ fn apply_profile(tree: &mut Table, secrets: &mut ResolvedSecrets) {
 }
 
 /// Returns the edition that the keys choose. An invalid value was removed from the tree.
-fn chosen_edition(tree: &Table) -> &'static Edition {
+pub(super) fn chosen_edition(tree: &Table) -> &'static Edition {
     let text = |key: &str| {
         tree::find(tree, &["deploy", key])
             .and_then(|entry| entry.node.data.as_text())

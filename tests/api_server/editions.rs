@@ -4,50 +4,15 @@
 use serde_json::{Value, json};
 
 use super::logs::append_now;
-use crate::bed::{Bed, Namespace, Run};
+use crate::bed::{Bed, Namespace};
+use crate::canvas::{CANVAS, MODEL_KEY, canvas, deploy_through, handsctl, playing, requests_to, settings};
 use crate::fault::{Fault, Proxy, Request};
 use crate::planted::{assert_hidden, quotations};
 
-const CANVAS: &str =
-    "[llm]\nmodel = \"a/m\"\napi_key = { env = \"LLM_API_KEY\" }\n[deploy]\nedition = \"canvas\"\n";
 const CLASSIC: &str = "deploy.edition=\"classic\"";
-const MODEL_KEY: &str = "sk-canvas-planted-0123456789";
-
-fn canvas(test: &str) -> Namespace {
-    let namespace = Bed::shared().namespace(test);
-    namespace.config(CANVAS);
-    namespace
-}
-
-fn handsctl(namespace: &Namespace, arguments: &[&str]) -> Run {
-    namespace.command(arguments).env("LLM_API_KEY", MODEL_KEY).run()
-}
 
 fn object(namespace: &Namespace, name: &str) -> Value {
     namespace.bed.get(&[name, "-n", &namespace.name])
-}
-
-/// The settings of the application as it answers them.
-fn settings(model: &str, has_key: bool) -> Value {
-    json!({ "agent_settings": { "llm": { "model": model, "api_key": "**********" } }, "conversation_settings": {},
-        "llm_api_key_is_set": has_key })
-}
-
-/// A proxy that plays an application whose settings have this model. `change` comes before it.
-fn playing(change: impl FnOnce(&Proxy), model: &'static str) -> Proxy {
-    let proxy = Proxy::for_cluster(Bed::shared());
-    change(&proxy);
-    let answer = |part: &'static str, answer: Value| {
-        proxy.on(move |request| request.path.contains(part)).inject(Fault::Answer(answer));
-    };
-    answer("/proxy/alive", json!({ "status": "ok" }));
-    answer("/proxy/server_info", json!({ "version": "1.49.1" }));
-    answer("/proxy/api/automation/ready", json!({}));
-    answer("/proxy/api/conversations/count?status=running", json!(1));
-    answer("/proxy/api/conversations/count", json!(3));
-    answer("/proxy/canvas/", json!("<html>Enter the key</html>"));
-    answer("/proxy/api/settings", settings(model, true));
-    proxy
 }
 
 /// The same on nodes that do not look simulated.
@@ -60,16 +25,6 @@ fn playing_on_real_nodes(change: impl FnOnce(&Proxy)) -> Proxy {
 
 fn is_of_conversations(request: &Request) -> bool {
     request.path.contains("/proxy/api/conversations/")
-}
-
-fn deploy_through(proxy: &Proxy, namespace: &Namespace) -> Run {
-    proxy.command(namespace, &["deploy", "--probe", "always"]).env("LLM_API_KEY", MODEL_KEY).run()
-}
-
-/// The requests to the application's settings, by method.
-fn settings_requests(proxy: &Proxy) -> Vec<String> {
-    let requests = proxy.requests_that(|request| request.path.contains("/proxy/api/settings"));
-    requests.into_iter().map(|request| request.method).collect()
 }
 
 #[test]
@@ -289,7 +244,7 @@ fn settings_are_given_once_for_each_change() {
     let namespace = canvas("canvas-given");
     let proxy = playing(|_| {}, "a/m");
     deploy_through(&proxy, &namespace).exits(0).says("model a/m given").hides(MODEL_KEY);
-    assert_eq!(settings_requests(&proxy), ["GET", "PATCH"]);
+    assert_eq!(requests_to(&proxy, "/api/settings"), ["GET", "PATCH"]);
     let sent = proxy
         .requests_that(|request| request.method == "PATCH" && request.path.contains("/proxy/"))
         .remove(0);
@@ -298,10 +253,10 @@ fn settings_are_given_once_for_each_change() {
         json!({ "agent_settings_diff": { "llm": { "model": "a/m", "api_key": MODEL_KEY } } })
     );
     deploy_through(&proxy, &namespace).exits(0).says("model a/m, its own setting");
-    assert_eq!(settings_requests(&proxy), ["GET", "PATCH", "GET"]);
+    assert_eq!(requests_to(&proxy, "/api/settings"), ["GET", "PATCH", "GET"]);
     let other = proxy.command(&namespace, &["deploy", "--probe", "always"]).env("LLM_API_KEY", "sk-2").run();
     other.exits(0).says("model a/m given");
-    assert_eq!(settings_requests(&proxy), ["GET", "PATCH", "GET", "GET", "PATCH"]);
+    assert_eq!(requests_to(&proxy, "/api/settings"), ["GET", "PATCH", "GET", "GET", "PATCH"]);
 }
 
 #[test]

@@ -83,6 +83,26 @@ pub enum AppError {
     Unreachable(String),
 }
 
+impl AppAction<'_> {
+    /// The method of the request.
+    #[must_use]
+    pub const fn method(&self) -> Method {
+        match self {
+            Self::Get => Method::GET,
+            Self::Post(_) => Method::POST,
+            Self::Patch(_) => Method::PATCH,
+            Self::Delete => Method::DELETE,
+        }
+    }
+
+    fn body(&self) -> Bytes {
+        match self {
+            Self::Get | Self::Delete => Bytes::new(),
+            Self::Post(body) | Self::Patch(body) => body.to_string().into(),
+        }
+    }
+}
+
 impl AppError {
     /// Returns why there is no response.
     #[must_use]
@@ -115,21 +135,15 @@ impl<'a> AppRequest<'a> {
     }
 
     fn request(&self, uri: &str) -> Result<http::Request<Bytes>, http::Error> {
-        let (method, body) = match self.action {
-            AppAction::Get => (Method::GET, Bytes::new()),
-            AppAction::Delete => (Method::DELETE, Bytes::new()),
-            AppAction::Post(body) => (Method::POST, body.to_string().into()),
-            AppAction::Patch(body) => (Method::PATCH, body.to_string().into()),
-        };
         let mut request = http::Request::builder()
-            .method(method)
+            .method(self.action.method())
             .uri(uri)
             .header(http::header::HOST, "localhost")
             .header(http::header::CONTENT_TYPE, "application/json");
         if let Some(key) = self.session_key {
             request = request.header("X-Session-API-Key", key);
         }
-        request.body(body)
+        request.body(self.action.body())
     }
 }
 

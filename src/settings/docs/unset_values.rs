@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::settings::handsctl::Profile;
 use crate::settings::load::layer;
 use crate::settings::load::schema::schema_shape;
-use crate::settings::resolved::{KeyOrigin, ResolvedSecrets, Settings};
+use crate::settings::resolved::{KeyOrigin, ResolvedSecrets, Settings, chosen_edition};
 use crate::settings::secrets::extract;
 
 /// A value of a key that nobody sets, as TOML, and when the key has it.
@@ -47,7 +47,8 @@ pub fn unset_values(key: &str) -> Result<Vec<UnsetValue>> {
 fn unset(profile: Profile) -> Result<Settings> {
     let schema = schema_shape()?;
     let mut tree = layer::set(&schema, &format!("deploy.profile={}", profile.name())).table;
-    let extracted = extract::extract(&schema, &mut tree);
+    let configuration = chosen_edition(&tree).configuration;
+    let extracted = extract::extract(&schema, &mut tree, configuration);
     Settings::assemble(&schema, tree, ResolvedSecrets::default(), extracted.plain)
 }
 

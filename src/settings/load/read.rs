@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
 use crate::reason;
 use crate::settings::extra_manifests::{self, ExtraObject, FileObjects};
-use crate::settings::resolved::{KeySources, ResolvedSecrets, Settings};
+use crate::settings::resolved::{KeySources, ResolvedSecrets, Settings, chosen_edition};
 use crate::settings::rules::{checker, exposure};
 use crate::settings::secrets::extract::{self, Form, FoundSecret, FoundValue};
 use crate::settings::secrets::value::{Redacted, Reference, SecretSource};
@@ -164,7 +164,8 @@ fn load(
     let set = request.set.iter().map(|text| loader.add(&schema, layer::set(&schema, text))).sum();
     loader.add(&schema, flags(&request.flags));
 
-    let mut extracted = extract::extract(&schema, &mut loader.tree);
+    let configuration = chosen_edition(&loader.tree).configuration;
+    let mut extracted = extract::extract(&schema, &mut loader.tree, configuration);
     loader.diagnostics.append(&mut extracted.diagnostics);
     let mut sources = SecretSources { environment, directory, standard_input: None };
     let secrets = match mode {

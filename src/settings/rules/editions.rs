@@ -128,6 +128,10 @@ impl RuleChecker<'_> {
                 continue;
             }
             for key in table.keys() {
+                if name == "llm" && self.settings.openhands.llm.named.contains_key(key) {
+                    self.profile_of_named_model(key);
+                    continue;
+                }
                 let Some(reason) = api_settings::why_not_carried(name, key) else { continue };
                 let message =
                     format!("{product} has no place for `{}`", dotted(&[name.clone(), key.clone()]));

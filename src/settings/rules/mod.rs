@@ -10,7 +10,7 @@
 //! - `sandbox_rights`: an extra manifest that gives rights to every sandbox.
 //! - `manifest_secrets`: an extra manifest with a secret in clear text.
 //! - `local_addresses`: URLs of this computer.
-//! - `editions`: the image and keys that do not fit the edition.
+//! - `editions`: the image and keys that do not fit the edition. `named_models`: the same of `[llm.NAME]`.
 //! - `models`: named models and condensers. `servers`: MCP servers.
 
 mod bounds;
@@ -24,6 +24,7 @@ mod extra_exposure;
 mod local_addresses;
 mod manifest_secrets;
 mod models;
+mod named_models;
 mod sandbox_rights;
 mod scheduling;
 mod servers;

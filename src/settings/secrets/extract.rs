@@ -8,6 +8,7 @@ use crate::catalogue::Id;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::object::assignment;
 use crate::object::secret_name::is_sensitive;
+use crate::settings::edition::Configuration;
 use crate::settings::load::check::is_visible;
 use crate::settings::load::schema::{Shape, TableShape};
 use crate::settings::load::toml_key::dotted;
@@ -52,9 +53,9 @@ pub(crate) struct Extracted {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Moves every secret out of `tree`; `Data::Secret` replaces a literal.
-pub(crate) fn extract(schema: &TableShape, tree: &mut Table) -> Extracted {
-    let mut extractor = SecretExtractor::default();
+/// Moves every secret out of `tree`; `Data::Secret` replaces a literal. `configuration`: how the application gets them.
+pub(crate) fn extract(schema: &TableShape, tree: &mut Table, configuration: Configuration) -> Extracted {
+    let mut extractor = SecretExtractor { path: Vec::new(), extracted: Extracted::default(), configuration };
     for (name, entry) in tree.iter_mut() {
         if let (Some(Shape::Table(shape)), Data::Table(table)) = (schema.inner(name), &mut entry.node.data) {
             extractor.path = vec![name.clone()];
@@ -70,10 +71,10 @@ pub(crate) fn extract(schema: &TableShape, tree: &mut Table) -> Extracted {
     extractor.extracted
 }
 
-#[derive(Default)]
 struct SecretExtractor {
     path: Vec<String>,
     extracted: Extracted,
+    configuration: Configuration,
 }
 
 impl SecretExtractor {
@@ -104,7 +105,7 @@ impl SecretExtractor {
             return;
         }
         let Some(variable) = variable(&self.path) else {
-            if names_secret_of_cluster(&entry.node) {
+            if self.configuration == Configuration::File && names_secret_of_cluster(&entry.node) {
                 return self.report_unreachable(&entry.node.position);
             }
             return self.extract_as(Form::Key, dotted(&self.path), &mut entry.node);

@@ -4,6 +4,7 @@
 use super::fixtures;
 use crate::damage::{Damage, Xorshift, rounds};
 use crate::diagnostic::Diagnostic;
+use crate::settings::edition::Configuration;
 use crate::settings::load::schema::{OtherKeys, Shape, TableShape, schema_shape};
 use crate::settings::load::tree::{Data, Node, Table};
 use crate::settings::load::{check, layer};
@@ -89,7 +90,7 @@ fn run_all_steps(schema: &std::sync::Arc<TableShape>, text: &str) -> Vec<Diagnos
             |diagnostic: &Diagnostic| diagnostic.location.as_ref().is_some_and(|at| at.span == span);
         assert!(diagnostics.iter().any(is_at_span), "no diagnostic for the key at {span:?}\n{text}");
     }
-    let extracted = extract::extract(schema, &mut parsed.table);
+    let extracted = extract::extract(schema, &mut parsed.table, Configuration::File);
     diagnostics.extend(extracted.diagnostics);
     let settings = Settings::assemble(schema, parsed.table, ResolvedSecrets::default(), extracted.plain)
         .unwrap_or_else(|error| panic!("{error:?}\n{text}"));

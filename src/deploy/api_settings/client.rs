@@ -1,0 +1,52 @@
+//! Sends requests to the settings API of an application.
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::not_given::NotGiven;
+use crate::catalogue::Id;
+use crate::cluster::app::client::{AppAction, AppClient, AppError, AppRequest, AppResponse};
+use crate::cluster::apply::app_keys;
+use crate::error::{Error, Kind};
+use crate::plan::inventory::app_keys::AppKeys;
+use crate::reason;
+use crate::session::runner::Run;
+
+/// The settings API of an application.
+#[derive(Clone, Copy)]
+pub(super) struct SettingsApi<'a> {
+    pub(super) run: &'a Run<'a>,
+    pub(super) client: &'a AppClient,
+    pub(super) keys: &'a AppKeys,
+}
+
+impl SettingsApi<'_> {
+    /// Sends a request and returns the JSON of a success.
+    ///
+    /// # Errors
+    /// The application does not accept its key, does not respond, or responds with an error.
+    pub(super) async fn send(&self, path: &str, action: AppAction<'_>) -> Result<Value, NotGiven> {
+        let request = AppRequest { path, action, session_key: Some(self.keys.api().expose()) };
+        let sent = self.client.request(self.run.api(), request).await;
+        let AppResponse { status, body, .. } = sent.map_err(AppError::reason)?;
+        let method = action.method();
+        match status {
+            StatusCode::UNAUTHORIZED => Err(NotGiven::Rejected(self.rejected_key())),
+            status if status.is_success() => Ok(serde_json::from_slice(&body).map_err(|error| {
+                format!("{method} {path} does not return JSON: {}", reason::of_json(&error))
+            })?),
+            StatusCode::UNPROCESSABLE_ENTITY => Err(NotGiven::Failed(format!(
+                "{method} {path} returns {status}: a value has another type than the application's field"
+            ))),
+            status => Err(NotGiven::Failed(format!("{method} {path} returns {status}"))),
+        }
+    }
+
+    fn rejected_key(&self) -> Error {
+        let secret = app_keys::secret_id(&self.run.session.set());
+        let message = format!("the application does not accept the key of {secret}");
+        Error::new(Id::AppKeyRejected, Kind::Rollout, message).hint(
+            "handsctl restart starts it again with the keys of the Secret, if they are those of its volume",
+        )
+    }
+}

@@ -1,0 +1,64 @@
+//! A field of the application's settings.
+
+use serde_json::Value;
+
+/// A group of fields in the application's settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// The model that its agent uses.
+    Llm,
+    /// What applies to each conversation.
+    Conversation,
+}
+
+/// A field of the application's settings.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Field {
+    /// Its group.
+    pub group: Group,
+    /// Its name there.
+    pub name: String,
+}
+
+impl Group {
+    /// The name of the group in messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Llm => "llm",
+            Self::Conversation => "conversation",
+        }
+    }
+
+    /// Returns the object of the settings and the path in it, as `GET /api/settings` answers them. A change has the same
+    /// path in an object with the suffix `_diff` (`settings_router.py` of agent-server 1.49.1).
+    #[must_use]
+    pub const fn path(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Llm => ("agent_settings", &["llm"]),
+            Self::Conversation => ("conversation_settings", &[]),
+        }
+    }
+}
+
+impl Field {
+    /// The field of a group.
+    #[must_use]
+    pub fn new(group: Group, name: &str) -> Self {
+        Self { group, name: name.to_owned() }
+    }
+
+    /// Returns its value in an answer of the settings API; null if it has none.
+    #[must_use]
+    pub fn value_in<'a>(&self, answer: &'a Value) -> &'a Value {
+        let (object, path) = self.group.path();
+        let group = path.iter().fold(&answer[object], |group, name| &group[*name]);
+        &group[&self.name]
+    }
+}
+
+impl std::fmt::Display for Field {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.group.name(), self.name)
+    }
+}
