@@ -457,7 +457,7 @@ catalogue! {
     SettingsNotSaved "HC5001" "the application's settings were not saved" key "deploy.seed_settings"
         "The application reads model and key from its own settings, which handsctl saves by its API, /api/settings. The application runs without them; its settings page can save them as well."
     SettingNotTaken "HC5002" "the application did not take a setting" key "deploy.seed_settings"
-        "Agent Canvas answers a change of its settings with all of them, and drops fields that it does not know. The named fields have another value in its answer, so this release does not have them, or limits their values."
+        "Agent Canvas answers a change of its settings with all of them, and drops fields that it does not know. The named fields have another value in its answer, so this release does not have them, or limits their values. A field that config.toml no longer has is reset to its default; a profile that an agent on its page uses cannot be deleted."
     ModelKeyUnreadable "HC5003" "the application has no key of the model" key "llm.api_key"
         "Agent Canvas got the key of the model and reports that it has none. Somebody removed it on its settings page, or it cannot read it because the key that encrypts its volume is another one."
     AppKeyRejected "HC5004" "the application does not accept its key"

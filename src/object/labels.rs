@@ -46,6 +46,8 @@ pub const EDITION: &str = "handsctl.dev/edition";
 pub const ENCRYPTED_BY: &str = "handsctl.dev/encrypted-by";
 /// The annotation of an application's claim with a MAC of the settings that the application on its volume got.
 pub const GIVEN_SETTINGS: &str = "handsctl.dev/given-settings";
+/// The annotation beside it with the names of these settings, without their values.
+pub const GIVEN_FIELDS: &str = "handsctl.dev/given-fields";
 /// The field manager, and the value of `managed-by`.
 pub const MANAGER: &str = "handsctl";
 

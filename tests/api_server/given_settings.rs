@@ -123,6 +123,92 @@ fn key_of_a_named_model_is_read_from_a_secret() {
     assert_eq!(requests[3].1["llm"]["api_key"], FAST_KEY);
 }
 
+/// The schemas of the application, with the defaults of the fields that it resets.
+fn with_schemas(proxy: &Proxy) {
+    let schema = |part: &'static str, fields: Value| {
+        let answer = json!({ "sections": [{ "fields": fields }] });
+        proxy.on(move |request| request.path.contains(part)).inject(Fault::Answer(answer));
+    };
+    let llm = json!([{ "key": "llm.model", "default": "gpt" }, { "key": "llm.num_retries", "default": 5 }]);
+    schema("/proxy/api/settings/agent-schema", llm);
+    schema("/proxy/api/settings/conversation-schema", json!([{ "key": "max_iterations", "default": 500 }]));
+}
+
+/// Answers each request for the settings with these fields of the model and of conversations.
+fn with_settings(proxy: &Proxy, llm: &Value, conversation: &Value) {
+    let answer = json!({ "agent_settings": { "llm": llm }, "conversation_settings": conversation,
+        "llm_api_key_is_set": true, "active_profile": "default" });
+    let is_settings = |request: &Request| request.path.ends_with("/proxy/api/settings");
+    proxy.on(is_settings).inject(Fault::Answer(answer));
+}
+
+const MORE: &str = "[core]\nmax_iterations = 40\n";
+
+/// Deploys a configuration with keys that the next one does not have.
+fn deploy_with_more(namespace: &Namespace) {
+    namespace.config(&format!("{MORE}{}{FAST}", CANVAS.replace("[deploy]", "num_retries = 9\n[deploy]")));
+    let retries = |proxy: &Proxy| {
+        let profile = json!({ "config": { "model": "a/m", "num_retries": 9 }, "api_key_set": true });
+        let fast = json!({ "config": { "model": "b/fast", "num_retries": 9 }, "api_key_set": true });
+        let answer = |part: &'static str, answer: Value| {
+            proxy.on(move |request| request.path.contains(part)).inject(Fault::Answer(answer));
+        };
+        answer("/proxy/api/profiles/default", profile);
+        answer("/proxy/api/profiles/fast", fast);
+        with_settings(proxy, &json!({ "model": "a/m", "num_retries": 9 }), &json!({ "max_iterations": 40 }));
+    };
+    deploy(&playing(retries, "a/m"), namespace).exits(0).says("model a/m given").never_says("HC500");
+}
+
+#[test]
+fn removed_keys_are_reset_once() {
+    let namespace = canvas("given-removed");
+    deploy_with_more(&namespace);
+    let claim = namespace.bed.get(&["pvc/oh-canvas", "-n", &namespace.name]);
+    let names =
+        "llm.api_key llm.model llm.num_retries conversation.max_iterations profile/default profile/fast";
+    assert_eq!(claim["metadata"]["annotations"]["handsctl.dev/given-fields"], names);
+
+    namespace.config(CANVAS);
+    let reset = |proxy: &Proxy| {
+        with_schemas(proxy);
+        with_settings(proxy, &json!({ "model": "a/m", "num_retries": 5 }), &json!({ "max_iterations": 500 }));
+    };
+    let proxy = playing_with_fast(reset);
+    deploy(&proxy, &namespace).exits(0).says("model a/m given").never_says("HC500");
+    let requests = given(&proxy);
+    assert_eq!(requests.last().unwrap().0, "DELETE /api/profiles/fast");
+    let patch = &requests.iter().find(|(line, _)| line.starts_with("PATCH")).unwrap().1;
+    let expected = json!({
+        "agent_settings_diff": { "llm": { "model": "a/m", "api_key": MODEL_KEY, "num_retries": null } },
+        "conversation_settings_diff": { "max_iterations": 500 },
+    });
+    assert_eq!(*patch, expected);
+
+    let proxy = playing_with_fast(reset);
+    deploy(&proxy, &namespace).exits(0).says("model a/m, its own setting");
+    assert_eq!(lines(&given(&proxy)), ["GET /api/settings"]);
+}
+
+#[test]
+fn removed_keys_that_the_application_keeps_are_reported() {
+    let namespace = canvas("given-kept");
+    deploy_with_more(&namespace);
+    namespace.config(CANVAS);
+    let ignoring = |proxy: &Proxy| {
+        with_schemas(proxy);
+        with_settings(proxy, &json!({ "model": "a/m", "num_retries": 9 }), &json!({ "max_iterations": 40 }));
+        let is_deletion =
+            |request: &Request| request.method == "DELETE" && request.path.contains("/profiles/fast");
+        proxy.on(is_deletion).inject(Fault::AnswerWith(409, json!({ "detail": "referenced" })));
+    };
+    let run = deploy(&playing_with_fast(ignoring), &namespace).exits(0).says("HC5002");
+    run.says(
+        "the application keeps what config.toml no longer has: llm.num_retries; conversation.max_iterations",
+    )
+    .says("profile fast, which an agent on its page uses");
+}
+
 #[test]
 fn profile_that_people_activated_stays() {
     let namespace = canvas("given-activated");

@@ -196,6 +196,8 @@ fn canvas_serves_a_page_without_the_key_and_keeps_its_conversations() {
         "openai/gpt-4.1"
     );
 
+    assert_removed_keys_are_reset(&canvas, &key);
+
     for command in [
         &["status", "-o", "yaml"][..],
         &["diff"],
@@ -224,6 +226,35 @@ fn canvas_serves_a_page_without_the_key_and_keeps_its_conversations() {
     let refused = canvas.handsctl(&["deploy"]).exits(14).says("HC3018");
     refused.says("secret/openhands-keys does not exist").says("put the Secret back");
     canvas.delete();
+}
+
+/// Gives a named model and other keys, and removes them again.
+fn assert_removed_keys_are_reset(canvas: &Canvas<'_>, key: &str) {
+    let named = ["deploy", "--set", "llm.fast.model=\"openai/gpt-4o-mini\"", "--set", "llm.num_retries=9"];
+    let given = [&named[..], &["--set", "core.max_iterations=40"]].concat();
+    canvas.handsctl(&given).exits(0).says(&format!("model {MODEL} given")).never_says("HC500");
+    let profiles = canvas.api("GET", "/api/profiles", key, None);
+    assert_eq!(profiles["active_profile"], "default");
+    let profile = |name: &str| {
+        let listed = profiles["profiles"].as_array().unwrap().iter();
+        listed.clone().find(|profile| profile["name"] == name).unwrap_or_else(|| panic!("{profiles}")).clone()
+    };
+    assert_eq!(profile("default")["model"], MODEL);
+    assert_eq!(
+        (&profile("fast")["model"], &profile("fast")["api_key_set"]),
+        (&json!("openai/gpt-4o-mini"), &json!(true))
+    );
+    let settings = || canvas.api("GET", "/api/settings", key, None);
+    assert_eq!(settings()["agent_settings"]["llm"]["num_retries"], 9);
+    assert_eq!(settings()["conversation_settings"]["max_iterations"], 40);
+    canvas.handsctl(&given).exits(0).says(&format!("model {MODEL}, its own setting"));
+
+    canvas.handsctl(&["deploy"]).exits(0).says(&format!("model {MODEL} given")).never_says("HC500");
+    assert_eq!(settings()["agent_settings"]["llm"]["num_retries"], 5);
+    assert_eq!(settings()["conversation_settings"]["max_iterations"], 500);
+    assert_eq!(canvas.request("GET", "/api/profiles/fast", Some(key), None).0, 404);
+    assert_eq!(canvas.request("GET", "/api/profiles/default", Some(key), None).0, 200);
+    assert_eq!(settings()["llm_api_key_is_set"], true);
 }
 
 #[test]

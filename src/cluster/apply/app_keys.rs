@@ -12,6 +12,7 @@ use crate::object::kind::{CLAIM, SECRET};
 use crate::object::labels;
 use crate::plan::inventory::app_keys::{AppKeys, StoredAppKeys, TYPE, is_of_set, stored};
 use crate::plan::inventory::apply_set::ApplySet;
+use crate::plan::inventory::given_settings::GivenSettings;
 use crate::plan::manifests::values;
 
 /// Generates the keys and stores them in a Secret of their own.
@@ -103,24 +104,23 @@ pub async fn record_encryption(api: &Api, claim: &ObjectId, keys: &AppKeys) -> R
     if live["metadata"]["annotations"][labels::ENCRYPTED_BY] == keys.fingerprint().as_str() {
         return Ok(());
     }
-    annotate(api, claim, labels::ENCRYPTED_BY, &keys.fingerprint()).await
+    annotate(api, claim, json!({ labels::ENCRYPTED_BY: keys.fingerprint() })).await
 }
 
-/// Returns the MAC of the settings that the application on a claim's volume got; None if it got none yet.
+/// Returns which settings the application on a claim's volume got.
 ///
 /// # Errors
 /// The claim cannot be read.
-pub async fn given_settings(api: &Api, claim: &ObjectId) -> Result<Option<String>> {
-    let live = get_claim(api, claim).await?;
-    Ok(live["metadata"]["annotations"][labels::GIVEN_SETTINGS].as_str().map(str::to_owned))
+pub async fn given_settings(api: &Api, claim: &ObjectId) -> Result<GivenSettings> {
+    Ok(GivenSettings::of_claim(&get_claim(api, claim).await?))
 }
 
-/// Records which settings the application on a claim's volume got, as their MAC.
+/// Records which settings the application on a claim's volume got.
 ///
 /// # Errors
-/// The server rejects the annotation.
-pub async fn record_given_settings(api: &Api, claim: &ObjectId, mac: &str) -> Result<()> {
-    annotate(api, claim, labels::GIVEN_SETTINGS, mac).await
+/// The server rejects the annotations.
+pub async fn record_given_settings(api: &Api, claim: &ObjectId, given: &GivenSettings) -> Result<()> {
+    annotate(api, claim, given.annotations()).await
 }
 
 async fn get_claim(api: &Api, claim: &ObjectId) -> Result<Value> {
@@ -129,9 +129,9 @@ async fn get_claim(api: &Api, claim: &ObjectId) -> Result<Value> {
     Ok(live.map_err(|error| error.into_error(&format!("cannot get {claim}")))?.unwrap_or_default())
 }
 
-async fn annotate(api: &Api, claim: &ObjectId, annotation: &str, value: &str) -> Result<()> {
+async fn annotate(api: &Api, claim: &ObjectId, annotations: Value) -> Result<()> {
     let claims = CLAIM.in_namespace(claim.namespace.as_deref().unwrap_or_default());
-    let patch = json!({ "metadata": { "annotations": { annotation: value } } });
+    let patch = json!({ "metadata": { "annotations": annotations } });
     let patched = api.merge_patch(&claims, &claim.name, &patch).await;
     patched.map(drop).map_err(|error| error.into_error(&format!("cannot annotate {claim}")))
 }

@@ -26,12 +26,9 @@ impl SettingsApi<'_> {
     /// # Errors
     /// The application does not accept its key, does not respond, or responds with an error.
     pub(super) async fn send(&self, path: &str, action: AppAction<'_>) -> Result<Value, NotGiven> {
-        let request = AppRequest { path, action, session_key: Some(self.keys.api().expose()) };
-        let sent = self.client.request(self.run.api(), request).await;
-        let AppResponse { status, body, .. } = sent.map_err(AppError::reason)?;
+        let AppResponse { status, body, .. } = self.respond(path, action).await?;
         let method = action.method();
         match status {
-            StatusCode::UNAUTHORIZED => Err(NotGiven::Rejected(self.rejected_key())),
             status if status.is_success() => Ok(serde_json::from_slice(&body).map_err(|error| {
                 format!("{method} {path} does not return JSON: {}", reason::of_json(&error))
             })?),
@@ -40,6 +37,27 @@ impl SettingsApi<'_> {
             ))),
             status => Err(NotGiven::Failed(format!("{method} {path} returns {status}"))),
         }
+    }
+
+    /// Deletes what a path names; false: the application still uses it (409).
+    ///
+    /// # Errors
+    /// As [`SettingsApi::send`].
+    pub(super) async fn delete(&self, path: &str) -> Result<bool, NotGiven> {
+        match self.respond(path, AppAction::Delete).await?.status {
+            StatusCode::CONFLICT => Ok(false),
+            status if status.is_success() => Ok(true),
+            status => Err(NotGiven::Failed(format!("DELETE {path} returns {status}"))),
+        }
+    }
+
+    async fn respond(&self, path: &str, action: AppAction<'_>) -> Result<AppResponse, NotGiven> {
+        let request = AppRequest { path, action, session_key: Some(self.keys.api().expose()) };
+        let response = self.client.request(self.run.api(), request).await.map_err(AppError::reason)?;
+        if response.status == StatusCode::UNAUTHORIZED {
+            return Err(NotGiven::Rejected(self.rejected_key()));
+        }
+        Ok(response)
     }
 
     fn rejected_key(&self) -> Error {

@@ -13,6 +13,8 @@ use crate::object::ObjectId;
 use crate::plan::checks::api_settings::answer;
 use crate::plan::checks::api_settings::decision::{KnownSettings, is_to_give};
 use crate::plan::checks::api_settings::request::{self, SecretValues};
+use crate::plan::checks::api_settings::reset::{self, FieldDefaults};
+use crate::plan::inventory::given_settings::RemovedSettings;
 use crate::settings::api_settings::ApiSettings;
 use crate::settings::handsctl::SeedSettings;
 use crate::settings::secrets::value::SecretSource;
@@ -34,7 +36,8 @@ pub(super) async fn give(
     let desired = &configured.with_secrets(|key| secrets.contains_key(key));
     let whole = request::whole_request(desired, &secrets);
     let mac = api.keys.mac_of_settings(&whole).map_err(|error| error.with_causes())?;
-    let known = KnownSettings { current: &current, given: given.as_deref(), mac: &mac };
+    let removed = given.removed_from(configured);
+    let known = KnownSettings { current: &current, given: &given, removed: &removed, mac: &mac };
     let when = run.settings().deploy.seed_settings;
     let gives = is_to_give(when, desired, known)
         || (when == SeedSettings::Always && api.has_other_profiles(desired).await?);
@@ -43,11 +46,13 @@ pub(super) async fn give(
     }
     let faults = api.give_profiles(desired, &secrets).await?;
     // Afterwards, because the profile that is activated replaces the whole model.
-    let change = request::settings_request(desired, &secrets);
+    let (change, defaults) = api.change(desired, &secrets, &removed).await?;
     let action = if change == json!({}) { AppAction::Get } else { AppAction::Patch(&change) };
     let answer = api.send(path, action).await?;
     api.report_answer(desired, &answer, faults).await;
-    let recorded = app_keys::record_given_settings(run.api(), claim, &mac).await;
+    api.finish_removal(&removed, reset::kept_fields(&removed, &defaults, &answer)).await?;
+    let given = given.updated(mac, desired, configured);
+    let recorded = app_keys::record_given_settings(run.api(), claim, &given).await;
     recorded.map_err(|error| error.with_causes())?;
     let model = answer::model(&answer);
     let name = model.as_deref().unwrap_or("its default model").to_owned();
@@ -55,6 +60,37 @@ pub(super) async fn give(
 }
 
 impl SettingsApi<'_> {
+    /// Returns the change of the settings, and the defaults of the fields that it resets.
+    async fn change(
+        &self,
+        desired: &ApiSettings,
+        secrets: &SecretValues,
+        removed: &RemovedSettings,
+    ) -> Result<(Value, FieldDefaults), NotGiven> {
+        let mut change = request::settings_request(desired, secrets);
+        if removed.fields.is_empty() {
+            return Ok((change, FieldDefaults::default()));
+        }
+        let path = self.client.edition.settings;
+        let agent = self.send(&format!("{path}/agent-schema"), AppAction::Get).await?;
+        let conversation = self.send(&format!("{path}/conversation-schema"), AppAction::Get).await?;
+        let defaults = FieldDefaults::from_schemas(&agent, &conversation);
+        reset::add_resets(&mut change, removed, &defaults);
+        Ok((change, defaults))
+    }
+
+    /// Deletes the removed profiles, and warns of what the application keeps.
+    async fn finish_removal(&self, removed: &RemovedSettings, fields: Vec<String>) -> Result<(), NotGiven> {
+        let mut kept = fields;
+        kept.extend(self.delete_profiles(&removed.profiles).await?);
+        if !kept.is_empty() {
+            let message =
+                format!("the application keeps what config.toml no longer has: {}", kept.join("; "));
+            self.run.events().warn(Id::SettingNotTaken, message).await;
+        }
+        Ok(())
+    }
+
     /// Reads the configured secrets, and warns of those that cannot be read.
     async fn read_secrets(&self, configured: &ApiSettings) -> SecretValues {
         let (mut secrets, mut missing) = (SecretValues::new(), Vec::new());

@@ -2,7 +2,10 @@
 //!
 //! Routes of agent-server 1.49.1 (`profiles_router.py`), each tried there: `POST /api/profiles/NAME` saves or overwrites one
 //! (201); 409 beyond 50 of them; 422 without a model. `GET` of the same path answers its fields with the secrets masked.
+//! `DELETE` deletes it, and is 409 while an agent of the page refers to it.
 //! `POST …/activate` makes its fields those of the agent's model, and the page shows it as the active one.
+
+use std::collections::BTreeSet;
 
 use serde_json::json;
 
@@ -50,6 +53,20 @@ impl SettingsApi<'_> {
             self.send(&path, AppAction::Post(&json!({}))).await?;
         }
         Ok(faults)
+    }
+
+    /// Deletes profiles, and returns those that an agent of the page still uses.
+    ///
+    /// # Errors
+    /// As [`SettingsApi::send`].
+    pub(super) async fn delete_profiles(&self, names: &BTreeSet<String>) -> Result<Vec<String>, NotGiven> {
+        let mut used = Vec::new();
+        for name in names {
+            if !self.delete(&path_of(name)).await? {
+                used.push(format!("profile {name}, which an agent on its page uses"));
+            }
+        }
+        Ok(used)
     }
 
     /// Whether a profile is missing, or was changed on the page.

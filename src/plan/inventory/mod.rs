@@ -14,6 +14,7 @@
 //!   `restored_exposure`: how it exposes the application beyond them.
 //! - `history`: all revisions: which one is deployed, which one a rollback restores, and which are surplus.
 //! - `first_deploy`: how far the deploys of an installation got that has no application.
+//! - `given_settings`: the settings that an application got, as its claim records them.
 //! - `lease`: the Lease of the set's lock: its content, duration, renewal interval and expiry.
 
 pub mod app_keys;
@@ -21,6 +22,7 @@ pub mod apply_set;
 #[cfg(test)]
 mod damaged_revisions;
 pub mod first_deploy;
+pub mod given_settings;
 pub mod history;
 pub mod installation;
 pub mod lease;

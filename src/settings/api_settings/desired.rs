@@ -1,6 +1,6 @@
 //! The configured settings for the application's API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -33,16 +33,15 @@ impl ApiSettings {
         })
     }
 
-    /// Returns the settings with the secrets only whose keys are available.
+    /// Returns the settings with the secrets only whose keys are available. A profile needs all of its own: it is saved as a
+    /// whole, and would lose a secret that it has.
     #[must_use]
     pub fn with_secrets(&self, is_available: impl Fn(&str) -> bool + Copy) -> Self {
-        let profiles = self.profiles.iter();
+        let profiles = self.profiles.iter().filter(|(_, model)| model.has_all_secrets(is_available));
         Self {
             llm: self.llm.with_secrets(is_available),
             fields: self.fields.clone(),
-            profiles: profiles
-                .map(|(name, model)| (name.clone(), model.with_secrets(is_available)))
-                .collect(),
+            profiles: profiles.map(|(name, model)| (name.clone(), model.clone())).collect(),
         }
     }
 
@@ -58,6 +57,13 @@ impl ApiSettings {
     pub fn values(&self) -> BTreeMap<Field, &Value> {
         let llm = self.llm.fields.iter().map(|(name, value)| (Field::new(Group::Llm, name), value));
         llm.chain(self.fields.iter().map(|(field, value)| (field.clone(), value))).collect()
+    }
+
+    /// Returns the configured fields, with the secret ones.
+    #[must_use]
+    pub fn field_names(&self) -> BTreeSet<Field> {
+        let secrets = self.llm.secrets.iter().map(|secret| Field::new(Group::Llm, secret.field));
+        self.values().into_keys().chain(secrets).collect()
     }
 
     /// Whether nothing is configured.
@@ -114,6 +120,7 @@ mod tests {
         assert_eq!(all.secrets().into_keys().collect::<Vec<_>>(), ["llm.api_key", "llm.fast.api_key"]);
         let known = all.with_secrets(|key| key == "llm.fast.api_key");
         assert_eq!(known.secrets().into_keys().collect::<Vec<_>>(), ["llm.fast.api_key"]);
-        assert!(known.llm.secrets.is_empty() && known.profiles["default"].secrets.is_empty());
+        assert!(known.llm.secrets.is_empty() && known.llm.model().is_some());
+        assert_eq!(known.profiles.into_keys().collect::<Vec<_>>(), ["fast"]);
     }
 }

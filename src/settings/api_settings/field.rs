@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::carried::{CONVERSATION, LLM, LLM_SECRETS};
+
 /// A group of fields in the application's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
@@ -21,6 +23,17 @@ pub struct Field {
 }
 
 impl Group {
+    /// All groups.
+    const ALL: [Self; 2] = [Self::Llm, Self::Conversation];
+
+    /// Whether config.toml has a key for this field of the group.
+    fn has(self, name: &str) -> bool {
+        match self {
+            Self::Llm => LLM.contains(&name) || LLM_SECRETS.iter().any(|(key, _)| *key == name),
+            Self::Conversation => CONVERSATION.iter().any(|(_, key)| *key == name),
+        }
+    }
+
     /// The name of the group in messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -48,6 +61,14 @@ impl Field {
         Self { group, name: name.to_owned() }
     }
 
+    /// Reads a field from its text, such as `llm.model`; None if config.toml has no key for it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (group, name) = text.split_once('.')?;
+        let group = Group::ALL.into_iter().find(|known| known.name() == group && known.has(name))?;
+        Some(Self::new(group, name))
+    }
+
     /// Returns its value in an answer of the settings API; null if it has none.
     #[must_use]
     pub fn value_in<'a>(&self, answer: &'a Value) -> &'a Value {
@@ -60,5 +81,20 @@ impl Field {
 impl std::fmt::Display for Field {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.group.name(), self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_carried_fields_are_read() {
+        for text in ["llm.model", "llm.aws_access_key_id", "conversation.max_iterations"] {
+            assert_eq!(Field::parse(text).map(|field| field.to_string()).as_deref(), Some(text));
+        }
+        for text in ["", "llm", "llm.", "llm.usage_id", "conversation.model", "other.model", "llm.model.x"] {
+            assert_eq!(Field::parse(text), None, "{text}");
+        }
     }
 }

@@ -14,5 +14,4 @@ pub(crate) use carried::why_not_carried;
 pub use desired::ApiSettings;
 pub use field::{Field, Group};
 pub use model::{ModelSecret, ModelSettings};
-pub use named_models::DEFAULT_PROFILE;
-pub(crate) use named_models::is_profile_name;
+pub use named_models::{DEFAULT_PROFILE, is_profile_name};

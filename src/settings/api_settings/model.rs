@@ -57,9 +57,13 @@ impl ModelSettings {
         self.fields.get("model").and_then(Value::as_str)
     }
 
+    /// Whether each secret is available.
+    pub(super) fn has_all_secrets(&self, is_available: impl Fn(&str) -> bool) -> bool {
+        self.secrets.iter().all(|secret| is_available(&secret.key))
+    }
+
     /// Returns the model with the secrets only whose keys are available.
-    #[must_use]
-    pub fn with_secrets(&self, is_available: impl Fn(&str) -> bool) -> Self {
+    pub(super) fn with_secrets(&self, is_available: impl Fn(&str) -> bool) -> Self {
         let secrets = self.secrets.iter().filter(|secret| is_available(&secret.key)).cloned();
         Self { fields: self.fields.clone(), secrets: secrets.collect() }
     }

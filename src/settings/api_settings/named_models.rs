@@ -29,7 +29,7 @@ pub(super) fn profiles(settings: &Settings) -> BTreeMap<String, ModelSettings> {
 
 /// Returns whether a profile can have this name (`PROFILE_NAME_PATTERN` of openhands-sdk 1.49.1).
 #[must_use]
-pub(crate) fn is_profile_name(name: &str) -> bool {
+pub fn is_profile_name(name: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     name.len() <= LONGEST_NAME
         && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())

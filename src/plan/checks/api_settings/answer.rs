@@ -29,7 +29,7 @@ pub fn differing_fields_of_profile(name: &str, model: &ModelSettings, answer: &V
 }
 
 /// Compares values: a number is the same with and without a fraction, a URL with and without a slash at its end.
-fn is_equal(desired: &Value, answered: &Value) -> bool {
+pub(super) fn is_equal(desired: &Value, answered: &Value) -> bool {
     match (desired, answered) {
         (Value::Number(desired), Value::Number(answered)) => desired.as_f64() == answered.as_f64(),
         (Value::String(desired), Value::String(answered)) => {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::answer::{active_profile, differing_fields, lacks_model_key};
+use crate::plan::inventory::given_settings::{GivenSettings, RemovedSettings};
 use crate::settings::api_settings::{ApiSettings, DEFAULT_PROFILE};
 use crate::settings::handsctl::SeedSettings;
 
@@ -11,8 +12,10 @@ use crate::settings::handsctl::SeedSettings;
 pub struct KnownSettings<'a> {
     /// Its present settings, as it answers them.
     pub current: &'a Value,
-    /// The MAC of the settings that it got last; None if it got none.
-    pub given: Option<&'a str>,
+    /// Those that it got last.
+    pub given: &'a GivenSettings,
+    /// Those of them that the configuration no longer has.
+    pub removed: &'a RemovedSettings,
     /// The MAC of the configured settings.
     pub mac: &'a str,
 }
@@ -21,10 +24,10 @@ pub struct KnownSettings<'a> {
 /// settings are not given twice, unless `always`, or the model's key is gone.
 #[must_use]
 pub fn is_to_give(when: SeedSettings, desired: &ApiSettings, known: KnownSettings<'_>) -> bool {
-    if desired.is_empty() {
+    if desired.is_empty() && known.removed.is_empty() {
         return false;
     }
-    let is_new = known.given != Some(known.mac) || lacks_model_key(desired, known.current);
+    let is_new = known.given.mac.as_deref() != Some(known.mac) || lacks_model_key(desired, known.current);
     match when {
         SeedSettings::Never => false,
         SeedSettings::IfMissing => is_new,
@@ -40,6 +43,8 @@ fn is_changed_on_page(desired: &ApiSettings, current: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
@@ -48,8 +53,11 @@ mod tests {
     #[test]
     fn equal_settings_are_given_once() {
         let answer = answer();
-        let gives =
-            |when, given, current| is_to_give(when, &desired(), KnownSettings { current, given, mac: "new" });
+        let removed = RemovedSettings::default();
+        let gives = |when, given: Option<&str>, current| {
+            let given = &GivenSettings { mac: given.map(str::to_owned), ..GivenSettings::default() };
+            is_to_give(when, &desired(), KnownSettings { current, given, removed: &removed, mac: "new" })
+        };
         assert!(gives(SeedSettings::IfMissing, None, &answer));
         assert!(gives(SeedSettings::IfMissing, Some("old"), &answer));
         assert!(!gives(SeedSettings::IfMissing, Some("new"), &answer));
@@ -62,8 +70,19 @@ mod tests {
         without_key["llm_api_key_is_set"] = json!(false);
         assert!(gives(SeedSettings::IfMissing, Some("new"), &without_key));
         assert!(!gives(SeedSettings::Never, None, &answer));
-        let known = KnownSettings { current: &answer, given: None, mac: "new" };
-        assert!(!is_to_give(SeedSettings::Always, &ApiSettings::default(), known));
+    }
+
+    #[test]
+    fn empty_configuration_only_resets_what_was_given() {
+        let (current, given) = (&answer(), &GivenSettings::default());
+        let gives = |when, removed| {
+            is_to_give(when, &ApiSettings::default(), KnownSettings { current, given, removed, mac: "new" })
+        };
+        let nothing = RemovedSettings::default();
+        let profiles = BTreeSet::from(["fast".to_owned()]);
+        let profile = RemovedSettings { profiles, ..RemovedSettings::default() };
+        assert!(!gives(SeedSettings::Always, &nothing) && !gives(SeedSettings::Never, &profile));
+        assert!(gives(SeedSettings::IfMissing, &profile));
     }
 
     #[test]
@@ -71,9 +90,10 @@ mod tests {
         let mut other = answer();
         other["active_profile"] = json!("local");
         other["llm_api_key_is_set"] = json!(false);
-        let gives = |when| {
-            is_to_give(when, &desired(), KnownSettings { current: &other, given: Some("new"), mac: "new" })
-        };
+        let given = &GivenSettings { mac: Some("new".to_owned()), ..GivenSettings::default() };
+        let removed = &RemovedSettings::default();
+        let known = KnownSettings { current: &other, given, removed, mac: "new" };
+        let gives = |when| is_to_give(when, &desired(), known);
         assert!(!gives(SeedSettings::IfMissing), "the key that is missing is that of another model");
         assert!(gives(SeedSettings::Always));
     }

@@ -2,8 +2,10 @@
 //!
 //! - `request`: builds the requests that give it the configured settings.
 //! - `decision`: decides whether to give them.
+//! - `reset`: resets what the configuration no longer has.
 //! - `answer`: compares what it answers with them.
 
 pub mod answer;
 pub mod decision;
 pub mod request;
+pub mod reset;

@@ -45,7 +45,8 @@ fn model_fields(model: &ModelSettings, secrets: &SecretValues) -> Map<String, Va
     model.fields.clone().into_iter().chain(secret).collect()
 }
 
-fn put(request: &mut Value, field: &Field, value: Value) {
+/// Adds a value to a change of the settings.
+pub(super) fn put(request: &mut Value, field: &Field, value: Value) {
     let (object, path) = field.group.path();
     let change = &mut request[format!("{object}_diff")];
     let group = path.iter().fold(change, |group, name| &mut group[*name]);
