@@ -1,4 +1,4 @@
-//! The keys of config.toml that the application's settings have a field for, and why they have none for the others.
+//! The keys of config.toml that the application's settings have a field for.
 
 /// The keys of `[llm]` that the application has under the same name (`GET /api/settings` of agent-server 1.49.1).
 pub(super) const LLM: &[&str] = &[
@@ -43,27 +43,8 @@ pub(super) const LLM_SECRETS: &[(&str, &str)] = &[
 pub(super) const CONVERSATION: &[(&str, &str)] =
     &[("core", "max_iterations"), ("security", "confirmation_mode"), ("security", "security_analyzer")];
 
-/// Returns why a key of a table has no place in the application's settings; None if it has one.
-#[must_use]
-pub(crate) fn why_not_carried(table: &str, key: &str) -> Option<&'static str> {
-    let is_carried = match table {
-        "llm" => LLM.contains(&key) || LLM_SECRETS.iter().any(|(name, _)| *name == key),
-        _ => CONVERSATION.contains(&(table, key)),
-    };
-    if is_carried {
-        return None;
-    }
-    Some(match table {
-        "llm" => "its models have no such field",
-        "core" => "it has no such setting; a variable of its own goes into [deploy.env]",
-        "kubernetes" => {
-            "its agent works in the application's own pod: [deploy].resources, node_selector and tolerations apply"
-        }
-        "sandbox" => "its agent works in the application's own pod: variables go into [deploy.env]",
-        "mcp" => "its settings page has the servers",
-        _ => "its settings page has what there is of it",
-    })
-}
+/// The fields that shorten long conversations; `[condenser]` has `type` instead of the first.
+pub(super) const CONDENSER: &[&str] = &["enabled", "max_size", "keep_first"];
 
 #[cfg(test)]
 mod tests {
@@ -79,11 +60,7 @@ mod tests {
         let secrets = LLM_SECRETS.iter().map(|(key, _)| *key);
         for key in LLM.iter().copied().chain(secrets) {
             assert!(schema["properties"][key].is_object(), "{key}");
-            assert_eq!(why_not_carried("llm", key), None);
         }
-        assert!(
-            why_not_carried("llm", "correct_num").is_some() && why_not_carried("core", "model").is_some()
-        );
     }
 
     /// The table of docs/editions.md, made from the lists of this file.
@@ -105,6 +82,16 @@ mod tests {
                 "llm.NAME",
                 "the same".to_owned(),
                 "the profile NAME, with the options of `[llm]` that it lacks; `[llm]` itself is the profile `default`",
+            ),
+            (
+                "condenser",
+                "`type = \"llm\"`, `max_size` of 20 and more, `keep_first` below half of it".to_owned(),
+                "the condenser of the agent, which is the same; other types are not there",
+            ),
+            (
+                "core",
+                "`enable_default_condenser`, without `[condenser]`".to_owned(),
+                "whether the condenser is enabled",
             ),
             ("core", quoted(&of("core")), "the field of conversations of the same name"),
             ("security", quoted(&of("security")), "the field of conversations of the same name"),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::carried::CONVERSATION;
 use super::field::{Field, Group};
 use super::model::{ModelSecret, ModelSettings};
-use super::named_models;
+use super::{condenser, named_models};
 use crate::settings::edition::Configuration;
 use crate::settings::resolved::Settings;
 
@@ -28,7 +28,7 @@ impl ApiSettings {
     pub fn from_settings(settings: &Settings) -> Option<Self> {
         (settings.edition().configuration == Configuration::Api).then(|| Self {
             llm: ModelSettings::of_default(settings),
-            fields: conversation_fields(settings).collect(),
+            fields: conversation_fields(settings).chain(condenser::fields(settings)).collect(),
             profiles: named_models::profiles(settings),
         })
     }

@@ -2,13 +2,15 @@
 
 use serde_json::Value;
 
-use super::carried::{CONVERSATION, LLM, LLM_SECRETS};
+use super::carried::{CONDENSER, CONVERSATION, LLM, LLM_SECRETS};
 
 /// A group of fields in the application's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
     /// The model that its agent uses.
     Llm,
+    /// What shortens long conversations.
+    Condenser,
     /// What applies to each conversation.
     Conversation,
 }
@@ -24,12 +26,13 @@ pub struct Field {
 
 impl Group {
     /// All groups.
-    const ALL: [Self; 2] = [Self::Llm, Self::Conversation];
+    const ALL: [Self; 3] = [Self::Llm, Self::Condenser, Self::Conversation];
 
     /// Whether config.toml has a key for this field of the group.
     fn has(self, name: &str) -> bool {
         match self {
             Self::Llm => LLM.contains(&name) || LLM_SECRETS.iter().any(|(key, _)| *key == name),
+            Self::Condenser => CONDENSER.contains(&name),
             Self::Conversation => CONVERSATION.iter().any(|(_, key)| *key == name),
         }
     }
@@ -39,6 +42,7 @@ impl Group {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Llm => "llm",
+            Self::Condenser => "condenser",
             Self::Conversation => "conversation",
         }
     }
@@ -49,6 +53,7 @@ impl Group {
     pub const fn path(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Self::Llm => ("agent_settings", &["llm"]),
+            Self::Condenser => ("agent_settings", &["condenser"]),
             Self::Conversation => ("conversation_settings", &[]),
         }
     }

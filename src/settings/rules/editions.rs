@@ -132,7 +132,7 @@ impl RuleChecker<'_> {
                     self.profile_of_named_model(key);
                     continue;
                 }
-                let Some(reason) = api_settings::why_not_carried(name, key) else { continue };
+                let Some(reason) = api_settings::why_not_carried(self.settings, name, key) else { continue };
                 let message =
                     format!("{product} has no place for `{}`", dotted(&[name.clone(), key.clone()]));
                 self.report(Id::NotCarried, Severity::Warning, &[name, key], message, reason);

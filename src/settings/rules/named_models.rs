@@ -41,7 +41,7 @@ impl RuleChecker<'_> {
             _ => Vec::new(),
         };
         for key in keys {
-            let Some(reason) = why_not_carried("llm", &key) else { continue };
+            let Some(reason) = why_not_carried(self.settings, "llm", &key) else { continue };
             let message = format!("{product} has no place for `{}`", dotted(&["llm", name, &key]));
             self.report(Id::NotCarried, Severity::Warning, &["llm", name, &key], message, reason);
         }

@@ -5,7 +5,7 @@ use crate::golden;
 use crate::settings::load::read::{Request, read};
 
 /// The number of files in `tests/fixtures/config`.
-const FILES: usize = 164;
+const FILES: usize = 165;
 
 #[test]
 fn invalid_files_give_expected_diagnostics() {

@@ -53,7 +53,7 @@ pub fn add_resets(request: &mut Value, removed: &RemovedSettings, defaults: &Fie
 }
 
 fn accepts_null(field: &Field) -> bool {
-    field.group == Group::Llm && field.name != "model"
+    field.group != Group::Conversation && *field != Field::new(Group::Llm, "model")
 }
 
 /// Returns the removed fields that do not have their default in the application's answer.
