@@ -43,6 +43,9 @@ pub(super) const LLM_SECRETS: &[(&str, &str)] = &[
 pub(super) const CONVERSATION: &[(&str, &str)] =
     &[("core", "max_iterations"), ("security", "confirmation_mode"), ("security", "security_analyzer")];
 
+/// The keys of `[core]` that its page keeps under the same name in `misc_settings.app_preferences`, and shows as the author of
+/// commits (`app-settings` of Agent Canvas 1.20.0). Nothing else there or in agent-server 1.49.1 reads them.
+pub(super) const PREFERENCES: &[&str] = &["git_user_name", "git_user_email"];
 /// The fields that shorten long conversations; `[condenser]` has `type` instead of the first.
 pub(super) const CONDENSER: &[&str] = &["enabled", "max_size", "keep_first"];
 
@@ -92,6 +95,12 @@ mod tests {
                 "core",
                 "`enable_default_condenser`, without `[condenser]`".to_owned(),
                 "whether the condenser is enabled",
+            ),
+            (
+                "core",
+                quoted(PREFERENCES),
+                "the fields on the page's settings of the application, which sets no author by them in 1.20.0: \
+                 `GIT_AUTHOR_NAME` and others in `[deploy.env]` do",
             ),
             ("core", quoted(&of("core")), "the field of conversations of the same name"),
             ("security", quoted(&of("security")), "the field of conversations of the same name"),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::carried::CONVERSATION;
+use super::carried::{CONVERSATION, PREFERENCES};
 use super::field::{Field, Group};
 use super::model::{ModelSecret, ModelSettings};
 use super::{condenser, named_models};
@@ -28,7 +28,10 @@ impl ApiSettings {
     pub fn from_settings(settings: &Settings) -> Option<Self> {
         (settings.edition().configuration == Configuration::Api).then(|| Self {
             llm: ModelSettings::of_default(settings),
-            fields: conversation_fields(settings).chain(condenser::fields(settings)).collect(),
+            fields: conversation_fields(settings)
+                .chain(condenser::fields(settings))
+                .chain(preferences(settings))
+                .collect(),
             profiles: named_models::profiles(settings),
         })
     }
@@ -84,6 +87,13 @@ fn conversation_fields(settings: &Settings) -> impl Iterator<Item = (Field, Valu
     set.map(move |(_, key)| (Field::new(Group::Conversation, key), values[*key].clone()))
 }
 
+fn preferences(settings: &Settings) -> impl Iterator<Item = (Field, Value)> {
+    let core = &settings.openhands.core;
+    let values = json!({ "git_user_name": core.git_user_name, "git_user_email": core.git_user_email });
+    let set = PREFERENCES.iter().filter(|key| settings.is_set(&["core", key]));
+    set.map(move |key| (Field::new(Group::Preferences, key), values[*key].clone()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +120,15 @@ mod tests {
         assert_eq!(carried.profiles["default"], carried.llm);
         assert!(settings("[deploy]\nedition = \"canvas\"\n").unwrap().is_empty());
         assert_eq!(settings("[llm]\nmodel = \"m\"\n"), None, "classic reads config.toml");
+    }
+
+    #[test]
+    fn author_of_commits_is_a_preference_of_the_page() {
+        let text = "[deploy]\nedition = \"canvas\"\n[core]\ngit_user_name = \"Ana\"\n";
+        let (field, value) = settings(text).unwrap().fields.pop_first().unwrap();
+        assert_eq!((field.to_string().as_str(), value), ("app_preferences.git_user_name", json!("Ana")));
+        let answer = json!({ "misc_settings": { "app_preferences": { "git_user_name": "Ana" } } });
+        assert_eq!(*field.value_in(&answer), "Ana");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::carried::{CONDENSER, CONVERSATION, LLM, LLM_SECRETS};
+use super::carried::{CONDENSER, CONVERSATION, LLM, LLM_SECRETS, PREFERENCES};
 
 /// A group of fields in the application's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +13,8 @@ pub enum Group {
     Condenser,
     /// What applies to each conversation.
     Conversation,
+    /// What the page keeps for itself.
+    Preferences,
 }
 
 /// A field of the application's settings.
@@ -26,13 +28,14 @@ pub struct Field {
 
 impl Group {
     /// All groups.
-    const ALL: [Self; 3] = [Self::Llm, Self::Condenser, Self::Conversation];
+    const ALL: [Self; 4] = [Self::Llm, Self::Condenser, Self::Conversation, Self::Preferences];
 
     /// Whether config.toml has a key for this field of the group.
     fn has(self, name: &str) -> bool {
         match self {
             Self::Llm => LLM.contains(&name) || LLM_SECRETS.iter().any(|(key, _)| *key == name),
             Self::Condenser => CONDENSER.contains(&name),
+            Self::Preferences => PREFERENCES.contains(&name),
             Self::Conversation => CONVERSATION.iter().any(|(_, key)| *key == name),
         }
     }
@@ -44,6 +47,7 @@ impl Group {
             Self::Llm => "llm",
             Self::Condenser => "condenser",
             Self::Conversation => "conversation",
+            Self::Preferences => "app_preferences",
         }
     }
 
@@ -55,6 +59,7 @@ impl Group {
             Self::Llm => ("agent_settings", &["llm"]),
             Self::Condenser => ("agent_settings", &["condenser"]),
             Self::Conversation => ("conversation_settings", &[]),
+            Self::Preferences => ("misc_settings", &["app_preferences"]),
         }
     }
 }

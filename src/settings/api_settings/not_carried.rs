@@ -1,6 +1,6 @@
 //! Why keys of config.toml have no field in the application's settings.
 
-use super::carried::{CONVERSATION, LLM, LLM_SECRETS};
+use super::carried::{CONVERSATION, LLM, LLM_SECRETS, PREFERENCES};
 use super::condenser::{self, DEFAULT_CONDENSER};
 use crate::settings::resolved::Settings;
 
@@ -12,7 +12,7 @@ pub(crate) fn why_not_carried(settings: &Settings, table: &str, key: &str) -> Op
     }
     let is_carried = match table {
         "llm" => LLM.contains(&key) || LLM_SECRETS.iter().any(|(name, _)| *name == key),
-        _ => CONVERSATION.contains(&(table, key)),
+        _ => CONVERSATION.contains(&(table, key)) || (table == "core" && PREFERENCES.contains(&key)),
     };
     if is_carried {
         return None;
@@ -40,6 +40,7 @@ mod tests {
         let has_reason = |table, key| why_not_carried(&settings, table, key).is_some();
         assert!(has_reason("llm", "correct_num") && has_reason("core", "model") && has_reason("mcp", "x"));
         assert!(!has_reason("llm", "model") && !has_reason("llm", "api_key"));
+        assert!(!has_reason("core", "git_user_name") && has_reason("llm", "git_user_name"));
         assert!(!has_reason("core", "max_iterations") && !has_reason("core", "enable_default_condenser"));
     }
 }
