@@ -134,10 +134,9 @@ fn is_applicable(
     change: KeyChange,
 ) -> Result<bool> {
     match (change, stored) {
-        (KeyChange::Keep, _) => Ok(false),
         (KeyChange::Rotate, StoredAppKeys::Keys(_)) => Ok(true),
         (KeyChange::DropPrevious, StoredAppKeys::Keys(keys)) => Ok(keys.has_previous()),
-        (KeyChange::DropPrevious, _) => Ok(false),
+        (KeyChange::Keep | KeyChange::DropPrevious, _) => Ok(false),
         (KeyChange::Rotate, _) => {
             let edition = verify::edition_of(run.settings(), |id| observed.members.get(id));
             let message = format!("cannot replace the key: {} has none", edition.product);

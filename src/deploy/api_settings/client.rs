@@ -4,10 +4,8 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::not_given::NotGiven;
-use crate::catalogue::Id;
 use crate::cluster::app::client::{AppAction, AppClient, AppError, AppRequest, AppResponse};
-use crate::cluster::apply::app_keys;
-use crate::error::{Error, Kind};
+use crate::deploy::app_keys;
 use crate::plan::inventory::app_keys::AppKeys;
 use crate::reason;
 use crate::session::runner::Run;
@@ -55,16 +53,8 @@ impl SettingsApi<'_> {
         let request = AppRequest { path, action, session_key: Some(self.keys.api().expose()) };
         let response = self.client.request(self.run.api(), request).await.map_err(AppError::reason)?;
         if response.status == StatusCode::UNAUTHORIZED {
-            return Err(NotGiven::Rejected(self.rejected_key()));
+            return Err(NotGiven::Rejected(app_keys::rejected(self.run)));
         }
         Ok(response)
-    }
-
-    fn rejected_key(&self) -> Error {
-        let secret = app_keys::secret_id(&self.run.session.set());
-        let message = format!("the application does not accept the key of {secret}");
-        Error::new(Id::AppKeyRejected, Kind::Rollout, message).hint(
-            "handsctl restart starts it again with the keys of the Secret, if they are those of its volume",
-        )
     }
 }

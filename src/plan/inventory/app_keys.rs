@@ -236,7 +236,11 @@ mod tests {
     #[test]
     fn rotation_replaces_the_key_of_the_api_and_keeps_the_earlier_one() {
         let first = keys(1);
-        let second = first.clone().rotated(|bytes| Ok::<_, std::convert::Infallible>(bytes.fill(9))).unwrap();
+        let nines = |bytes: &mut [u8]| {
+            bytes.fill(9);
+            Ok::<_, std::convert::Infallible>(())
+        };
+        let second = first.clone().rotated(nines).unwrap();
         assert_ne!(second.api(), first.api());
         assert_eq!((&second.previous, second.fingerprint()), (&Some(first.api.clone()), first.fingerprint()));
         let stored_after = |keys: &AppKeys| {
