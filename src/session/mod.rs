@@ -15,7 +15,8 @@
 //! - `set_lock`: acquires the set's lock for a command and releases it however the command ends. `revision_slot`: marks
 //!   an unfinished revision as interrupted before that. `cleanup_slot`: undoes what a command must not leave, before both.
 //!   `uncut`: requests that an interruption does not cut, and their end for a cleanup.
-//! - `hidden_keys`: hides the keys of the application in the logs that a command quotes.
+//! - `hidden_keys`: hides the keys of the application in the logs that a command quotes. `keyed_application`: finds a running
+//!   application with its keys.
 //! - `provenance`: who started this run, as its CI system says.
 //! - `exposure`: computes the URL of the application.
 
@@ -27,6 +28,7 @@ pub(crate) mod desired_cluster;
 pub(crate) mod editor;
 pub(crate) mod exposure;
 pub(crate) mod hidden_keys;
+pub(crate) mod keyed_application;
 mod local_defaults;
 pub(crate) mod local_state;
 pub(crate) mod long_calls;

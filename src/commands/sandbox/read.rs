@@ -13,8 +13,6 @@ use crate::cluster::app::sandbox_objects::{self, SandboxListing};
 use crate::deploy::app_settings;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
-use crate::object::condition;
-use crate::object::exec_target;
 use crate::session::cluster_session::Session;
 use crate::status::sandbox::{self, AppKnowledge, Conversation, NAME_PREFIX};
 
@@ -115,11 +113,10 @@ async fn application(session: &Session) -> Result<AppConversations<'_>, String> 
     }
     let deploy = &session.settings.deploy;
     let api = &session.connection.api;
-    let pods = app_pods::list(api, &session.set()).await.map_err(|error| error.with_causes())?;
-    let pod = exec_target::serving_pod(&pods).filter(|pod| condition::is_ready(pod));
+    let pod = app_pods::find_ready(api, &session.set()).await.map_err(|error| error.with_causes())?;
     let pod =
         pod.ok_or_else(|| format!("no pod of `{}` in namespace {} is ready", deploy.name, deploy.namespace))?;
-    if session.is_simulated(pod).await {
+    if session.is_simulated(&pod).await {
         return Err(SIMULATED.to_owned());
     }
     let pod = pod["metadata"]["name"].as_str().map(str::to_owned);

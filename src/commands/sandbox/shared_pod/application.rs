@@ -2,21 +2,16 @@
 
 use super::errors;
 use crate::catalogue::Id;
-use crate::cluster::app::app_pods;
-use crate::cluster::app::client::AppClient;
 use crate::cluster::app::pod_conversations::{PodConversations, PodConversationsError};
 use crate::cluster::app::probe;
 use crate::cluster::apply::app_keys;
 use crate::deploy::missing_application;
 use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
-use crate::object::condition;
-use crate::object::exec_target;
 use crate::object::kind::DEPLOYMENT;
 use crate::phrase;
-use crate::plan::inventory::app_keys::StoredAppKeys;
 use crate::session::cluster_session::Session;
-use crate::session::hidden_keys;
+use crate::session::keyed_application::{self, KeyedApplication, Unavailable};
 use crate::settings::edition::Edition;
 use crate::status::sandbox::PodConversation;
 
@@ -67,27 +62,18 @@ impl SharedPod {
     /// Exit 12 if no pod is ready, exit 14 if nodes are simulated or the key is missing, exit 6 if the account may not read
     /// it.
     pub(super) async fn open(&self, session: &Session) -> Result<PodConversations> {
-        let (api, set) = (&session.connection.api, session.set());
         if !self.is_deployed {
             return Err(missing_application::error(session, "there are no conversations").await);
         }
-        let simulated = || probe::simulated_error("there are no conversations");
-        if session.is_simulation {
-            return Err(simulated());
-        }
-        let pods = app_pods::list(api, &set).await?;
-        let pod = exec_target::serving_pod(&pods).filter(|pod| condition::is_ready(pod));
-        let pod = pod.ok_or_else(|| errors::no_ready_pod(&set.name, &set.namespace))?;
-        if session.is_simulated(pod).await {
-            return Err(simulated());
-        }
-        let StoredAppKeys::Keys(keys) = app_keys::read(api, &set).await? else {
-            return Err(errors::no_keys(&self.keys));
-        };
-        hidden_keys::hide(session, &keys);
-        let pod = pod["metadata"]["name"].as_str().map(str::to_owned);
-        let client = AppClient::new(&session.settings.deploy, pod, self.edition);
-        Ok(PodConversations { api: api.clone(), client, key: keys.api().clone() })
+        let set = session.set();
+        let opened = keyed_application::open(session, self.edition).await;
+        let KeyedApplication { client, keys } = opened.map_err(|why| match why {
+            Unavailable::Simulated => probe::simulated_error("there are no conversations"),
+            Unavailable::NotReady => errors::no_ready_pod(&set.name, &set.namespace),
+            Unavailable::NoKeys => errors::no_keys(&self.keys),
+            Unavailable::Unreadable(error) => error,
+        })?;
+        Ok(PodConversations { api: session.connection.api.clone(), client, key: keys.api().clone() })
     }
 
     /// Returns the error of a request to the application. `action` is what could not be done.
