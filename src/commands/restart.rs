@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
-use http::StatusCode;
 use jiff::Timestamp;
 
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
-use crate::cluster::app::client::{AppClient, AppRequest};
+use crate::cluster::app::client::AppClient;
+use crate::cluster::app::login::{self, KeyAnswer};
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::{app_keys as secrets, restart};
 use crate::cluster::rollout::follow::RolloutWatch;
@@ -212,13 +212,10 @@ async fn follow(
 /// # Errors
 /// Exit 9 if it answers 401.
 async fn ensure_accepted(run: &Run<'_>, client: &AppClient, keys: &AppKeys) -> Result<()> {
-    let path = client.edition.settings;
-    let request = AppRequest::get(path).with_key(Some(keys.api().expose()));
-    let why = match client.request(run.api(), request).await {
-        Ok(response) if response.status == StatusCode::UNAUTHORIZED => return Err(app_keys::rejected(run)),
-        Ok(response) if response.status.is_success() => return Ok(()),
-        Ok(response) => format!("{path} returns {}", response.status),
-        Err(error) => error.reason(),
+    let why = match login::settings(run.api(), client, keys).await {
+        KeyAnswer::Settings(_) => return Ok(()),
+        KeyAnswer::Rejected => return Err(app_keys::rejected(run)),
+        KeyAnswer::Unclear(why) => why,
     };
     run.events()
         .warn(Id::ProbeFailed, format!("whether the new key is accepted was not checked: {why}"))

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::object::ObjectId;
 use crate::object::kind::{CLAIM, DEPLOYMENT};
 use crate::object::pod_spec;
-use crate::plan::checks::app_keys::{KeyFault, fault};
+use crate::plan::checks::app_keys::{self as checks, KeyFault, fault};
 use crate::plan::inventory::app_keys::{StoredAppKeys, reads_keys};
 use crate::plan::inventory::members::Members;
 use crate::session::hidden_keys;
@@ -92,10 +92,7 @@ fn unreadable(run: &Run<'_>, claim: &ObjectId, fault: KeyFault) -> Error {
 
 /// Returns the error for an application that answers 401 to the key of the Secret.
 pub(crate) fn rejected(run: &Run<'_>) -> Error {
-    let secret = app_keys::secret_id(&run.session.set());
-    let message = format!("the application does not accept the key of {secret}");
-    Error::new(Id::AppKeyRejected, Kind::Rollout, message)
-        .hint("handsctl restart starts it again with the keys of the Secret, if they are those of its volume")
+    checks::rejected(&app_keys::secret_id(&run.session.set()), Kind::Rollout)
 }
 
 /// Stores new keys if the planned application reads keys and there are none.

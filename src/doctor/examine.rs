@@ -11,7 +11,7 @@ use super::check::{Category, Check, Listed};
 use super::storage::PlannedClaim;
 use super::webhooks::{self, ServiceName};
 use super::{
-    application, computer, connections, dns, host, in_pod, ingress, limit_range, metrics, nodes,
+    application, computer, connections, dns, host, in_pod, ingress, limit_range, login, metrics, nodes,
     pod_security, policies, quota, reading, rights, server, storage,
 };
 use crate::catalogue::Id;
@@ -87,18 +87,20 @@ pub(crate) async fn cluster(session: &Session) -> Vec<Check> {
     };
     let subject = Subject { session, api, settings, plan: &plan, server_minor: version.minor };
     // On the heap: together they are larger than a thread's stack has room for.
-    let (rights, metrics, storage, host, webhooks, app, listed) = tokio::join!(
+    let (rights, metrics, storage, host, webhooks, app, login, listed) = tokio::join!(
         within(Category::Rights, "rules", Box::pin(subject.rights())),
         within(Category::Api, "metrics API", Box::pin(subject.metrics())),
         within(Category::Storage, "storage class", Box::pin(subject.storage())),
         within(Category::Network, "host", Box::pin(subject.host())),
         within(Category::Network, "webhooks", Box::pin(subject.webhooks())),
         within(Category::App, "pod", Box::pin(application::checks(api, settings, &plan))),
+        within(Category::App, "login", Box::pin(login::checks(session))),
         Box::pin(subject.checks_of_nodes_and_pods()),
     );
     let mut checks = vec![server::version(&version, took), server::clock(api.clock().ahead())];
     let [network, connections, nodes, sandboxes] = listed;
-    for more in [metrics, rights, storage, network, host, connections, webhooks, nodes, sandboxes, app] {
+    for more in [metrics, rights, storage, network, host, connections, webhooks, nodes, sandboxes, app, login]
+    {
         checks.extend(more);
     }
     checks

@@ -14,6 +14,7 @@
 //! - `host`: whether another Ingress has the host.
 //! - `nodes`: nodes, the images on them, and the room for sandboxes. `quota`, `limit_range`, `pod_security`: whether the
 //!   namespace of sandboxes has room for one and admits it.
+//! - `login_answers`: whether the page of the running application keeps its key, which `login` asks.
 //! - `namespace`: whether objects can be created in a namespace. `admission`: whether the application's pod is admitted.
 
 mod admission;
@@ -28,6 +29,8 @@ mod host;
 mod in_pod;
 mod ingress;
 mod limit_range;
+mod login;
+mod login_answers;
 mod metrics;
 mod namespace;
 mod nodes;

@@ -318,6 +318,40 @@ fn page_with_the_key_fails_the_deploy() {
 }
 
 #[test]
+fn doctor_checks_the_page_and_the_key_of_the_running_application() {
+    let namespace = canvas("canvas-doctor");
+    handsctl(&namespace, &["deploy"]).exits(0);
+    let key = handsctl(&namespace, &["open", "--key"]).exits(0).stdout.trim().to_owned();
+    let examined = |path: &'static str, fault: Option<Fault>| {
+        let proxy = playing_on_real_nodes(|proxy| {
+            if let Some(fault) = fault {
+                proxy.on(move |request| request.path.contains(path)).inject(fault);
+            }
+        });
+        let run = proxy.command(&namespace, &["doctor", "-o", "json"]).env("LLM_API_KEY", MODEL_KEY).run();
+        for output in [&run.stdout, &run.stderr] {
+            assert_hidden(&key, "doctor", output);
+        }
+        let checks = run.json()["checks"].as_array().cloned().unwrap_or_default();
+        move |name: &str| {
+            let check = checks.iter().find(|check| check["category"] == "app" && check["name"] == name);
+            check.cloned().unwrap_or_else(|| panic!("{name}: {checks:?}"))
+        }
+    };
+    let healthy = examined("", None);
+    assert_eq!((&healthy("page")["result"], &healthy("key")["result"]), (&json!("passed"), &json!("passed")));
+    let page = json!(format!("<script>window.key = \"{key}\"</script>"));
+    let leaking = examined("/proxy/canvas/", Some(Fault::Answer(page)))("page");
+    assert_eq!((&leaking["result"], &leaking["problem"]["id"]), (&json!("failed"), &json!("HC0170")));
+    let rejected = examined("/proxy/api/settings", Some(Fault::AnswerWith(401, json!({}))))("key");
+    assert_eq!((&rejected["result"], &rejected["problem"]["id"]), (&json!("failed"), &json!("HC5004")));
+    let keyless = examined("/proxy/api/settings", Some(Fault::Answer(settings("a/m", false))))("key");
+    assert_eq!((&keyless["result"], &keyless["problem"]["id"]), (&json!("warning"), &json!("HC5003")));
+    let down = examined("/proxy/api/settings", Some(Fault::AnswerWith(502, json!("down"))))("key");
+    assert_eq!(down["result"], "unknown");
+}
+
+#[test]
 fn status_is_degraded_without_the_automation_only() {
     let namespace = canvas("canvas-status");
     handsctl(&namespace, &["deploy"]).exits(0);

@@ -30,7 +30,8 @@ use crate::settings::Loaded;
 /// In order: read the configuration and its secrets, connect to the cluster, then check at the same time this computer,
 /// the API server, the account's rights, storage, network, nodes, what sandboxes need and what is deployed, print each check, print each
 /// problem with the command that fixes it. Nothing is changed; where a pod of the application runs, the command connects
-/// from it to the API server and to the application's Service.
+/// from it to the API server and to the application's Service. Of Agent Canvas it loads the page without the key, and the
+/// settings with it.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  handsctl doctor\n  handsctl doctor -o json | jq '.checks[] | select(.problem)'"

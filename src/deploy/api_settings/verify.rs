@@ -4,11 +4,13 @@ use super::client::SettingsApi;
 use super::give::give;
 use super::not_given::NotGiven;
 use crate::catalogue::Id;
-use crate::cluster::app::client::{AppClient, AppRequest};
+use crate::cluster::app::client::AppClient;
+use crate::cluster::app::login;
 use crate::deploy::app_settings::AppSettingsResult;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::event::{Phase, Progress};
 use crate::object::ObjectId;
+use crate::plan::checks::app_keys;
 use crate::plan::desired::PlanOrigin;
 use crate::plan::inventory::app_keys::AppKeys;
 use crate::session::runner::Run;
@@ -67,8 +69,8 @@ impl SettingsApi<'_> {
     /// Checks that a client without the key does not get it with the page.
     async fn ensure_page_without_key(&self) -> Result<()> {
         let page = self.client.edition.page;
-        let response = match self.client.request(self.run.api(), AppRequest::get(page)).await {
-            Ok(response) => response,
+        let contains_key = match login::page_contains_key(self.run.api(), self.client, self.keys).await {
+            Ok(contains_key) => contains_key,
             Err(error) => {
                 let why = error.reason();
                 let message = format!("the page {page} was not checked for the application's key: {why}");
@@ -76,16 +78,10 @@ impl SettingsApi<'_> {
                 return Ok(());
             }
         };
-        let key = self.keys.api().expose().as_bytes();
-        if !response.body.windows(key.len()).any(|part| part == key) {
+        if !contains_key {
             return Ok(());
         }
-        let message = format!(
-            "the page {page} of service/{} contains the application's key: whoever loads it runs commands in the pod",
-            self.client.service
-        );
-        Err(Error::new(Id::Exposed, Kind::Rollout, message)
-            .at_config(self.run.settings().locate("deploy.image"))
-            .hint("use another release of the image; handsctl teardown stops this one and keeps its volume"))
+        let error = app_keys::key_in_page(page, &self.client.service, Kind::Rollout);
+        Err(error.at_config(self.run.settings().locate("deploy.image")))
     }
 }

@@ -1,8 +1,11 @@
-//! Whether the keys in the cluster are those of the volume that an application mounts. Pure.
+//! Whether the keys in the cluster are those of the volume that an application mounts, and the errors of an application
+//! that treats its key in a wrong way. Pure.
 
 use serde_json::Value;
 
-use crate::object::labels;
+use crate::catalogue::Id;
+use crate::error::{Error, Kind};
+use crate::object::{ObjectId, labels};
 use crate::plan::inventory::app_keys::StoredAppKeys;
 
 /// Why the application could not read the secrets on its volume.
@@ -31,6 +34,23 @@ pub fn fault(stored: &StoredAppKeys, claim: Option<&Value>) -> Option<KeyFault> 
             .is_some_and(|fingerprint| fingerprint != keys.fingerprint())
             .then_some(KeyFault::Other),
     }
+}
+
+/// Returns the error of an application that answers 401 to the key of its Secret.
+#[must_use]
+pub fn rejected(secret: &ObjectId, kind: Kind) -> Error {
+    Error::new(Id::AppKeyRejected, kind, format!("the application does not accept the key of {secret}"))
+        .hint("handsctl restart starts it again with the keys of the Secret, if they are those of its volume")
+}
+
+/// Returns the error of a page that contains the key.
+#[must_use]
+pub fn key_in_page(page: &str, service: &str, kind: Kind) -> Error {
+    let message = format!(
+        "the page {page} of service/{service} contains the application's key: whoever loads it runs commands in the pod"
+    );
+    Error::new(Id::Exposed, kind, message)
+        .hint("use another release of the image; handsctl teardown stops this one and keeps its volume")
 }
 
 fn encrypted_by(claim: &Value) -> Option<&str> {
