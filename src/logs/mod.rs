@@ -6,7 +6,8 @@
 //! - `next_request`: what is requested after a connection has ended.
 //! - `level`: the level of a line. `line_filter`: which lines are shown.
 //! - `batch`: lines of one source on their way to the output. `event_line`: Kubernetes Events as such lines. `followed_events`:
-//!   the Events of a watch that are new. `conversation_event`: the events of a conversation as lines. `merge`: orders the lines of several sources by time.
+//!   the Events of a watch that are new. `conversation_event`: the events of a conversation as lines. `merge`: orders the
+//!   lines of several sources by time.
 
 pub mod batch;
 pub(crate) mod containers;

@@ -20,7 +20,7 @@ use crate::plan::manifests::image_pull_pod::image_of;
 use crate::plan::manifests::values;
 use crate::session::runner::Run;
 use crate::settings::AppVersion;
-use crate::settings::edition::Edition;
+use crate::settings::edition::{Edition, SandboxPlace};
 use crate::settings::format::ImageRef;
 
 /// The deployed application with its volume.
@@ -109,15 +109,14 @@ pub(in crate::commands) async fn find_claim(run: &Run<'_>, action: &str) -> Resu
 /// Exit 2 for Agent Canvas, with the command that copies its files.
 fn ensure_can_be_copied(set: &ApplySet, deployment: &Value, action: &str) -> Result<()> {
     let edition = Edition::of_deployment(deployment);
-    if !edition.has_keys() {
-        return Ok(());
-    }
+    let SandboxPlace::ApplicationPod { workspace } = edition.sandboxes else { return Ok(()) };
     let (name, namespace) = (&set.name, &set.namespace);
     let message = format!("{action}: handsctl does not copy volumes of {} yet", edition.product);
     Err(Error::new(Id::Usage, Kind::Usage, message)
         .hint(format!(
-            "its files: kubectl exec -n {namespace} deployment/{name} -- tar cf - -C /home/openhands .openhands workspace \
-             > {name}.tar"
+            "its files: kubectl exec -n {namespace} deployment/{name} -- tar cf - -C / {} {} > {name}.tar",
+            edition.state.trim_start_matches('/'),
+            workspace.trim_start_matches('/')
         ))
         .hint(format!(
             "nobody can read its secrets without the key: keep secret/{} of namespace {namespace} as well",
@@ -172,6 +171,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn files_outside_of_a_claim_of_its_own_are_copied_by_hand() {
+        let set = ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() };
+        let refused = |edition: &str| {
+            let deployment = json!({ "metadata": { "annotations": { labels::EDITION: edition } } });
+            ensure_can_be_copied(&set, &deployment, "nothing to back up")
+                .map_err(|error| error.hints()[0].clone())
+        };
+        assert_eq!(refused("classic"), Ok(()));
+        let canvas = refused("canvas").unwrap_err();
+        assert!(
+            canvas.ends_with("-C / home/openhands/.openhands home/openhands/workspace > oh.tar"),
+            "{canvas}"
+        );
+        let server = refused("agent-server").unwrap_err();
+        assert!(server.ends_with("-C / home/openhands/.openhands workspace > oh.tar"), "{server}");
+    }
 
     #[test]
     fn pod_runs_while_its_container_does() {
