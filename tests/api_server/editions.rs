@@ -357,7 +357,8 @@ fn status_is_degraded_without_the_automation_only() {
     handsctl(&namespace, &["deploy"]).exits(0);
     let status =
         |change: &dyn Fn(&Proxy)| playing_on_real_nodes(change).command(&namespace, &["status"]).run();
-    status(&|_| {}).never_says("HC5005").prints("activity   3 conversations, 1 running");
+    let healthy = status(&|_| {}).never_says("HC5005").prints("activity   3 conversations, 1 running");
+    healthy.prints("server     agent-server 1.49.1");
     let rejected = |proxy: &Proxy| proxy.on(is_of_conversations).inject(Fault::AnswerWith(401, json!("no")));
     status(&rejected).prints("unknown    conversations: the application does not accept its key");
     let down = |proxy: &Proxy| {

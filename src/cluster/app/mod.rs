@@ -11,7 +11,8 @@
 //! - `sandbox_pods`: lists the pods and Services of its sandboxes. `sandbox_objects`: all objects of conversations.
 //!   `conversations`: which conversations it knows. `conversation_count`: how many run in its own pod. `pod_conversations`:
 //!   lists and deletes these, and reads their events. `pod_log`: reads the log of a sandbox.
-//! - `metrics`: reads its resource usage. `volume_usage`: reads how full its volumes are.
+//! - `server_version`: the version of its server. `metrics`: reads its resource usage. `volume_usage`: reads how full its
+//!   volumes are.
 
 pub mod app_pods;
 pub mod client;
@@ -28,5 +29,6 @@ pub mod port_forward;
 pub mod probe;
 pub mod sandbox_objects;
 pub mod sandbox_pods;
+pub mod server_version;
 pub mod url_probe;
 pub mod volume_usage;

@@ -43,6 +43,8 @@ pub(crate) struct StatusObject<'a> {
     /// The number of fields that others changed since the deploy; null if no revision tells what was deployed.
     drift: Option<usize>,
     sandboxes: Option<SandboxesObject<'a>>,
+    /// The version of agent-server, as the application reports it; null for another application.
+    server_version: Option<&'a str>,
     /// The conversations of an application that runs them in its own pod; null if their number is unknown.
     conversations: Option<ConversationsObject>,
     /// The manager that applied the objects, if it is not handsctl.
@@ -186,6 +188,7 @@ pub(super) fn value<'a>(session: &'a Session, report: &'a StatusReport) -> Statu
         notes: report.notes.iter().map(finding).collect(),
         drift: drifted_fields(report),
         sandboxes: report.sandboxes.as_ref().map(sandboxes),
+        server_version: report.server_version.as_deref(),
         conversations: report.conversations.as_ref().and_then(conversations),
         installer: report.installer.as_deref(),
         running: report.running.as_deref(),

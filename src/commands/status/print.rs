@@ -247,6 +247,8 @@ fn lines(session: &Session, report: &StatusReport, history: &MetricHistory, now:
     }
     lines.extend(drifted_fields(report).map(drift_line));
     lines.extend(sandboxes_line(session, report.sandboxes.as_ref()));
+    let server = report.server_version.as_ref();
+    lines.extend(server.map(|version| format!("{:<9}  agent-server {version}", "server")));
     lines.extend(report.conversations.as_ref().map(conversations_line));
     if report.simulated {
         lines.push("simulated  every object is real, but OpenHands itself does not run".to_owned());

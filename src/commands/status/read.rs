@@ -13,7 +13,7 @@ use crate::cluster::app::client::AppClient;
 use crate::cluster::app::conversation_count::{self, ConversationCount};
 use crate::cluster::app::probe::{self, ProbeResult};
 use crate::cluster::app::sandbox_objects::{self, OtherApplications};
-use crate::cluster::app::{sandbox_pods, volume_usage};
+use crate::cluster::app::{sandbox_pods, server_version, volume_usage};
 use crate::cluster::rollout::follow;
 use crate::cluster::watch::deployed::{self, DeployedMembers};
 use crate::cluster::watch::observed_set;
@@ -31,7 +31,7 @@ use crate::plan::ownership::policy::Ownership;
 use crate::session::cluster_session::Session;
 use crate::session::exposure::{self, Exposure};
 use crate::session::{hidden_keys, local_state, set_lock};
-use crate::settings::edition::Edition;
+use crate::settings::edition::{Configuration, Edition};
 use crate::settings::handsctl::{Expose, Profile, Provider};
 use crate::status::{
     self, Expected, Finding, Health, HealthVerdict, Metric, SandboxCleanup, SandboxHealth, VolumeUsage,
@@ -67,6 +67,8 @@ pub(in crate::commands) struct StatusReport {
     pub(super) metrics: Vec<Metric>,
     /// How full the application's volumes are, by the name of the claim; without those that nobody measures.
     pub(super) volumes: BTreeMap<String, VolumeUsage>,
+    /// The version of agent-server, as it reports it; None for another application.
+    pub(super) server_version: Option<String>,
     /// The conversations of an application that runs them in its own pod, or why it did not tell their number; None for
     /// another application, or without its key.
     pub(super) conversations: Option<Result<ConversationCount, String>>,
@@ -168,7 +170,7 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
     let unfinished = unfinished.map(DeployProgress::next_commands);
     let findings = view.with_held_claims(findings);
     let (mut findings, notes) = with_commands(findings, assessment);
-    let AppStatus { simulated, alive, metrics, volumes, beside, conversations, url } = app;
+    let AppStatus { simulated, alive, metrics, volumes, beside, server_version, conversations, url } = app;
     if let Some((path, ProbeResult::Unreachable(why))) = &beside {
         findings.push(status::automation_down(&set.namespace, &set.name, path, why));
         let reason = "the automation does not answer".to_owned();
@@ -192,6 +194,7 @@ pub(super) async fn read_status(session: &Session, probing: Probing) -> Result<S
         alive,
         metrics,
         volumes,
+        server_version,
         conversations,
         url,
         watches: observed.watches,
@@ -320,6 +323,7 @@ struct AppStatus {
     volumes: BTreeMap<String, VolumeUsage>,
     /// The part that can be down alone: its path, and the result of probing it.
     beside: Option<(&'static str, ProbeResult)>,
+    server_version: Option<String>,
     conversations: Option<Result<ConversationCount, String>>,
     url: Option<ServedUrl>,
 }
@@ -365,8 +369,18 @@ async fn read_app_status(
         let path = edition.beside?;
         Some((path, probe::probe_within(api, &application, path, timeout).await))
     };
-    let (alive, volumes, beside, conversations) =
-        tokio::join!(probe::probe_within(api, &application, path, timeout), usage, beside, conversations);
+    let server_version = async {
+        let tells_it = edition.configuration == Configuration::Api && probing != Probing::AnswerOnly;
+        let asking = server_version::get(api, &application);
+        if tells_it { tokio::time::timeout(timeout, asking).await.ok()? } else { None }
+    };
+    let (alive, volumes, beside, server_version, conversations) = tokio::join!(
+        probe::probe_within(api, &application, path, timeout),
+        usage,
+        beside,
+        server_version,
+        conversations
+    );
     let volumes = volumes.unwrap_or_default();
     if probing == Probing::AnswerOnly {
         return AppStatus { alive: Some(alive), volumes, beside, conversations, ..AppStatus::default() };
@@ -386,6 +400,7 @@ async fn read_app_status(
         metrics,
         volumes,
         beside,
+        server_version,
         conversations,
         url: served_url(exposure, configured),
     }
