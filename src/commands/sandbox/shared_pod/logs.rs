@@ -40,7 +40,7 @@ pub(in crate::commands::sandbox) fn cannot_follow(shared: &SharedPod) -> Error {
         shared.product()
     );
     Error::new(Id::Usage, Kind::Usage, message)
-        .hint("handsctl open shows a conversation as it goes on")
+        .hint("the page of Agent Canvas shows a conversation as it goes on")
         .hint("handsctl logs -f follows the log of the application's pod")
 }
 
