@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::catalogue::Id;
 use crate::cluster::access::{access_review, rules};
 use crate::cluster::app::client::AppClient;
-use crate::cluster::app::login::{self, KeyAnswer};
+use crate::cluster::app::keyed_request::{self, KeyedRequestError};
 use crate::cluster::apply::applied::Applied;
 use crate::cluster::apply::{app_keys as secrets, restart};
 use crate::cluster::rollout::follow::RolloutWatch;
@@ -212,10 +212,10 @@ async fn follow(
 /// # Errors
 /// Exit 9 if it answers 401.
 async fn ensure_accepted(run: &Run<'_>, client: &AppClient, keys: &AppKeys) -> Result<()> {
-    let why = match login::settings(run.api(), client, keys).await {
-        KeyAnswer::Settings(_) => return Ok(()),
-        KeyAnswer::Rejected => return Err(app_keys::rejected(run)),
-        KeyAnswer::Unclear(why) => why,
+    let why = match keyed_request::get_json(run.api(), client, keys.api(), client.edition.settings).await {
+        Ok(_settings) => return Ok(()),
+        Err(KeyedRequestError::KeyRejected) => return Err(app_keys::rejected(run)),
+        Err(error) => error.reason(),
     };
     run.events()
         .warn(Id::ProbeFailed, format!("whether the new key is accepted was not checked: {why}"))

@@ -2,7 +2,7 @@
 
 use super::check::{Category, Check};
 use super::{login_answers, reading};
-use crate::cluster::app::login;
+use crate::cluster::app::{keyed_request, login};
 use crate::cluster::apply::app_keys;
 use crate::error::Kind;
 use crate::object::kind::DEPLOYMENT;
@@ -35,8 +35,10 @@ pub(super) async fn checks(session: &Session) -> Vec<Check> {
             return vec![Check::failed(Category::App, login_answers::KEY, error)];
         }
     };
-    let (page, answer) =
-        tokio::join!(login::page_contains_key(api, &client, &keys), login::settings(api, &client, &keys));
+    let (page, answer) = tokio::join!(
+        login::page_contains_key(api, &client, &keys),
+        keyed_request::get_json(api, &client, keys.api(), edition.settings)
+    );
     vec![
         login_answers::page(page, edition.page, name, &session.settings),
         login_answers::key(answer, &secret, &session.settings),

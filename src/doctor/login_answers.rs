@@ -1,9 +1,11 @@
 //! What the answers of an application with a login mean. Pure.
 
+use serde_json::Value;
+
 use super::check::{Category, Check};
 use crate::catalogue::Id;
 use crate::cluster::app::client::AppError;
-use crate::cluster::app::login::KeyAnswer;
+use crate::cluster::app::keyed_request::KeyedRequestError;
 use crate::error::{Error, Kind};
 use crate::object::ObjectId;
 use crate::plan::checks::api_settings::answer::lacks_model_key;
@@ -36,13 +38,13 @@ pub(super) fn page(
 }
 
 /// Checks that the API accepts the key, and that the application can read the key of the configured model.
-pub(super) fn key(answer: KeyAnswer, secret: &ObjectId, settings: &Settings) -> Check {
+pub(super) fn key(answer: Result<Value, KeyedRequestError>, secret: &ObjectId, settings: &Settings) -> Check {
     match answer {
-        KeyAnswer::Rejected => {
+        Err(KeyedRequestError::KeyRejected) => {
             Check::failed(Category::App, KEY, app_keys::rejected(secret, Kind::Prerequisite))
         }
-        KeyAnswer::Unclear(why) => Check::unknown(Category::App, KEY, why),
-        KeyAnswer::Settings(answer) => {
+        Err(error) => Check::unknown(Category::App, KEY, error.reason()),
+        Ok(answer) => {
             let desired = ApiSettings::from_settings(settings);
             if desired.is_some_and(|desired| lacks_model_key(&desired, &answer)) {
                 let message =
@@ -90,13 +92,12 @@ mod tests {
     #[test]
     fn rejected_key_fails_and_unreadable_key_of_the_model_is_a_warning() {
         let check = |answer| key(answer, &SECRET.id("n", "oh-keys"), &settings());
-        let with_key = |is_set: bool| {
-            KeyAnswer::Settings(json!({ "agent_settings": { "llm": {} }, "llm_api_key_is_set": is_set }))
-        };
-        assert_eq!(exit_code(&[check(KeyAnswer::Rejected)]), 14);
+        let with_key =
+            |is_set: bool| Ok(json!({ "agent_settings": { "llm": {} }, "llm_api_key_is_set": is_set }));
+        assert_eq!(exit_code(&[check(Err(KeyedRequestError::KeyRejected))]), 14);
         assert_eq!(exit_code(&[check(with_key(true))]), 0);
         assert_eq!(exit_code(&[check(with_key(false))]), 11);
-        assert_eq!(exit_code(&[check(KeyAnswer::Unclear("502".to_owned()))]), 0);
+        assert_eq!(exit_code(&[check(Err(KeyedRequestError::NotAnswered("502".to_owned())))]), 0);
         assert_eq!(exit_code(&[without_keys(&SECRET.id("n", "oh-keys"))]), 14);
     }
 }

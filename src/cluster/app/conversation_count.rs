@@ -1,8 +1,7 @@
 //! How many conversations an application has that runs them in its own pod, by its own answers.
 
-use http::StatusCode;
-
-use super::client::{AppClient, AppError, AppRequest};
+use super::client::AppClient;
+use super::keyed_request::{self, KeyedRequestError};
 use crate::cluster::client::api::Api;
 use crate::settings::secrets::value::Redacted;
 
@@ -30,15 +29,9 @@ pub async fn get(api: &Api, client: &AppClient, key: &Redacted) -> Result<Conver
 }
 
 async fn number(api: &Api, client: &AppClient, key: &Redacted, path: &str) -> Result<u32, String> {
-    let request = AppRequest::get(path).with_key(Some(key.expose()));
-    let response = client.request(api, request).await.map_err(AppError::reason)?;
-    match response.status {
-        StatusCode::OK => {
-            serde_json::from_slice(&response.body).map_err(|_| format!("the answer of {path} is no number"))
-        }
-        StatusCode::UNAUTHORIZED => Err("the application does not accept its key".to_owned()),
-        status => Err(format!("{path} returns {status}")),
-    }
+    let answer = keyed_request::get_json(api, client, key, path).await.map_err(KeyedRequestError::reason)?;
+    let number = answer.as_u64().and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| format!("the answer of {path} is no number"))
 }
 
 #[cfg(test)]

@@ -1,22 +1,8 @@
-//! Asks an application with a login whether it keeps its key to itself, and whether it accepts the key.
-
-use http::StatusCode;
-use serde_json::Value;
+//! Asks an application with a login whether it keeps its key to itself.
 
 use super::client::{AppClient, AppError, AppRequest};
 use crate::cluster::client::api::Api;
 use crate::plan::inventory::app_keys::AppKeys;
-
-/// What an application answers to its key.
-#[derive(Debug, Clone, PartialEq)]
-pub enum KeyAnswer {
-    /// Its settings, without secrets.
-    Settings(Value),
-    /// 401: its pod runs with another key.
-    Rejected,
-    /// Neither; the reason in one clause.
-    Unclear(String),
-}
 
 /// Loads the page as a client without the key, and returns whether it contains the key.
 ///
@@ -28,27 +14,12 @@ pub async fn page_contains_key(api: &Api, client: &AppClient, keys: &AppKeys) ->
     Ok(response.body.windows(key.len()).any(|part| part == key))
 }
 
-/// Gets the settings with the key.
-pub async fn settings(api: &Api, client: &AppClient, keys: &AppKeys) -> KeyAnswer {
-    let path = client.edition.settings;
-    let request = AppRequest::get(path).with_key(Some(keys.api().expose()));
-    match client.request(api, request).await {
-        Ok(response) if response.status == StatusCode::UNAUTHORIZED => KeyAnswer::Rejected,
-        Ok(response) if response.status.is_success() => match serde_json::from_slice(&response.body) {
-            Ok(settings) => KeyAnswer::Settings(settings),
-            Err(_) => KeyAnswer::Unclear(format!("the answer of {path} is not JSON")),
-        },
-        Ok(response) => KeyAnswer::Unclear(format!("{path} returns {}", response.status)),
-        Err(error) => KeyAnswer::Unclear(error.reason()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cluster::scripted::{ScriptedServer, scripted};
+    use crate::cluster::scripted::scripted;
     use crate::settings::edition::CANVAS;
 
     const PROXY: &str = "GET /api/v1/namespaces/n/services/oh:http/proxy";
@@ -79,27 +50,5 @@ mod tests {
             server.expect(&page).await.ok(&json!("<html>Enter the key</html>"));
         });
         assert_eq!(found, (Ok(true), Ok(false)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn answers_to_the_key_are_told_apart() {
-        let (api, mut server): (_, ScriptedServer) = scripted();
-        let (client, keys) = (client(), keys());
-        let asked = async {
-            let mut answers = Vec::new();
-            for _ in 0..3 {
-                answers.push(settings(&api, &client, &keys).await);
-            }
-            answers
-        };
-        let path = format!("{PROXY}/api/settings");
-        let (answers, ()) = tokio::join!(asked, async {
-            server.expect(&path).await.ok(&json!({ "llm_api_key_is_set": true }));
-            server.expect(&path).await.respond(StatusCode::UNAUTHORIZED, &json!({ "detail": "x" }));
-            server.expect(&path).await.respond(StatusCode::BAD_GATEWAY, &json!("x"));
-        });
-        let accepted = KeyAnswer::Settings(json!({ "llm_api_key_is_set": true }));
-        let unclear = KeyAnswer::Unclear("/api/settings returns 502 Bad Gateway".to_owned());
-        assert_eq!(answers, [accepted, KeyAnswer::Rejected, unclear]);
     }
 }

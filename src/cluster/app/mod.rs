@@ -5,7 +5,7 @@
 //! - `url_probe`: checks at its URL: attempts, pauses, limits. `http_get`: one GET, through the environment's proxies.
 //! - `node_port`: finds its URL at a port of the nodes.
 //! - `port_forward`: forwards a local port to it.
-//! - `login`: asks whether it keeps its key to itself, and accepts it.
+//! - `login`: asks whether it keeps its key to itself. `keyed_request`: sends requests with the key.
 //! - `exec`: runs a command in its container.
 //! - `app_pods`: lists its pods.
 //! - `sandbox_pods`: lists the pods and Services of its sandboxes. `sandbox_objects`: all objects of conversations.
@@ -20,6 +20,7 @@ pub mod conversation_count;
 pub mod conversations;
 pub mod exec;
 mod http_get;
+pub mod keyed_request;
 pub mod login;
 pub mod metrics;
 pub mod node_port;

@@ -8,8 +8,9 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::client::{AppAction, AppClient, AppError, AppRequest, AppResponse};
+use super::client::{AppAction, AppClient, AppRequest, AppResponse};
 use super::conversations::encoded;
+use super::keyed_request::{self, KeyedRequestError};
 use crate::cluster::client::api::Api;
 use crate::settings::secrets::value::Redacted;
 use crate::status::sandbox::PodConversation;
@@ -31,17 +32,6 @@ pub struct PodConversations {
     pub client: AppClient,
     /// The key that opens its API.
     pub key: Redacted,
-}
-
-/// Why the application has not done what it was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PodConversationsError {
-    /// It does not accept the key.
-    KeyRejected,
-    /// The account may neither proxy to it nor forward a port.
-    Forbidden(String),
-    /// It does not answer, or answers something else; the reason in one clause.
-    NotAnswered(String),
 }
 
 /// Which events are read.
@@ -67,7 +57,7 @@ impl PodConversations {
     ///
     /// # Errors
     /// The application does not list them.
-    pub async fn list(&self) -> Result<Vec<PodConversation>, PodConversationsError> {
+    pub async fn list(&self) -> Result<Vec<PodConversation>, KeyedRequestError> {
         let mut conversations = Vec::new();
         let mut page: Option<String> = None;
         for _ in 0..MAX_PAGES {
@@ -88,13 +78,13 @@ impl PodConversations {
     ///
     /// # Errors
     /// The application returns neither the conversation nor 404.
-    pub async fn get(&self, id: &str) -> Result<Option<PodConversation>, PodConversationsError> {
+    pub async fn get(&self, id: &str) -> Result<Option<PodConversation>, KeyedRequestError> {
         let path = format!("{PATH}/{}", encoded(id));
         let response = self.send(AppRequest::get(&path)).await?;
         if response.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        let conversation = PodConversation::from_answer(&json_of(&path, &response)?);
+        let conversation = PodConversation::from_answer(&keyed_request::json_of(&path, &response)?);
         match conversation.filter(|conversation| conversation.id == id) {
             Some(conversation) => Ok(Some(conversation)),
             None => Err(not_answered(format!("the answer of {path} is no conversation"))),
@@ -110,7 +100,7 @@ impl PodConversations {
         id: &str,
         query: EventQuery,
         page: Option<&str>,
-    ) -> Result<EventPage, PodConversationsError> {
+    ) -> Result<EventPage, KeyedRequestError> {
         let mut path = format!("{PATH}/{}/events/search?limit={EVENTS_PAGE}", encoded(id));
         if query.newest_first {
             path.push_str("&sort_order=TIMESTAMP_DESC");
@@ -129,7 +119,7 @@ impl PodConversations {
     ///
     /// # Errors
     /// The application does not count them.
-    pub async fn count_events_since(&self, id: &str, since: Timestamp) -> Result<u64, PodConversationsError> {
+    pub async fn count_events_since(&self, id: &str, since: Timestamp) -> Result<u64, KeyedRequestError> {
         let path = format!("{PATH}/{}/events/count?timestamp__gte={}", encoded(id), seconds_of(since));
         let answer = self.get_json(&path).await?;
         answer.as_u64().ok_or_else(|| not_answered(format!("the answer of {path} is no number")))
@@ -140,7 +130,7 @@ impl PodConversations {
     ///
     /// # Errors
     /// The application does not delete it.
-    pub async fn delete(&self, id: &str) -> Result<(), PodConversationsError> {
+    pub async fn delete(&self, id: &str) -> Result<(), KeyedRequestError> {
         let path = format!("{PATH}/{}", encoded(id));
         let request = AppRequest { action: AppAction::Delete, ..AppRequest::get(&path) };
         let response = self.send(request).await?;
@@ -154,35 +144,17 @@ impl PodConversations {
         }
     }
 
-    async fn get_json(&self, path: &str) -> Result<Value, PodConversationsError> {
-        let response = self.send(AppRequest::get(path)).await?;
-        json_of(path, &response)
+    async fn get_json(&self, path: &str) -> Result<Value, KeyedRequestError> {
+        keyed_request::get_json(&self.api, &self.client, &self.key, path).await
     }
 
-    async fn send(&self, request: AppRequest<'_>) -> Result<AppResponse, PodConversationsError> {
-        let request = request.with_key(Some(self.key.expose()));
-        let response = self.client.request(&self.api, request).await.map_err(|error| match error {
-            AppError::Forbidden(why) => PodConversationsError::Forbidden(why),
-            AppError::Unreachable(why) => not_answered(why),
-        })?;
-        if response.status == StatusCode::UNAUTHORIZED {
-            return Err(PodConversationsError::KeyRejected);
-        }
-        Ok(response)
+    async fn send(&self, request: AppRequest<'_>) -> Result<AppResponse, KeyedRequestError> {
+        keyed_request::send(&self.api, &self.client, &self.key, request).await
     }
 }
 
-const fn not_answered(why: String) -> PodConversationsError {
-    PodConversationsError::NotAnswered(why)
-}
-
-fn json_of(path: &str, response: &AppResponse) -> Result<Value, PodConversationsError> {
-    let path = path.split('?').next().unwrap_or(path);
-    if !response.status.is_success() {
-        return Err(not_answered(format!("{path} returns {}", response.status)));
-    }
-    serde_json::from_slice(&response.body)
-        .map_err(|_| not_answered(format!("the answer of {path} is not JSON")))
+const fn not_answered(why: String) -> KeyedRequestError {
+    KeyedRequestError::NotAnswered(why)
 }
 
 /// Returns a time for a query, without the nanoseconds that Python's `datetime` does not have.
@@ -199,7 +171,7 @@ fn next_page(answer: &Value, page: Option<&str>) -> Option<String> {
     answer["next_page_id"].as_str().filter(|next| Some(*next) != page).map(str::to_owned)
 }
 
-fn items(answer: &mut Value) -> Result<Vec<Value>, PodConversationsError> {
+fn items(answer: &mut Value) -> Result<Vec<Value>, KeyedRequestError> {
     match answer["items"].take() {
         Value::Array(items) => Ok(items),
         _ => Err(not_answered("the answer has no items".to_owned())),
@@ -267,9 +239,9 @@ mod tests {
         let (absent, present, other, rejected, down) = answers.await;
         assert_eq!(absent, Ok(None));
         assert_eq!(present.unwrap().unwrap().id, ID);
-        assert!(matches!(other, Err(PodConversationsError::NotAnswered(_))));
-        assert_eq!(rejected, Err(PodConversationsError::KeyRejected));
-        let Err(PodConversationsError::NotAnswered(why)) = down else { panic!("{down:?}") };
+        assert!(matches!(other, Err(KeyedRequestError::NotAnswered(_))));
+        assert_eq!(rejected, Err(KeyedRequestError::KeyRejected));
+        let Err(KeyedRequestError::NotAnswered(why)) = down else { panic!("{down:?}") };
         assert!(why.ends_with("returns 502 Bad Gateway"), "{why}");
     }
 
@@ -289,7 +261,7 @@ mod tests {
         );
         let (first, second, third) = deleted.await;
         assert_eq!((first, second), (Ok(()), Ok(())));
-        let Err(PodConversationsError::NotAnswered(why)) = third else { panic!("{third:?}") };
+        let Err(KeyedRequestError::NotAnswered(why)) = third else { panic!("{third:?}") };
         assert!(why.contains("returns 500"), "{why}");
     }
 

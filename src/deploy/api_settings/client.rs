@@ -4,7 +4,8 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::not_given::NotGiven;
-use crate::cluster::app::client::{AppAction, AppClient, AppError, AppRequest, AppResponse};
+use crate::cluster::app::client::{AppAction, AppClient, AppRequest, AppResponse};
+use crate::cluster::app::keyed_request::{self, KeyedRequestError};
 use crate::deploy::app_keys;
 use crate::plan::inventory::app_keys::AppKeys;
 use crate::reason;
@@ -50,11 +51,11 @@ impl SettingsApi<'_> {
     }
 
     async fn respond(&self, path: &str, action: AppAction<'_>) -> Result<AppResponse, NotGiven> {
-        let request = AppRequest { path, action, session_key: Some(self.keys.api().expose()) };
-        let response = self.client.request(self.run.api(), request).await.map_err(AppError::reason)?;
-        if response.status == StatusCode::UNAUTHORIZED {
-            return Err(NotGiven::Rejected(app_keys::rejected(self.run)));
-        }
-        Ok(response)
+        let request = AppRequest { action, ..AppRequest::get(path) };
+        let response = keyed_request::send(self.run.api(), self.client, self.keys.api(), request).await;
+        response.map_err(|error| match error {
+            KeyedRequestError::KeyRejected => NotGiven::Rejected(app_keys::rejected(self.run)),
+            error => NotGiven::Failed(error.reason()),
+        })
     }
 }

@@ -2,7 +2,8 @@
 
 use super::errors;
 use crate::catalogue::Id;
-use crate::cluster::app::pod_conversations::{PodConversations, PodConversationsError};
+use crate::cluster::app::keyed_request::KeyedRequestError;
+use crate::cluster::app::pod_conversations::PodConversations;
 use crate::cluster::app::probe;
 use crate::cluster::apply::app_keys;
 use crate::deploy::missing_application;
@@ -77,7 +78,7 @@ impl SharedPod {
     }
 
     /// Returns the error of a request to the application. `action` is what could not be done.
-    pub(super) fn error(&self, error: PodConversationsError, action: &str) -> Error {
+    pub(super) fn error(&self, error: KeyedRequestError, action: &str) -> Error {
         errors::of_request(error, action, &self.keys)
     }
 

@@ -1,7 +1,7 @@
 //! Why the conversations of the application's pod are not available, as errors.
 
 use crate::catalogue::Id;
-use crate::cluster::app::pod_conversations::PodConversationsError;
+use crate::cluster::app::keyed_request::KeyedRequestError;
 use crate::error::{Error, Kind};
 use crate::object::ObjectId;
 
@@ -9,20 +9,20 @@ use crate::object::ObjectId;
 pub(super) const SHOWS_WHY: &str = "handsctl status shows why";
 
 /// Returns the error of a request to the application. `action` is what could not be done; `keys` is the Secret with its key.
-pub(super) fn of_request(error: PodConversationsError, action: &str, keys: &ObjectId) -> Error {
+pub(super) fn of_request(error: KeyedRequestError, action: &str, keys: &ObjectId) -> Error {
     match error {
-        PodConversationsError::KeyRejected => {
+        KeyedRequestError::KeyRejected => {
             let message = format!("{action}: the application does not accept the key of {keys}");
             Error::new(Id::AppKeyRejected, Kind::Down, message).hint(
                 "handsctl restart starts it again with the keys of the Secret, if they are those of its volume",
             )
         }
-        PodConversationsError::Forbidden(why) => {
+        KeyedRequestError::Forbidden(why) => {
             Error::new(Id::Forbidden, Kind::Forbidden, format!("{action}: {why}")).hint(
                 "the account needs the verb create on pods/portforward, or the verbs of the request on services/proxy",
             )
         }
-        PodConversationsError::NotAnswered(why) => {
+        KeyedRequestError::NotAnswered(why) => {
             let message = format!("{action}: the application does not answer: {why}");
             Error::new(Id::ProbeFailed, Kind::Down, message).hint(SHOWS_WHY)
         }
