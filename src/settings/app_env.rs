@@ -58,7 +58,8 @@ impl Settings {
         match self.edition().configuration {
             Configuration::File => self.variables_beside_file(),
             Configuration::Api => {
-                self.edition().variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
+                let variables = self.edition().variables.iter().copied().flatten();
+                variables.map(|(name, value)| (*name, (*value).to_owned())).collect()
             }
         }
     }

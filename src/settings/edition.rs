@@ -63,7 +63,7 @@ pub struct Edition {
     pub beside: Option<&'static str>,
     /// The variables of the container with which the image runs as its user, without a writable root, and on its volume.
     /// Those of [`Configuration::File`] depend on further keys, see `app_env`.
-    pub variables: &'static [(&'static str, &'static str)],
+    pub variables: &'static [&'static [(&'static str, &'static str)]],
     /// The path of the application's settings.
     pub settings: &'static str,
     /// The end of the name of the application's claim, after the name of the installation.
@@ -189,18 +189,12 @@ pub static CANVAS: Edition = Edition {
     proof: &[((0, 0), "/server_info")],
     beside: Some("/api/automation/ready"),
     variables: &[
-        WITHOUT_LEASE,
-        // Port 8000 puts the key into the page in some releases; this one asks for it in all of them.
-        ("PUBLIC_MODE_PORT", "8002"),
-        CONFIG_ON_VOLUME,
-        GIT_CONFIG_ON_VOLUME,
-        GIT_SETTINGS,
-        GIT_SAFE_DIRECTORY,
-        GIT_EVERY_DIRECTORY,
-        LOCAL_PRICES,
-        // Without them the start script reports what people do to PostHog.
-        ("DO_NOT_TRACK", "1"),
-        ("VITE_DO_NOT_TRACK", "1"),
+        OF_SERVER,
+        &[
+            // Port 8000 puts the key into the page in some releases; this one asks for it in all of them.
+            ("PUBLIC_MODE_PORT", "8002"),
+            ("VITE_DO_NOT_TRACK", "1"),
+        ],
     ],
     settings: "/api/settings",
     claim: "canvas",
@@ -237,17 +231,12 @@ pub static AGENT_SERVER: Edition = Edition {
     sandboxes: SandboxPlace::ApplicationPod { workspace: "/workspace" },
     beside: None,
     variables: &[
-        WITHOUT_LEASE,
-        ("OH_PERSISTENCE_DIR", "/home/openhands/.openhands"),
-        ("OH_CONVERSATIONS_PATH", "/home/openhands/.openhands/conversations"),
-        ("OH_BASH_EVENTS_DIR", "/home/openhands/.openhands/bash_events"),
-        CONFIG_ON_VOLUME,
-        GIT_CONFIG_ON_VOLUME,
-        GIT_SETTINGS,
-        GIT_SAFE_DIRECTORY,
-        GIT_EVERY_DIRECTORY,
-        LOCAL_PRICES,
-        ("DO_NOT_TRACK", "1"),
+        OF_SERVER,
+        &[
+            ("OH_PERSISTENCE_DIR", "/home/openhands/.openhands"),
+            ("OH_CONVERSATIONS_PATH", "/home/openhands/.openhands/conversations"),
+            ("OH_BASH_EVENTS_DIR", "/home/openhands/.openhands/bash_events"),
+        ],
     ],
     claim: "agent-server",
     ..CANVAS
@@ -256,20 +245,22 @@ pub static AGENT_SERVER: Edition = Edition {
 /// The variables with the keys of a server that keeps its settings itself. The API's first key is the one to set: with
 /// others alone, Agent Canvas before 1.7 starts its server without any (`docker/entrypoint.sh`).
 const KEY_VARIABLES: &[(&str, &str)] = &[("OH_SECRET_KEY", SECRET_KEY), ("OH_SESSION_API_KEYS_0", API_KEY)];
-/// With a lease, the conversations of a killed pod answer 404 for up to 45 seconds.
-const WITHOUT_LEASE: (&str, &str) = ("OH_LEASE_TTL_SECONDS", "0");
-/// The root of the file system is read-only.
-const CONFIG_ON_VOLUME: (&str, &str) = ("XDG_CONFIG_HOME", "/home/openhands/.openhands/xdg");
-/// As [`CONFIG_ON_VOLUME`].
-const GIT_CONFIG_ON_VOLUME: (&str, &str) = ("GIT_CONFIG_GLOBAL", "/home/openhands/.openhands/gitconfig");
-/// The number of settings of git in further variables.
-const GIT_SETTINGS: (&str, &str) = ("GIT_CONFIG_COUNT", "1");
-/// The root of a volume belongs to root, and git refuses a repository there unless it is a safe directory.
-const GIT_SAFE_DIRECTORY: (&str, &str) = ("GIT_CONFIG_KEY_0", "safe.directory");
-/// The value of [`GIT_SAFE_DIRECTORY`].
-const GIT_EVERY_DIRECTORY: (&str, &str) = ("GIT_CONFIG_VALUE_0", "*");
-/// Without it litellm downloads a price list from the internet at every start.
-const LOCAL_PRICES: (&str, &str) = ("LITELLM_LOCAL_MODEL_COST_MAP", "True");
+/// The variables of each image with agent-server.
+const OF_SERVER: &[(&str, &str)] = &[
+    // With a lease, the conversations of a killed pod answer 404 for up to 45 seconds.
+    ("OH_LEASE_TTL_SECONDS", "0"),
+    // The root of the file system is read-only.
+    ("XDG_CONFIG_HOME", "/home/openhands/.openhands/xdg"),
+    ("GIT_CONFIG_GLOBAL", "/home/openhands/.openhands/gitconfig"),
+    // The root of a volume belongs to root, and git refuses a repository there.
+    ("GIT_CONFIG_COUNT", "1"),
+    ("GIT_CONFIG_KEY_0", "safe.directory"),
+    ("GIT_CONFIG_VALUE_0", "*"),
+    // Without it litellm downloads a price list from the internet at every start.
+    ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
+    // Without it, and `VITE_DO_NOT_TRACK`, the start script of Agent Canvas reports what people do to PostHog.
+    ("DO_NOT_TRACK", "1"),
+];
 
 /// All editions.
 pub static ALL: [&Edition; 3] = [&CLASSIC, &CANVAS, &AGENT_SERVER];
