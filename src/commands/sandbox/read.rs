@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::typed;
 use crate::catalogue::Id;
 use crate::cluster::access::rules::as_rules;
 use crate::cluster::app::app_pods;
@@ -15,9 +16,6 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::session::cluster_session::Session;
 use crate::status::sandbox::{self, AppKnowledge, Conversation, NAME_PREFIX};
-
-/// The ids that an error names at most.
-const MAX_NAMED: usize = 5;
 
 /// What the application answers about conversations.
 #[derive(Debug, Default)]
@@ -152,18 +150,7 @@ pub(super) fn resolve<'a, 'b>(
     let id = id.strip_prefix(NAME_PREFIX).unwrap_or(id);
     let matching: Vec<&Conversation<'a>> =
         conversations.iter().filter(|conversation| conversation.id.starts_with(id)).collect();
-    match matching.as_slice() {
-        [one] => Ok(*one),
-        [] => {
-            let message = format!("no conversation of namespace {namespace} begins with `{typed}`");
-            Err(Error::new(Id::Usage, Kind::Usage, message).hint("handsctl sandbox list lists them"))
-        }
-        many => {
-            let message = format!("{} conversations begin with `{typed}`", many.len());
-            let ids: Vec<&str> = many.iter().take(MAX_NAMED).map(|conversation| conversation.id).collect();
-            Err(Error::new(Id::Usage, Kind::Usage, message).fact("conversations", ids.join("\n")))
-        }
-    }
+    typed::only_one(matching, typed, &format!("namespace {namespace}"), |conversation| conversation.id)
 }
 
 #[cfg(test)]

@@ -22,6 +22,6 @@ pub use ended::{EndedSandbox, ended, has_ended, running};
 pub use garbage::{Garbage, GarbageObject, GarbageOptions, garbage};
 pub use interrupted_conversations::{interrupted_conversations, interrupted_in_the_pod};
 pub use part::{ConversationPart, NAME_PREFIX, is_of_conversation};
-pub use pod_conversation::{PodConversation, short_pod_id};
+pub use pod_conversation::PodConversation;
 pub use removal::removal;
 pub use stuck_conversations::{SandboxCleanup, SandboxHealth, sandbox_health, stuck_reason};

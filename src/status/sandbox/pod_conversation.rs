@@ -10,8 +10,6 @@ use serde_json::Value;
 /// The statuses in which no agent works and nobody is asked. A conversation with another status is never deleted, those of
 /// later releases among them.
 const AT_REST: [&str; 5] = ["idle", "paused", "finished", "error", "stuck"];
-/// The digits of an id that a table shows at least.
-const SHORT_ID: usize = 8;
 
 /// A conversation that shares the application's pod with all others.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,21 +82,12 @@ fn cost(answer: &Value) -> Option<f64> {
     (!costs.is_empty()).then(|| costs.iter().sum())
 }
 
-/// Returns the shortest beginning of an id, of at least eight digits, that no other of these ids has.
-#[must_use]
-pub fn short_pod_id<'a>(id: &'a str, all: &[&str]) -> &'a str {
-    let common =
-        |other: &&&str| id.bytes().zip(other.bytes()).take_while(|(own, other)| own == other).count();
-    let others = all.iter().filter(|other| **other != id);
-    let needed = others.map(|other| common(&other)).max().map_or(0, |common| common + 1);
-    id.get(..needed.max(SHORT_ID)).unwrap_or(id)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::status::sandbox::short_id;
 
     const ID: &str = "7f26ff04-7111-4ee7-9106-4c95ea6e6f3e";
 
@@ -162,8 +151,8 @@ mod tests {
     #[test]
     fn short_id_tells_the_conversations_apart() {
         let all = [ID, "7f26ff04-7222-4ee7-9106-4c95ea6e6f3e", "cb788197-7725-4c40-86d0-077f73fc7fc0"];
-        assert_eq!(short_pod_id(all[0], &all), "7f26ff04-71");
-        assert_eq!(short_pod_id(all[2], &all), "cb788197");
-        assert_eq!(short_pod_id("a", &all), "a");
+        assert_eq!(short_id(all[0], &all), "7f26ff04-71");
+        assert_eq!(short_id(all[2], &all), "cb788197");
+        assert_eq!(short_id("a", &all), "a");
     }
 }

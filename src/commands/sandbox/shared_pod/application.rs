@@ -1,23 +1,19 @@
 //! Whether the conversations share the application's pod, and the way to them.
 
 use super::errors;
-use crate::catalogue::Id;
 use crate::cluster::app::keyed_request::KeyedRequestError;
 use crate::cluster::app::pod_conversations::PodConversations;
 use crate::cluster::app::probe;
 use crate::cluster::apply::app_keys;
+use crate::commands::sandbox::typed;
 use crate::deploy::missing_application;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::object::ObjectId;
 use crate::object::kind::DEPLOYMENT;
-use crate::phrase;
 use crate::session::cluster_session::Session;
 use crate::session::keyed_application::{self, KeyedApplication, Unavailable};
 use crate::settings::edition::Edition;
 use crate::status::sandbox::PodConversation;
-
-/// The ids that an error names at most.
-const MAX_NAMED: usize = 5;
 
 /// An application whose conversations share its pod.
 pub(in crate::commands::sandbox) struct SharedPod {
@@ -106,25 +102,8 @@ impl SharedPod {
 
 /// Returns the conversation that is typed: its id, or the beginning of one.
 fn resolve(conversations: Vec<PodConversation>, typed: &str, name: &str) -> Result<PodConversation> {
-    let mut matching: Vec<PodConversation> =
-        conversations.into_iter().filter(|conversation| conversation.is_meant_by(typed)).collect();
-    match (matching.pop(), matching.as_slice()) {
-        (Some(conversation), []) => Ok(conversation),
-        (None, _) => {
-            let message = format!("no conversation of `{name}` begins with `{typed}`");
-            Err(Error::new(Id::Usage, Kind::Usage, message).hint("handsctl sandbox list lists them"))
-        }
-        (Some(last), others) => {
-            let message = format!("{} begin with `{typed}`", phrase::count(others.len() + 1, "conversation"));
-            let ids: Vec<&str> = others
-                .iter()
-                .chain([&last])
-                .take(MAX_NAMED)
-                .map(|conversation| conversation.id.as_str())
-                .collect();
-            Err(Error::new(Id::Usage, Kind::Usage, message).fact("conversations", ids.join("\n")))
-        }
-    }
+    let matching = conversations.into_iter().filter(|conversation| conversation.is_meant_by(typed)).collect();
+    typed::only_one(matching, typed, &format!("`{name}`"), |conversation: &PodConversation| &conversation.id)
 }
 
 #[cfg(test)]

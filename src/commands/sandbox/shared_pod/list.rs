@@ -41,11 +41,11 @@ pub(crate) struct PodConversationObject {
 }
 
 impl PodConversationObject {
-    /// `ids` are those of all conversations.
+    /// `ids` are those of all conversations, sorted.
     pub(super) fn new(conversation: PodConversation, ids: &[&str]) -> Self {
         let PodConversation { id, title, status, folder, created, updated, model, cost, parent } =
             conversation;
-        let short = sandbox::short_pod_id(&id, ids).to_owned();
+        let short = sandbox::short_id(&id, ids).to_owned();
         let [created, updated] = [created, updated].map(|time| time.map(|time| time.to_string()));
         Self { conversation: id, short, title, status, folder, created, updated, model, cost, parent }
     }
