@@ -133,10 +133,14 @@ impl RuleChecker<'_> {
                     continue;
                 }
                 let Some(reason) = api_settings::why_not_carried(self.settings, name, key) else { continue };
-                let message =
-                    format!("{product} has no place for `{}`", dotted(&[name.clone(), key.clone()]));
-                self.report(Id::NotCarried, Severity::Warning, &[name, key], message, reason);
+                self.has_no_place(&[name, key], reason);
             }
         }
+    }
+
+    /// Warns that a key has no place in the edition.
+    pub(super) fn has_no_place(&mut self, path: &[&str], reason: &str) {
+        let message = format!("{} has no place for `{}`", self.settings.edition().product, dotted(path));
+        self.report(Id::NotCarried, Severity::Warning, path, message, reason);
     }
 }

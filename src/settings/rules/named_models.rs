@@ -19,9 +19,7 @@ impl RuleChecker<'_> {
             let message = format!("`{table}` has the name of the profile that {product} gets for [llm]");
             self.contradiction(&["llm", name], message, "use another name, or write its keys into [llm]");
         } else if !self.has_model(name) {
-            let message = format!("{product} has no place for `{table}`");
-            let label = "a profile needs a model: set model here or in [llm]";
-            self.report(Id::NotCarried, Severity::Warning, &["llm", name], message, label);
+            self.has_no_place(&["llm", name], "a profile needs a model: set model here or in [llm]");
         } else {
             self.keys_of_named_model(name);
         }
@@ -35,15 +33,13 @@ impl RuleChecker<'_> {
     }
 
     fn keys_of_named_model(&mut self, name: &str) {
-        let product = self.settings.edition().product;
         let keys = match self.settings.entry(&["llm", name]).map(|entry| &entry.node.data) {
             Some(Data::Table(table)) => table.keys().cloned().collect(),
             _ => Vec::new(),
         };
         for key in keys {
             let Some(reason) = why_not_carried(self.settings, "llm", &key) else { continue };
-            let message = format!("{product} has no place for `{}`", dotted(&["llm", name, &key]));
-            self.report(Id::NotCarried, Severity::Warning, &["llm", name, &key], message, reason);
+            self.has_no_place(&["llm", name, &key], reason);
         }
     }
 }
