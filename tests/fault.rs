@@ -226,6 +226,12 @@ impl Proxy {
         self.exchange.renames.lock().unwrap().0.push((ours.to_owned(), of_the_server.to_owned()));
     }
 
+    /// Hides that the nodes are simulated.
+    pub(crate) fn hide_simulation(&self) {
+        self.rename("example.io/started", "handsctl.dev/Simulated");
+        self.rename("example.io/node", "kwok.x-k8s.io/node");
+    }
+
     /// Delays every request from now on.
     pub(crate) fn round_trip(&self, time: Duration) {
         *self.exchange.round_trip.lock().unwrap() = time;

@@ -18,8 +18,7 @@ fn object(namespace: &Namespace, name: &str) -> Value {
 /// The same on nodes that do not look simulated.
 fn playing_on_real_nodes(change: impl FnOnce(&Proxy)) -> Proxy {
     let proxy = playing(change, "a/m");
-    proxy.rename("example.io/started", "handsctl.dev/Simulated");
-    proxy.rename("example.io/node", "kwok.x-k8s.io/node");
+    proxy.hide_simulation();
     proxy
 }
 

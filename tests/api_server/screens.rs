@@ -155,8 +155,7 @@ impl<'a> Staging<'a> {
 
 /// Has the proxy hide that the nodes are simulated, and answer as the application does.
 fn play_application(proxy: &Proxy) {
-    proxy.rename("example.io/started", "handsctl.dev/Simulated");
-    proxy.rename("example.io/node", "kwok.x-k8s.io/node");
+    proxy.hide_simulation();
     proxy.rename(MISTYPED, &format!("{SIMULATE}image-pull-backoff:0.59.9"));
     proxy.rename(BROKEN, &format!("{SIMULATE}crash-loop-backoff:0.59"));
     answer(proxy, "/proxy/alive", &json!("alive"));

@@ -79,8 +79,7 @@ fn playing(change: impl FnOnce(&Proxy)) -> Proxy {
         answer(format!("{path}/events/count"), json!(events));
         answer(path, conversation);
     }
-    proxy.rename("example.io/started", "handsctl.dev/Simulated");
-    proxy.rename("example.io/node", "kwok.x-k8s.io/node");
+    proxy.hide_simulation();
     proxy
 }
 

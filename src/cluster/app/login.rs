@@ -20,17 +20,10 @@ mod tests {
 
     use super::*;
     use crate::cluster::scripted::scripted;
+    use crate::plan::inventory::app_keys::keys;
     use crate::settings::edition::CANVAS;
 
     const PROXY: &str = "GET /api/v1/namespaces/n/services/oh:http/proxy";
-
-    fn keys() -> AppKeys {
-        let fill = |bytes: &mut [u8]| {
-            bytes.fill(1);
-            Ok::<_, std::convert::Infallible>(())
-        };
-        AppKeys::generate(fill).unwrap()
-    }
 
     fn client() -> AppClient {
         AppClient { namespace: "n".into(), service: "oh".into(), pod: None, edition: &CANVAS }
@@ -39,7 +32,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn key_in_the_page_is_found() {
         let (api, mut server) = scripted();
-        let (client, keys) = (client(), keys());
+        let (client, keys) = (client(), keys(1));
         let asked = async {
             let first = page_contains_key(&api, &client, &keys).await;
             (first, page_contains_key(&api, &client, &keys).await)

@@ -62,17 +62,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plan::inventory::app_keys::AppKeys;
+    use crate::plan::inventory::app_keys::keys;
 
     #[test]
     fn volume_with_secrets_needs_its_own_key() {
-        let keys = |byte: u8| {
-            let fill = |bytes: &mut [u8]| {
-                bytes.fill(byte);
-                Ok::<_, std::convert::Infallible>(())
-            };
-            AppKeys::generate(fill).unwrap()
-        };
         let own = StoredAppKeys::Keys(keys(1));
         let claim = |fingerprint: Option<&str>, volume: Option<&str>| json!({ "metadata": { "annotations": { labels::ENCRYPTED_BY: fingerprint } }, "spec": { "volumeName": volume } });
         let fingerprint = keys(1).fingerprint();

@@ -199,22 +199,24 @@ fn random_key<E>(
     Ok(Redacted::new(URL_SAFE_NO_PAD.encode(bytes)))
 }
 
+/// Keys for tests: the first one consists of this byte.
+#[cfg(test)]
+pub(crate) fn keys(byte: u8) -> AppKeys {
+    let mut next = byte;
+    let fill = |bytes: &mut [u8]| {
+        bytes.fill(next);
+        next += 1;
+        Ok::<_, std::convert::Infallible>(())
+    };
+    AppKeys::generate(fill).unwrap_or_else(|never| match never {})
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn set() -> ApplySet {
         ApplySet { name: "oh".into(), namespace: "n".into(), ..ApplySet::default() }
-    }
-
-    fn keys(byte: u8) -> AppKeys {
-        let mut next = byte;
-        AppKeys::generate(|bytes| {
-            bytes.fill(next);
-            next += 1;
-            Ok::<_, std::convert::Infallible>(())
-        })
-        .unwrap()
     }
 
     #[test]
